@@ -1,0 +1,42 @@
+# What every target of ours is compiled with. Third-party and generated code is SYSTEM.
+option(BUILDER_WERROR "Warnings are errors" OFF)
+set(BUILDER_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined")
+
+add_library(builder_settings INTERFACE)
+target_include_directories(builder_settings INTERFACE ${PROJECT_SOURCE_DIR}/src)
+target_compile_options(builder_settings INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast
+  -Wnon-virtual-dtor -Woverloaded-virtual -Wsuggest-override -Wcast-qual -Wformat=2 -Wextra-semi
+  -Wduplicated-cond -Wlogical-op -Wimplicit-fallthrough -Wundef)
+if(BUILDER_WERROR)
+  target_compile_options(builder_settings INTERFACE -Werror)
+endif()
+if(BUILDER_SANITIZE)
+  target_compile_options(builder_settings INTERFACE
+    -fsanitize=${BUILDER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
+    # g++ 12 sees uninitialised use in std::stop_source under sanitizers; a false alarm.
+    -Wno-maybe-uninitialized)
+  target_link_options(builder_settings INTERFACE -fsanitize=${BUILDER_SANITIZE})
+endif()
+target_link_libraries(builder_settings INTERFACE Threads::Threads)
+target_link_options(builder_settings INTERFACE LINKER:--as-needed)
+
+# builder_library(NAME SOURCES a.cpp … LIBS …): one static library per folder of src/. A folder
+# links only what it may see, so that the linker keeps the direction of the arrows.
+function(builder_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBS")
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_link_libraries(${name} PUBLIC builder_settings ${arg_LIBS})
+endfunction()
+
+# builder_test(KIND AREA SOURCES … LIBS …): the executable KIND_AREA, run by ctest with the label
+# KIND (unit or contract).
+function(builder_test kind area)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "SOURCES;LIBS")
+  set(name ${kind}_${area})
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/test)
+  target_link_libraries(${name} PRIVATE builder_settings ${arg_LIBS} GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS ${kind} TIMEOUT 600)
+endfunction()

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <variant>
+
+namespace builder::domain {
+
+/// The platform's log types: how the dashboard colours a row.
+enum class LogType { stdout_, stderr_, info, warning, error };
+
+/// The word the platform knows: STDOUT, STDERR, INFO, WARNING, ERROR.
+std::string_view to_string(LogType type);
+
+/// A step of the build (a BuildKit vertex, a CNB phase, or one of our own stages) began.
+struct StepStarted {
+  std::uint32_t step = 0;  ///< Unique within one build, counted from 1 in order of appearance.
+  std::string name;
+};
+
+struct StepFinished {
+  std::uint32_t step = 0;
+  std::string name;
+  bool cached = false;
+  std::string error;  ///< Empty: it succeeded.
+  std::chrono::milliseconds duration{0};
+};
+
+/// Raw output of a step: a chunk, not a line. May hold any bytes.
+struct StepOutput {
+  std::uint32_t step = 0;
+  bool is_stderr = false;
+  std::string data;
+};
+
+/// A line of our own for the customer; no line end in it.
+struct Message {
+  LogType type = LogType::info;
+  std::string text;
+};
+
+using BuildEvent = std::variant<StepStarted, StepFinished, StepOutput, Message>;
+
+/// Takes the ordered event stream of one build. Called from any thread, calls are serialised by
+/// the receiver. May block while the receiver is out of room, until the job is stopped.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual void emit(BuildEvent event) = 0;
+
+  void info(std::string text) { emit(Message{LogType::info, std::move(text)}); }
+  void warning(std::string text) { emit(Message{LogType::warning, std::move(text)}); }
+};
+
+}  // namespace builder::domain

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <functional>
+#include <stop_token>
+
+#include "domain/ids.hpp"
+
+namespace builder::ports {
+
+/// The platform's cancel messages (pub/sub: no history).
+class CancelFeed {
+ public:
+  virtual ~CancelFeed() = default;
+  /// Subscribes and calls `on_cancel` on the calling thread for every well-formed message, until
+  /// stop. Reconnects by itself with back-off; malformed messages are logged and counted.
+  virtual void run(const std::stop_token& stop,
+                   const std::function<void(const domain::DeploymentId&)>& on_cancel) = 0;
+  /// True while the subscription stands.
+  [[nodiscard]] virtual bool connected() const = 0;
+};
+
+}  // namespace builder::ports

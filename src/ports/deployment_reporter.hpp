@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.hpp"
+#include "domain/build_event.hpp"
+#include "domain/ids.hpp"
+#include "base/stop.hpp"
+
+namespace builder::ports {
+
+enum class DeploymentStatus { building, builded, failed, cancelled };
+
+/// The platform's word: BUILDING, BUILDED, FAILED, CANCELLED.
+std::string_view to_string(DeploymentStatus status);
+
+struct StatusUpdate {
+  DeploymentStatus status = DeploymentStatus::building;
+  std::string error;  ///< FAILED: one line; the adapter cuts it to 191 characters.
+  std::optional<domain::Message> log;
+  std::string image_uri;  ///< BUILDED only.
+};
+
+/// What the platform's answer to a status says about the deployment.
+struct StatusAnswer {
+  bool deployment_completed = false;  ///< `completedAt` is set: cancelled or ended before.
+  bool service_deleted = false;       ///< `service.deletedAt` is set.
+};
+
+/// One call to the platform each; no retry in here. Thread-safe.
+/// Errors: `not_found` (the deployment is gone), `denied` (wrong API key), `invalid_input` (refused
+/// body: a defect of ours), `unavailable` (with `retry_after` when named), `timed_out`, `cancelled`.
+class DeploymentReporter {
+ public:
+  virtual ~DeploymentReporter() = default;
+  virtual Result<StatusAnswer> post_status(const domain::DeploymentId& deployment,
+                                           const StatusUpdate& update,
+                                           const std::stop_token& stop) = 0;
+  /// `text` is valid UTF-8, not empty, at most 60,000 bytes; lines are joined by '\n'.
+  virtual Result<> post_log(const domain::DeploymentId& deployment, domain::LogType type,
+                            const std::string& text, const std::stop_token& stop) = 0;
+};
+
+}  // namespace builder::ports

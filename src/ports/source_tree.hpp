@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace builder::ports {
+
+enum class FileType { regular, directory, symlink, other };
+
+struct FileInfo {
+  FileType type = FileType::regular;
+  std::uint32_t permissions = 0644;  ///< The low twelve bits of st_mode.
+  std::uint64_t size = 0;            ///< Bytes; of a symlink, its target's length.
+  /// Nanoseconds since the epoch. For regular files and symlinks the nanosecond part is derived
+  /// from the content's identity (git blob id, mode, attributes), and the seconds are constant:
+  /// equal content has the equal time in every checkout, changed content another one. BuildKit
+  /// compares size and time to decide what to ask for.
+  std::int64_t modified = 0;
+};
+
+struct DirectoryEntry {
+  std::string name;
+  FileInfo info;
+};
+
+/// Reads one open file from the start.
+class FileReader {
+ public:
+  virtual ~FileReader() = default;
+  /// Fills the front of `buffer`; 0 at the end of the file.
+  virtual Result<std::size_t> read(std::span<std::byte> buffer) = 0;
+};
+
+/// A read-only view of a deployment's source. Paths are relative, '/'-separated, without empty,
+/// "." or ".." parts; "" is the root. No call follows a symlink out of the tree: `open` and `list`
+/// follow links that stay inside, everything else refuses (`denied`). Nothing here tells where, or
+/// whether, the tree lies on a disk. Thread-safe.
+class SourceTree {
+ public:
+  virtual ~SourceTree() = default;
+  /// Entries of a directory, sorted bytewise by name. `.git` is never among them.
+  virtual Result<std::vector<DirectoryEntry>> list(std::string_view path) const = 0;
+  /// Does not follow a symlink in the last part. `not_found` when there is nothing.
+  virtual Result<FileInfo> stat(std::string_view path) const = 0;
+  /// A regular file; `invalid_input` for anything else.
+  virtual Result<std::unique_ptr<FileReader>> open(std::string_view path) const = 0;
+  virtual Result<std::string> read_link(std::string_view path) const = 0;
+};
+
+/// The whole content of a small file; `invalid_input` when it is larger than `limit` bytes.
+Result<std::string> read_file(const SourceTree& tree, std::string_view path, std::size_t limit);
+
+}  // namespace builder::ports
