@@ -1,0 +1,93 @@
+#include "adapters/redis/cancel_feed.hpp"
+
+#include <atomic>
+#include <optional>
+#include <utility>
+
+#include "base/backoff.hpp"
+#include "domain/deployment_request.hpp"
+
+namespace builder::adapters::redis {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds k_ping_interval{5};
+constexpr std::chrono::seconds k_silence_limit{10};
+constexpr BackoffPolicy k_reconnect{.base = std::chrono::milliseconds(100),
+                                    .cap = std::chrono::milliseconds(1'000)};
+
+class RedisCancelFeed final : public ports::CancelFeed {
+ public:
+  RedisCancelFeed(RedisConfig config, Log log) : config_(std::move(config)), log_(std::move(log)) {}
+
+  void run(const std::stop_token& stop,
+           const std::function<void(const domain::DeploymentId&)>& on_cancel) override {
+    auto random = make_random();
+    for (int attempt = 0; !stop.stop_requested();) {
+      const SteadyTime started = Clock::now();
+      const auto ended = listen(stop, on_cancel);
+      connected_ = false;
+      if (stop.stop_requested()) {
+        return;
+      }
+      log_.warning("cancel messages are not heard: {}",
+                   ended ? std::string("subscription ended") : ended.error().message);
+      attempt = Clock::now() - started > k_ping_interval ? 0 : attempt + 1;
+      sleep_for(next_delay(k_reconnect, attempt, std::nullopt, random), stop);
+    }
+  }
+
+  [[nodiscard]] bool connected() const override { return connected_; }
+
+ private:
+  Result<> listen(const std::stop_token& stop,
+                  const std::function<void(const domain::DeploymentId&)>& on_cancel) {
+    BUILDER_TRY_ASSIGN(const auto connection,
+                       Connection::open(config_, "deployra-builder-cancel", stop));
+    BUILDER_TRY(connection->call({"SUBSCRIBE", config_.cancel_channel}, stop));
+    connected_ = true;
+    SteadyTime heard = Clock::now();
+    for (;;) {
+      auto message = connection->receive(stop, Clock::now() + k_ping_interval);
+      if (message) {
+        heard = Clock::now();
+        if (message->list.size() == 3 && message->list[0].text == "message") {
+          handle(message->list[2].text, on_cancel);
+        }
+        continue;
+      }
+      if (message.error().kind != ErrorKind::timed_out) {
+        return std::unexpected(std::move(message).error());
+      }
+      if (Clock::now() - heard > k_silence_limit) {
+        return failure(ErrorKind::timed_out, "redis is silent");
+      }
+      BUILDER_TRY(connection->send({"PING"}, stop));
+    }
+  }
+
+  void handle(const std::string& text,
+              const std::function<void(const domain::DeploymentId&)>& on_cancel) const {
+    // The same reader as for jobs: it gives an id only when it is well-formed.
+    const domain::ParsedJob message = domain::parse_job(text);
+    if (!message.deployment_id) {
+      log_.warning("a cancel message of {} bytes names no deployment", text.size());
+      return;
+    }
+    on_cancel(*message.deployment_id);
+  }
+
+  const RedisConfig config_;
+  const Log log_;
+  std::atomic<bool> connected_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<ports::CancelFeed> make_cancel_feed(RedisConfig config, Log log) {
+  return std::make_unique<RedisCancelFeed>(std::move(config), std::move(log));
+}
+
+}  // namespace builder::adapters::redis

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "base/stop.hpp"
+
+struct redisReader;
+
+namespace builder::adapters::redis {
+
+struct RedisConfig {
+  std::string host = "localhost";
+  std::uint16_t port = 6379;
+  std::string username;
+  Secret password;
+  std::string queue = "builder-queue";
+  std::string cancel_channel = "builder:cancel";
+};
+
+/// One answer of Redis.
+struct Reply {
+  enum class Type { nil, integer, text, list };
+  Type type = Type::nil;
+  std::int64_t integer = 0;
+  std::string text;
+  std::vector<Reply> list;
+};
+
+/// One connection. Every call ends at its deadline or on stop; after a failure other than a refusal
+/// by Redis itself the connection is closed, since an answer may still be under way. Not thread-safe.
+class Connection {
+ public:
+  /// Connects, authenticates and names the connection.
+  static Result<std::unique_ptr<Connection>> open(const RedisConfig& config,
+                                                  const std::string& name,
+                                                  const std::stop_token& stop);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  /// Sends one command and reads its answer.
+  Result<Reply> call(const std::vector<std::string>& command, const std::stop_token& stop,
+                     std::chrono::milliseconds patience = std::chrono::seconds(5));
+  Result<> send(const std::vector<std::string>& command, const std::stop_token& stop);
+  /// The next answer or pushed message; `timed_out` leaves the connection usable.
+  Result<Reply> receive(const std::stop_token& stop, SteadyTime deadline);
+
+  [[nodiscard]] bool usable() const { return static_cast<bool>(fd_); }
+
+ private:
+  Connection();
+  Result<> dial(const RedisConfig& config, const std::stop_token& stop);
+  [[nodiscard]] std::unexpected<Error> broken(std::string what);
+
+  struct ReaderDeleter {
+    void operator()(redisReader* reader) const;
+  };
+  Fd fd_;
+  std::unique_ptr<redisReader, ReaderDeleter> reader_;
+};
+
+}  // namespace builder::adapters::redis

@@ -1,0 +1,96 @@
+#include "app/cli.hpp"
+
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "app/config.hpp"
+#include "app/service.hpp"
+
+namespace builder::app {
+
+namespace {
+
+constexpr int k_exit_broken = 1;
+constexpr int k_exit_usage = 2;
+
+constexpr const char* k_footer = R"(Configuration comes from the environment and from .env in the working directory; the environment
+wins. `deployra-builder config` shows every setting, its value and where the value comes from.
+
+Examples:
+  API_KEY=… deployra-builder                run the worker in the foreground
+  deployra-builder config                   what is in force?
+  kill -TERM <pid>                          finish the running builds, then end
+
+Exit codes: 0 drained, 1 could not start or broke, 2 wrong usage or configuration, 130 aborted.)";
+
+void print_errors(const LoadedConfig& loaded) {
+  fmt::print(stderr, "deployra-builder: the configuration has {} error{}:\n", loaded.errors.size(),
+             loaded.errors.size() == 1 ? "" : "s");
+  for (const std::string& error : loaded.errors) {
+    fmt::print(stderr, "  {}\n", error);
+  }
+}
+
+int show_config(const LoadedConfig& loaded) {
+  std::size_t name_width = 0;
+  std::size_t value_width = 0;
+  for (const EffectiveSetting& setting : loaded.settings) {
+    name_width = std::max(name_width, setting.name.size());
+    value_width = std::max(value_width, std::min<std::size_t>(setting.value.size(), 40));
+  }
+  for (const EffectiveSetting& setting : loaded.settings) {
+    fmt::print("{:{}}  {:{}}  {:11}  {}\n", setting.name, name_width, setting.value, value_width,
+               setting.origin, setting.help);
+  }
+  if (!loaded.errors.empty()) {
+    std::fflush(stdout);
+    print_errors(loaded);
+    return k_exit_usage;
+  }
+  return 0;
+}
+
+int serve(const LoadedConfig& loaded) {
+  if (!loaded.errors.empty()) {
+    print_errors(loaded);
+    return k_exit_usage;
+  }
+  if (const auto served = run_service(loaded.config); !served) {
+    fmt::print(stderr, "deployra-builder: {}\n", served.error().message);
+    return k_exit_broken;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("Build worker of the Deployra platform: takes deployments from a Redis queue, builds "
+               "their images and pushes them.",
+               "deployra-builder");
+  app.set_version_flag("--version", "deployra-builder " BUILDER_VERSION);
+  app.footer(k_footer);
+  app.require_subcommand(0, 1);
+  app.add_subcommand("serve", "Run the worker until SIGTERM (the default)");
+  const CLI::App* config =
+      app.add_subcommand("config", "Show the effective configuration, secrets starred");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : k_exit_usage;
+  }
+  try {
+    const LoadedConfig loaded = load_config();
+    return config->parsed() ? show_config(loaded) : serve(loaded);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "deployra-builder: {}\n", error.what());
+    return k_exit_broken;
+  }
+}
+
+}  // namespace builder::app

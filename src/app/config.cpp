@@ -1,0 +1,295 @@
+#include "app/config.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+namespace builder::app {
+
+namespace {
+
+using pipeline::ImageReference;
+
+/// What is wrong with a value; empty when nothing is.
+using Complaint = std::string;
+
+struct Setting {
+  std::string_view name;
+  std::string fallback;
+  bool secret;
+  std::string_view help;
+  std::function<Complaint(const std::string&)> apply;
+};
+
+std::function<Complaint(const std::string&)> text(std::string& target) {
+  return [&target](const std::string& value) {
+    target = value;
+    return Complaint();
+  };
+}
+
+std::function<Complaint(const std::string&)> secret(Secret& target) {
+  return [&target](const std::string& value) {
+    target = Secret(value);
+    return Complaint();
+  };
+}
+
+template <class Number>
+std::function<Complaint(const std::string&)> number(Number& target, std::int64_t low,
+                                                    std::int64_t high) {
+  return [&target, low, high](const std::string& value) -> Complaint {
+    std::int64_t parsed = 0;
+    const char* end = value.data() + value.size();
+    const auto [stopped, error] = std::from_chars(value.data(), end, parsed);
+    if (error != std::errc() || stopped != end || parsed < low || parsed > high) {
+      return fmt::format("must be a whole number from {} to {}", low, high);
+    }
+    target = static_cast<Number>(parsed);
+    return {};
+  };
+}
+
+std::function<Complaint(const std::string&)> duration(std::chrono::seconds& target,
+                                                      std::int64_t low) {
+  return [&target, low](const std::string& value) -> Complaint {
+    std::int64_t parsed = 0;
+    const char* end = value.data() + value.size();
+    const auto [stopped, error] = std::from_chars(value.data(), end, parsed);
+    const std::string_view unit(stopped, end);
+    const std::int64_t scale = unit.empty() || unit == "s" ? 1
+                               : unit == "m"               ? 60
+                               : unit == "h"               ? 3600
+                                                           : 0;
+    constexpr std::int64_t k_longest_seconds = 7 * 24 * 3600;
+    if (error != std::errc() || scale == 0 || parsed < low || parsed > k_longest_seconds / scale) {
+      return fmt::format("must be a time such as 90, 90s, 30m or 2h, at least {} s", low);
+    }
+    target = std::chrono::seconds(parsed * scale);
+    return {};
+  };
+}
+
+template <class Value>
+std::function<Complaint(const std::string&)> one_of(
+    Value& target, std::vector<std::pair<std::string, Value>> choices) {
+  return [&target, choices = std::move(choices)](const std::string& value) -> Complaint {
+    std::string words;
+    for (const auto& [word, meaning] : choices) {
+      if (value == word) {
+        target = meaning;
+        return {};
+      }
+      words += (words.empty() ? "" : ", ") + word;
+    }
+    return "must be one of " + words;
+  };
+}
+
+std::function<Complaint(const std::string&)> http_url(std::string& target) {
+  return [&target](const std::string& value) -> Complaint {
+    const bool http = value.starts_with("http://") && value.size() > 7;
+    const bool https = value.starts_with("https://") && value.size() > 8;
+    if (!value.empty() && !http && !https) {
+      return "must be an http:// or https:// address";
+    }
+    const auto authority = value.substr(std::min(value.size(), value.find("//") + 2));
+    if (authority.substr(0, authority.find('/')).contains('@')) {
+      return "must not hold credentials";
+    }
+    target = value;
+    while (target.ends_with('/')) {
+      target.pop_back();
+    }
+    return {};
+  };
+}
+
+std::function<Complaint(const std::string&)> listen_address(std::string& target) {
+  return [&target](const std::string& value) -> Complaint {
+    const std::size_t colon = value.rfind(':');
+    std::uint16_t port = 0;
+    if (!value.empty() &&
+        (colon == std::string::npos || colon == 0 ||
+         !number(port, 0, 65'535)(value.substr(colon + 1)).empty())) {
+      return "must be host:port, e.g. 127.0.0.1:9090";
+    }
+    target = value;
+    return {};
+  };
+}
+
+std::function<Complaint(const std::string&)> engine_address(std::string& target) {
+  return [&target](const std::string& value) -> Complaint {
+    if (!value.starts_with("unix://") && !value.starts_with("tcp://")) {
+      return "must be unix:///path/of/docker.sock or tcp://host:port";
+    }
+    target = value;
+    return {};
+  };
+}
+
+std::vector<Setting> settings(Config& c, std::string& ecr_endpoint, std::string& any_endpoint) {
+  const auto cores = std::max(1u, std::thread::hardware_concurrency());
+  const auto parallel = std::clamp(cores / 2, 1u, 4u);
+  return {
+      {"REDIS_HOST", "localhost", false, "Redis host", text(c.redis_host)},
+      {"REDIS_PORT", "6379", false, "Redis port", number(c.redis_port, 1, 65'535)},
+      {"REDIS_USERNAME", "", false, "Redis ACL user", text(c.redis_username)},
+      {"REDIS_PASSWORD", "", true, "Redis password", secret(c.redis_password)},
+      {"REDIS_QUEUE_NAME", "builder-queue", false, "list the platform pushes jobs to",
+       text(c.redis_queue)},
+      {"REDIS_CANCEL_CHANNEL_NAME", "builder:cancel", false, "channel of cancel messages",
+       text(c.redis_cancel_channel)},
+      {"API_URL", "http://127.0.0.1:3000/api", false, "the platform's API", http_url(c.api_url)},
+      {"API_KEY", "", true, "the platform's WEBHOOK_API_KEY (required)", secret(c.api_key)},
+      {"AWS_REGION", "us-east-1", false, "region of the registry", text(c.aws_region)},
+      {"AWS_ACCESS_KEY_ID", "", false, "empty: container, web identity or instance role",
+       text(c.aws_access_key_id)},
+      {"AWS_SECRET_ACCESS_KEY", "", true, "belongs to AWS_ACCESS_KEY_ID",
+       secret(c.aws_secret_access_key)},
+      {"AWS_SESSION_TOKEN", "", true, "of temporary credentials", secret(c.aws_session_token)},
+      {"AWS_ENDPOINT_URL_ECR", "", false, "another ECR API endpoint", http_url(ecr_endpoint)},
+      {"AWS_ENDPOINT_URL", "", false, "another endpoint for all of AWS", http_url(any_endpoint)},
+      {"ECR_KEEP_IMAGES", "1", false, "images a repository keeps", number(c.ecr_keep_images, 1, 1000)},
+      {"IMAGE_REFERENCE", "auto", false, "auto, tag (bare URI) or digest",
+       one_of<ImageReference>(c.image_reference, {{"auto", ImageReference::automatic},
+                                                  {"tag", ImageReference::tag},
+                                                  {"digest", ImageReference::digest}})},
+      {"DOCKER_HOST", "unix:///var/run/docker.sock", false, "the engine that builds",
+       engine_address(c.docker_host)},
+      {"GITHUB_URL", "https://github.com", false, "GitHub, or a GitHub Enterprise server",
+       http_url(c.github_url)},
+      {"GIT_NETWORK_POLICY", "private", false, "public, private or any: where git may connect to",
+       one_of<NetworkPolicy>(c.git_network_policy, {{"public", NetworkPolicy::public_only},
+                                                    {"private", NetworkPolicy::private_networks},
+                                                    {"any", NetworkPolicy::any}})},
+      {"WORK_DIR", "tmp", false, "mirrors and work trees", text(c.work_dir)},
+      {"WORKER_ID", "", false, "name of this worker in Redis; default: kept in WORK_DIR",
+       [&c](const std::string& value) -> Complaint {
+         const auto allowed = [](unsigned char ch) {
+           return std::isalnum(ch) != 0 || ch == '-' || ch == '_' || ch == '.';
+         };
+         if (value.size() > 64 || !std::ranges::all_of(value, allowed)) {
+           return "must be at most 64 letters, digits, '-', '_' or '.'";
+         }
+         c.worker_id = value;
+         return {};
+       }},
+      {"MAX_PARALLEL_BUILDS", std::to_string(parallel), false, "builds at once",
+       number(c.max_parallel_builds, 1, 64)},
+      {"BUILD_TIMEOUT", "30m", false, "longest time of one deployment",
+       duration(c.build_timeout, 1)},
+      {"DRAIN_TIMEOUT", "10m", false, "at a stop, running builds get this long",
+       duration(c.drain_timeout, 0)},
+      {"HTTP_LISTEN", "", false, "host:port of health and metrics; empty: none",
+       listen_address(c.http_listen)},
+      {"LOG_LEVEL", "info", false, "debug, info, warn or error",
+       one_of<LogLevel>(c.log_level, {{"debug", LogLevel::debug},
+                                      {"info", LogLevel::info},
+                                      {"warn", LogLevel::warning},
+                                      {"error", LogLevel::error}})},
+  };
+}
+
+std::string trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r");
+  if (first == std::string_view::npos) {
+    return {};
+  }
+  return std::string(text.substr(first, text.find_last_not_of(" \t\r") - first + 1));
+}
+
+/// `KEY=value` lines as systemd, docker and dotenv write them; quotes around a value are removed.
+std::map<std::string, std::string, std::less<>> parse_dotenv(std::string_view content) {
+  std::map<std::string, std::string, std::less<>> values;
+  std::istringstream lines{std::string(content)};
+  for (std::string line; std::getline(lines, line);) {
+    line = trimmed(line);
+    const std::size_t equals = line.find('=');
+    if (line.empty() || line.front() == '#' || equals == std::string::npos) {
+      continue;
+    }
+    std::string key = trimmed(line.substr(0, equals));
+    if (key.starts_with("export ")) {
+      key = trimmed(key.substr(7));
+    }
+    std::string value = trimmed(line.substr(equals + 1));
+    if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'') &&
+        value.find(value.front(), 1) != std::string::npos) {
+      value = value.substr(1, value.find(value.front(), 1) - 1);
+    } else if (const std::size_t comment = value.find(" #"); comment != std::string::npos) {
+      value = trimmed(value.substr(0, comment));
+    }
+    values[key] = value;
+  }
+  return values;
+}
+
+void check_combinations(LoadedConfig& loaded) {
+  const Config& c = loaded.config;
+  if (c.api_key.empty()) {
+    loaded.errors.emplace_back("API_KEY is required: the platform's WEBHOOK_API_KEY");
+  }
+  if (c.aws_access_key_id.empty() != c.aws_secret_access_key.empty()) {
+    loaded.errors.emplace_back(
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both or none");
+  }
+}
+
+}  // namespace
+
+LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view dotenv) {
+  LoadedConfig loaded;
+  std::string ecr_endpoint;
+  std::string any_endpoint;
+  const auto file = parse_dotenv(dotenv);
+  for (const Setting& setting : settings(loaded.config, ecr_endpoint, any_endpoint)) {
+    std::string value = setting.fallback;
+    std::string origin = "default";
+    if (const auto from_file = file.find(setting.name);
+        from_file != file.end() && !from_file->second.empty()) {
+      value = from_file->second;
+      origin = ".env";
+    }
+    if (const auto from_environment = environment(setting.name);
+        from_environment && !from_environment->empty()) {
+      value = *from_environment;
+      origin = "environment";
+    }
+    if (const Complaint complaint = setting.apply(value); !complaint.empty()) {
+      // An address with an '@' may hold a password.
+      const bool hide = setting.secret || value.contains('@');
+      loaded.errors.push_back(fmt::format("{} {} ({} comes from: {})", setting.name, complaint,
+                                          hide ? "its value" : "'" + value + "'", origin));
+    }
+    loaded.settings.push_back({std::string(setting.name),
+                               setting.secret && !value.empty() ? "********" : value, origin,
+                               std::string(setting.help)});
+  }
+  loaded.config.ecr_endpoint = ecr_endpoint.empty() ? any_endpoint : ecr_endpoint;
+  check_combinations(loaded);
+  return loaded;
+}
+
+LoadedConfig load_config() {
+  std::ostringstream dotenv;
+  if (std::ifstream file(".env", std::ios::binary); file) {
+    dotenv << file.rdbuf();
+  }
+  return load_config(
+      [](std::string_view name) -> std::optional<std::string> {
+        const char* value = std::getenv(std::string(name).c_str());
+        return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+      },
+      dotenv.view());
+}
+
+}  // namespace builder::app

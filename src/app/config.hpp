@@ -1,0 +1,75 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/log.hpp"
+#include "base/secret.hpp"
+#include "pipeline/job_runner.hpp"
+
+namespace builder::app {
+
+enum class NetworkPolicy { public_only, private_networks, any };
+
+/// Everything the service can be told, read once at the start.
+struct Config {
+  std::string redis_host;
+  std::uint16_t redis_port = 0;
+  std::string redis_username;
+  Secret redis_password;
+  std::string redis_queue;
+  std::string redis_cancel_channel;
+
+  std::string aws_region;
+  std::string aws_access_key_id;
+  Secret aws_secret_access_key;
+  Secret aws_session_token;
+  std::string ecr_endpoint;  ///< Empty: AWS's own for the region.
+  int ecr_keep_images = 1;
+  pipeline::ImageReference image_reference = pipeline::ImageReference::automatic;
+
+  std::string api_url;  ///< Without a trailing slash.
+  Secret api_key;
+
+  std::string docker_host;
+  std::string github_url;  ///< Without a trailing slash.
+  NetworkPolicy git_network_policy = NetworkPolicy::private_networks;
+
+  std::string work_dir;
+  std::string worker_id;  ///< Empty: one is made and kept in the work folder.
+  std::size_t max_parallel_builds = 1;
+  std::chrono::seconds build_timeout{0};
+  std::chrono::seconds drain_timeout{0};
+  std::string http_listen;  ///< `host:port`; empty: no endpoint.
+  LogLevel log_level = LogLevel::info;
+};
+
+/// One line of `deployra-builder config`.
+struct EffectiveSetting {
+  std::string name;
+  std::string value;   ///< Secrets are starred.
+  std::string origin;  ///< environment, .env or default.
+  std::string help;
+};
+
+struct LoadedConfig {
+  Config config;
+  std::vector<EffectiveSetting> settings;
+  std::vector<std::string> errors;  ///< Every one found, each naming its variable.
+};
+
+using EnvironmentLookup = std::function<std::optional<std::string>(std::string_view name)>;
+
+/// Reads every setting: the environment wins over `dotenv` (the text of a `.env` file). An empty
+/// value equals an absent one.
+LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view dotenv);
+
+/// From the process's environment and `.env` in the working directory.
+LoadedConfig load_config();
+
+}  // namespace builder::app

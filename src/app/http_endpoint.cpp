@@ -1,0 +1,77 @@
+#include "app/http_endpoint.hpp"
+
+#include <httplib.h>
+
+#include <thread>
+#include <utility>
+
+namespace builder::app {
+
+namespace {
+
+constexpr std::size_t k_threads = 2;
+constexpr std::size_t k_largest_request = 16 * 1024;
+
+class HttplibEndpoint final : public HttpEndpoint {
+ public:
+  explicit HttplibEndpoint(EndpointPages pages) : pages_(std::move(pages)) {
+    server_.new_task_queue = [] { return new httplib::ThreadPool(k_threads); };
+    server_.set_payload_max_length(k_largest_request);
+    server_.Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
+      response.set_content("ok\n", "text/plain; charset=utf-8");
+    });
+    server_.Get("/readyz", [this](const httplib::Request&, httplib::Response& response) {
+      const auto reasons = pages_.not_ready_reasons();
+      std::string text = reasons.empty() ? "ready\n" : "";
+      for (const std::string& reason : reasons) {
+        text += reason + "\n";
+      }
+      response.status = reasons.empty() ? 200 : 503;
+      response.set_content(text, "text/plain; charset=utf-8");
+    });
+    server_.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
+      response.set_content(pages_.metrics(), "text/plain; version=0.0.4; charset=utf-8");
+    });
+  }
+
+  ~HttplibEndpoint() override { server_.stop(); }
+
+  bool bind(const std::string& host, int port) {
+    if (port == 0) {
+      port_ = server_.bind_to_any_port(host);
+    } else {
+      port_ = server_.bind_to_port(host, port) ? port : -1;
+    }
+    if (port_ <= 0) {
+      return false;
+    }
+    thread_ = std::jthread([this] { server_.listen_after_bind(); });
+    // `stop` before the server listens would be lost.
+    while (!server_.is_running()) {
+      std::this_thread::yield();
+    }
+    return true;
+  }
+
+  [[nodiscard]] int port() const override { return port_; }
+
+ private:
+  EndpointPages pages_;
+  httplib::Server server_;
+  int port_ = -1;
+  std::jthread thread_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<HttpEndpoint>> HttpEndpoint::start(const std::string& address,
+                                                          EndpointPages pages) {
+  const std::size_t colon = address.rfind(':');
+  auto endpoint = std::make_unique<HttplibEndpoint>(std::move(pages));
+  if (!endpoint->bind(address.substr(0, colon), std::stoi(address.substr(colon + 1)))) {
+    return failure(ErrorKind::conflict, "HTTP_LISTEN: cannot listen on " + address);
+  }
+  return endpoint;
+}
+
+}  // namespace builder::app

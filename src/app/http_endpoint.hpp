@@ -1,0 +1,28 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace builder::app {
+
+struct EndpointPages {
+  std::function<std::vector<std::string>()> not_ready_reasons;
+  std::function<std::string()> metrics;
+};
+
+/// Serves `GET /healthz` (the process lives), `GET /readyz` (200, or 503 with the reasons) and
+/// `GET /metrics` until it is destroyed. Handlers run on the endpoint's own threads.
+class HttpEndpoint {
+ public:
+  /// `address` is host:port; port 0 picks a free one.
+  static Result<std::unique_ptr<HttpEndpoint>> start(const std::string& address,
+                                                     EndpointPages pages);
+  virtual ~HttpEndpoint() = default;
+  [[nodiscard]] virtual int port() const = 0;
+};
+
+}  // namespace builder::app

@@ -1,0 +1,119 @@
+#include "base/text.hpp"
+
+#include <openssl/evp.h>
+
+#include <array>
+#include <random>
+
+#include "base/check.hpp"
+
+namespace builder {
+
+namespace {
+
+constexpr std::string_view k_digits = "0123456789abcdef";
+
+bool is_continuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u;
+}
+
+void append_hex(std::string& out, unsigned char byte) {
+  out += k_digits[byte >> 4u];
+  out += k_digits[byte & 15u];
+}
+
+}  // namespace
+
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte > 0x20 && byte != 0x7F) {
+      line += c;
+    } else if (!line.empty() && line.back() != ' ') {
+      line += ' ';
+    }
+  }
+  if (line.ends_with(' ')) {
+    line.pop_back();
+  }
+  return line;
+}
+
+std::string cut_characters(std::string_view text, std::size_t characters) {
+  std::size_t count = 0;
+  std::size_t keep = 0;  // Where the last character that leaves room for the ellipsis begins.
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (is_continuation(text[i])) {
+      continue;
+    }
+    if (++count == characters) {
+      keep = i;
+    }
+    if (count > characters) {
+      return std::string(text.substr(0, keep)) + "…";
+    }
+  }
+  return std::string(text);
+}
+
+std::string sha256_hex(std::string_view data) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int size = 0;
+  BUILDER_CHECK(
+      EVP_Digest(data.data(), data.size(), digest.data(), &size, EVP_sha256(), nullptr) == 1);
+  std::string hex;
+  for (unsigned int i = 0; i < size; ++i) {
+    append_hex(hex, digest[i]);
+  }
+  return hex;
+}
+
+std::string base64_encode(std::string_view data) {
+  std::string out((data.size() + 2) / 3 * 4 + 1, '\0');
+  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                     reinterpret_cast<const unsigned char*>(data.data()),
+                                     static_cast<int>(data.size()));
+  out.resize(static_cast<std::size_t>(length));
+  return out;
+}
+
+std::string random_hex(std::size_t bytes) {
+  std::random_device device;
+  std::string hex;
+  for (std::size_t i = 0; i < bytes; ++i) {
+    append_hex(hex, static_cast<unsigned char>(device() & 0xFFu));
+  }
+  return hex;
+}
+
+bool is_utf8(std::string_view text) {
+  std::size_t i = 0;
+  while (i < text.size()) {
+    const auto first = static_cast<unsigned char>(text[i]);
+    std::size_t length = 1;
+    if (first >= 0x80) {
+      length = first >= 0xC2 && first <= 0xDF   ? 2
+               : first >= 0xE0 && first <= 0xEF ? 3
+               : first >= 0xF0 && first <= 0xF4 ? 4
+                                                : 0;
+      if (length == 0 || i + length > text.size()) {
+        return false;
+      }
+      const auto second = static_cast<unsigned char>(text[i + 1]);
+      if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) ||
+          (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F)) {
+        return false;
+      }
+      for (std::size_t k = 1; k < length; ++k) {
+        if (!is_continuation(text[i + k])) {
+          return false;
+        }
+      }
+    }
+    i += length;
+  }
+  return true;
+}
+
+}  // namespace builder

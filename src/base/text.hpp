@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace builder {
+
+/// `text` on one line: control characters become spaces, runs of them one, ends trimmed.
+std::string one_line(std::string_view text);
+
+/// At most `characters` UTF-8 characters of valid UTF-8 text; what is longer ends with "…".
+std::string cut_characters(std::string_view text, std::size_t characters);
+
+/// Lower-case hex of the SHA-256 of `data`.
+std::string sha256_hex(std::string_view data);
+
+std::string base64_encode(std::string_view data);
+
+/// Random lower-case hex, two digits per byte.
+std::string random_hex(std::size_t bytes);
+
+/// Whether `text` is valid UTF-8 (RFC 3629).
+bool is_utf8(std::string_view text);
+
+}  // namespace builder

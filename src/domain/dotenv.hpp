@@ -1,0 +1,25 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "domain/deployment_request.hpp"
+
+namespace builder::domain {
+
+struct DotenvFile {
+  std::string content;
+  std::vector<std::string> warnings;  ///< Lines for the customer; they name keys, never values.
+};
+
+/// Writes variables so that the common readers (dotenv of Node and Ruby, python-dotenv, godotenv,
+/// phpdotenv) read back exactly the values sent. Each value gets the simplest form on which all of
+/// them agree: bare, in single quotes, or in double quotes. Where no form suits all, the warning
+/// says so. A value can never add a variable.
+///
+/// Of equal keys the last one counts, at the place of the first. Keys no reader accepts, and values
+/// with a NUL character, are left out with a warning.
+DotenvFile write_dotenv(std::span<const EnvironmentVariable> variables);
+
+}  // namespace builder::domain

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/redactor.hpp"
+#include "base/stop.hpp"
+
+namespace builder::domain {
+
+/// Makes rows for a person out of the raw output of one stream of one step.
+///
+/// `\n`, `\r\n` and a lone `\r` end a line. Of a run of lines that a lone `\r` ends (a progress bar)
+/// the last state of each second is passed on, and always the final one. Invalid UTF-8 becomes U+FFFD
+/// byte by byte; control characters, escape sequences other than colours (SGR), and characters that
+/// change the reading direction are dropped, since the dashboard is a terminal. Secrets are taken out,
+/// also where they are cut by a chunk's border.
+///
+/// Memory stays bounded whatever comes: a line longer than `k_longest_row` is passed on in several
+/// rows, and no byte of it is lost. Not thread-safe.
+class LineAssembler {
+ public:
+  static constexpr std::size_t k_longest_row = 48 * 1024;
+
+  using Sink = std::function<void(const std::string& row)>;
+
+  LineAssembler(std::shared_ptr<const Redactor> redactor, Sink sink);
+
+  void feed(std::string_view chunk, SteadyTime now = std::chrono::steady_clock::now());
+  /// The stream has ended: passes on what is still held.
+  void finish();
+
+ private:
+  enum class State { ground, utf8, escape, control_sequence, string, string_escape, one_more };
+
+  void take(unsigned char byte);
+  void ground(unsigned char byte);
+  void utf8(unsigned char byte);
+  void escape(unsigned char byte);
+  void control_sequence(unsigned char byte);
+  void append(std::string_view text);
+  void end_line();
+  void end_progress();
+  void pass_on(std::string row);
+
+  // Shared with the store: the set of secrets may change while a line is under way.
+  std::shared_ptr<const Redactor> redactor_;
+  RedactingStream stream_;
+  Sink sink_;
+
+  State state_ = State::ground;
+  std::string sequence_;  ///< Bytes of an unfinished character or control sequence.
+  std::string line_;
+  bool in_long_line_ = false;
+  bool after_return_ = false;
+  bool in_private_key_ = false;
+  std::string progress_;  ///< The last progress state not yet shown.
+  SteadyTime now_{};
+  SteadyTime last_progress_{};
+};
+
+}  // namespace builder::domain

@@ -1,0 +1,95 @@
+#include "pipeline/event_log.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace builder::pipeline {
+
+namespace {
+
+using domain::LogType;
+
+/// BuildKit's own bookkeeping steps are shown only when they take this long, or fail.
+constexpr std::chrono::seconds k_noteworthy{1};
+
+bool is_internal(const std::string& name) {
+  return name.starts_with("[internal]");
+}
+
+}  // namespace
+
+void EventLog::emit(domain::BuildEvent event) {
+  const std::scoped_lock lock(mutex_);
+  std::visit([this](const auto& what) { on(what); }, event);
+}
+
+void EventLog::finish() {
+  const std::scoped_lock lock(mutex_);
+  for (auto& [number, step] : running_) {
+    finish_step(step);
+  }
+  running_.clear();
+}
+
+void EventLog::on(const domain::StepStarted& event) {
+  running_[event.step].name = event.name;
+  if (!is_internal(event.name)) {
+    write(LogType::info, fmt::format("#{} {}", event.step, event.name));
+  }
+}
+
+void EventLog::on(const domain::StepFinished& event) {
+  if (const auto step = running_.find(event.step); step != running_.end()) {
+    finish_step(step->second);
+    running_.erase(step);
+  }
+  const std::string number = is_internal(event.name) ? fmt::format("#{} {}", event.step, event.name)
+                                                     : fmt::format("#{}", event.step);
+  const double seconds = std::chrono::duration<double>(event.duration).count();
+  if (!event.error.empty()) {
+    write(LogType::error, fmt::format("{} ERROR: {}", number, event.error));
+  } else if (!is_internal(event.name) || event.duration >= k_noteworthy) {
+    write(LogType::info, event.cached ? number + " CACHED"
+                                      : fmt::format("{} DONE {:.1f}s", number, seconds));
+  }
+}
+
+void EventLog::on(const domain::StepOutput& event) {
+  Step& step = running_[event.step];
+  auto& assembler = event.is_stderr ? step.err : step.out;
+  if (assembler == nullptr) {
+    assembler = std::make_unique<domain::LineAssembler>(
+        secrets_.redactor(),
+        [this, number = event.step,
+         type = event.is_stderr ? LogType::stderr_ : LogType::stdout_](const std::string& row) {
+          // Rows of steps that run side by side say which step they belong to.
+          channel_.append(type, running_.size() > 1 ? fmt::format("#{} {}", number, row) : row,
+                          stop_);
+        });
+  }
+  assembler->feed(event.data);
+}
+
+void EventLog::on(const domain::Message& event) {
+  write(event.type, event.text);
+}
+
+void EventLog::finish_step(Step& step) {
+  for (const auto& assembler : {step.out.get(), step.err.get()}) {
+    if (assembler != nullptr) {
+      assembler->finish();
+    }
+  }
+}
+
+void EventLog::write(LogType type, const std::string& text) {
+  // Text of ours may quote what strangers wrote: it gets the same treatment as their output.
+  domain::LineAssembler row(secrets_.redactor(), [&](const std::string& line) {
+    channel_.append(type, line, stop_);
+  });
+  row.feed(text);
+  row.finish();
+}
+
+}  // namespace builder::pipeline

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/secret_store.hpp"
+#include "domain/build_event.hpp"
+#include "domain/log_text.hpp"
+#include "pipeline/deployment_channel.hpp"
+
+namespace builder::pipeline {
+
+/// Turns the events of one build into the rows the customer reads: splits output into lines, takes
+/// out secrets and terminal control, and hands everything to the deployment's channel in the order
+/// it came in. Thread-safe.
+class EventLog final : public domain::EventSink {
+ public:
+  EventLog(DeploymentChannel& channel, const SecretStore& secrets, std::stop_token stop)
+      : channel_(channel), secrets_(secrets), stop_(std::move(stop)) {}
+
+  void emit(domain::BuildEvent event) override;
+  /// Passes on what steps that never finished had written.
+  void finish();
+
+ private:
+  struct Step {
+    std::string name;
+    std::unique_ptr<domain::LineAssembler> out;
+    std::unique_ptr<domain::LineAssembler> err;
+  };
+
+  void on(const domain::StepStarted& event);
+  void on(const domain::StepFinished& event);
+  void on(const domain::StepOutput& event);
+  void on(const domain::Message& event);
+  static void finish_step(Step& step);
+  void write(domain::LogType type, const std::string& text);
+
+  DeploymentChannel& channel_;
+  const SecretStore& secrets_;
+  const std::stop_token stop_;
+  // Held while a line goes to the channel, which may wait for room: that is what keeps the order of
+  // lines that come from several threads.
+  std::mutex mutex_;
+  std::map<std::uint32_t, Step> running_;
+};
+
+}  // namespace builder::pipeline

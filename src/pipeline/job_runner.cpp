@@ -1,0 +1,394 @@
+#include "pipeline/job_runner.hpp"
+
+#include <exception>
+#include <functional>
+#include <future>
+#include <optional>
+#include <utility>
+
+#include "domain/request_secrets.hpp"
+#include "domain/source_spec.hpp"
+#include "pipeline/build_context.hpp"
+#include "pipeline/event_log.hpp"
+
+namespace builder::pipeline {
+
+namespace {
+
+using domain::LogType;
+using domain::Message;
+using ports::DeploymentStatus;
+using ports::JobCancellation;
+using ports::JobContext;
+using ports::StatusAnswer;
+using ports::StatusUpdate;
+using ports::StopReason;
+using Clock = std::chrono::steady_clock;
+
+/// A cancel must not cut this: the tag either moves or does not.
+constexpr std::chrono::seconds k_promote_limit{120};
+constexpr std::chrono::seconds k_clean_up_limit{30};
+
+constexpr std::string_view k_our_fault =
+    "The build service had a problem that is not caused by your project; please deploy again or "
+    "ask the operator";
+
+StatusUpdate cancelled_update(StopReason reason) {
+  const bool superseded = reason == StopReason::superseded;
+  return {.status = DeploymentStatus::cancelled,
+          .error = {},
+          .log = Message{LogType::error, superseded
+                                             ? "Deployment superseded by a newer one of this service"
+                                             : "Deployment cancelled by user"},
+          .image_uri = {}};
+}
+
+/// Requests a stop of its own when the outer one does, and when it is destroyed: for a task that
+/// runs beside the pipeline and must not outlive it.
+class ScopedStop {
+ public:
+  explicit ScopedStop(const std::stop_token& outer)
+      : forward_(outer, [this] { source_.request_stop(); }) {}
+  ScopedStop(const ScopedStop&) = delete;
+  ScopedStop& operator=(const ScopedStop&) = delete;
+  ~ScopedStop() { source_.request_stop(); }
+  [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
+
+ private:
+  std::stop_source source_;
+  std::stop_callback<std::function<void()>> forward_;
+};
+
+/// What becomes of a job whose final status the platform did not take.
+Outcome undelivered(const Error& error, const Log& log) {
+  log.error("the final status could not be delivered: {}", error.message);
+  switch (error.kind) {
+    case ErrorKind::not_found:
+    case ErrorKind::invalid_input:
+      return Outcome::gone;
+    case ErrorKind::denied:
+      return Outcome::refused;
+    default:
+      return Outcome::given_back;
+  }
+}
+
+/// One deployment on its way through the steps.
+class Run {
+ public:
+  Run(const JobRunner::Ports& ports, const JobSettings& settings, SecretStore& secrets,
+      Metrics& metrics, Log log, std::stop_token abort, const domain::DeploymentRequest& request,
+      JobCancellation& cancellation)
+      : ports_(ports),
+        settings_(settings),
+        metrics_(metrics),
+        log_(std::move(log)),
+        abort_(std::move(abort)),
+        secrets_(secrets),
+        request_(request),
+        cancellation_(cancellation),
+        registration_(secrets.add(domain::secrets_of(request))),
+        job_{request.deployment_id, cancellation.token(), Clock::now() + settings.build_timeout},
+        channel_(ports.reporter, request.deployment_id, settings.channel, metrics, log_),
+        events_(channel_, secrets, cancellation.token()) {}
+
+  void execute(const std::function<void(Outcome)>& settle) {
+    events_.info("Build started");
+    auto announced = std::async(std::launch::async, [this] { return announce(); });
+    const Result<ports::PublishedImage> published = build(announced);
+    events_.finish();
+    const Outcome outcome = conclude(published);
+    channel_.close();
+    settle(outcome);
+    clean_up();
+  }
+
+ private:
+  template <class F>
+  auto timed(std::string_view phase, F&& step) {
+    const auto started = Clock::now();
+    auto result = std::forward<F>(step)();
+    const auto took = Clock::now() - started;
+    metrics_.phase_took(phase, took);
+    log_.debug("{} took {} ms{}", phase,
+               std::chrono::duration_cast<std::chrono::milliseconds>(took).count(),
+               result ? "" : " and failed");
+    return result;
+  }
+
+  /// Posts BUILDING. Its answer tells whether the deployment had already ended.
+  Result<> announce() {
+    const StatusUpdate update{
+        .status = DeploymentStatus::building, .error = {}, .log = {}, .image_uri = {}};
+    BUILDER_TRY_ASSIGN(const StatusAnswer answer,
+                       channel_.status(update, cancellation_.token(),
+                                       Clock::now() + settings_.building_patience));
+    if (answer.deployment_completed || answer.service_deleted) {
+      log_.info("the platform has ended this deployment already");
+      cancellation_.request_stop(StopReason::cancelled_by_user);
+    }
+    return {};
+  }
+
+  Result<ports::PublishedImage> build(std::future<Result<>>& announced) {
+    const auto spec = domain::resolve_source(request_, settings_.github_url);
+    if (!spec) {
+      BUILDER_TRY(wait_for_answer(announced));
+      return std::unexpected(spec.error());
+    }
+
+    // Nothing here depends on the source: it is made ready while git works.
+    const ScopedStop beside_stop(job_.stop);
+    JobContext beside = job_;
+    beside.stop = beside_stop.token();
+    auto repository = std::async(std::launch::async, [&, beside] {
+      return ports_.registry.ensure_repository(beside, request_.service_id);
+    });
+    ports_.image.prepare(job_);
+
+    auto fetched = timed("fetch", [&] { return ports_.source.fetch(job_, *spec, events_); });
+    BUILDER_TRY(wait_for_answer(announced));
+    if (!fetched) {
+      return std::unexpected(std::move(fetched).error().with_context("fetching source"));
+    }
+    BUILDER_TRY_ASSIGN(BuildContext context,
+                       make_build_context(request_, std::move(fetched->tree), events_));
+    // The repository's name is the image's name, so its answer is needed here at the latest.
+    auto target = repository.get();
+    if (!target) {
+      return std::unexpected(std::move(target).error().with_context("preparing the repository"));
+    }
+    return build_and_push(std::move(context), *target);
+  }
+
+  Result<ports::PublishedImage> build_and_push(BuildContext context,
+                                               const ports::Repository& repository) {
+    repository_ = repository;
+    const std::string& tag = request_.deployment_id.str();
+    events_.info("Building image from " + context.dockerfile);
+    const ports::ImageSpec image{.service_id = request_.service_id,
+                                 .context = std::move(context.tree),
+                                 .dockerfile = std::move(context.dockerfile),
+                                 .name = repository.uri + ":" + tag};
+    auto built = timed("build", [&] { return ports_.image.build(job_, image, events_); });
+    if (!built) {
+      return std::unexpected(std::move(built).error().with_context("building image"));
+    }
+    metrics_.context_bytes_sent(built->context_bytes_sent);
+
+    auto published =
+        timed("push", [&] { return ports_.registry.push(job_, repository, tag, events_); });
+    if (!published) {
+      return std::unexpected(std::move(published).error().with_context("pushing image"));
+    }
+    metrics_.bytes_pushed(published->bytes_pushed);
+
+    // From here on a restarted pod runs the new image: the last moment to obey a cancel.
+    if (job_.stop.stop_requested()) {
+      return failure(ErrorKind::cancelled, "stopped before latest was moved");
+    }
+    const JobContext committed{.deployment_id = job_.deployment_id,
+                               .stop = {},
+                               .deadline = Clock::now() + k_promote_limit};
+    const auto promoted =
+        timed("promote", [&] { return ports_.registry.promote(committed, *published); });
+    if (!promoted) {
+      return std::unexpected(Error(promoted.error()).with_context("moving latest"));
+    }
+    return published;
+  }
+
+  /// The build goes no further than its source before the platform has said that it wants it.
+  Result<> wait_for_answer(std::future<Result<>>& announced) {
+    Result<> answer = announced.get();
+    if (!answer && answer.error().kind != ErrorKind::cancelled) {
+      announce_error_ = answer.error();
+    }
+    if (job_.stop.stop_requested()) {
+      return failure(ErrorKind::cancelled, "stopped");
+    }
+    return answer;
+  }
+
+  Outcome conclude(const Result<ports::PublishedImage>& published) {
+    if (announce_error_) {
+      return not_announced(*announce_error_);
+    }
+    return published ? report_builded(*published) : report_unfinished(published.error());
+  }
+
+  /// After the job is settled: nobody waits for it.
+  void clean_up() {
+    if (repository_) {
+      const JobContext job{.deployment_id = job_.deployment_id,
+                           .stop = abort_,
+                           .deadline = Clock::now() + k_clean_up_limit};
+      ports_.registry.clean_up(job, *repository_, request_.deployment_id.str());
+    }
+  }
+
+  Outcome not_announced(const Error& error) {
+    switch (error.kind) {
+      case ErrorKind::not_found:
+        log_.warning("the platform does not know this deployment: {}", error.message);
+        return Outcome::gone;
+      case ErrorKind::denied:
+        log_.error("the platform refuses our API key: {}", error.message);
+        return Outcome::refused;
+      default:
+        log_.error("BUILDING could not be reported, giving the job back: {}", error.message);
+        return Outcome::given_back;
+    }
+  }
+
+  Outcome report_builded(const ports::PublishedImage& image) {
+    const bool by_digest = settings_.image_reference == ImageReference::digest ||
+                           (settings_.image_reference == ImageReference::automatic &&
+                            settings_.keep_images > 1);
+    const std::string& repository = image.repository.uri;
+    const StatusUpdate update{
+        .status = DeploymentStatus::builded,
+        .error = {},
+        .log = Message{LogType::info,
+                       "Build completed successfully. Image is ready for deployment."},
+        .image_uri = by_digest ? repository + "@" + image.digest : repository};
+    const auto answer = post_final(update, cancellation_.token());
+    if (answer) {
+      log_.info("BUILDED {}", update.image_uri);
+      return Outcome::builded;
+    }
+    // A cancel that came while BUILDED could not be delivered wins: a BUILDED whose answer was lost
+    // is followed by CANCELLED, never by another BUILDED.
+    return answer.error().kind == ErrorKind::cancelled ? report_stopped()
+                                                       : undelivered(answer.error(), log_);
+  }
+
+  Outcome report_unfinished(const Error& error) {
+    if (job_.stop.stop_requested()) {
+      return report_stopped();
+    }
+    if (error.kind == ErrorKind::timed_out && Clock::now() >= job_.deadline) {
+      log_.warning("build timeout: {}", error.message);
+      return report_failed("The build took longer than " +
+                           std::to_string(settings_.build_timeout.count() / 60) +
+                           " minutes and was stopped; make it shorter or ask for a higher limit");
+    }
+    log_.warning("failed ({}): {}", to_string(error.kind), error.message);
+    return report_failed(error.customer.empty() ? std::string(k_our_fault) : error.customer);
+  }
+
+  Outcome report_stopped() {
+    switch (cancellation_.reason()) {
+      case StopReason::shutdown:
+        return Outcome::given_back;
+      case StopReason::superseded:
+        return report_cancelled(Outcome::superseded);
+      default:
+        return report_cancelled(Outcome::cancelled);
+    }
+  }
+
+  Outcome report_cancelled(Outcome outcome) {
+    // Not interrupted by the very stop it reports.
+    const auto answer = post_final(cancelled_update(cancellation_.reason()), abort_);
+    log_.info("{}", to_string(outcome));
+    return answer ? outcome : undelivered(answer.error(), log_);
+  }
+
+  Outcome report_failed(const std::string& text) {
+    const std::string line = secrets_.redactor()->redact(text);
+    const StatusUpdate update{.status = DeploymentStatus::failed,
+                              .error = line,
+                              .log = Message{LogType::error, line},
+                              .image_uri = {}};
+    const auto answer = post_final(update, cancellation_.token());
+    if (answer) {
+      return Outcome::failed;
+    }
+    return answer.error().kind == ErrorKind::cancelled ? report_stopped()
+                                                       : undelivered(answer.error(), log_);
+  }
+
+  Result<StatusAnswer> post_final(const StatusUpdate& update, const std::stop_token& stop) {
+    return channel_.status(update, stop, Clock::now() + settings_.final_patience);
+  }
+
+  const JobRunner::Ports& ports_;
+  const JobSettings& settings_;
+  Metrics& metrics_;
+  Log log_;
+  const std::stop_token abort_;
+  SecretStore& secrets_;
+  const domain::DeploymentRequest& request_;
+  JobCancellation& cancellation_;
+  SecretStore::Registration registration_;
+  JobContext job_;
+  DeploymentChannel channel_;
+  EventLog events_;
+  std::optional<ports::Repository> repository_;
+  std::optional<Error> announce_error_;
+};
+
+}  // namespace
+
+std::string_view to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::builded:
+      return "builded";
+    case Outcome::failed:
+      return "failed";
+    case Outcome::cancelled:
+      return "cancelled";
+    case Outcome::superseded:
+      return "superseded";
+    case Outcome::given_back:
+      return "given_back";
+    case Outcome::gone:
+      return "gone";
+    case Outcome::refused:
+      return "refused";
+  }
+  return "failed";
+}
+
+void JobRunner::run(const domain::DeploymentRequest& request, JobCancellation& cancellation,
+                    const std::function<void(Outcome)>& settle) {
+  const Log log = log_.with("deployment", request.deployment_id.str())
+                      .with("service", request.service_id.str());
+  try {
+    Run(ports_, settings_, secrets_, metrics_, log, abort_, request, cancellation).execute(settle);
+  } catch (const std::exception& error) {
+    // A defect of ours must not take the other deployments with it, nor leave this one hanging.
+    log.error("unexpected: {}", error.what());
+    settle(report(request.deployment_id,
+                  {.status = DeploymentStatus::failed,
+                   .error = std::string(k_our_fault),
+                   .log = Message{LogType::error, std::string(k_our_fault)},
+                   .image_uri = {}}));
+  }
+}
+
+Outcome JobRunner::reject(const domain::DeploymentId& deployment, const Error& error) {
+  log_.with("deployment", deployment.str()).warning("rejected: {}", error.message);
+  const std::string line = error.customer.empty() ? std::string(k_our_fault) : error.customer;
+  return report(deployment, {.status = DeploymentStatus::failed,
+                             .error = line,
+                             .log = Message{LogType::error, line},
+                             .image_uri = {}});
+}
+
+Outcome JobRunner::cancel(const domain::DeploymentId& deployment, StopReason reason) {
+  return report(deployment, cancelled_update(reason));
+}
+
+Outcome JobRunner::report(const domain::DeploymentId& deployment, const StatusUpdate& update) {
+  const Log log = log_.with("deployment", deployment.str());
+  DeploymentChannel channel(ports_.reporter, deployment, settings_.channel, metrics_, log);
+  const auto answer = channel.status(update, abort_, Clock::now() + settings_.final_patience);
+  if (answer) {
+    return update.status == DeploymentStatus::cancelled ? Outcome::cancelled : Outcome::failed;
+  }
+  return undelivered(answer.error(), log);
+}
+
+}  // namespace builder::pipeline

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <list>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/log.hpp"
+#include "pipeline/job_runner.hpp"
+#include "pipeline/metrics.hpp"
+#include "pipeline/running_deployments.hpp"
+#include "ports/job_queue.hpp"
+
+namespace builder::pipeline {
+
+struct WorkerSettings {
+  std::size_t parallel_builds = 1;
+  std::chrono::seconds drain_timeout{600};
+};
+
+/// Takes jobs from the queue while a slot is free and runs each on a thread of its own.
+///
+/// Threads: `run` is the dispatcher and is called once; `on_cancel` is called by the cancel feed's
+/// thread; `drain` by the thread that handles signals.
+class Worker {
+ public:
+  Worker(ports::JobQueue& queue, JobRunner& runner, WorkerSettings settings, Metrics& metrics,
+         Log log);
+
+  /// Gives back what an earlier run left, then takes jobs until `stop`. Jobs under way go on.
+  void run(const std::stop_token& stop);
+
+  /// After `run` returned: waits for the jobs under way until the drain timeout or `hurry`, then
+  /// stops them, so that they go back to the queue; ends when none is left.
+  /// `abort` is requested when waiting is over.
+  void drain(const std::stop_token& hurry, std::stop_source& abort);
+
+  /// A cancel message of the platform.
+  void on_cancel(const domain::DeploymentId& deployment);
+
+  /// Not empty: why no jobs are taken at the moment.
+  [[nodiscard]] std::string paused_because() const;
+
+ private:
+  struct Slot {
+    std::jthread thread;
+    std::atomic<bool> done = false;
+  };
+
+  void recover(const std::stop_token& stop);
+  void take_one(const std::stop_token& stop);
+  void look_for_newer();
+  void handle(ports::TakenJob job);
+  void run_in_slot(std::function<void()> body);
+  void run_job(const ports::TakenJob& job, const domain::DeploymentRequest& request,
+               ports::JobCancellation& cancellation);
+  void settle(const ports::TakenJob& job, Outcome outcome);
+  void pause(std::chrono::seconds duration, std::string reason);
+  void reap_slots();
+
+  ports::JobQueue& queue_;
+  JobRunner& runner_;
+  const WorkerSettings settings_;
+  Metrics& metrics_;
+  const Log log_;
+  RunningDeployments running_;
+
+  std::mutex slots_mutex_;
+  std::list<Slot> slots_;
+  std::map<domain::DeploymentId, SteadyTime> first_seen_;  ///< Dispatcher only.
+  mutable std::mutex pause_mutex_;
+  SteadyTime paused_until_{};
+  std::string pause_reason_;
+};
+
+}  // namespace builder::pipeline

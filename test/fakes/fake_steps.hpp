@@ -1,0 +1,159 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fakes/memory_tree.hpp"
+#include "ports/image_builder.hpp"
+#include "ports/registry.hpp"
+#include "ports/source_fetcher.hpp"
+
+namespace builder::fakes {
+
+/// The names of the steps that ran, in order, over all fakes that share it. Thread-safe.
+class StepRecord {
+ public:
+  void add(std::string step) {
+    const std::scoped_lock lock(mutex_);
+    steps_.push_back(std::move(step));
+  }
+  [[nodiscard]] std::vector<std::string> steps() const {
+    const std::scoped_lock lock(mutex_);
+    return steps_;
+  }
+  [[nodiscard]] bool has(const std::string& step) const {
+    const auto all = steps();
+    return std::find(all.begin(), all.end(), step) != all.end();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::string> steps_;
+};
+
+/// Called when a step begins; returns what the step shall fail with, or waits for the stop.
+using StepHook = std::function<std::optional<Error>(const ports::JobContext&)>;
+
+/// A hook that waits until the job is stopped, as a long step does.
+inline StepHook until_stopped() {
+  return [](const ports::JobContext& job) -> std::optional<Error> {
+    sleep_for(std::chrono::minutes(1), job.stop);
+    return Error{.kind = ErrorKind::cancelled, .message = "stopped"};
+  };
+}
+
+inline StepHook failing(Error error) {
+  return [error = std::move(error)](const ports::JobContext&) { return std::optional(error); };
+}
+
+class FakeSource final : public ports::SourceFetcher {
+ public:
+  explicit FakeSource(StepRecord& record) : record_(record) {}
+
+  Result<ports::FetchedSource> fetch(const ports::JobContext& job, const domain::SourceSpec&,
+                                     domain::EventSink& events) override {
+    record_.add("fetch");
+    events.info("cloning");
+    if (hook) {
+      if (auto error = hook(job)) {
+        return std::unexpected(*error);
+      }
+    }
+    return ports::FetchedSource{.commit = domain::CommitSha(std::string(40, 'a')),
+                                .subject = "subject",
+                                .tree = tree};
+  }
+
+  StepHook hook;
+  std::shared_ptr<const ports::SourceTree> tree;
+
+ private:
+  StepRecord& record_;
+};
+
+class FakeImageBuilder final : public ports::ImageBuilder {
+ public:
+  explicit FakeImageBuilder(StepRecord& record) : record_(record) {}
+
+  void prepare(const ports::JobContext&) override { record_.add("prepare"); }
+
+  Result<ports::BuiltImage> build(const ports::JobContext& job, const ports::ImageSpec& image,
+                                  domain::EventSink& events) override {
+    record_.add("build");
+    events.emit(domain::StepStarted{1, "[1/1] RUN true"});
+    events.emit(domain::StepOutput{1, false, "hello from the build\n"});
+    events.emit(domain::StepFinished{1, "[1/1] RUN true", false, "", {}});
+    built = image;
+    if (hook) {
+      if (auto error = hook(job)) {
+        return std::unexpected(*error);
+      }
+    }
+    return ports::BuiltImage{.name = image.name, .config_digest = "sha256:c", .context_bytes_sent = 0};
+  }
+
+  StepHook hook;
+  ports::ImageSpec built;
+
+ private:
+  StepRecord& record_;
+};
+
+class FakeRegistry final : public ports::Registry {
+ public:
+  explicit FakeRegistry(StepRecord& record) : record_(record) {}
+
+  Result<ports::Repository> ensure_repository(const ports::JobContext&,
+                                              const domain::ServiceId& service) override {
+    return ports::Repository{"registry.test/deployra/" + service.str()};
+  }
+
+  Result<ports::PublishedImage> push(const ports::JobContext& job,
+                                     const ports::Repository& repository, const std::string& tag,
+                                     domain::EventSink&) override {
+    record_.add("push " + tag);
+    if (push_hook) {
+      if (auto error = push_hook(job)) {
+        return std::unexpected(*error);
+      }
+    }
+    return ports::PublishedImage{repository, tag, "sha256:d", 10};
+  }
+
+  Result<> promote(const ports::JobContext& job, const ports::PublishedImage& image) override {
+    record_.add("promote " + image.tag);
+    if (promote_hook) {
+      if (auto error = promote_hook(job)) {
+        return std::unexpected(*error);
+      }
+    }
+    return {};
+  }
+
+  void clean_up(const ports::JobContext&, const ports::Repository&, const std::string&) override {
+    record_.add("clean_up");
+  }
+
+  StepHook push_hook;
+  StepHook promote_hook;
+
+ private:
+  StepRecord& record_;
+};
+
+/// A log that goes nowhere.
+class NullLogSink final : public LogSink {
+ public:
+  void write(LogLevel, std::string_view) override {}
+  [[nodiscard]] bool enabled(LogLevel) const override { return true; }
+};
+
+inline Log null_log() {
+  return Log(std::make_shared<NullLogSink>());
+}
+
+}  // namespace builder::fakes

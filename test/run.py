@@ -1,0 +1,181 @@
+"""Builds and runs the tests; started by ./test, which has installed what they need.
+
+    run.py                    everything: check, unit, contract, asan, tsan, system
+    run.py unit               one part, or several: run.py unit contract
+    run.py system -k cancel   arguments behind `system` go to pytest
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ["check", "unit", "contract", "asan", "tsan", "system"]
+
+
+@dataclass
+class Tally:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, passed: int, failed: int, skipped: int = 0) -> None:
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+
+    def fail(self, what: str) -> None:
+        self.failed += 1
+        self.failures.append(what)
+
+
+def say(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def build(preset: str) -> Path:
+    for command in (["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset]):
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            print(done.stdout[-8000:])
+            sys.exit(f"building {preset} failed")
+    return ROOT / "build" / preset
+
+
+def run_gtest(binary: Path, tally: Tally, env: dict[str, str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        started = time.monotonic()
+        done = subprocess.run(
+            [str(binary), f"--gtest_output=json:{report}", "--gtest_brief=1"],
+            cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", timeout=900)
+        took = time.monotonic() - started
+        if not report.exists():
+            print(done.stdout[-8000:])
+            tally.fail(f"{binary.name} ended with {done.returncode} and no report")
+            return
+        result = json.loads(report.read_text())
+        cases = [case for suite in result["testsuites"] for case in suite["testsuite"]]
+        failed = [case for case in cases if case.get("failures")]
+        skipped = [case for case in cases if case.get("result") == "SKIPPED"]
+        tally.add(len(cases) - len(failed) - len(skipped), len(failed), len(skipped))
+        if failed:
+            tally.failures += [f"{binary.name}: {case['classname']}.{case['name']}" for case in failed]
+        elif done.returncode != 0:
+            # A sanitizer's report after the last test.
+            tally.fail(f"{binary.name} ended with {done.returncode}")
+        if failed or done.returncode != 0:
+            print(done.stdout[-8000:])
+        print(f"{binary.name}: {len(cases)} tests, {len(failed)} failed, {took:.1f} s", flush=True)
+
+
+def gtests(folder: Path, kind: str) -> list[Path]:
+    return sorted(path for path in folder.glob(f"{kind}_*") if os.access(path, os.X_OK) and path.is_file())
+
+
+def sanitizer_env() -> dict[str, str]:
+    suppressions = ROOT / "test" / "tsan-suppressions.txt"
+    return {
+        **os.environ,
+        "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "TSAN_OPTIONS": f"suppressions={suppressions}:halt_on_error=0",
+    }
+
+
+def run_unit(tally: Tally, preset: str = "release") -> None:
+    for binary in gtests(build(preset), "unit"):
+        run_gtest(binary, tally, sanitizer_env())
+
+
+def run_contract(tally: Tally, preset: str = "release") -> None:
+    folder = build(preset)
+    sys.path.insert(0, str(ROOT / "test"))
+    from kit.contract import contract_environment
+
+    with contract_environment() as peers:
+        for binary in gtests(folder, "contract"):
+            run_gtest(binary, tally, {**sanitizer_env(), **peers})
+
+
+def run_sanitized(tally: Tally, preset: str) -> None:
+    run_unit(tally, preset)
+    run_contract(tally, preset)
+
+
+def run_pytest(tally: Tally, arguments: list[str]) -> None:
+    build("release")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", str(ROOT / "test" / "system"), "-q", "--durations=8",
+             f"--junitxml={report}", *arguments], cwd=ROOT)
+        if not report.exists():
+            tally.fail(f"pytest ended with {done.returncode}")
+            return
+        suite = ElementTree.parse(report).getroot().find("testsuite")
+        assert suite is not None
+        total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+        failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        tally.add(total - failed - skipped, failed, skipped)
+        for case in suite.iter("testcase"):
+            if case.find("failure") is not None or case.find("error") is not None:
+                tally.failures.append(f"system: {case.get('classname')}.{case.get('name')}")
+
+
+def run_check(tally: Tally) -> None:
+    done = subprocess.run([str(ROOT / "tools" / "check")], cwd=ROOT)
+    if done.returncode == 0:
+        tally.add(1, 0)
+    else:
+        tally.fail("tools/check")
+
+
+def main(arguments: list[str]) -> int:
+    if "system" in arguments:
+        at = arguments.index("system")
+        parts, pytest_arguments = arguments[: at + 1], arguments[at + 1:]
+    else:
+        parts, pytest_arguments = arguments or PARTS, []
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        print(__doc__)
+        return 2
+    tally = Tally()
+    started = time.monotonic()
+    for part in parts:
+        say(part)
+        part_started = time.monotonic()
+        if part == "check":
+            run_check(tally)
+        elif part == "unit":
+            run_unit(tally)
+        elif part == "contract":
+            run_contract(tally)
+        elif part in ("asan", "tsan"):
+            run_sanitized(tally, part)
+        else:
+            run_pytest(tally, pytest_arguments)
+        print(f"{part} took {time.monotonic() - part_started:.0f} s", flush=True)
+    for failure in tally.failures:
+        print(f"FAILED {failure}")
+    if os.environ.get("CI") == "true" and tally.skipped:
+        print(f"{tally.skipped} tests were skipped, which CI does not accept")
+        tally.failed += 1
+    print(f"\n{time.monotonic() - started:.0f} s in all")
+    print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
+    return 1 if tally.failed or not tally.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

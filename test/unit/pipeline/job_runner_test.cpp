@@ -1,0 +1,223 @@
+#include "pipeline/job_runner.hpp"
+
+#include <gtest/gtest.h>
+
+#include "fakes/fake_reporter.hpp"
+#include "fakes/fake_steps.hpp"
+
+namespace builder::pipeline {
+namespace {
+
+using fakes::FakeReporter;
+using ports::DeploymentStatus;
+using ports::StopReason;
+using namespace std::chrono_literals;
+
+using Statuses = std::vector<DeploymentStatus>;
+
+class JobRunnerTest : public testing::Test {
+ protected:
+  JobRunnerTest() {
+    auto tree = std::make_shared<fakes::MemoryTree>();
+    tree->add_file("Dockerfile", "FROM busybox\n");
+    source_.tree = tree;
+    settings_.channel.linger = std::chrono::milliseconds(1);
+    request_.deployment_id = domain::DeploymentId("d1");
+    request_.service_id = domain::ServiceId("s1");
+    request_.branch = "main";
+    request_.repository_name = "octo/hello";
+  }
+
+  Outcome run() {
+    JobRunner runner({source_, image_, registry_, reporter_}, settings_, secrets_, metrics_,
+                     fakes::null_log(), abort_.get_token());
+    std::vector<Outcome> outcomes;
+    runner.run(request_, cancellation_, [&](Outcome outcome) { outcomes.push_back(outcome); });
+    EXPECT_EQ(outcomes.size(), 1u) << "settled once";
+    return outcomes.at(0);
+  }
+
+  [[nodiscard]] Statuses statuses() const { return reporter_.statuses("d1"); }
+  [[nodiscard]] FakeReporter::Post last() const { return reporter_.posts().back(); }
+
+  fakes::StepRecord record_;
+  fakes::FakeSource source_{record_};
+  fakes::FakeImageBuilder image_{record_};
+  fakes::FakeRegistry registry_{record_};
+  FakeReporter reporter_;
+  SecretStore secrets_;
+  Metrics metrics_;
+  JobSettings settings_;
+  domain::DeploymentRequest request_;
+  ports::JobCancellation cancellation_;
+  std::stop_source abort_;
+};
+
+TEST_F(JobRunnerTest, BuildsPushesPromotesAndReports) {
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::builded}));
+  EXPECT_EQ(last().image_uri, "registry.test/deployra/s1");
+  EXPECT_EQ(image_.built.name, "registry.test/deployra/s1:d1");
+  EXPECT_TRUE(reporter_.log_text().contains("hello from the build"));
+  const auto steps = record_.steps();
+  const auto at = [&](const std::string& step) {
+    return std::find(steps.begin(), steps.end(), step) - steps.begin();
+  };
+  EXPECT_LT(at("build"), at("push d1"));
+  EXPECT_LT(at("push d1"), at("promote d1"));
+  EXPECT_LT(at("promote d1"), at("clean_up"));
+}
+
+TEST_F(JobRunnerTest, ReportsADigestWhenMoreImagesAreKept) {
+  settings_.keep_images = 3;
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_EQ(last().image_uri, "registry.test/deployra/s1@sha256:d");
+}
+
+TEST_F(JobRunnerTest, ReportsTheCustomersLineOfAFailedBuild) {
+  image_.hook = fakes::failing(
+      {.kind = ErrorKind::build_failed, .message = "m", .customer = "Dockerfile:2: RUN failed"});
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::failed}));
+  EXPECT_EQ(last().error, "Dockerfile:2: RUN failed");
+  EXPECT_FALSE(record_.has("push d1"));
+}
+
+TEST_F(JobRunnerTest, AFailureOfOursDoesNotShowItsDetailsToTheCustomer) {
+  registry_.push_hook =
+      fakes::failing({.kind = ErrorKind::internal, .message = "10.0.0.7 said no"});
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_FALSE(last().error.contains("10.0.0.7"));
+  EXPECT_FALSE(last().error.empty());
+}
+
+TEST_F(JobRunnerTest, ADeploymentThatEndedBeforeIsCancelledAgainAndNotBuilt) {
+  reporter_.answer.deployment_completed = true;
+  source_.hook = fakes::until_stopped();
+  EXPECT_EQ(run(), Outcome::cancelled);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::cancelled}));
+  EXPECT_FALSE(record_.has("build"));
+}
+
+TEST_F(JobRunnerTest, ADeletedServiceIsNotBuilt) {
+  reporter_.answer.service_deleted = true;
+  EXPECT_EQ(run(), Outcome::cancelled);
+  EXPECT_FALSE(record_.has("build"));
+}
+
+TEST_F(JobRunnerTest, AnUnknownDeploymentEndsWithoutAWord) {
+  reporter_.fail_next(ErrorKind::not_found, 100);
+  EXPECT_EQ(run(), Outcome::gone);
+  EXPECT_TRUE(statuses().empty());
+  EXPECT_FALSE(record_.has("build"));
+}
+
+TEST_F(JobRunnerTest, ARefusedKeyGivesTheJobBack) {
+  reporter_.fail_next(ErrorKind::denied, 100);
+  EXPECT_EQ(run(), Outcome::refused);
+}
+
+TEST_F(JobRunnerTest, AnApiThatStaysAwayGivesTheJobBack) {
+  settings_.building_patience = 0s;
+  reporter_.fail_next(ErrorKind::unavailable, 100);
+  EXPECT_EQ(run(), Outcome::given_back);
+  EXPECT_FALSE(record_.has("build"));
+}
+
+struct CancelCase {
+  const char* phase;
+  StopReason reason;
+  Outcome outcome;
+};
+
+class CancelTest : public JobRunnerTest, public testing::WithParamInterface<CancelCase> {};
+
+TEST_P(CancelTest, EndsTheDeploymentInEveryPhase) {
+  const CancelCase& test = GetParam();
+  const auto stop_here = [&](const ports::JobContext& job) -> std::optional<Error> {
+    cancellation_.request_stop(test.reason);
+    return fakes::until_stopped()(job);
+  };
+  const std::string phase = test.phase;
+  (phase == "fetch"   ? source_.hook
+   : phase == "build" ? image_.hook
+                      : registry_.push_hook) = stop_here;
+  EXPECT_EQ(run(), test.outcome);
+  EXPECT_FALSE(record_.has("promote d1"));
+  if (test.outcome == Outcome::given_back) {
+    EXPECT_NE(statuses().back(), DeploymentStatus::cancelled);
+  } else {
+    EXPECT_EQ(statuses().back(), DeploymentStatus::cancelled);
+    EXPECT_EQ(last().type, domain::LogType::error);
+    EXPECT_TRUE(last().is_status) << "nothing follows CANCELLED";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Phases, CancelTest,
+    testing::Values(CancelCase{"fetch", StopReason::cancelled_by_user, Outcome::cancelled},
+                    CancelCase{"build", StopReason::cancelled_by_user, Outcome::cancelled},
+                    CancelCase{"push", StopReason::cancelled_by_user, Outcome::cancelled},
+                    CancelCase{"fetch", StopReason::superseded, Outcome::superseded},
+                    CancelCase{"build", StopReason::superseded, Outcome::superseded},
+                    CancelCase{"push", StopReason::shutdown, Outcome::given_back},
+                    CancelCase{"build", StopReason::shutdown, Outcome::given_back},
+                    CancelCase{"fetch", StopReason::shutdown, Outcome::given_back}),
+    [](const auto& test) {
+      return std::string(test.param.phase) + "_" +
+             std::to_string(static_cast<int>(test.param.reason));
+    });
+
+TEST_F(JobRunnerTest, ACancelDuringPromoteDoesNotCutItAndIsReported) {
+  registry_.promote_hook = [&](const ports::JobContext& job) -> std::optional<Error> {
+    cancellation_.request_stop(StopReason::cancelled_by_user);
+    EXPECT_FALSE(job.stop.stop_requested());
+    return std::nullopt;
+  };
+  EXPECT_EQ(run(), Outcome::cancelled);
+  EXPECT_EQ(statuses().back(), DeploymentStatus::cancelled);
+}
+
+TEST_F(JobRunnerTest, ABuildTimeoutIsSaidAsSuch) {
+  settings_.build_timeout = 0s;
+  image_.hook = fakes::failing({.kind = ErrorKind::timed_out, .message = "deadline"});
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_TRUE(last().error.contains("took longer than")) << last().error;
+}
+
+TEST_F(JobRunnerTest, SecretsOfTheJobAreTakenOutOfLogAndError) {
+  domain::GitProvider git;
+  git.password = Secret("gho_verysecrettoken");
+  request_.git_provider = git;
+  image_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    return Error{.kind = ErrorKind::build_failed,
+                 .message = "m",
+                 .customer = "curl gho_verysecrettoken failed"};
+  };
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_FALSE(last().error.contains("verysecret")) << last().error;
+  EXPECT_FALSE(last().text.contains("verysecret")) << last().text;
+}
+
+TEST_F(JobRunnerTest, AnAbortEndsEvenTheDeliveryOfAFinalStatus) {
+  source_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    cancellation_.request_stop(StopReason::cancelled_by_user);
+    reporter_.fail_next(ErrorKind::unavailable, 1'000);
+    abort_.request_stop();
+    return Error{.kind = ErrorKind::cancelled, .message = "stopped"};
+  };
+  EXPECT_EQ(run(), Outcome::given_back);
+}
+
+TEST_F(JobRunnerTest, ARejectedJobFailsWithItsLine) {
+  JobRunner runner({source_, image_, registry_, reporter_}, settings_, secrets_, metrics_,
+                   fakes::null_log(), {});
+  EXPECT_EQ(runner.reject(domain::DeploymentId("d1"),
+                          {.kind = ErrorKind::invalid_input, .message = "m", .customer = "bad"}),
+            Outcome::failed);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::failed}));
+  EXPECT_EQ(last().error, "bad");
+}
+
+}  // namespace
+}  // namespace builder::pipeline
