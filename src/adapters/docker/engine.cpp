@@ -1,0 +1,253 @@
+#include "adapters/docker/engine.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "adapters/docker/json_lines.hpp"
+
+#include <ctime>
+
+namespace builder::adapters::docker {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::chrono::seconds k_call_timeout{60};
+/// A registry that accepts bytes no more keeps the Engine, and so us, waiting for ever.
+constexpr std::chrono::seconds k_push_silence{120};
+
+ErrorKind kind_of(int status) {
+  switch (status) {
+    case 400:
+      return ErrorKind::invalid_input;
+    case 401:
+    case 403:
+      return ErrorKind::denied;
+    case 404:
+      return ErrorKind::not_found;
+    case 409:
+      return ErrorKind::conflict;
+    default:
+      return status >= 500 ? ErrorKind::unavailable : ErrorKind::internal;
+  }
+}
+
+std::string message_of(const http::Response& response) {
+  const auto body = json::parse(response.body, nullptr, false);
+  if (body.is_object()) {
+    const auto message = body.find("message");
+    if (message != body.end() && message->is_string()) {
+      return message->get<std::string>();
+    }
+  }
+  return response.body.substr(0, 200);
+}
+
+std::vector<std::string> strings_of(const json& object, const char* name) {
+  std::vector<std::string> values;
+  const auto field = object.find(name);
+  if (field == object.end() || !field->is_array()) {
+    return values;
+  }
+  for (const auto& value : *field) {
+    // Images without a name are listed as "<none>:<none>".
+    if (value.is_string() && !value.get<std::string>().starts_with("<none>") &&
+        !value.get<std::string>().ends_with("<none>")) {
+      values.push_back(value.get<std::string>());
+    }
+  }
+  return values;
+}
+
+std::string string_of(const json& object, const char* name) {
+  const auto field = object.find(name);
+  return field != object.end() && field->is_string() ? field->get<std::string>() : std::string();
+}
+
+/// "2026-11-24T11:12:18.923171258Z"; the zero time of Go is nullopt.
+std::optional<std::chrono::system_clock::time_point> parse_go_time(const std::string& text) {
+  std::tm parts{};
+  const char* const rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (rest == nullptr || parts.tm_year < 70) {
+    return std::nullopt;
+  }
+  // The Engine writes its own zone: "…Z" or "…+02:00".
+  const std::string_view zone(rest);
+  std::time_t seconds = ::timegm(&parts);
+  if (const auto sign = zone.find_last_of("+-");
+      sign != std::string_view::npos && zone.size() >= sign + 6) {
+    const auto digit = [&](std::size_t i) { return zone[sign + i] - '0'; };
+    const int minutes = (digit(1) * 10 + digit(2)) * 60 + digit(4) * 10 + digit(5);
+    seconds -= (zone[sign] == '-' ? -60 : 60) * minutes;
+  }
+  return std::chrono::system_clock::from_time_t(seconds);
+}
+
+class HttpEngine final : public Engine {
+ public:
+  HttpEngine(EngineAddress address, http::Client& client)
+      : address_(std::move(address)), client_(client) {}
+
+  Result<EngineVersion> version(const std::stop_token& stop) override {
+    auto request = make_request(http::Method::get, "/version");
+    request.timeout = std::chrono::seconds(5);
+    BUILDER_TRY_ASSIGN(const json answer, call(request, stop));
+    return EngineVersion{.version = string_of(answer, "Version"),
+                         .api_version = string_of(answer, "ApiVersion")};
+  }
+
+  std::expected<PushedImage, PushFailure> push(const std::string& repository,
+                                               const std::string& tag, const RegistryAuth& auth,
+                                               const std::stop_token& stop,
+                                               SteadyTime deadline) override {
+    PushStream stream;
+    JsonLines lines([&stream](std::string_view line) { stream.take(line); });
+    // Without `tag` the Engine pushes every local tag of the name.
+    auto request = make_request(http::Method::post, "/images/" + encoded(repository) +
+                                                        "/push?tag=" + encoded(tag));
+    request.headers.push_back(
+        {.name = "X-Registry-Auth", .value = registry_auth_header(auth).reveal()});
+    request.timeout = std::chrono::milliseconds(0);
+    request.idle_timeout = k_push_silence;
+    request.on_body = [&lines](std::string_view chunk) {
+      lines.feed(chunk);
+      return true;
+    };
+    auto response = client_.send(request, stop, deadline);
+    lines.finish();
+    const std::string what = fmt::format("pushing {}:{}", repository, tag);
+    if (!response) {
+      return std::unexpected(lost(std::move(response).error().with_context(what)));
+    }
+    if (!response->ok()) {
+      return std::unexpected(refused(*response, what));
+    }
+    if (stream.succeeded()) {
+      return PushedImage{.digest = stream.digest(), .bytes_pushed = stream.bytes_pushed()};
+    }
+    if (stream.error().empty()) {
+      constexpr std::string_view k_no_end = "the Engine's answer ended without a digest";
+      return std::unexpected(
+          PushFailure{.fault = PushFault::engine,
+                      .error = push_error(PushFault::engine, fmt::format("{}: {}", what, k_no_end))});
+    }
+    const PushFault fault = classify_push_error(stream.error());
+    return std::unexpected(PushFailure{
+        .fault = fault, .error = push_error(fault, fmt::format("{}: {}", what, stream.error()))});
+  }
+
+  Result<> tag(const std::string& image, const std::string& repository, const std::string& tag,
+               const std::stop_token& stop) override {
+    const auto request = make_request(
+        http::Method::post, "/images/" + encoded(image) + "/tag?repo=" + encoded(repository) +
+                                "&tag=" + encoded(tag));
+    BUILDER_TRY(call(request, stop));
+    return {};
+  }
+
+  Result<std::vector<ImageSummary>> images_of(const std::string& repository,
+                                              const std::stop_token& stop) override {
+    const json filters{{"reference", json::array({repository})}};
+    const auto request = make_request(
+        http::Method::get, "/images/json?filters=" + http::percent_encode(filters.dump()));
+    BUILDER_TRY_ASSIGN(const json answer, call(request, stop));
+    std::vector<ImageSummary> images;
+    if (!answer.is_array()) {
+      return failure(ErrorKind::internal, "listing images: the Engine's answer is no array");
+    }
+    for (const json& image : answer) {
+      if (image.is_object()) {
+        images.push_back({.id = string_of(image, "Id"),
+                          .tags = strings_of(image, "RepoTags"),
+                          .digests = strings_of(image, "RepoDigests")});
+      }
+    }
+    return images;
+  }
+
+  Result<std::optional<std::chrono::system_clock::time_point>> last_tagged(
+      const std::string& image, const std::stop_token& stop) override {
+    BUILDER_TRY_ASSIGN(
+        const json answer,
+        call(make_request(http::Method::get, "/images/" + encoded(image) + "/json"), stop));
+    const auto metadata = answer.find("Metadata");
+    if (metadata == answer.end() || !metadata->is_object()) {
+      return std::nullopt;
+    }
+    return parse_go_time(string_of(*metadata, "LastTagTime"));
+  }
+
+  Result<> remove(const std::string& image, const std::stop_token& stop) override {
+    BUILDER_TRY(call(make_request(http::Method::delete_, "/images/" + encoded(image)), stop));
+    return {};
+  }
+
+ private:
+  static std::string encoded(const std::string& name) { return http::percent_encode(name, "/:@"); }
+
+  [[nodiscard]] http::Request make_request(http::Method method, const std::string& path) const {
+    return {.method = method,
+            .url = address_.base_url + path,
+            .unix_socket = address_.unix_socket,
+            .headers = {},
+            .timeout = k_call_timeout,
+            .max_body = 32U << 20U,
+            .direct = true};
+  }
+
+  Result<json> call(const http::Request& request, const std::stop_token& stop) {
+    auto response = client_.send(request, stop, SteadyTime::max());
+    if (!response) {
+      return std::unexpected(std::move(response).error().with_context("the Docker Engine"));
+    }
+    if (!response->ok()) {
+      return failure(kind_of(response->status),
+                     fmt::format("the Docker Engine answered {} to {} {}: {}", response->status,
+                                 http::to_string(request.method),
+                                 http::without_secrets(request.url), message_of(*response)));
+    }
+    auto body = json::parse(response->body.empty() ? "{}" : response->body, nullptr, false);
+    if (body.is_discarded()) {
+      return failure(ErrorKind::internal, "the Docker Engine's answer is no JSON");
+    }
+    return body;
+  }
+
+  /// The connection to the Engine failed, or the registry behind it went silent.
+  static PushFailure lost(Error error) {
+    PushFailure result{.fault = PushFault::engine, .error = std::move(error)};
+    if (result.error.kind == ErrorKind::timed_out) {
+      result.fault = PushFault::registry_away;
+      result.error.customer = push_error(result.fault, "").customer;
+    } else if (result.error.kind == ErrorKind::unavailable) {
+      result.error.customer = push_error(result.fault, "").customer;
+    } else {
+      result.fault = PushFault::other;
+    }
+    return result;
+  }
+
+  static PushFailure refused(const http::Response& response, const std::string& what) {
+    const std::string message = message_of(response);
+    PushFault fault = classify_push_error(message);
+    if (fault == PushFault::other) {
+      fault = response.status == 404   ? PushFault::image_missing
+              : response.status >= 500 ? PushFault::engine
+                                       : PushFault::other;
+    }
+    return {.fault = fault,
+            .error = push_error(fault, fmt::format("{}: the Engine answered {}: {}", what,
+                                                   response.status, message))};
+  }
+
+  EngineAddress address_;
+  http::Client& client_;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> make_engine(EngineAddress address, http::Client& client) {
+  return std::make_unique<HttpEngine>(std::move(address), client);
+}
+
+}  // namespace builder::adapters::docker

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/stop.hpp"
+
+#include "adapters/docker/engine_address.hpp"
+#include "adapters/docker/push_stream.hpp"
+#include "adapters/docker/registry_auth.hpp"
+#include "adapters/http/client.hpp"
+
+namespace builder::adapters::docker {
+
+struct EngineVersion {
+  std::string version;
+  std::string api_version;
+};
+
+struct ImageSummary {
+  std::string id;
+  std::vector<std::string> tags;     ///< `repository:tag`; empty for a dangling image.
+  std::vector<std::string> digests;  ///< `repository@sha256:…`.
+};
+
+struct PushedImage {
+  std::string digest;
+  std::uint64_t bytes_pushed = 0;
+};
+
+struct PushFailure {
+  PushFault fault = PushFault::other;
+  Error error;
+};
+
+/// The image part of the Docker Engine's HTTP API. Thread-safe, one call each, no retry; a stop
+/// closes the connection, on which the Engine drops what it was doing (ecr-and-registries.md §6).
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual Result<EngineVersion> version(const std::stop_token& stop) = 0;
+  /// Pushes exactly `repository:tag`. Silence of two minutes counts as `registry_away`.
+  virtual std::expected<PushedImage, PushFailure> push(const std::string& repository,
+                                                       const std::string& tag,
+                                                       const RegistryAuth& auth,
+                                                       const std::stop_token& stop,
+                                                       SteadyTime deadline) = 0;
+  virtual Result<> tag(const std::string& image, const std::string& repository,
+                       const std::string& tag, const std::stop_token& stop) = 0;
+  /// The images that have a tag or a digest in `repository`.
+  virtual Result<std::vector<ImageSummary>> images_of(const std::string& repository,
+                                                      const std::stop_token& stop) = 0;
+  /// When the image last got a tag at this Engine; nullopt when it does not say.
+  virtual Result<std::optional<std::chrono::system_clock::time_point>> last_tagged(
+      const std::string& image, const std::stop_token& stop) = 0;
+  /// Removes a tag, or the image when it was the last one. Never by force: `conflict` when the
+  /// image is in use.
+  virtual Result<> remove(const std::string& image, const std::stop_token& stop) = 0;
+};
+
+/// `client` outlives the engine.
+std::unique_ptr<Engine> make_engine(EngineAddress address, http::Client& client);
+
+}  // namespace builder::adapters::docker

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <expected>
+#include <memory>
+#include <string>
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "base/stop.hpp"
+
+#include "adapters/ecr/credentials.hpp"
+#include "adapters/http/client.hpp"
+
+namespace builder::adapters::ecr {
+
+/// A failed call: what to tell the caller, and ECR's code ("" when there was no answer).
+struct ApiError {
+  Error error;
+  std::string code;
+};
+
+/// ECR's JSON API. Signs, retries what may be retried (up to six attempts), renews expired
+/// credentials and corrects a wrong clock of this machine. Thread-safe.
+class Api {
+ public:
+  virtual ~Api() = default;
+  virtual std::expected<nlohmann::json, ApiError> call(std::string_view operation,
+                                                       const nlohmann::json& input,
+                                                       const std::stop_token& stop,
+                                                       SteadyTime deadline) = 0;
+};
+
+struct ApiSettings {
+  std::string endpoint;  ///< From `api_endpoint`.
+  std::string region;
+};
+
+/// `client` and `credentials` outlive it.
+std::unique_ptr<Api> make_api(ApiSettings settings, http::Client& client,
+                              CredentialSource& credentials, Log log);
+
+}  // namespace builder::adapters::ecr

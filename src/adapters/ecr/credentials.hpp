@@ -1,0 +1,54 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "base/stop.hpp"
+
+#include "adapters/ecr/sigv4.hpp"
+#include "adapters/http/client.hpp"
+
+namespace builder::adapters::ecr {
+
+struct Credentials {
+  SigningKey key;
+  std::optional<std::chrono::system_clock::time_point> expires_at;  ///< Absent: never.
+};
+
+using CredentialsPtr = std::shared_ptr<const Credentials>;  // Calls under way keep an older one.
+
+/// Where the service's AWS identity comes from. Thread-safe; temporary keys are renewed in time.
+class CredentialSource {
+ public:
+  virtual ~CredentialSource() = default;
+  /// Errors: `denied` (nothing usable is configured, or the provider refused), `unavailable` and
+  /// `timed_out` (the provider is away), `cancelled`. They name the source, never a value.
+  virtual Result<CredentialsPtr> get(const std::stop_token& stop, SteadyTime deadline) = 0;
+  /// AWS called these expired: the next `get` fetches new ones.
+  virtual void drop(const CredentialsPtr& stale) = 0;
+  [[nodiscard]] virtual std::string_view name() const = 0;
+};
+
+struct CredentialSettings {
+  std::string region;
+  std::string access_key_id;
+  Secret secret_access_key;
+  Secret session_token;
+  /// The variables the other sources are configured by (`AWS_ROLE_ARN`, …).
+  std::function<std::optional<std::string>(std::string_view)> environment;
+};
+
+/// The first configured of: the keys given, web identity (EKS), the shared credentials file,
+/// container (ECS, EKS Pod Identity), instance metadata (IMDSv2). The choice is made by what is
+/// configured and logged once; a source that then fails is not passed over. `client` outlives it.
+std::unique_ptr<CredentialSource> make_credentials(CredentialSettings settings,
+                                                   http::Client& client, const Log& log);
+
+}  // namespace builder::adapters::ecr

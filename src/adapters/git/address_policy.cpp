@@ -1,0 +1,187 @@
+#include "adapters/git/address_policy.hpp"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <memory>
+#include <span>
+
+namespace builder::adapters::git {
+
+namespace {
+
+bool in_range(std::uint32_t address, std::uint32_t network, unsigned bits) {
+  return (address ^ network) >> (32u - bits) == 0;
+}
+
+/// IANA special-purpose registry, host byte order.
+AddressClass classify_v4(std::uint32_t a) {
+  if (in_range(a, 0x7F000000, 8)) {
+    return AddressClass::loopback;
+  }
+  // "This network", link-local (metadata services), multicast and reserved, Alibaba's metadata service.
+  if (in_range(a, 0x00000000, 8) || in_range(a, 0xA9FE0000, 16) || in_range(a, 0xE0000000, 3) ||
+      a == 0x646464C8) {
+    return AddressClass::forbidden;
+  }
+  if (in_range(a, 0x0A000000, 8) || in_range(a, 0xAC100000, 12) || in_range(a, 0xC0A80000, 16) ||
+      in_range(a, 0x64400000, 10) || in_range(a, 0xC6120000, 15)) {
+    return AddressClass::private_address;
+  }
+  return AddressClass::public_address;
+}
+
+std::uint32_t last_four(const std::array<unsigned char, 16>& bytes) {
+  return static_cast<std::uint32_t>(bytes[12]) << 24u | static_cast<std::uint32_t>(bytes[13]) << 16u |
+         static_cast<std::uint32_t>(bytes[14]) << 8u | static_cast<std::uint32_t>(bytes[15]);
+}
+
+AddressClass classify_v6(const std::array<unsigned char, 16>& b) {
+  constexpr std::array<unsigned char, 12> k_mapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+  constexpr std::array<unsigned char, 12> k_nat64{0, 0x64, 0xFF, 0x9B, 0, 0, 0, 0, 0, 0, 0, 0};
+  constexpr std::array<unsigned char, 12> k_zero{};
+  if (std::memcmp(b.data(), k_mapped.data(), 12) == 0 ||
+      std::memcmp(b.data(), k_nat64.data(), 12) == 0) {
+    return classify_v4(last_four(b));
+  }
+  if (std::memcmp(b.data(), k_zero.data(), 12) == 0) {
+    return last_four(b) == 1 ? AddressClass::loopback : AddressClass::forbidden;
+  }
+  // fd00:ec2::254 is AWS's metadata service.
+  constexpr std::array<unsigned char, 4> k_aws{0xFD, 0x00, 0x0E, 0xC2};
+  if (b[0] == 0xFF || (b[0] == 0xFE && (b[1] & 0xC0u) == 0x80) ||
+      std::memcmp(b.data(), k_aws.data(), 4) == 0) {
+    return AddressClass::forbidden;
+  }
+  if ((b[0] & 0xFEu) == 0xFC || (b[0] == 0xFE && (b[1] & 0xC0u) == 0xC0)) {
+    return AddressClass::private_address;
+  }
+  return AddressClass::public_address;
+}
+
+bool is_allowed(AddressClass kind, bool plain_http, NetworkPolicy policy) {
+  switch (kind) {
+    case AddressClass::forbidden:
+      return false;
+    case AddressClass::loopback:
+      return policy == NetworkPolicy::any;
+    case AddressClass::private_address:
+      return policy != NetworkPolicy::public_only;
+    case AddressClass::public_address:
+      return !plain_http || policy == NetworkPolicy::any;
+  }
+  return false;
+}
+
+std::string numeric(const sockaddr& address, socklen_t size) {
+  std::array<char, NI_MAXHOST> text{};
+  if (::getnameinfo(&address, size, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) != 0) {
+    return {};
+  }
+  return text.data();
+}
+
+}  // namespace
+
+AddressClass classify(const sockaddr& address) {
+  if (address.sa_family == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, &address, sizeof v4);
+    return classify_v4(ntohl(v4.sin_addr.s_addr));
+  }
+  if (address.sa_family == AF_INET6) {
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, &address, sizeof v6);
+    std::array<unsigned char, 16> bytes{};
+    std::memcpy(bytes.data(), &v6.sin6_addr, bytes.size());
+    return classify_v6(bytes);
+  }
+  return AddressClass::forbidden;
+}
+
+std::string Endpoint::origin() const {
+  const bool standard = (scheme == "https" && port == 443) || (scheme == "http" && port == 80);
+  const std::string name = host.contains(':') ? "[" + host + "]" : host;
+  return scheme + "://" + name + (standard ? "" : ":" + std::to_string(port));
+}
+
+Result<Endpoint> parse_endpoint(std::string_view url) {
+  Endpoint endpoint;
+  if (url.starts_with("https://")) {
+    endpoint.scheme = "https";
+    endpoint.port = 443;
+    url.remove_prefix(8);
+  } else if (url.starts_with("http://")) {
+    endpoint.scheme = "http";
+    endpoint.port = 80;
+    url.remove_prefix(7);
+  } else {
+    return failure(ErrorKind::invalid_input, "not an http(s) URL");
+  }
+  std::string_view authority = url.substr(0, url.find('/'));
+  if (authority.contains('@')) {
+    return failure(ErrorKind::invalid_input, "URL with credentials");
+  }
+  std::size_t port_colon = authority.rfind(':');
+  if (authority.starts_with('[')) {
+    const std::size_t close = authority.find(']');
+    if (close == std::string_view::npos) {
+      return failure(ErrorKind::invalid_input, "malformed host");
+    }
+    endpoint.host = authority.substr(1, close - 1);
+    port_colon = close + 1 < authority.size() ? close + 1 : std::string_view::npos;
+  } else {
+    endpoint.host = authority.substr(0, port_colon);
+  }
+  if (port_colon != std::string_view::npos) {
+    const std::string_view digits = authority.substr(port_colon + 1);
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), endpoint.port);
+    if (error != std::errc() || end != digits.data() + digits.size() || endpoint.port == 0) {
+      return failure(ErrorKind::invalid_input, "malformed port");
+    }
+  }
+  if (endpoint.host.empty()) {
+    return failure(ErrorKind::invalid_input, "URL without a host");
+  }
+  return endpoint;
+}
+
+Result<CheckedEndpoint> check_endpoint(const Endpoint& endpoint, NetworkPolicy policy) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int status = ::getaddrinfo(endpoint.host.c_str(), nullptr, &hints, &found);
+  if (status != 0) {
+    return std::unexpected(
+        Error{.kind = status == EAI_AGAIN ? ErrorKind::unavailable : ErrorKind::not_found,
+              .message = "resolve " + endpoint.host + ": " + ::gai_strerror(status),
+              .customer = "The git host " + endpoint.host.substr(0, 80) +
+                          " cannot be found; check the git provider's URL"});
+  }
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, &::freeaddrinfo);
+  CheckedEndpoint checked{.endpoint = endpoint, .address = {}, .plain_http = endpoint.scheme == "http"};
+  for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
+    if (!is_allowed(classify(*address->ai_addr), checked.plain_http, policy)) {
+      return std::unexpected(Error{
+          .kind = ErrorKind::invalid_input,
+          .message = endpoint.origin() + " has the address " +
+                     numeric(*address->ai_addr, address->ai_addrlen) +
+                     ", which GIT_NETWORK_POLICY does not allow",
+          .customer = "The git host " + endpoint.host.substr(0, 80) +
+                      " is not reachable for this builder (network policy); use a public https address"});
+    }
+    if (checked.address.empty()) {
+      checked.address = numeric(*address->ai_addr, address->ai_addrlen);
+    }
+  }
+  return checked;
+}
+
+}  // namespace builder::adapters::git

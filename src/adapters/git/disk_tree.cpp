@@ -1,0 +1,177 @@
+#include "adapters/git/disk_tree.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/fd.hpp"
+
+namespace builder::adapters::git {
+
+namespace {
+
+using ports::DirectoryEntry;
+using ports::FileInfo;
+using ports::FileReader;
+using ports::FileType;
+
+constexpr std::int64_t k_modified_seconds = 1'700'000'000;
+constexpr std::int64_t k_nanoseconds = 1'000'000'000;
+
+struct DirCloser {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+
+class FileOnDisk final : public FileReader {
+ public:
+  FileOnDisk(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  Result<std::size_t> read(std::span<std::byte> buffer) override {
+    for (;;) {
+      const ssize_t count = ::read(fd_.get(), buffer.data(), buffer.size());
+      if (count >= 0) {
+        return static_cast<std::size_t>(count);
+      }
+      if (errno != EINTR) {
+        return errno_failure("read " + path_);
+      }
+    }
+  }
+
+ private:
+  Fd fd_;
+  std::string path_;
+};
+
+class DiskTree final : public ports::SourceTree {
+ public:
+  DiskTree(TempDir folder, Fd root, Identities identities)
+      : folder_(std::move(folder)), root_(std::move(root)), identities_(std::move(identities)) {}
+
+  Result<std::vector<DirectoryEntry>> list(std::string_view path) const override {
+    BUILDER_TRY_ASSIGN(Fd fd, open_below(path, O_RDONLY | O_DIRECTORY));
+    const int raw = fd.release();
+    const std::unique_ptr<DIR, DirCloser> directory(::fdopendir(raw));
+    if (directory == nullptr) {
+      ::close(raw);
+      return errno_failure("list " + std::string(path));
+    }
+    std::vector<DirectoryEntry> entries;
+    while (const dirent* entry = ::readdir(directory.get())) {
+      std::string name = entry->d_name;
+      if (name == "." || name == ".." || name == ".git") {
+        continue;
+      }
+      struct stat status {};
+      if (::fstatat(::dirfd(directory.get()), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        return errno_failure("stat " + name);
+      }
+      const std::string full = path.empty() ? name : std::string(path) + "/" + name;
+      entries.push_back({std::move(name), info(full, status)});
+    }
+    std::ranges::sort(entries, {}, &DirectoryEntry::name);
+    return entries;
+  }
+
+  Result<FileInfo> stat(std::string_view path) const override {
+    BUILDER_TRY_ASSIGN(const Fd fd, open_below(path, O_PATH | O_NOFOLLOW));
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) {
+      return errno_failure("stat " + std::string(path));
+    }
+    return info(std::string(path), status);
+  }
+
+  Result<std::unique_ptr<FileReader>> open(std::string_view path) const override {
+    // O_NONBLOCK: opening a fifo must not wait for a writer.
+    BUILDER_TRY_ASSIGN(Fd fd, open_below(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) {
+      return errno_failure("stat " + std::string(path));
+    }
+    if (!S_ISREG(status.st_mode)) {
+      return failure(ErrorKind::invalid_input, std::string(path) + " is not a regular file");
+    }
+    return std::make_unique<FileOnDisk>(std::move(fd), std::string(path));
+  }
+
+  Result<std::string> read_link(std::string_view path) const override {
+    BUILDER_TRY_ASSIGN(const Fd fd, open_below(path, O_PATH | O_NOFOLLOW));
+    std::array<char, 4096> target{};
+    const ssize_t size = ::readlinkat(fd.get(), "", target.data(), target.size());
+    if (size < 0) {
+      return failure(ErrorKind::invalid_input, std::string(path) + " is not a symlink");
+    }
+    return std::string(target.data(), static_cast<std::size_t>(size));
+  }
+
+ private:
+  Result<Fd> open_below(std::string_view path, int flags) const {
+    if (std::string_view("/" + std::string(path) + "/").contains("/.git/")) {
+      return failure(ErrorKind::not_found, "no " + std::string(path));
+    }
+    open_how how{};
+    how.flags = static_cast<std::uint64_t>(static_cast<unsigned>(flags)) | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+    const std::string name = path.empty() ? "." : std::string(path);
+    // EAGAIN: a rename somewhere on the system raced with the walk.
+    for (;;) {
+      const long fd = ::syscall(SYS_openat2, root_.get(), name.c_str(), &how, sizeof how);
+      if (fd >= 0) {
+        return Fd(static_cast<int>(fd));
+      }
+      if (errno != EAGAIN && errno != EINTR) {
+        return errno_failure("open " + name);
+      }
+    }
+  }
+
+  FileInfo info(const std::string& path, const struct stat& status) const {
+    FileInfo info;
+    info.type = S_ISREG(status.st_mode)   ? FileType::regular
+                : S_ISDIR(status.st_mode) ? FileType::directory
+                : S_ISLNK(status.st_mode) ? FileType::symlink
+                                          : FileType::other;
+    info.permissions = status.st_mode & 07777u;
+    if (info.type == FileType::regular) {
+      // As git knows it: whatever the umask was.
+      info.permissions = (status.st_mode & 0100u) != 0 ? 0755 : 0644;
+    } else if (info.type == FileType::directory) {
+      info.permissions = 0755;
+    }
+    info.size = info.type == FileType::directory ? 0 : static_cast<std::uint64_t>(status.st_size);
+    const auto identity = identities_.find(path);
+    if (identity != identities_.end()) {
+      info.modified = k_modified_seconds * k_nanoseconds + identity->second;
+    } else if (info.type == FileType::directory) {
+      info.modified = k_modified_seconds * k_nanoseconds;
+    } else {
+      info.modified = status.st_mtim.tv_sec * k_nanoseconds + status.st_mtim.tv_nsec;
+    }
+    return info;
+  }
+
+  TempDir folder_;  // Removed after the root is closed.
+  Fd root_;
+  Identities identities_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const ports::SourceTree>> make_disk_tree(TempDir folder, std::string root,
+                                                                Identities identities) {
+  Fd fd(::open(root.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) {
+    return errno_failure("open the work tree");
+  }
+  return std::make_shared<DiskTree>(std::move(folder), std::move(fd), std::move(identities));
+}
+
+}  // namespace builder::adapters::git

@@ -1,0 +1,220 @@
+#include "adapters/git/mirror.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <utility>
+
+#include "base/temp_dir.hpp"
+#include "base/text.hpp"
+
+namespace builder::adapters::git {
+
+namespace {
+
+constexpr std::chrono::milliseconds k_lock_interval{20};
+constexpr const char* k_kept_ref = "refs/deployra/last";
+
+bool is_full_sha(const std::string& commit) {
+  return commit.size() == 40 || commit.size() == 64;
+}
+
+Result<> write_text(const std::string& path, std::string_view text) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file << text;
+  file.close();
+  if (!file) {
+    return failure(ErrorKind::unavailable, "write " + path);
+  }
+  return {};
+}
+
+/// What `git init --bare` makes, without its templates and without a process.
+Result<> make_repository(const std::string& folder) {
+  BUILDER_TRY(make_directories(folder + "/objects/info"));
+  BUILDER_TRY(make_directories(folder + "/objects/pack"));
+  BUILDER_TRY(make_directories(folder + "/refs/heads"));
+  BUILDER_TRY(make_directories(folder + "/refs/tags"));
+  BUILDER_TRY(write_text(folder + "/config", "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"));
+  return write_text(folder + "/HEAD", "ref: refs/heads/main\n");
+}
+
+/// Locks that a killed git left behind: we hold the mirror's own lock, so nobody uses them.
+void remove_stale_locks(const std::string& folder) {
+  for (const char* name : {"shallow.lock", "HEAD.lock", "config.lock", "packed-refs.lock",
+                           "FETCH_HEAD.lock", "refs/deployra/last.lock"}) {
+    ::unlink((folder + "/" + name).c_str());
+  }
+}
+
+Result<Fd> lock(const std::string& path, const ports::JobContext& job) {
+  Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) {
+    return errno_failure("open " + path);
+  }
+  // flock has no descriptor to poll; two builds of one service hardly ever meet here.
+  while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (std::chrono::steady_clock::now() > job.deadline) {
+      return failure(ErrorKind::timed_out, "the mirror is locked");
+    }
+    if (!sleep_for(k_lock_interval, job.stop)) {
+      return failure(ErrorKind::cancelled, "stopped while waiting for the mirror");
+    }
+  }
+  return fd;
+}
+
+}  // namespace
+
+Result<Mirror> Mirror::open(const std::string& folder, const GitProcess& git,
+                            const ports::JobContext& job) {
+  BUILDER_TRY_ASSIGN(Fd held, lock(folder + ".lock", job));
+  struct stat status {};
+  if (::stat((folder + "/HEAD").c_str(), &status) != 0) {
+    BUILDER_TRY(remove_tree(folder));
+    BUILDER_TRY(make_repository(folder));
+  }
+  remove_stale_locks(folder);
+  return Mirror(folder, std::move(held), git);
+}
+
+Result<std::string> Mirror::git(const ports::JobContext& job,
+                                const std::vector<std::string>& arguments,
+                                const Access* access) const {
+  GitProcess::Options options;
+  options.git_dir = folder_;
+  options.access = access;
+  return git_.run(job, arguments, options);
+}
+
+bool Mirror::has(const ports::JobContext& job, const std::string& commit) const {
+  return git(job, {"cat-file", "-e", commit + "^{commit}"}).has_value();
+}
+
+Result<std::string> Mirror::fetch_head(const ports::JobContext& job, const std::string& url,
+                                       const std::string& what, bool shallow,
+                                       const Access& access) const {
+  // The ref keeps the objects, so that the next fetch can say what we have.
+  std::vector<std::string> arguments{"fetch", "--quiet", "--no-tags", "--no-auto-gc",
+                                     "--no-write-fetch-head"};
+  if (shallow) {
+    arguments.emplace_back("--depth=1");
+  }
+  arguments.insert(arguments.end(), {"--end-of-options", url, "+" + what + ":" + k_kept_ref});
+  BUILDER_TRY(git(job, arguments, &access));
+  std::ifstream ref(folder_ + "/" + k_kept_ref);
+  std::string commit;
+  ref >> commit;
+  if (!is_full_sha(commit)) {
+    return failure(ErrorKind::internal, "git fetched no commit");
+  }
+  return commit;
+}
+
+Result<> Mirror::fetch_everything(const ports::JobContext& job, const std::string& url,
+                                  const Access& access) const {
+  std::vector<std::string> arguments{"fetch", "--quiet", "--no-auto-gc", "--no-write-fetch-head",
+                                     "--prune"};
+  struct stat status {};
+  if (::stat((folder_ + "/shallow").c_str(), &status) == 0) {
+    arguments.emplace_back("--unshallow");
+  }
+  arguments.insert(arguments.end(),
+                   {"--end-of-options", url, "+refs/heads/*:refs/deployra/heads/*",
+                    "+refs/tags/*:refs/deployra/tags/*"});
+  BUILDER_TRY(git(job, arguments, &access));
+  return {};
+}
+
+Result<std::string> Mirror::ensure(const ports::JobContext& job, const std::string& url,
+                                   const std::string& branch, const std::string& commit,
+                                   const Access& access) const {
+  if (commit.empty()) {
+    auto head = fetch_head(job, url, "refs/heads/" + branch, true, access);
+    if (!head && head.error().kind == ErrorKind::not_found && head.error().customer.empty()) {
+      return std::unexpected(std::move(head).error().for_customer(
+          cut_characters("Branch '" + branch + "' does not exist in this repository; check the "
+                         "service's settings", 191)));
+    }
+    return head;
+  }
+  if (is_full_sha(commit)) {
+    if (has(job, commit)) {
+      return commit;
+    }
+    auto fetched = fetch_head(job, url, commit, true, access);
+    // Servers may refuse commits that are no branch's head, or by the protocol's old version.
+    if (fetched || fetched.error().kind != ErrorKind::not_found ||
+        !fetched.error().customer.empty()) {
+      return fetched;
+    }
+  }
+  BUILDER_TRY(fetch_everything(job, url, access));
+  auto resolved = git(job, {"rev-parse", "--verify", "--quiet", "--end-of-options",
+                            commit + "^{commit}"});
+  if (resolved) {
+    return one_line(*resolved);
+  }
+  if (resolved.error().kind == ErrorKind::cancelled || resolved.error().kind == ErrorKind::timed_out) {
+    return resolved;
+  }
+  return std::unexpected(
+      Error{.kind = ErrorKind::not_found,
+            .message = "commit " + commit + ": " + resolved.error().message,
+            .customer = "Commit " + commit +
+                        " is not in this repository, or its short form is ambiguous; check the SHA"});
+}
+
+Result<std::vector<TreeEntry>> Mirror::list(const ports::JobContext& job,
+                                            const std::string& commit) const {
+  BUILDER_TRY_ASSIGN(const std::string output,
+                     git(job, {"ls-tree", "-r", "-z", "--full-tree", commit}));
+  std::vector<TreeEntry> entries;
+  std::string_view rest = output;
+  while (!rest.empty()) {
+    // <mode> SP <type> SP <object> TAB <path> NUL
+    const std::string_view line = rest.substr(0, rest.find('\0'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    const std::size_t space = line.find(' ');
+    const std::size_t tab = line.find('\t');
+    const std::size_t object = line.rfind(' ', tab);
+    if (space == std::string_view::npos || tab == std::string_view::npos) {
+      return failure(ErrorKind::internal, "git ls-tree: unreadable line");
+    }
+    entries.push_back({std::string(line.substr(0, space)),
+                       std::string(line.substr(object + 1, tab - object - 1)),
+                       std::string(line.substr(tab + 1))});
+  }
+  return entries;
+}
+
+Result<std::string> Mirror::subject(const ports::JobContext& job, const std::string& commit) const {
+  BUILDER_TRY_ASSIGN(const std::string object, git(job, {"cat-file", "commit", commit}));
+  const std::size_t blank = object.find("\n\n");
+  if (blank == std::string::npos) {
+    return std::string();
+  }
+  const std::string_view message = std::string_view(object).substr(blank + 2);
+  return one_line(message.substr(0, message.find('\n')));
+}
+
+Result<std::string> Mirror::blob(const ports::JobContext& job, const std::string& object) const {
+  return git(job, {"cat-file", "blob", object});
+}
+
+Result<> Mirror::check_out(const ports::JobContext& job, const std::string& commit,
+                           const std::string& folder, const std::string& index_file,
+                           const GitProcess::Options& extra) const {
+  GitProcess::Options options = extra;
+  options.git_dir = folder_;
+  options.work_tree = folder;
+  options.index_file = index_file;
+  BUILDER_TRY(git_.run(job, {"read-tree", "--reset", "-u", commit}, options));
+  return {};
+}
+
+}  // namespace builder::adapters::git

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace builder::adapters::http {
+
+enum class Method { get, head, post, put, delete_ };
+
+std::string_view to_string(Method method);
+
+struct Header {
+  std::string name;
+  std::string value;
+};
+
+struct Request {
+  Method method = Method::get;
+  std::string url;
+  std::string unix_socket;  ///< Path of the socket to talk through; empty: TCP to the URL's host.
+  std::vector<Header> headers;
+  std::string body;
+  std::chrono::milliseconds connect_timeout{10'000};
+  std::chrono::milliseconds timeout{15'000};  ///< The whole exchange; zero: only the deadline.
+  std::chrono::milliseconds idle_timeout{0};  ///< Longest silence of the peer; zero: any.
+  std::size_t max_body = 4U << 20U;           ///< A longer body is an error.
+  bool direct = false;                        ///< Never through a proxy.
+  /// Gets the body of a 2xx answer as it comes, instead of `Response::body`; false ends the
+  /// exchange with an error. Not subject to `max_body`.
+  std::function<bool(std::string_view)> on_body = {};
+};
+
+struct Response {
+  int status = 0;
+  std::vector<Header> headers;
+  std::string body;
+
+  [[nodiscard]] bool ok() const { return status >= 200 && status < 300; }
+  /// The first header of that name, in any case; nullopt when there is none.
+  [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const;
+  /// The wait the peer asks for with `Retry-After`, as seconds or as a date.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> retry_after(
+      std::chrono::system_clock::time_point now = std::chrono::system_clock::now()) const;
+};
+
+/// A date as HTTP writes it ("Sun, 06 Nov 1994 08:49:37 GMT", and the two obsolete forms).
+std::optional<std::chrono::system_clock::time_point> parse_http_date(std::string_view text);
+
+/// The value of a Retry-After header, at most a day; nullopt when it is neither form.
+std::optional<std::chrono::milliseconds> parse_retry_after(
+    std::string_view value, std::chrono::system_clock::time_point now);
+
+/// Percent-encodes everything but the unreserved characters of RFC 3986 and those in `keep`.
+std::string percent_encode(std::string_view text, std::string_view keep = {});
+
+/// A URL for log lines: without user, password, query and fragment.
+std::string without_secrets(std::string_view url);
+
+}  // namespace builder::adapters::http

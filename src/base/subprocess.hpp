@@ -1,0 +1,34 @@
+#pragma once
+
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/stop.hpp"
+
+namespace builder {
+
+/// A program to run. No shell is involved: `arguments` reach the program as they are.
+struct Command {
+  std::vector<std::string> arguments;    ///< The program (found in PATH) first.
+  std::vector<std::string> environment;  ///< `NAME=value`; nothing else is passed on.
+  std::string directory;                 ///< Empty: ours.
+  std::string input;                     ///< Given on stdin; at most 64 KiB. Empty: /dev/null.
+};
+
+struct Finished {
+  int exit_code = 0;  ///< 128 + signal when a signal ended it.
+};
+
+using OutputSink = std::function<void(std::string_view)>;
+
+/// Runs a program in a process group of its own and waits for it. Output goes to the sinks in chunks
+/// as it comes, on the calling thread. On stop (`cancelled`) or at the deadline (`timed_out`) the whole
+/// group gets SIGTERM, after a short grace SIGKILL; nothing of it is left when this returns.
+Result<Finished> run_process(const Command& command, const OutputSink& out, const OutputSink& err,
+                             const std::stop_token& stop, SteadyTime deadline);
+
+}  // namespace builder

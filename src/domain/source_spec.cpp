@@ -1,0 +1,152 @@
+#include "domain/source_spec.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+#include "base/text.hpp"
+
+namespace builder::domain {
+
+namespace {
+
+std::unexpected<Error> refused(std::string message, std::string customer) {
+  return std::unexpected(Error{.kind = ErrorKind::invalid_input,
+                               .message = std::move(message),
+                               .customer = cut_characters(one_line(customer), 191)});
+}
+
+/// A value of a stranger as it may be quoted in a line.
+std::string quoted(std::string_view value) {
+  std::string text;
+  for (const char c : value.substr(0, 50)) {
+    text += c >= 0x20 && c < 0x7F ? c : '?';
+  }
+  return "'" + text + (value.size() > 50 ? "…'" : "'");
+}
+
+bool is_plain(unsigned char c) {
+  return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.' || c == '~' || c == '+';
+}
+
+/// `owner/repository`, more parts allowed; every part is a plain name that is no option and no way
+/// up.
+bool is_repository_name(std::string_view name) {
+  if (name.empty() || name.size() > 255) {
+    return false;
+  }
+  while (true) {
+    const std::size_t slash = std::min(name.find('/'), name.size());
+    const std::string_view part = name.substr(0, slash);
+    if (part.empty() || part == "." || part == ".." || part.starts_with('-') ||
+        !std::ranges::all_of(part, is_plain)) {
+      return false;
+    }
+    if (slash == name.size()) {
+      return true;
+    }
+    name.remove_prefix(slash + 1);
+  }
+}
+
+/// git-check-ref-format(1), with one more rule: no leading '-'.
+bool is_branch(std::string_view name) {
+  if (name.empty() || name.size() > 255 || name.starts_with('-') || name.starts_with('/') ||
+      name.ends_with('/') || name.ends_with('.') || name.ends_with(".lock") || name == "@" ||
+      name.contains("..") || name.contains("//") || name.contains("@{") || name.contains("/.") ||
+      name.starts_with('.') || name.contains(".lock/")) {
+    return false;
+  }
+  return std::ranges::none_of(name, [](unsigned char c) {
+    return c <= 0x20 || c == 0x7F || std::string_view("~^:?*[\\").contains(static_cast<char>(c));
+  });
+}
+
+Result<std::string> base_url(const DeploymentRequest& request, std::string_view github_url) {
+  if (!request.git_provider || request.git_provider->type == GitProviderType::github) {
+    return std::string(github_url);
+  }
+  std::string url = request.git_provider->url;
+  if (url.empty()) {
+    return refused("custom provider without URL",
+                   "The custom git provider has no URL; enter its https:// address in the settings");
+  }
+  while (url.ends_with('/')) {
+    url.pop_back();
+  }
+  const bool https = url.starts_with("https://");
+  if (!https && !url.starts_with("http://")) {
+    return refused("git URL scheme of " + quoted(url),
+                   "The git provider's URL must begin with https://; " + quoted(url) + " does not");
+  }
+  const std::string_view rest = std::string_view(url).substr(https ? 8 : 7);
+  const std::string_view authority = rest.substr(0, rest.find('/'));
+  if (authority.contains('@')) {
+    return refused("git URL with credentials",
+                   "The git provider's URL holds a user or password; enter them in their own fields");
+  }
+  const bool clean = std::ranges::all_of(rest, [](unsigned char c) {
+    return is_plain(c) || c == '/' || c == ':' || c == '[' || c == ']' || c == '%';
+  });
+  if (authority.empty() || authority.starts_with('-') || !clean || rest.contains("/../") ||
+      rest.ends_with("/..")) {
+    return refused("malformed git URL " + quoted(url),
+                   "The git provider's URL " + quoted(url) + " is not a valid address");
+  }
+  return url;
+}
+
+}  // namespace
+
+Result<SourceSpec> resolve_source(const DeploymentRequest& request, std::string_view github_url) {
+  SourceSpec spec;
+  spec.service_id = request.service_id;
+  BUILDER_TRY_ASSIGN(const std::string base, base_url(request, github_url));
+
+  std::string_view repository = request.repository_name;
+  if (repository.ends_with(".git")) {
+    repository.remove_suffix(4);
+  }
+  if (!is_repository_name(repository)) {
+    return refused("repository name " + quoted(repository),
+                   "The repository name " + quoted(repository) +
+                       " is not valid; it must look like owner/repository");
+  }
+  spec.url = fmt::format("{}/{}.git", base, repository);
+
+  if (request.git_provider) {
+    spec.username = request.git_provider->username;
+    spec.password = request.git_provider->password;
+    if (spec.username.empty() && !spec.password.empty()) {
+      // GitHub takes any user name beside a token.
+      spec.username = "x-access-token";
+    }
+  }
+
+  spec.branch = request.branch.empty() ? "main" : request.branch;
+  if (!is_branch(spec.branch)) {
+    return refused("branch " + quoted(spec.branch),
+                   "The branch name " + quoted(spec.branch) + " is not valid; correct it in the "
+                   "service's settings");
+  }
+
+  spec.commit = request.commit_sha;
+  std::ranges::transform(spec.commit, spec.commit.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const bool hex = std::ranges::all_of(
+      spec.commit, [](unsigned char c) { return std::isxdigit(c) != 0; });
+  if (!spec.commit.empty() && (!hex || spec.commit.size() < 7 || spec.commit.size() > 64)) {
+    return refused("commit " + quoted(request.commit_sha),
+                   "The commit " + quoted(request.commit_sha) +
+                       " is not a commit SHA; enter 7 to 40 hexadecimal digits, or leave it empty");
+  }
+  if (!spec.commit.empty() && spec.commit.find_first_not_of('0') == std::string::npos) {
+    return refused("commit of zeros", "The pushed branch was deleted, so there is no commit to "
+                                      "build; deploy another branch");
+  }
+  return spec;
+}
+
+}  // namespace builder::domain

@@ -1,0 +1,163 @@
+#include "pipeline/worker.hpp"
+
+#include <gtest/gtest.h>
+
+#include "fakes/fake_reporter.hpp"
+#include "fakes/fake_steps.hpp"
+#include "fakes/memory_queue.hpp"
+
+namespace builder::pipeline {
+namespace {
+
+using fakes::MemoryQueue;
+using ports::DeploymentStatus;
+using namespace std::chrono_literals;
+
+using Statuses = std::vector<DeploymentStatus>;
+const Statuses k_built{DeploymentStatus::building, DeploymentStatus::builded};
+
+std::string job(const std::string& id, const std::string& service) {
+  return R"({"deploymentId":")" + id + R"(","serviceId":")" + service +
+         R"(","commitSha":"","branch":"main","repositoryName":"octo/hello"})";
+}
+
+class WorkerTest : public testing::Test {
+ protected:
+  WorkerTest() {
+    auto tree = std::make_shared<fakes::MemoryTree>();
+    tree->add_file("Dockerfile", "FROM busybox\n");
+    source_.tree = tree;
+    settings_.channel.linger = std::chrono::milliseconds(1);
+  }
+
+  ~WorkerTest() override { stop(); }
+
+  void start(std::size_t slots) {
+    runner_.emplace(JobRunner::Ports{source_, image_, registry_, reporter_}, settings_, secrets_,
+                    metrics_, fakes::null_log(), abort_.get_token());
+    worker_.emplace(queue_, *runner_, WorkerSettings{.parallel_builds = slots, .drain_timeout = 30s},
+                    metrics_, fakes::null_log());
+    dispatcher_ = std::jthread([this](const std::stop_token& token) { worker_->run(token); });
+  }
+
+  void stop() {
+    if (dispatcher_.joinable()) {
+      dispatcher_.request_stop();
+      dispatcher_.join();
+      worker_->drain(hurry_.get_token(), abort_);
+    }
+  }
+
+  /// Waits for a condition; false after ten seconds.
+  template <class Condition>
+  static bool eventually(Condition&& condition) {
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > until) {
+        return false;
+      }
+      std::this_thread::yield();
+    }
+    return true;
+  }
+
+  fakes::StepRecord record_;
+  fakes::FakeSource source_{record_};
+  fakes::FakeImageBuilder image_{record_};
+  fakes::FakeRegistry registry_{record_};
+  fakes::FakeReporter reporter_;
+  MemoryQueue queue_;
+  SecretStore secrets_;
+  Metrics metrics_;
+  JobSettings settings_;
+  std::stop_source abort_;
+  std::stop_source hurry_;
+  std::optional<JobRunner> runner_;
+  std::optional<Worker> worker_;
+  std::jthread dispatcher_;
+};
+
+TEST_F(WorkerTest, RunsEveryJobAndForgetsIt) {
+  for (int i = 0; i < 20; ++i) {
+    queue_.push(job("d" + std::to_string(i), "s" + std::to_string(i)));
+  }
+  start(3);
+  ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(reporter_.statuses("d" + std::to_string(i)), k_built);
+  }
+}
+
+TEST_F(WorkerTest, GivesBackWhatAnEarlierRunLeftAndRunsIt) {
+  queue_.push(job("d1", "s1"));
+  ASSERT_TRUE(queue_.take(0ms, {}));
+  start(1);
+  ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
+  EXPECT_EQ(reporter_.statuses("d1"), k_built);
+}
+
+TEST_F(WorkerTest, AQueuedNewerJobSupersedesTheRunningOneEvenWithOneSlot) {
+  source_.hook = [&](const ports::JobContext& context) -> std::optional<Error> {
+    return context.deployment_id.str() == "old" ? fakes::until_stopped()(context) : std::nullopt;
+  };
+  start(1);
+  queue_.push(job("old", "s"));
+  ASSERT_TRUE(eventually([&] { return record_.has("fetch"); }));
+  queue_.push(job("new", "s"));
+  ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
+  EXPECT_EQ(reporter_.statuses("old").back(), DeploymentStatus::cancelled);
+  EXPECT_EQ(reporter_.statuses("new"), k_built);
+}
+
+TEST_F(WorkerTest, ACancelStopsARunningJob) {
+  source_.hook = fakes::until_stopped();
+  start(1);
+  queue_.push(job("d1", "s1"));
+  ASSERT_TRUE(eventually([&] { return record_.has("fetch"); }));
+  worker_->on_cancel(domain::DeploymentId("d1"));
+  ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
+  EXPECT_EQ(reporter_.statuses("d1").back(), DeploymentStatus::cancelled);
+}
+
+TEST_F(WorkerTest, ACancelRemovesAQueuedJobAndSaysSo) {
+  queue_.push(job("d1", "s1"));
+  runner_.emplace(JobRunner::Ports{source_, image_, registry_, reporter_}, settings_, secrets_,
+                  metrics_, fakes::null_log(), abort_.get_token());
+  worker_.emplace(queue_, *runner_, WorkerSettings{}, metrics_, fakes::null_log());
+  worker_->on_cancel(domain::DeploymentId("d1"));
+  worker_->drain({}, abort_);
+  EXPECT_TRUE(queue_.idle());
+}
+
+TEST_F(WorkerTest, AJobWhoseCancelCameBeforeItIsNotBuilt) {
+  ASSERT_TRUE(queue_.mark_cancelled(domain::DeploymentId("d1")));
+  queue_.push(job("d1", "s1"));
+  start(1);
+  ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
+  EXPECT_EQ(reporter_.statuses("d1"), (Statuses{DeploymentStatus::cancelled}));
+  EXPECT_FALSE(record_.has("build"));
+}
+
+TEST_F(WorkerTest, ASecondSignalGivesRunningJobsBack) {
+  source_.hook = fakes::until_stopped();
+  start(1);
+  queue_.push(job("d1", "s1"));
+  ASSERT_TRUE(eventually([&] { return record_.has("fetch"); }));
+  hurry_.request_stop();
+  stop();
+  EXPECT_EQ(queue_.queued(), (std::vector<std::string>{job("d1", "s1")}));
+  EXPECT_EQ(reporter_.statuses("d1").back(), DeploymentStatus::building);
+}
+
+TEST_F(WorkerTest, GarbageIsDroppedAndAMalformedJobFails) {
+  queue_.push("not json");
+  queue_.push(R"({"deploymentId":"../victim","serviceId":"s"})");
+  queue_.push(R"({"deploymentId":"d1","serviceId":"s","branch":7})");
+  start(1);
+  ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
+  EXPECT_EQ(reporter_.statuses("d1"), (Statuses{DeploymentStatus::failed}));
+  EXPECT_EQ(reporter_.posts().size(), 1u);
+}
+
+}  // namespace
+}  // namespace builder::pipeline
