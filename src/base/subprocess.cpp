@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -102,12 +103,13 @@ class Child {
   [[nodiscard]] int pidfd() const { return pidfd_.get(); }
   void signal(int number) const { ::kill(-pid_, number); }
 
+  /// The leader has ended or was killed. What it left in its group goes too, before it is reaped: until
+  /// then the number of the group cannot belong to anybody else.
   int reap() {
+    signal(SIGKILL);
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
-    // The leader is gone; what it left in its group goes too.
-    ::kill(-pid_, SIGKILL);
     pid_ = -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
@@ -184,6 +186,14 @@ Result<Finished> run_process(const Command& command, const OutputSink& out, cons
   BUILDER_TRY_ASSIGN(const pid_t pid,
                      spawn(command, input.get(), out_pipe.write.get(), err_pipe.write.get()));
   Child child(pid, Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
+  if (child.pidfd() < 0) {
+    return errno_failure("watch " + command.arguments.front());
+  }
+  if (command.largest_file != 0) {
+    // Children inherit it. What the program writes in its first microseconds is not what this is for.
+    const rlimit limit{.rlim_cur = command.largest_file, .rlim_max = command.largest_file};
+    ::prlimit(pid, RLIMIT_FSIZE, &limit, nullptr);
+  }
   input.reset();
   out_pipe.write.reset();
   err_pipe.write.reset();
@@ -200,7 +210,11 @@ Result<Finished> run_process(const Command& command, const OutputSink& out, cons
     if (exited && !open) {
       return Finished{child.reap()};
     }
-    const WaitResult waited = wait_any(fds, stop_fd, until);
+    WaitResult waited = wait_any(fds, stop_fd, until);
+    if (waited == WaitResult::ready && Clock::now() >= until) {
+      // A program that never stops talking is always ready.
+      waited = WaitResult::deadline;
+    }
     if (waited == WaitResult::ready) {
       if (fds[0].revents != 0) {
         pump(out_pipe.read, out, buffer);

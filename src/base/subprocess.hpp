@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <stop_token>
 #include <string>
@@ -17,6 +18,7 @@ struct Command {
   std::vector<std::string> environment;  ///< `NAME=value`; nothing else is passed on.
   std::string directory;                 ///< Empty: ours.
   std::string input;                     ///< Given on stdin; at most 64 KiB. Empty: /dev/null.
+  std::uint64_t largest_file = 0;  ///< Bytes; a longer write ends the program (SIGXFSZ). 0: any.
 };
 
 struct Finished {

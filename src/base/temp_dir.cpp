@@ -21,8 +21,21 @@ struct DirCloser {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
 
-/// Empties the folder behind `fd`. An explicit stack instead of recursion: a hostile tree may be deep.
-/// Each level is reached by name below an open parent, so a link is never followed.
+/// Deeper folders are moved up to the top first: every open level costs a descriptor, and a hostile
+/// tree may be thousands deep.
+constexpr std::size_t k_deepest = 32;
+
+/// Best effort: if it fails, the removal behind it does, and says so.
+void make_writable(int parent, const std::string& name) {
+  [[maybe_unused]] const int ignored = ::fchmodat(parent, name.c_str(), 0700, 0);
+}
+
+void make_writable(int folder) {
+  [[maybe_unused]] const int ignored = ::fchmod(folder, 0700);
+}
+
+/// Empties the folder behind `fd`. An explicit stack instead of recursion. Each level is reached by
+/// name below an open parent, so a link is never followed.
 void empty_folder(Fd top) {
   struct Level {
     std::unique_ptr<DIR, DirCloser> directory;
@@ -34,12 +47,19 @@ void empty_folder(Fd top) {
     return;
   }
   [[maybe_unused]] const int owned_by_dir = top.release();
+  ::fchmod(::dirfd(first), 0700);
   levels.push_back({std::unique_ptr<DIR, DirCloser>(first), ""});
+  unsigned moved_up = 0;
+  bool again = false;
   while (!levels.empty()) {
     DIR* directory = levels.back().directory.get();
     const int fd = ::dirfd(directory);
     const dirent* entry = ::readdir(directory);
     if (entry == nullptr) {
+      if (levels.size() == 1 && std::exchange(again, false)) {
+        ::rewinddir(directory);
+        continue;
+      }
       const std::string name = std::move(levels.back().name);
       levels.pop_back();
       if (!levels.empty()) {
@@ -54,15 +74,24 @@ void empty_folder(Fd top) {
     if (::unlinkat(fd, name.c_str(), 0) == 0 || (errno != EISDIR && errno != EPERM && errno != EACCES)) {
       continue;
     }
+    if (levels.size() >= k_deepest) {
+      // Moving a folder changes its "..": it must be writable.
+      make_writable(fd, name);
+      const std::string up = ".removed-" + std::to_string(moved_up++);
+      if (::renameat(fd, name.c_str(), ::dirfd(levels.front().directory.get()), up.c_str()) == 0) {
+        again = true;
+        continue;
+      }
+    }
     int below = ::openat(fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (below < 0 && errno == EACCES) {
-      ::fchmodat(fd, name.c_str(), 0700, 0);
+      make_writable(fd, name);
       below = ::openat(fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     }
     if (below < 0) {
       continue;
     }
-    ::fchmod(below, 0700);
+    make_writable(below);
     DIR* next = ::fdopendir(below);
     if (next == nullptr) {
       ::close(below);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <utility>
 
 #include "base/text.hpp"
@@ -51,6 +52,38 @@ bool is_repository_name(std::string_view name) {
   }
 }
 
+/// `host`, `host:port` or `[v6]:port`, as both curl and getaddrinfo read it.
+bool is_authority(std::string_view authority) {
+  std::string_view port;
+  if (authority.starts_with('[')) {
+    const std::size_t close = authority.find(']');
+    if (close == std::string_view::npos ||
+        !std::ranges::all_of(authority.substr(1, close - 1), [](unsigned char c) {
+          return std::isxdigit(c) != 0 || c == ':' || c == '.';
+        })) {
+      return false;
+    }
+    port = authority.substr(close + 1);
+  } else {
+    const std::size_t colon = std::min(authority.find(':'), authority.size());
+    const std::string_view host = authority.substr(0, colon);
+    if (host.empty() || host.starts_with('-') || host.starts_with('.') ||
+        !std::ranges::all_of(host, [](unsigned char c) {
+          return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+        })) {
+      return false;
+    }
+    port = authority.substr(colon);
+  }
+  if (port.empty()) {
+    return true;
+  }
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(port.data() + 1, port.data() + port.size(), number);
+  return port.front() == ':' && error == std::errc() && end == port.data() + port.size() &&
+         number >= 1 && number <= 65535;
+}
+
 /// git-check-ref-format(1), with one more rule: no leading '-'.
 bool is_branch(std::string_view name) {
   if (name.empty() || name.size() > 255 || name.starts_with('-') || name.starts_with('/') ||
@@ -68,13 +101,23 @@ Result<std::string> base_url(const DeploymentRequest& request, std::string_view 
   if (!request.git_provider || request.git_provider->type == GitProviderType::github) {
     return std::string(github_url);
   }
-  std::string url = request.git_provider->url;
-  if (url.empty()) {
+  std::string_view typed = request.git_provider->url;
+  while (typed.ends_with('/') || typed.ends_with(' ')) {
+    typed.remove_suffix(1);
+  }
+  typed.remove_prefix(std::min(typed.find_first_not_of(' '), typed.size()));
+  if (typed.empty()) {
     return refused("custom provider without URL",
                    "The custom git provider has no URL; enter its https:// address in the settings");
   }
-  while (url.ends_with('/')) {
-    url.pop_back();
+  // Scheme and host are compared by others (credentials, mirrors): one form of them only.
+  std::string url(typed);
+  const std::size_t scheme_end = url.find("://");
+  if (scheme_end != std::string::npos) {
+    const auto path = std::ranges::find(url.begin() + static_cast<std::ptrdiff_t>(scheme_end) + 3,
+                                        url.end(), '/');
+    std::transform(url.begin(), path, url.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   }
   const bool https = url.starts_with("https://");
   if (!https && !url.starts_with("http://")) {
@@ -87,11 +130,10 @@ Result<std::string> base_url(const DeploymentRequest& request, std::string_view 
     return refused("git URL with credentials",
                    "The git provider's URL holds a user or password; enter them in their own fields");
   }
-  const bool clean = std::ranges::all_of(rest, [](unsigned char c) {
-    return is_plain(c) || c == '/' || c == ':' || c == '[' || c == ']' || c == '%';
-  });
-  if (authority.empty() || authority.starts_with('-') || !clean || rest.contains("/../") ||
-      rest.ends_with("/..")) {
+  const std::string_view path = rest.substr(authority.size());
+  const bool clean = std::ranges::all_of(
+      path, [](unsigned char c) { return is_plain(c) || c == '/' || c == ':' || c == '%'; });
+  if (!is_authority(authority) || !clean || path.contains("/../") || path.ends_with("/..")) {
     return refused("malformed git URL " + quoted(url),
                    "The git provider's URL " + quoted(url) + " is not a valid address");
   }
@@ -114,6 +156,13 @@ Result<SourceSpec> resolve_source(const DeploymentRequest& request, std::string_
                    "The repository name " + quoted(repository) +
                        " is not valid; it must look like owner/repository");
   }
+  const bool is_github =
+      !request.git_provider || request.git_provider->type == GitProviderType::github;
+  if (is_github && std::ranges::count(repository, '/') != 1) {
+    return refused("GitHub repository name " + quoted(repository),
+                   "The repository name " + quoted(repository) +
+                       " is not valid; on GitHub it is owner/repository");
+  }
   spec.url = fmt::format("{}/{}.git", base, repository);
 
   if (request.git_provider) {
@@ -122,6 +171,11 @@ Result<SourceSpec> resolve_source(const DeploymentRequest& request, std::string_
     if (spec.username.empty() && !spec.password.empty()) {
       // GitHub takes any user name beside a token.
       spec.username = "x-access-token";
+    }
+    // Of HTTP's "user:password" the first colon ends the user (RFC 7617).
+    if (spec.username.contains(':')) {
+      return refused("user name with a colon",
+                     "The git provider's user name must not hold a colon; correct it in the settings");
     }
   }
 

@@ -1,237 +1,269 @@
 #include "adapters/buildkit/image_builder.hpp"
 
-#include <grpc/support/log.h>
-#include <grpcpp/create_channel_posix.h>
-#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/grpc_library.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
-#include <map>
+#include <deque>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <utility>
 
-#include "adapters/buildkit/failure.hpp"
+#include "adapters/buildkit/build_error.hpp"
+#include "adapters/buildkit/connector.hpp"
+#include "adapters/buildkit/grpc_log.hpp"
 #include "adapters/buildkit/progress.hpp"
 #include "adapters/buildkit/session.hpp"
-#include "base/text.hpp"
-#include "buildkit_control.grpc.pb.h"
+#include "adapters/buildkit/solve.hpp"
 
 namespace builder::adapters::buildkit {
 
 namespace {
 
-namespace bk = moby::buildkit::v1;
-using ports::BuiltImage;
-using ports::ImageSpec;
-using ports::JobContext;
-using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
-constexpr std::chrono::seconds k_connect_patience{10};
-/// After Solve has returned, the status stream ends by itself within milliseconds; a refused Solve may
-/// leave it waiting for a job that never comes.
-constexpr std::chrono::seconds k_status_patience{3};
-constexpr std::chrono::seconds k_engine_patience{30};
-constexpr std::chrono::milliseconds k_engine_interval{500};
-constexpr std::size_t k_dockerfile_limit = 1u << 20;
-constexpr int k_metadata_limit = 16 * 1024 * 1024;
+/// How long a build waits for a lost engine, and how often it knocks.
+constexpr std::chrono::seconds k_return_limit{30};
+constexpr milliseconds k_return_interval{250};
+constexpr std::size_t k_dockerfile_limit = 1024 * 1024;
 
-/// gRPC writes to stderr by itself; what matters comes back as a status.
-void silence_grpc() {
-  gpr_set_log_function([](gpr_log_func_args*) {});
-}
-
-/// A session and a control channel, connected.
-struct Connected {
-  std::unique_ptr<Session> session;
-  // grpc++ shares channels by nature.
-  std::shared_ptr<grpc::Channel> channel;
-};
-
-class EngineImageBuilder final : public ports::ImageBuilder {
+/// Runs small tasks off the builds' threads, in order: connecting ahead, closing sessions. What was
+/// given to it is done, or at least destroyed, before its destructor returns.
+class Housekeeper {
  public:
-  EngineImageBuilder(BuildKitConfig config, Log log)
-      : config_(std::move(config)), log_(std::move(log)) {
-    silence_grpc();
-  }
+  using Task = std::move_only_function<void(const std::stop_token&)>;
 
-  void prepare(const JobContext&) override {
-    // The connection costs about 3 ms at the Engine, less than a thread to hide it in.
-  }
-
-  Result<BuiltImage> build(const JobContext& job, const ImageSpec& image,
-                           domain::EventSink& events) override {
-    auto built = attempt(job, image, events);
-    if (built || built.error().kind != ErrorKind::unavailable || job.stop.stop_requested()) {
-      return built;
+  void add(Task task) {
+    {
+      const std::scoped_lock lock(mutex_);
+      tasks_.push_back(std::move(task));
     }
-    log_.warning("the engine was lost, building once more: {}", built.error().message);
-    events.warning("The build engine was interrupted; building once more");
-    BUILDER_TRY(wait_for_engine(job));
-    return attempt(job, image, events);
+    changed_.notify_one();
   }
 
  private:
-  Result<Connected> connect(const JobContext& job, const std::string& shared_key) const {
-    const SteadyTime deadline = std::min(job.deadline, Clock::now() + k_connect_patience);
-    Connected connected;
-    connected.session = std::make_unique<Session>(
-        SessionContent{.shared_key = shared_key, .credentials = {}});
-    BUILDER_TRY_ASSIGN(Fd session, upgrade(config_.engine, "/session", connected.session->headers(),
-                                           job.stop, deadline));
-    connected.session->serve(std::move(session));
-    BUILDER_TRY_ASSIGN(Fd control, upgrade(config_.engine, "/grpc", {}, job.stop, deadline));
-    grpc::ChannelArguments arguments;
-    arguments.SetMaxReceiveMessageSize(-1);
-    // Error details come as trailing metadata.
-    arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, k_metadata_limit);
-    connected.channel =
-        grpc::CreateCustomInsecureChannelFromFd("localhost", control.release(), arguments);
-    return connected;
-  }
-
-  Result<> wait_for_engine(const JobContext& job) const {
-    const SteadyTime until = std::min(job.deadline, Clock::now() + k_engine_patience);
-    for (;;) {
-      auto connected = connect(job, "probe");
-      if (connected) {
-        return {};
-      }
-      if (connected.error().kind == ErrorKind::cancelled || Clock::now() > until) {
-        return std::unexpected(std::move(connected).error());
-      }
-      if (!sleep_for(k_engine_interval, job.stop)) {
-        return failure(ErrorKind::cancelled, "stopped while waiting for the engine");
-      }
+  void run(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    while (changed_.wait(lock, stop, [this] { return !tasks_.empty(); }), !tasks_.empty()) {
+      Task task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      task(stop);
+      task = nullptr;
+      lock.lock();
     }
   }
 
-  static bk::SolveRequest request(const ImageSpec& image, const std::string& session) {
-    bk::SolveRequest request;
-    request.set_ref(random_hex(13));
-    request.set_session(session);
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::deque<Task> tasks_;
+  std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
+};
+
+/// Requests a stop at the receiver when either token does.
+class EitherStop {
+ public:
+  EitherStop(std::stop_token a, std::stop_token b)
+      : first_(std::move(a), Request{source_}), second_(std::move(b), Request{source_}) {}
+  [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
+
+ private:
+  struct Request {
+    std::stop_source source;
+    void operator()() { source.request_stop(); }
+  };
+  std::stop_source source_;
+  std::stop_callback<Request> first_;
+  std::stop_callback<Request> second_;
+};
+
+std::optional<Error> interruption(const ports::JobContext& job) {
+  if (steady_clock::now() >= job.deadline) {
+    return Error{.kind = ErrorKind::timed_out, .message = "the build took too long"};
+  }
+  if (job.stop.stop_requested()) {
+    return Error{.kind = ErrorKind::cancelled, .message = "the build was stopped"};
+  }
+  return std::nullopt;
+}
+
+class BuildkitImageBuilder final : public ports::ImageBuilder {
+ public:
+  BuildkitImageBuilder(Config config, EngineAddress address, Log log)
+      : config_(std::move(config)),
+        log_(std::move(log)),
+        connector_(make_docker_connector(std::move(address))) {}
+
+  void prepare(const ports::JobContext& job) override {
+    housekeeper_.add([this, job](const std::stop_token& stop) {
+      const EitherStop either(job.stop, stop);
+      ports::JobContext own = job;
+      own.stop = either.token();
+      if (const auto channel = connector_->control(own); !channel) {
+        log_.debug("connecting ahead: {}", channel.error().message);
+      }
+    });
+  }
+
+  Result<ports::BuiltImage> build(const ports::JobContext& job, const ports::ImageSpec& image,
+                                  domain::EventSink& events) override {
+    std::uint32_t next_step = 1;
+    Attempt attempt = build_once(job, image, events, next_step);
+    if (!attempt.engine_lost) {
+      return std::move(attempt.result);
+    }
+    log_.warning("deployment={} engine lost: {}", job.deployment_id.str(),
+                 attempt.result.error().message);
+    events.warning("The build engine went away during the build; waiting for it to return.");
+    BUILDER_TRY(wait_for_engine(job));
+    events.warning("The build engine is back; the build starts again.");
+    return build_once(job, image, events, next_step).result;
+  }
+
+ private:
+  struct Attempt {
+    Result<ports::BuiltImage> result;
+    bool engine_lost = false;
+  };
+
+  Attempt build_once(const ports::JobContext& job, const ports::ImageSpec& image,
+                     domain::EventSink& events, std::uint32_t& next_step) {
+    if (auto stopped = interruption(job)) {
+      return {.result = std::unexpected(*std::move(stopped))};
+    }
+    const auto begin = steady_clock::now();
+    auto channel = connector_->control(job);
+    if (!channel) {
+      return {.result = std::unexpected(std::move(channel).error())};
+    }
+    auto session = std::make_unique<Session>(config_.shared_key_prefix + image.service_id.str(),
+                                             image.context, config_.logins);
+    if (auto attached = session->attach(*connector_, job); !attached) {
+      return {.result = std::unexpected(std::move(attached).error())};
+    }
+    const auto connected = steady_clock::now();
+    Progress progress(events, next_step);
+    const SolveOutcome outcome = run_solve(*channel, job, request_for(image, *session), progress);
+    next_step = progress.next_step();
+    log_.debug("deployment={} solve: connect={}us first_status={}us solve={}us tail={}us",
+               job.deployment_id.str(),
+               std::chrono::duration_cast<std::chrono::microseconds>(connected - begin).count(),
+               outcome.first_status.count(), outcome.solve.count(), outcome.tail.count());
+    session->stop();
+    Attempt attempt = judge(job, image, events, outcome, progress, *session);
+    if (attempt.engine_lost) {
+      connector_->discard(*channel);
+    }
+    // Closing takes milliseconds that the build need not wait for; it also ends the daemon's side.
+    housekeeper_.add([closing = std::move(session)](const std::stop_token&) mutable {
+      closing.reset();
+    });
+    return attempt;
+  }
+
+  static moby::buildkit::v1::SolveRequest request_for(const ports::ImageSpec& image,
+                                                      const Session& session) {
+    moby::buildkit::v1::SolveRequest request;
+    request.set_ref(random_id());
+    request.set_session(session.id());
+    request.set_internal(true);
     request.set_frontend("dockerfile.v0");
-    auto& attributes = *request.mutable_frontend_attrs();
-    attributes["filename"] = image.dockerfile;
-    attributes["platform"] = "linux/amd64";
-    // Old engines read the first form and skip the second, new ones the reverse.
+    auto& frontend = *request.mutable_frontend_attrs();
+    frontend["filename"] = image.dockerfile;
+    frontend["platform"] = "linux/amd64";
     request.set_exporter("moby");
     (*request.mutable_exporter_attrs())["name"] = image.name;
-    bk::Exporter& exporter = *request.add_exporters();
-    exporter.set_type("moby");
-    (*exporter.mutable_attrs())["name"] = image.name;
+    auto* exporter = request.add_exporters();
+    exporter->set_type("moby");
+    (*exporter->mutable_attrs())["name"] = image.name;
     return request;
   }
 
-  Result<BuiltImage> attempt(const JobContext& job, const ImageSpec& image,
-                             domain::EventSink& events) const {
-    // The context's copy at the engine belongs to the service: another one must never be handed it.
-    BUILDER_TRY_ASSIGN(Connected connected,
-                       connect(job, "deployra-builder:" + image.service_id.str()));
-    connected.session->set_context(image.context);
-    const auto control = bk::Control::NewStub(connected.channel);
-    const bk::SolveRequest solve = request(image, connected.session->id());
-
-    grpc::ClientContext solve_context;
-    grpc::ClientContext status_context;
-    if (job.deadline != SteadyTime::max()) {
-      solve_context.set_deadline(std::chrono::system_clock::now() + (job.deadline - Clock::now()));
+  Attempt judge(const ports::JobContext& job, const ports::ImageSpec& image,
+                domain::EventSink& events, const SolveOutcome& outcome, const Progress& progress,
+                Session& session) const {
+    if (outcome.status.ok()) {
+      return {.result = built(image, outcome, session)};
     }
-    const std::stop_callback on_stop(job.stop, [&] { solve_context.TryCancel(); });
-
-    Progress progress(events);
-    std::atomic<bool> status_seen = false;
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool status_ended = false;
-    std::jthread watcher([&] {
-      bk::StatusRequest asked;
-      asked.set_ref(solve.ref());
-      const auto stream = control->Status(&status_context, asked);
-      for (bk::StatusResponse status; stream->Read(&status); status.Clear()) {
-        status_seen = true;
-        progress.take(status);
-      }
-      stream->Finish();
-      const std::scoped_lock lock(mutex);
-      status_ended = true;
-      changed.notify_all();
-    });
-
-    bk::SolveResponse answer;
-    const grpc::Status solved = control->Solve(&solve_context, solve, &answer);
-    if (!solved.ok() && !status_seen) {
-      status_context.TryCancel();
+    if (auto stopped = interruption(job)) {
+      return {.result = std::unexpected(*std::move(stopped))};
     }
-    {
-      std::unique_lock lock(mutex);
-      if (!changed.wait_for(lock, k_status_patience, [&] { return status_ended; })) {
-        // A reader that waits for room in the log is no reason to cut it, as long as nobody stops it.
-        while (solved.ok() && !status_ended && !job.stop.stop_requested() &&
-               Clock::now() < job.deadline) {
-          changed.wait_for(lock, k_status_patience, [&] { return status_ended; });
-        }
-        status_context.TryCancel();
-      }
+    if (auto error = session.transfer_error()) {
+      std::string customer = "The source could not be sent to the build engine: " + error->message;
+      return {.result = std::unexpected(std::move(*error)
+                                            .with_context("sending the source")
+                                            .for_customer(std::move(customer)))};
     }
-    watcher.join();
-    const std::uint64_t sent = connected.session->bytes_sent();
-    if (!solved.ok()) {
-      return std::unexpected(explain_solve(job, image, solved, progress,
-                                           connected.session->context_error(), events));
-    }
-    const auto& response = answer.exporter_response();
-    auto digest = response.find("containerimage.config.digest");
-    if (digest == response.end()) {
-      digest = response.find("containerimage.digest");
-    }
-    return BuiltImage{.name = image.name,
-                      .config_digest = digest == response.end() ? std::string() : digest->second,
-                      .context_bytes_sent = sent};
-  }
-
-  Error explain_solve(const JobContext& job, const ImageSpec& image, const grpc::Status& solved,
-                      const Progress& progress, const std::string& context_error,
-                      domain::EventSink& events) const {
-    if (job.stop.stop_requested()) {
-      return {.kind = ErrorKind::cancelled, .message = "build stopped"};
-    }
-    if (solved.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED || Clock::now() >= job.deadline) {
-      return {.kind = ErrorKind::timed_out, .message = "build took too long"};
-    }
-    if (solved.error_code() == grpc::StatusCode::UNAVAILABLE) {
-      return {.kind = ErrorKind::unavailable, .message = "engine lost: " + solved.error_message()};
-    }
-    if (!context_error.empty()) {
-      return {.kind = ErrorKind::build_failed,
-              .message = "context: " + context_error,
-              .customer = cut_characters("The build context could not be read: " + context_error, 191)};
-    }
-    SolveFailure known{.message = solved.error_message(),
-                       .details = solved.error_details(),
-                       .step = progress.failed(),
-                       .dockerfile_path = image.dockerfile,
-                       .dockerfile = {}};
+    FailedSolve failed{.status = outcome.status,
+                       .steps = progress.failed(),
+                       .dockerfile = image.dockerfile,
+                       .dockerfile_text = std::nullopt};
     if (auto text = ports::read_file(*image.context, image.dockerfile, k_dockerfile_limit)) {
-      known.dockerfile = *std::move(text);
+      failed.dockerfile_text = *std::move(text);
     }
-    ExplainedFailure explained = explain(known);
-    std::string_view rest = explained.excerpt;
-    while (!rest.empty()) {
-      events.emit(domain::Message{domain::LogType::error, std::string(rest.substr(0, rest.find('\n')))});
-      rest.remove_prefix(std::min(rest.find('\n') + 1, rest.size()));
+    Explanation explanation = explain(failed);
+    for (std::string& line : explanation.excerpt) {
+      events.emit(domain::Message{.type = domain::LogType::error, .text = std::move(line)});
     }
-    return explained.error;
+    return {.result = std::unexpected(std::move(explanation.error)),
+            .engine_lost = explanation.engine_lost};
   }
 
-  const BuildKitConfig config_;
-  const Log log_;
+  static Result<ports::BuiltImage> built(const ports::ImageSpec& image,
+                                         const SolveOutcome& outcome, const Session& session) {
+    ports::BuiltImage result{.name = image.name,
+                             .config_digest = {},
+                             .context_bytes_sent = session.bytes_sent()};
+    const auto& response = outcome.response.exporter_response();
+    // Engine 20.10 has only the second, with the same meaning (its exporter makes no manifest).
+    for (const char* key : {"containerimage.config.digest", "containerimage.digest"}) {
+      if (const auto found = response.find(key); found != response.end()) {
+        result.config_digest = found->second;
+        return result;
+      }
+    }
+    return failure(ErrorKind::internal, "the engine built the image but did not name its digest");
+  }
+
+  Result<> wait_for_engine(const ports::JobContext& job) {
+    const ports::JobContext bounded = job.within(k_return_limit);
+    for (;;) {
+      const auto channel = connector_->control(bounded);
+      if (channel) {
+        return {};
+      }
+      if (auto stopped = interruption(job)) {
+        return std::unexpected(*std::move(stopped));
+      }
+      if (steady_clock::now() + k_return_interval >= bounded.deadline) {
+        return failure(ErrorKind::unavailable,
+                       "the engine did not return: " + channel.error().message);
+      }
+      sleep_for(k_return_interval, job.stop);
+    }
+  }
+
+  // Keeps the library's threads between builds; the last channel would take them along otherwise.
+  grpc::GrpcLibraryCodegen library_;
+  Config config_;
+  Log log_;
+  std::unique_ptr<Connector> connector_;
+  Housekeeper housekeeper_;  // Last: its tasks use the others.
 };
 
 }  // namespace
 
-std::unique_ptr<ports::ImageBuilder> make_image_builder(BuildKitConfig config, Log log) {
-  return std::make_unique<EngineImageBuilder>(std::move(config), std::move(log));
+Result<std::unique_ptr<ports::ImageBuilder>> make_image_builder(Config config, Log log) {
+  BUILDER_TRY_ASSIGN(EngineAddress address, parse_engine_address(config.engine));
+  forward_grpc_log(log);
+  // The daemon polls grpc.health.v1 on every session and drops those that do not answer.
+  grpc::EnableDefaultHealthCheckService(true);
+  return std::make_unique<BuildkitImageBuilder>(std::move(config), std::move(address),
+                                                std::move(log));
 }
 
 }  // namespace builder::adapters::buildkit

@@ -1,19 +1,35 @@
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 
-#include "adapters/docker/engine_address.hpp"
 #include "base/log.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
 #include "ports/image_builder.hpp"
 
 namespace builder::adapters::buildkit {
 
-struct BuildKitConfig {
-  docker::EngineAddress engine;
+struct RegistryLogin {
+  std::string user;
+  Secret password;
 };
 
-/// Builds with the BuildKit inside a Docker Engine (20.10 or later), over its `/grpc` and `/session`.
-/// When the Engine is lost during a build, waits for it up to 30 s and builds once more.
-std::unique_ptr<ports::ImageBuilder> make_image_builder(BuildKitConfig config, Log log);
+struct Config {
+  /// `unix:///path` or `tcp://host:port` (plain) of a Docker Engine; DOCKER_HOST.
+  std::string engine = "unix:///var/run/docker.sock";
+  /// Stands before the service id in the key of the context's incremental copy at the engine.
+  std::string shared_key_prefix = "deployra-builder:";
+  /// Logins for base images by the registry's API host and port, exactly as the daemon asks (Docker
+  /// Hub: `registry-1.docker.io`). None: anonymous.
+  std::map<std::string, RegistryLogin> logins;
+};
+
+/// Builds images with the BuildKit inside a Docker Engine. `invalid_input` when the address is
+/// malformed; the engine itself is first contacted by `prepare` or `build`. Both may be called from
+/// several threads at once. The destructor waits until the last build's session is closed; no build
+/// may be running then.
+Result<std::unique_ptr<ports::ImageBuilder>> make_image_builder(Config config, Log log);
 
 }  // namespace builder::adapters::buildkit

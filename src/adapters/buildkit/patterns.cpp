@@ -157,25 +157,37 @@ bool Glob::accepts(const Token& token, char32_t character) const {
   return false;
 }
 
-// Adds `token` and every token reachable from it without taking a character. `folders` can only be
-// left where a name begins, or before it has taken anything: it is entered by this function and
-// re-armed after each '/'.
-void Glob::close_over(std::size_t token, bool at_folder, std::vector<std::size_t>& active,
+// Adds `token` and every token reachable from it without taking a character. A `folders` token, read
+// "(.*/)?", may be left at once where it was entered and after a '/', but not in the middle of a name
+// (`passable` false).
+void Glob::close_over(std::size_t token, bool passable, std::vector<std::size_t>& active,
                       std::vector<std::uint32_t>& seen, std::uint32_t round) const {
   for (;; ++token) {
-    if (seen[token] == round) {
-      return;
+    const bool fresh = seen[token] != round;
+    if (fresh) {
+      seen[token] = round;
+      active.push_back(token);
     }
-    seen[token] = round;
-    active.push_back(token);
     if (token == tokens_.size()) {
       return;
     }
-    const Kind kind = tokens_[token].kind;
-    const bool passes = kind == Kind::star || kind == Kind::rest ||
-                        (kind == Kind::folders && at_folder);
-    if (!passes) {
-      return;
+    switch (tokens_[token].kind) {
+      case Kind::star:
+      case Kind::rest:
+        if (!fresh) {
+          return;
+        }
+        break;
+      case Kind::folders:
+        // Not skipped when already active: it may be so from the middle of a name.
+        if (!passable) {
+          return;
+        }
+        break;
+      case Kind::literal:
+      case Kind::any:
+      case Kind::set:
+        return;
     }
   }
 }
@@ -206,16 +218,7 @@ bool Glob::matches(const std::u32string& path) const {
           close_over(token, true, next, seen, round);
           break;
         case Kind::folders:
-          // Inside "(.*/)?": stay; only a '/' lets it go on.
-          if (character == U'/') {
-            if (seen[token] == round) {
-              std::erase(next, token);
-              seen[token] = 0;
-            }
-            close_over(token, true, next, seen, round);
-          } else {
-            close_over(token, false, next, seen, round);
-          }
+          close_over(token, character == U'/', next, seen, round);
           break;
         case Kind::literal:
         case Kind::any:

@@ -32,7 +32,7 @@ class Glob {
 
   bool parse_set(const std::u32string& pattern, std::size_t& at);
   [[nodiscard]] bool accepts(const Token& token, char32_t character) const;
-  void close_over(std::size_t token, bool at_folder, std::vector<std::size_t>& active,
+  void close_over(std::size_t token, bool passable, std::vector<std::size_t>& active,
                   std::vector<std::uint32_t>& seen, std::uint32_t round) const;
 
   std::vector<Token> tokens_;

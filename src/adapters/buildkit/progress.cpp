@@ -2,104 +2,143 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
+#include "adapters/buildkit/text.hpp"
+
 namespace builder::adapters::buildkit {
 
 namespace {
 
-namespace bk = moby::buildkit::v1;
+namespace wire = moby::buildkit::v1;
 
+/// What the daemon writes into a step's output where it drops the rest.
 constexpr std::string_view k_clip_notice = "[output clipped, log limit";
 
-/// All times are the engine's clock: only differences mean anything.
-double seconds(const google::protobuf::Timestamp& time) {
-  return static_cast<double>(time.seconds()) + static_cast<double>(time.nanos()) * 1e-9;
+std::chrono::nanoseconds time_of(const google::protobuf::Timestamp& stamp) {
+  return std::chrono::seconds(stamp.seconds()) + std::chrono::nanoseconds(stamp.nanos());
 }
 
 }  // namespace
 
-void Progress::take(const bk::StatusResponse& status) {
-  // A step's end is told together with its last output: begin, output, warnings, end.
-  for (const bk::Vertex& vertex : status.vertexes()) {
-    if (!vertex.has_completed()) {
-      take(vertex);
-    } else if (Step& known = step(vertex.digest()); !known.started) {
-      bk::Vertex begin = vertex;
-      begin.clear_completed();
-      take(begin);
+void Progress::apply(const wire::StatusResponse& message) {
+  // One message may hold a step's start, output and end: in this order, whatever its layout.
+  for (const wire::Vertex& vertex : message.vertexes()) {
+    if (vertex.has_started()) {
+      start(steps_[vertex.digest()], vertex);
     }
   }
-  for (const bk::VertexLog& log : status.logs()) {
-    take(log);
+  for (const wire::VertexLog& log : message.logs()) {
+    output(log);
   }
-  for (const bk::VertexWarning& warning : status.warnings()) {
-    take(warning);
+  for (const wire::VertexWarning& entry : message.warnings()) {
+    warning(entry);
   }
-  for (const bk::Vertex& vertex : status.vertexes()) {
+  for (const wire::Vertex& vertex : message.vertexes()) {
     if (vertex.has_completed()) {
-      take(vertex);
+      complete(steps_[vertex.digest()], vertex);
     }
   }
 }
 
-Progress::Step& Progress::step(const std::string& digest) {
-  return steps_[digest];
+std::uint32_t Progress::number(Step& step) {
+  if (step.number == 0) {
+    step.number = next_step_++;
+    events_.emit(domain::StepStarted{.step = step.number, .name = step.name});
+  }
+  return step.number;
 }
 
-void Progress::take(const bk::Vertex& vertex) {
-  Step& step = this->step(vertex.digest());
-  if (!vertex.has_started() && !vertex.cached() && !vertex.has_completed()) {
-    step.name = vertex.name();
+void Progress::start(Step& step, const wire::Vertex& vertex) {
+  for (const std::string& input : vertex.inputs()) {
+    release(input);
+  }
+  step.name = one_line(vertex.name());
+  step.started = std::max(step.started.value_or(Time::min()), time_of(vertex.started()));
+  number(step);
+}
+
+void Progress::complete(Step& step, const wire::Vertex& vertex) {
+  const Time completed = time_of(vertex.completed());
+  if (step.finished || step.completed == completed) {
     return;
   }
-  if (!step.started) {
-    step.started = true;
-    step.name = vertex.name();
-    step.started_at = seconds(vertex.started());
-    std::uint32_t number = 1;
-    for (const auto& [digest, other] : steps_) {
-      number += other.number != 0 ? 1 : 0;
-    }
-    step.number = number;
-    events_.emit(domain::StepStarted{step.number, step.name});
+  step.name = one_line(vertex.name());
+  number(step);
+  step.completed = completed;
+  step.spent += completed - step.started.value_or(completed);
+  ++step.runs;
+  if (!vertex.error().empty()) {
+    failed_.push_back({.number = step.number,
+                       .digest = vertex.digest(),
+                       .name = step.name,
+                       .error = vertex.error()});
   }
-  if (vertex.has_completed() && !step.finished) {
-    step.finished = true;
-    const auto took = std::chrono::duration<double>(seconds(vertex.completed()) - step.started_at);
-    events_.emit(domain::StepFinished{
-        step.number, step.name, vertex.cached(), vertex.error(),
-        std::chrono::duration_cast<std::chrono::milliseconds>(took)});
-    if (!vertex.error().empty() && !failed_) {
-      failed_ = FailedStep{vertex.digest(), vertex.name(), vertex.error()};
-    }
+  const bool may_run_again =
+      vertex.inputs().empty() && !vertex.cached() && vertex.error().empty() && step.runs < 2;
+  if (may_run_again) {
+    step.held_back = true;
+    return;
+  }
+  emit_finished(step, vertex.cached(), vertex.error());
+}
+
+void Progress::emit_finished(Step& step, bool cached, const std::string& error) {
+  step.finished = true;
+  step.held_back = false;
+  events_.emit(domain::StepFinished{
+      .step = step.number,
+      .name = step.name,
+      .cached = cached,
+      .error = one_line(error),
+      .duration = std::chrono::duration_cast<std::chrono::milliseconds>(step.spent)});
+}
+
+void Progress::release(const std::string& digest) {
+  if (const auto found = steps_.find(digest); found != steps_.end() && found->second.held_back) {
+    emit_finished(found->second, false, {});
   }
 }
 
-void Progress::take(const bk::VertexLog& log) {
-  const auto found = steps_.find(log.vertex());
-  const std::uint32_t number = found == steps_.end() ? 0 : found->second.number;
-  events_.emit(domain::StepOutput{number, log.stream() == 2, log.msg()});
-  if (!clip_explained_ && log.msg().find(k_clip_notice) != std::string::npos) {
+void Progress::finish() {
+  std::vector<Step*> held_back;
+  for (auto& [digest, step] : steps_) {
+    if (step.held_back) {
+      held_back.push_back(&step);
+    }
+  }
+  std::ranges::sort(held_back, {}, &Step::number);
+  for (Step* step : held_back) {
+    emit_finished(*step, false, {});
+  }
+}
+
+void Progress::output(const wire::VertexLog& log) {
+  Step& step = steps_[log.vertex()];
+  const std::uint32_t step_number = number(step);
+  events_.emit(domain::StepOutput{
+      .step = step_number, .is_stderr = log.stream() == 2, .data = log.msg()});
+  if (!clip_explained_ && log.msg().contains(k_clip_notice)) {
     clip_explained_ = true;
     events_.warning(
-        "The build engine cut this step's output. The operator lifts the limit by starting the engine "
-        "with BUILDKIT_STEP_LOG_MAX_SIZE=-1 and BUILDKIT_STEP_LOG_MAX_SPEED=-1");
+        "The build engine cut the output of this step at its log limit; the build itself is not "
+        "affected. The operator lifts the limit with BUILDKIT_STEP_LOG_MAX_SIZE=-1 and "
+        "BUILDKIT_STEP_LOG_MAX_SPEED=-1 in the engine's environment.");
   }
 }
 
-void Progress::take(const bk::VertexWarning& warning) {
-  std::string line;
-  if (warning.has_info() && !warning.info().filename().empty()) {
-    line = warning.info().filename();
-    if (warning.ranges_size() > 0) {
-      line += fmt::format(":{}", warning.ranges(0).start().line());
-    }
-    line += ": ";
+void Progress::warning(const wire::VertexWarning& warning) {
+  std::string text = one_line(warning.short_());
+  if (!warning.info().filename().empty()) {
+    const int line = warning.ranges().empty() ? 0 : warning.ranges(0).start().line();
+    const std::string file = one_line(warning.info().filename());
+    text = line > 0 ? fmt::format("{}:{}: {}", file, line, text) : fmt::format("{}: {}", file, text);
   }
-  line += warning.short_();
   if (!warning.url().empty()) {
-    line += " (" + warning.url() + ")";
+    text += fmt::format(" ({})", one_line(warning.url()));
   }
-  events_.warning(std::move(line));
+  events_.warning(std::move(text));
 }
 
 }  // namespace builder::adapters::buildkit

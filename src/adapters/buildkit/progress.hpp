@@ -1,48 +1,70 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "domain/build_event.hpp"
 
 #include "buildkit_control.pb.h"
-#include "domain/build_event.hpp"
 
 namespace builder::adapters::buildkit {
 
-/// A step that failed, as the engine told it.
+/// A step that ended with an error.
 struct FailedStep {
+  std::uint32_t number = 0;
   std::string digest;
-  std::string name;  ///< "[stage 2/4] RUN npm test"
+  std::string name;
   std::string error;
 };
 
-/// Translates the engine's status messages into events, in their order. A vertex is told several times
-/// (first without a start, later completed): every change is passed on once. Not thread-safe.
+/// Turns the daemon's status messages into the build's events. One per solve, used by one thread.
+///
+/// The daemon repeats a vertex whenever something about it changes; its steps are numbered here in
+/// the order in which they start. Sources (vertices without inputs) run twice, once to find their
+/// cache key and once for their content, and report completion each time: their StepFinished waits
+/// for the second run, a step that uses them, or the end.
 class Progress {
  public:
-  explicit Progress(domain::EventSink& events) : events_(events) {}
+  /// Steps are numbered from `first_step`.
+  Progress(domain::EventSink& events, std::uint32_t first_step)
+      : events_(events), next_step_(first_step) {}
 
-  void take(const moby::buildkit::v1::StatusResponse& status);
-  [[nodiscard]] const std::optional<FailedStep>& failed() const { return failed_; }
+  void apply(const moby::buildkit::v1::StatusResponse& message);
+  /// No more messages will come: what was held back goes out.
+  void finish();
+
+  [[nodiscard]] std::uint32_t next_step() const { return next_step_; }
+  [[nodiscard]] const std::vector<FailedStep>& failed() const { return failed_; }
 
  private:
+  using Time = std::chrono::nanoseconds;
   struct Step {
     std::uint32_t number = 0;
     std::string name;
-    bool started = false;
+    std::optional<Time> started;
+    std::optional<Time> completed;
+    Time spent{0};
+    std::uint32_t runs = 0;
+    bool held_back = false;
     bool finished = false;
-    double started_at = 0;
   };
 
-  Step& step(const std::string& digest);
-  void take(const moby::buildkit::v1::Vertex& vertex);
-  void take(const moby::buildkit::v1::VertexLog& log);
-  void take(const moby::buildkit::v1::VertexWarning& warning);
+  void start(Step& step, const moby::buildkit::v1::Vertex& vertex);
+  void complete(Step& step, const moby::buildkit::v1::Vertex& vertex);
+  void emit_finished(Step& step, bool cached, const std::string& error);
+  void release(const std::string& digest);
+  void output(const moby::buildkit::v1::VertexLog& log);
+  void warning(const moby::buildkit::v1::VertexWarning& warning);
+  std::uint32_t number(Step& step);
 
   domain::EventSink& events_;
-  std::map<std::string, Step> steps_;
-  std::optional<FailedStep> failed_;
+  std::uint32_t next_step_;
+  std::map<std::string, Step> steps_;  // By digest.
+  std::vector<FailedStep> failed_;
   bool clip_explained_ = false;
 };
 

@@ -1,55 +1,51 @@
 #pragma once
 
-#include <atomic>
+#include <grpcpp/grpcpp.h>
+
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <stop_token>
+#include <optional>
 #include <string>
-#include <utility>
 
-#include "adapters/buildkit/upgrade.hpp"
+#include "adapters/buildkit/connector.hpp"
+#include "adapters/buildkit/image_builder.hpp"
+#include "base/result.hpp"
 #include "ports/source_tree.hpp"
-
-namespace grpc {
-class Server;
-}
 
 namespace builder::adapters::buildkit {
 
-/// What the engine may ask for during one build.
-struct SessionContent {
-  std::string shared_key;  ///< Names the engine's copy of the context; never shared by services.
-  std::map<std::string, std::pair<std::string, std::string>> credentials;  ///< Host -> user, password.
-};
-
-/// The gRPC server that the engine calls back into during a build, on a connection we opened: context
-/// transfer, registry credentials, secrets. One per build; its connection is its isolation.
+/// What one build offers to the daemon: its files and its registry logins, on a server of its own
+/// that listens nowhere and is only reached through the connections attached to it.
 class Session {
  public:
-  explicit Session(SessionContent content);
-  ~Session();
+  /// `logins` must outlive the session.
+  Session(std::string shared_key, std::shared_ptr<const ports::SourceTree> tree,
+          const std::map<std::string, RegistryLogin>& logins);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
+  /// Ends running calls and waits for their threads; a few milliseconds, 200 at most unless the
+  /// tree itself blocks.
+  ~Session();
 
+  Result<> attach(Connector& connector, const ports::JobContext& job);
   [[nodiscard]] const std::string& id() const { return id_; }
-  /// What the engine must know about the session, as headers of the upgrade.
-  [[nodiscard]] Headers headers() const;
-  /// Serves a connection.
-  void serve(Fd connection);
-  /// The tree to serve; set before the build starts.
-  void set_context(std::shared_ptr<const ports::SourceTree> tree);
   [[nodiscard]] std::uint64_t bytes_sent() const;
-  /// What went wrong with the context on our side (an unreadable file); empty when nothing did.
-  [[nodiscard]] std::string context_error() const;
+  [[nodiscard]] std::optional<Error> transfer_error();
+  /// No file is opened for the daemon any more. Does not wait.
   void stop();
 
  private:
   struct Services;
-  const std::string id_;
-  const SessionContent content_;
+
+  std::string id_;
+  std::string shared_key_;
   std::unique_ptr<Services> services_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<SessionLink> link_;
 };
+
+/// An id nobody else uses: sessions and solves are named by their client.
+std::string random_id();
 
 }  // namespace builder::adapters::buildkit

@@ -84,7 +84,7 @@ def gtests(folder: Path, kind: str) -> list[Path]:
 
 
 def sanitizer_env() -> dict[str, str]:
-    suppressions = ROOT / "test" / "tsan-suppressions.txt"
+    suppressions = ROOT / "tests" / "tsan-suppressions.txt"
     return {
         **os.environ,
         "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
@@ -100,7 +100,7 @@ def run_unit(tally: Tally, preset: str = "release") -> None:
 
 def run_contract(tally: Tally, preset: str = "release") -> None:
     folder = build(preset)
-    sys.path.insert(0, str(ROOT / "test"))
+    sys.path.insert(0, str(ROOT / "tests"))
     from kit.contract import contract_environment
 
     with contract_environment() as peers:
@@ -118,7 +118,7 @@ def run_pytest(tally: Tally, arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", str(ROOT / "test" / "system"), "-q", "--durations=8",
+            [sys.executable, "-m", "pytest", str(ROOT / "tests" / "system"), "-q", "--durations=8",
              f"--junitxml={report}", *arguments], cwd=ROOT)
         if not report.exists():
             tally.fail(f"pytest ended with {done.returncode}")

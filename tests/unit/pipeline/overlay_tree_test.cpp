@@ -47,7 +47,9 @@ TEST(OverlayTree, GeneratedFilesHideWhatTheRepositoryHas) {
   EXPECT_FALSE(tree->read_link(".env"));
   EXPECT_EQ(read(*tree, "a"), "from the repository");
   std::string names;
-  for (const auto& entry : *tree->list("")) {
+  const auto entries = tree->list("");
+  ASSERT_TRUE(entries);
+  for (const auto& entry : *entries) {
     names += entry.name + " ";
   }
   EXPECT_EQ(names, ".env Dockerfile a zz ");

@@ -1,0 +1,84 @@
+#include <fcntl.h>
+#include <grpcpp/create_channel_posix.h>
+#include <grpcpp/server_posix.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "adapters/buildkit/connector.hpp"
+#include "base/sync.hpp"
+
+namespace builder::adapters::buildkit {
+
+namespace {
+
+/// An engine that does not answer its local socket in this time is not healthy.
+constexpr std::chrono::seconds k_connect_limit{10};
+/// Error details and pattern lists travel as metadata; gRPC takes 8 KiB unless told.
+constexpr int k_metadata_limit = 16 * 1024 * 1024;
+
+bool is_open(const Fd& fd) {
+  pollfd entry{.fd = fd.get(), .events = POLLRDHUP, .revents = 0};
+  return fd && ::poll(&entry, 1, 0) == 0;
+}
+
+class DockerConnector final : public Connector {
+ public:
+  explicit DockerConnector(EngineAddress address) : address_(std::move(address)) {}
+
+  Result<std::shared_ptr<grpc::Channel>> control(const ports::JobContext& job) override {
+    if (auto kept = control_.lock(); kept->channel != nullptr && is_open(kept->watch)) {
+      return kept->channel;
+    }
+    BUILDER_TRY_ASSIGN(Fd fd, open(job, "/grpc", {}));
+    Control fresh;
+    // A channel made from a descriptor cannot redial, nor tell that it broke before a call fails.
+    fresh.watch = Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(-1);
+    arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, k_metadata_limit);
+    fresh.channel = grpc::CreateCustomInsecureChannelFromFd("localhost", fd.release(), arguments);
+    std::shared_ptr<grpc::Channel> channel = fresh.channel;
+    // The replaced channel is destroyed here, outside the lock; builds on it hold it themselves.
+    std::swap(*control_.lock(), fresh);
+    return channel;
+  }
+
+  void discard(const std::shared_ptr<grpc::Channel>& channel) override {
+    Control broken;
+    if (auto kept = control_.lock(); kept->channel == channel) {
+      std::swap(*kept, broken);
+    }
+  }
+
+  Result<std::unique_ptr<SessionLink>> attach(const ports::JobContext& job, grpc::Server& server,
+                                              const Headers& headers) override {
+    BUILDER_TRY_ASSIGN(Fd fd, open(job, "/session", headers));
+    grpc::AddInsecureChannelFromFd(&server, fd.release());
+    return std::make_unique<SessionLink>();  // The server owns the connection.
+  }
+
+ private:
+  struct Control {
+    // Shared with the builds that use it.
+    std::shared_ptr<grpc::Channel> channel;
+    Fd watch;
+  };
+
+  Result<Fd> open(const ports::JobContext& job, const std::string& path, const Headers& headers) {
+    const StopFd stop(job.stop);
+    return upgrade(address_, path, headers, stop, job.within(k_connect_limit).deadline);
+  }
+
+  EngineAddress address_;
+  Sync<Control> control_;
+};
+
+}  // namespace
+
+std::unique_ptr<Connector> make_docker_connector(EngineAddress address) {
+  return std::make_unique<DockerConnector>(std::move(address));
+}
+
+}  // namespace builder::adapters::buildkit

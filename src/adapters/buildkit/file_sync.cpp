@@ -1,0 +1,275 @@
+#include "adapters/buildkit/file_sync.hpp"
+
+#include <charconv>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "adapters/buildkit/tree_walk.hpp"
+
+namespace builder::adapters::buildkit {
+
+namespace {
+
+using fsutil::types::Packet;
+using fsutil::types::Stat;
+using Stream = grpc::ServerReaderWriter<Packet, Packet>;
+
+/// Daemons take messages up to 4 MiB (Engine 20.10) or 16 MiB; larger chunks gain nothing.
+constexpr std::size_t k_chunk = 256 * 1024;
+
+std::string query_unescaped(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned value = 0;
+    if (text[i] == '+') {
+      out += ' ';
+    } else if (text[i] == '%' && i + 2 < text.size() &&
+               std::from_chars(&text[i + 1], &text[i + 1] + 2, value, 16).ptr == &text[i + 1] + 2) {
+      out += static_cast<char>(value);
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+/// All values of one metadata key. BuildKit >= 0.12 marks escaped lists by `<key>-encoded: 1`.
+std::vector<std::string> values(const grpc::ServerContext& context, const std::string& key) {
+  const auto& metadata = context.client_metadata();
+  const auto mark = metadata.find(key + "-encoded");
+  const bool encoded = mark != metadata.end() && mark->second == "1";
+  std::vector<std::string> out;
+  const auto [begin, end] = metadata.equal_range(key);
+  for (auto entry = begin; entry != end; ++entry) {
+    const std::string_view value(entry->second.data(), entry->second.size());
+    out.push_back(encoded ? query_unescaped(value) : std::string(value));
+  }
+  return out;
+}
+
+/// One DiffCopy call. The caller's thread lists the tree; a second one reads the daemon's requests,
+/// a third one sends files, so that neither side ever waits for the other to read.
+class Transfer {
+ public:
+  Transfer(const ports::SourceTree& tree, Stream& stream, std::atomic<std::uint64_t>& bytes_sent)
+      : tree_(tree), stream_(stream), bytes_sent_(bytes_sent) {}
+
+  /// `cancelled` when the daemon left or the session ends.
+  Result<> run(const TreeFilter& filter, const std::stop_token& session_stop) {
+    const std::stop_callback stopper(session_stop, [this] { interrupt(); });
+    // Must go out on its own: a first message that shares the batch with the initial metadata and
+    // carries the buffer hint stays in grpc++ 1.51 until another stream writes.
+    stream_.SendInitialMetadata();
+    {
+      const std::jthread reader([this] { read_requests(); });
+      const std::jthread sender([this] { send_files(); });
+      list(filter);
+    }
+    const std::scoped_lock lock(mutex_);
+    if (error_) {
+      return std::unexpected(*error_);
+    }
+    if (!finished_) {
+      return failure(ErrorKind::cancelled, "transfer interrupted");
+    }
+    return {};
+  }
+
+ private:
+  void list(const TreeFilter& filter) {
+    std::uint32_t next = 0;
+    Packet packet;
+    const Result<> walked =
+        walk_tree(tree_, filter, stop_.get_token(), [&](const Stat& stat) {
+          // The daemon asks by position in this listing, counting every entry.
+          const std::uint32_t id = next++;
+          if ((stat.mode() & (k_mode_directory | k_mode_symlink)) == 0) {
+            const std::scoped_lock lock(mutex_);
+            files_.emplace(id, File{stat.path(), static_cast<std::uint64_t>(stat.size())});
+          }
+          *packet.mutable_stat() = stat;
+          return send(packet, true);
+        });
+    if (!walked) {
+      fail(walked.error());
+      return;
+    }
+    send(Packet(), false);  // A STAT packet without a stat ends the listing.
+  }
+
+  void read_requests() {
+    Packet packet;
+    while (stream_.Read(&packet)) {
+      const std::scoped_lock lock(mutex_);
+      if (packet.type() == Packet::REQ) {
+        requested_.push_back(packet.id());
+        changed_.notify_one();
+      } else if (packet.type() == Packet::FIN) {
+        finished_ = true;
+        changed_.notify_one();
+        return;
+      } else if (packet.type() == Packet::ERR) {
+        break;  // Its text comes back as the error of Solve.
+      }
+    }
+    interrupt();  // The lock of the loop body is gone here.
+  }
+
+  void send_files() {
+    for (;;) {
+      std::uint32_t id = 0;
+      File file;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return !requested_.empty() || finished_ || interrupted_; });
+        if (interrupted_) {
+          return;
+        }
+        if (requested_.empty()) {
+          break;
+        }
+        id = requested_.front();
+        requested_.pop_front();
+        const auto found = files_.find(id);
+        if (found != files_.end()) {
+          file = std::move(found->second);
+          files_.erase(found);
+        }
+      }
+      const Result<> sent =
+          file.path.empty()
+              ? failure(ErrorKind::internal, "the daemon asked for a file that was not offered")
+              : send_file(id, file);
+      if (!sent) {
+        fail(sent.error());
+        return;
+      }
+    }
+    Packet packet;
+    packet.set_type(Packet::FIN);
+    send(packet, false);
+  }
+
+  struct File {
+    std::string path;
+    std::uint64_t size = 0;
+  };
+
+  Result<> send_file(std::uint32_t id, const File& file) {
+    auto reader = tree_.open(file.path);
+    if (!reader) {
+      return std::unexpected(std::move(reader).error().with_context(file.path));
+    }
+    Packet packet;
+    packet.set_type(Packet::DATA);
+    packet.set_id(id);
+    std::string& data = *packet.mutable_data();
+    std::uint64_t total = 0;
+    for (;;) {
+      data.resize(k_chunk);
+      auto count = (*reader)->read(std::as_writable_bytes(std::span(data)));
+      if (!count) {
+        return std::unexpected(std::move(count).error().with_context(file.path));
+      }
+      if (*count == 0) {
+        break;
+      }
+      total += *count;
+      bytes_sent_ += *count;
+      data.resize(*count);
+      if (total > file.size || !send(packet, true)) {
+        break;
+      }
+    }
+    if (total != file.size && !stop_.stop_requested()) {
+      // The daemon would keep the listed size beside other content and cache that.
+      return failure(ErrorKind::internal, file.path + ": changed while it was sent");
+    }
+    data.clear();  // An empty DATA packet ends the file.
+    bool more = false;
+    {
+      const std::scoped_lock lock(mutex_);
+      more = !requested_.empty();
+    }
+    send(packet, more);
+    return {};
+  }
+
+  bool send(const Packet& packet, bool more) {
+    const std::scoped_lock lock(write_mutex_);
+    if (!stop_.stop_requested() &&
+        stream_.Write(packet,
+                      more ? grpc::WriteOptions().set_buffer_hint() : grpc::WriteOptions())) {
+      return true;
+    }
+    stop_.request_stop();
+    return false;
+  }
+
+  void fail(const Error& error) {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (!error_ && error.kind != ErrorKind::cancelled) {
+        error_ = error;
+      }
+    }
+    // The daemon answers by ending the stream, which ends the reader.
+    Packet packet;
+    packet.set_type(Packet::ERR);
+    packet.set_data(error.message);
+    send(packet, false);
+    interrupt();
+  }
+
+  void interrupt() {
+    stop_.request_stop();
+    const std::scoped_lock lock(mutex_);
+    interrupted_ = true;
+    changed_.notify_all();
+  }
+
+  const ports::SourceTree& tree_;
+  Stream& stream_;
+  std::atomic<std::uint64_t>& bytes_sent_;
+  std::stop_source stop_;
+  std::mutex write_mutex_;
+
+  std::mutex mutex_;  // Guards what follows.
+  std::condition_variable changed_;
+  std::unordered_map<std::uint32_t, File> files_;
+  std::deque<std::uint32_t> requested_;
+  std::optional<Error> error_;
+  bool finished_ = false;
+  bool interrupted_ = false;
+};
+
+}  // namespace
+
+grpc::Status FileSync::DiffCopy(grpc::ServerContext* context, Stream* stream) {
+  const std::vector<std::string> names = values(*context, "dir-name");
+  if (names.size() != 1 || (names.front() != "context" && names.front() != "dockerfile")) {
+    return {grpc::StatusCode::NOT_FOUND, "no such directory in this session"};
+  }
+  const TreeFilter filter{.include = values(*context, "include-patterns"),
+                          .exclude = values(*context, "exclude-patterns"),
+                          .follow = values(*context, "followpaths")};
+  const Result<> done = Transfer(*tree_, *stream, bytes_sent_).run(filter, stop_.get_token());
+  if (done) {
+    return grpc::Status::OK;
+  }
+  if (done.error().kind == ErrorKind::cancelled) {
+    return grpc::Status::CANCELLED;
+  }
+  if (auto error = error_.lock(); !*error) {
+    *error = done.error();
+  }
+  return {grpc::StatusCode::INTERNAL, done.error().message};
+}
+
+}  // namespace builder::adapters::buildkit

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+
+#include "base/result.hpp"
+#include "base/sync.hpp"
+#include "ports/source_tree.hpp"
+
+#include "buildkit_session.grpc.pb.h"
+
+namespace builder::adapters::buildkit {
+
+/// Serves one build's source to the daemon: FileSync.DiffCopy over a SourceTree, the same tree as
+/// `context` and as `dockerfile`. Called by the session server's threads, several at once.
+class FileSync final : public moby::filesync::v1::FileSync::Service {
+ public:
+  explicit FileSync(std::shared_ptr<const ports::SourceTree> tree) : tree_(std::move(tree)) {}
+
+  grpc::Status DiffCopy(grpc::ServerContext* context,
+                        grpc::ServerReaderWriter<fsutil::types::Packet, fsutil::types::Packet>*
+                            stream) override;
+
+  /// Running transfers end as soon as they can; later ones at once.
+  void stop() { stop_.request_stop(); }
+  [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_sent_; }
+  /// Why a transfer failed on our side: the daemon repeats it only as text.
+  [[nodiscard]] std::optional<Error> first_error() { return *error_.lock(); }
+
+ private:
+  // Shared with whoever builds; transfers may outlast a cancelled build by a moment.
+  std::shared_ptr<const ports::SourceTree> tree_;
+  std::stop_source stop_;
+  std::atomic<std::uint64_t> bytes_sent_{0};
+  Sync<std::optional<Error>> error_;
+};
+
+}  // namespace builder::adapters::buildkit

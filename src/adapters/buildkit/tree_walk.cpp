@@ -1,0 +1,261 @@
+#include "adapters/buildkit/tree_walk.hpp"
+
+#include "adapters/buildkit/patterns.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <utility>
+
+namespace builder::adapters::buildkit {
+
+namespace {
+
+using fsutil::types::Stat;
+using ports::DirectoryEntry;
+using ports::FileInfo;
+using ports::FileType;
+using ports::SourceTree;
+
+std::string joined(std::string_view folder, std::string_view name) {
+  std::string out(folder);
+  if (!out.empty()) {
+    out += '/';
+  }
+  return out.append(name);
+}
+
+std::uint32_t go_mode(const FileInfo& info) {
+  std::uint32_t mode = info.permissions & 0777U;
+  mode |= (info.permissions & 04000U) != 0 ? 1U << 23U : 0;
+  mode |= (info.permissions & 02000U) != 0 ? 1U << 22U : 0;
+  mode |= (info.permissions & 01000U) != 0 ? 1U << 20U : 0;
+  mode |= info.type == FileType::directory ? k_mode_directory : 0;
+  mode |= info.type == FileType::symlink ? k_mode_symlink : 0;
+  return mode;
+}
+
+/// Turns follow-paths (the sources named by COPY and ADD) into include lines: each symlink on the
+/// way is included itself and replaced by its target, which cannot leave the root.
+class LinkResolver {
+ public:
+  LinkResolver(const SourceTree& tree, const std::stop_token& stop) : tree_(tree), stop_(stop) {}
+
+  void add(const std::string& path) {
+    // A list instead of recursion: a repository may hold a very long chain of links.
+    std::vector<std::string> open{path};
+    while (!open.empty() && !stop_.stop_requested()) {
+      const std::string next = std::move(open.back());
+      open.pop_back();
+      follow(next, open);
+    }
+  }
+
+  /// Sorted, without entries below another one; nothing when the root itself was asked for.
+  [[nodiscard]] std::vector<std::string> includes() const {
+    std::vector<std::string> out;
+    for (const std::string& path : resolved_) {
+      if (path == ".") {
+        return {};
+      }
+      if (out.empty() || !path.starts_with(out.back() + "/")) {
+        out.push_back(path);
+      }
+    }
+    return out;
+  }
+
+ private:
+  void follow(const std::string& path, std::vector<std::string>& open) {
+    std::string rest = clean_path("/" + path).substr(1);
+    std::string current;
+    for (;;) {
+      const std::size_t slash = rest.find('/');
+      current = joined(current, rest.substr(0, slash));
+      rest = slash == std::string::npos ? "" : rest.substr(slash + 1);
+      std::vector<std::string> targets;
+      const bool is_link = link_targets(current, targets);
+      if ((rest.empty() || is_link) &&
+          !resolved_.insert(current.empty() ? "." : current).second) {
+        return;
+      }
+      if (is_link) {
+        for (const std::string& target : targets) {
+          open.push_back(target + "/" + rest);
+        }
+        return;
+      }
+      if (rest.empty()) {
+        return;
+      }
+    }
+  }
+
+  /// True when `path`, whose last part may hold wildcards, names at least one symlink.
+  bool link_targets(const std::string& path, std::vector<std::string>& targets) const {
+    const std::size_t slash = path.rfind('/');
+    const std::string folder = slash == std::string::npos ? "" : path.substr(0, slash);
+    const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+    if (name.find_first_of("*?[\\") == std::string::npos) {
+      return add_target(folder, path, targets);
+    }
+    const auto entries = tree_.list(folder);
+    if (!entries) {
+      return false;
+    }
+    const Glob glob(name);
+    bool any = false;
+    for (const DirectoryEntry& entry : *entries) {
+      if (entry.info.type == FileType::symlink && glob.matches(decode(entry.name))) {
+        any = add_target(folder, joined(folder, entry.name), targets) || any;
+      }
+    }
+    return any;
+  }
+
+  bool add_target(const std::string& folder, const std::string& path,
+                  std::vector<std::string>& targets) const {
+    if (path.empty()) {
+      return false;
+    }
+    const auto info = tree_.stat(path);
+    if (!info || info->type != FileType::symlink) {
+      return false;
+    }
+    const auto link = tree_.read_link(path);
+    if (!link) {
+      return false;
+    }
+    targets.push_back(link->starts_with('/') ? *link : "/" + folder + "/" + *link);
+    return true;
+  }
+
+  const SourceTree& tree_;
+  const std::stop_token& stop_;
+  std::set<std::string> resolved_;
+};
+
+std::vector<std::string> include_lines(const SourceTree& tree, const TreeFilter& filter,
+                                       const std::stop_token& stop) {
+  std::vector<std::string> lines = filter.include;
+  LinkResolver resolver(tree, stop);
+  for (const std::string& path : filter.follow) {
+    resolver.add(path);
+  }
+  std::ranges::move(resolver.includes(), std::back_inserter(lines));
+  return lines;
+}
+
+class Walker {
+ public:
+  Walker(const SourceTree& tree, const TreeFilter& filter, const std::stop_token& stop,
+         const std::function<bool(const Stat&)>& emit)
+      : tree_(tree),
+        include_(include_lines(tree, filter, stop)),
+        exclude_(filter.exclude),
+        stop_(stop),
+        emit_(emit) {}
+
+  Result<> run() { return folder("", {}, {}); }
+
+ private:
+  using Matches = PatternList::FolderMatches;
+
+  Result<> folder(const std::string& path, const Matches& included, const Matches& excluded) {
+    BUILDER_TRY_ASSIGN(const std::vector<DirectoryEntry> entries, tree_.list(path));
+    for (const DirectoryEntry& entry : entries) {
+      if (ended_) {
+        break;
+      }
+      if (stop_.stop_requested()) {
+        return failure(ErrorKind::cancelled, "transfer stopped");
+      }
+      BUILDER_TRY(visit(joined(path, entry.name), entry.info, included, excluded));
+    }
+    return {};
+  }
+
+  Result<> visit(const std::string& path, const FileInfo& info, const Matches& included,
+                 const Matches& excluded) {
+    if (info.type == FileType::other) {
+      return {};
+    }
+    const bool is_folder = info.type == FileType::directory;
+    bool dropped = false;
+    Matches own_included;
+    Matches own_excluded;
+    if (!include_.empty() && !include_.matches(path, included, &own_included, stop_)) {
+      if (!is_folder || !include_.may_match_below(path)) {
+        return {};
+      }
+      dropped = true;
+    }
+    if (!exclude_.empty() && exclude_.matches(path, excluded, &own_excluded, stop_)) {
+      if (!is_folder || !exclude_.may_except_below(path)) {
+        return {};
+      }
+      dropped = true;
+    }
+    if (stop_.stop_requested()) {
+      return failure(ErrorKind::cancelled, "transfer stopped");
+    }
+    if (!is_folder && dropped) {
+      return {};
+    }
+    BUILDER_TRY_ASSIGN(Stat stat, describe(path, info));
+    if (!is_folder) {
+      flush();
+      send(stat);
+      return {};
+    }
+    pending_.push_back(std::move(stat));
+    if (!dropped) {
+      flush();
+    }
+    BUILDER_TRY(folder(path, own_included, own_excluded));
+    pending_.pop_back();
+    sent_ = std::min(sent_, pending_.size());
+    return {};
+  }
+
+  Result<Stat> describe(const std::string& path, const FileInfo& info) const {
+    Stat stat;
+    stat.set_path(path);
+    stat.set_mode(go_mode(info));
+    stat.set_mod_time(info.modified);
+    if (info.type != FileType::directory) {
+      stat.set_size(static_cast<std::int64_t>(info.size));
+    }
+    if (info.type == FileType::symlink) {
+      BUILDER_TRY_ASSIGN(*stat.mutable_linkname(), tree_.read_link(path));
+    }
+    return stat;
+  }
+
+  // Folders that the filter drops go out late, when something below them is selected.
+  void flush() {
+    for (; sent_ < pending_.size() && !ended_; ++sent_) {
+      send(pending_[sent_]);
+    }
+  }
+
+  void send(const Stat& stat) { ended_ = ended_ || !emit_(stat); }
+
+  const SourceTree& tree_;
+  PatternList include_;
+  PatternList exclude_;
+  const std::stop_token& stop_;
+  const std::function<bool(const Stat&)>& emit_;
+  std::vector<Stat> pending_;  // The folders from the root to here.
+  std::size_t sent_ = 0;       // How many of them went out.
+  bool ended_ = false;
+};
+
+}  // namespace
+
+Result<> walk_tree(const SourceTree& tree, const TreeFilter& filter, const std::stop_token& stop,
+                   const std::function<bool(const Stat&)>& emit) {
+  return Walker(tree, filter, stop, emit).run();
+}
+
+}  // namespace builder::adapters::buildkit

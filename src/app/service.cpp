@@ -1,0 +1,255 @@
+#include "app/service.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "adapters/buildkit/image_builder.hpp"
+#include "adapters/dashboard/reporter.hpp"
+#include "adapters/docker/engine.hpp"
+#include "adapters/ecr/api.hpp"
+#include "adapters/ecr/registry.hpp"
+#include "adapters/ecr/repository_name.hpp"
+#include "adapters/git/source_fetcher.hpp"
+#include "adapters/http/client.hpp"
+#include "adapters/redis/cancel_feed.hpp"
+#include "adapters/redis/job_queue.hpp"
+#include "app/health.hpp"
+#include "app/http_endpoint.hpp"
+#include "app/log_sink.hpp"
+#include "app/signals.hpp"
+#include "base/fd.hpp"
+#include "base/temp_dir.hpp"
+#include "base/text.hpp"
+#include "pipeline/worker.hpp"
+
+namespace builder::app {
+
+namespace {
+
+/// The folder all state lives in, locked for this process.
+struct WorkDir {
+  std::string path;
+  std::string worker_id;
+  Fd lock;
+};
+
+Result<WorkDir> open_work_dir(const Config& config) {
+  WorkDir work;
+  // git runs in other folders: a relative path would not reach it.
+  work.path = std::filesystem::absolute(config.work_dir).lexically_normal().string();
+  while (work.path.size() > 1 && work.path.ends_with('/')) {
+    work.path.pop_back();
+  }
+  BUILDER_TRY(make_directories(work.path));
+  work.lock = Fd(::open((work.path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!work.lock) {
+    return errno_failure("WORK_DIR: open " + work.path + "/lock");
+  }
+  if (::flock(work.lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    return failure(ErrorKind::conflict, "WORK_DIR " + work.path + " is in use by another worker");
+  }
+  work.worker_id = config.worker_id;
+  if (work.worker_id.empty()) {
+    const std::string file = work.path + "/worker-id";
+    std::ifstream(file) >> work.worker_id;
+    if (work.worker_id.empty()) {
+      work.worker_id = random_hex(8);
+      std::ofstream(file) << work.worker_id << '\n';
+    }
+  }
+  return work;
+}
+
+adapters::git::NetworkPolicy to_git(NetworkPolicy policy) {
+  switch (policy) {
+    case NetworkPolicy::public_only:
+      return adapters::git::NetworkPolicy::public_only;
+    case NetworkPolicy::private_networks:
+      return adapters::git::NetworkPolicy::private_networks;
+    case NetworkPolicy::any:
+      return adapters::git::NetworkPolicy::any;
+  }
+  return adapters::git::NetworkPolicy::public_only;
+}
+
+std::vector<NamedSecret> secrets_of(const Config& config) {
+  return {{"REDIS_PASSWORD", config.redis_password},
+          {"API_KEY", config.api_key},
+          {"AWS_SECRET_ACCESS_KEY", config.aws_secret_access_key},
+          {"AWS_SESSION_TOKEN", config.aws_session_token}};
+}
+
+std::optional<std::string> environment_variable(std::string_view name) {
+  const char* value = std::getenv(std::string(name).c_str());
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+/// Every concrete class, in the order of their dependencies.
+class Service {
+ public:
+  Service(const Config& config, WorkDir work, adapters::docker::EngineAddress engine, Log log,
+          SecretStore& secrets, std::unique_ptr<ports::SourceFetcher> source,
+          std::unique_ptr<ports::ImageBuilder> image)
+      : work_(std::move(work)),
+        log_(std::move(log)),
+        http_(adapters::http::make_client()),
+        engine_(adapters::docker::make_engine(std::move(engine), *http_)),
+        credentials_(adapters::ecr::make_credentials(
+            {.region = config.aws_region,
+             .access_key_id = config.aws_access_key_id,
+             .secret_access_key = config.aws_secret_access_key,
+             .session_token = config.aws_session_token,
+             .environment = environment_variable},
+            *http_, log_)),
+        ecr_(adapters::ecr::make_api(
+            {.endpoint = adapters::ecr::api_endpoint(config.ecr_endpoint, config.aws_region),
+             .region = config.aws_region},
+            *http_, *credentials_, log_)),
+        registry_(adapters::ecr::make_registry({.keep_images = config.ecr_keep_images}, *ecr_,
+                                               *engine_, secrets, log_)),
+        reporter_(adapters::dashboard::make_reporter(
+            {.api_url = config.api_url, .api_key = config.api_key}, *http_)),
+        source_(std::move(source)),
+        image_(std::move(image)),
+        queue_(adapters::redis::make_job_queue(redis_config(config), work_.worker_id)),
+        cancels_(adapters::redis::make_cancel_feed(redis_config(config), log_)),
+        runner_({*source_, *image_, *registry_, *reporter_}, job_settings(config), secrets, metrics_,
+                log_, abort_.get_token()),
+        worker_(*queue_, runner_,
+                {.parallel_builds = config.max_parallel_builds,
+                 .drain_timeout = config.drain_timeout},
+                metrics_, log_) {}
+
+  Result<> run(const Config& config, Signals& signals) {
+    HealthMonitor health(checks(), metrics_, log_, [] { sd_notify(0, "READY=1"); });
+    std::unique_ptr<HttpEndpoint> endpoint;
+    if (!config.http_listen.empty()) {
+      BUILDER_TRY_ASSIGN(endpoint, HttpEndpoint::start(config.http_listen,
+                                                       {.not_ready_reasons = [&] { return health.reasons(); },
+                                                        .metrics = [this] { return render_metrics(); }}));
+      log_.info("health and metrics on {}", config.http_listen);
+    }
+    signals.listen(log_);
+    std::jthread cancel_thread([this](const std::stop_token& stop) {
+      cancels_->run(stop, [this](const domain::DeploymentId& id) { worker_.on_cancel(id); });
+    });
+    worker_.run(signals.drain());
+    health.set_draining();
+    sd_notify(0, "STOPPING=1");
+    worker_.drain(signals.hurry(), abort_);
+    cancel_thread.request_stop();
+    cancel_thread.join();
+    log_.info("drained");
+    return {};
+  }
+
+ private:
+  static adapters::redis::RedisConfig redis_config(const Config& config) {
+    return {.host = config.redis_host,
+            .port = config.redis_port,
+            .username = config.redis_username,
+            .password = config.redis_password,
+            .queue = config.redis_queue,
+            .cancel_channel = config.redis_cancel_channel};
+  }
+
+  static pipeline::JobSettings job_settings(const Config& config) {
+    pipeline::JobSettings settings;
+    settings.github_url = config.github_url;
+    settings.build_timeout = config.build_timeout;
+    settings.image_reference = config.image_reference;
+    settings.keep_images = config.ecr_keep_images;
+    return settings;
+  }
+
+  std::vector<HealthCheck> checks() {
+    std::vector<HealthCheck> checks;
+    checks.push_back({"redis", [this](const std::stop_token&) -> Result<> {
+                        BUILDER_TRY_ASSIGN(const std::size_t length, queue_->length());
+                        metrics_.set_queue_length(length);
+                        return {};
+                      }});
+    checks.push_back({"cancel channel", [this](const std::stop_token&) -> Result<> {
+                        return cancels_->connected()
+                                   ? Result<>()
+                                   : failure(ErrorKind::unavailable, "not subscribed");
+                      }});
+    checks.push_back({"engine", [this](const std::stop_token& stop) -> Result<> {
+                        BUILDER_TRY_ASSIGN(const auto version, engine_->version(stop));
+                        if (version.version != engine_version_) {
+                          engine_version_ = version.version;
+                          log_.info("engine {} (API {})", version.version, version.api_version);
+                        }
+                        return {};
+                      }});
+    checks.push_back({"platform", [this](const std::stop_token& stop) -> Result<> {
+                        if (std::string reason = worker_.paused_because(); !reason.empty()) {
+                          return failure(ErrorKind::denied, std::move(reason));
+                        }
+                        return reporter_->probe(stop);
+                      }});
+    return checks;
+  }
+
+  std::string render_metrics() {
+    if (const auto length = queue_->length()) {
+      metrics_.set_queue_length(*length);
+    }
+    return metrics_.render();
+  }
+
+  WorkDir work_;
+  Log log_;
+  pipeline::Metrics metrics_;
+  std::stop_source abort_;
+  std::unique_ptr<adapters::http::Client> http_;
+  std::unique_ptr<adapters::docker::Engine> engine_;
+  std::unique_ptr<adapters::ecr::CredentialSource> credentials_;
+  std::unique_ptr<adapters::ecr::Api> ecr_;
+  std::unique_ptr<ports::Registry> registry_;
+  std::unique_ptr<adapters::dashboard::Reporter> reporter_;
+  std::unique_ptr<ports::SourceFetcher> source_;
+  std::unique_ptr<ports::ImageBuilder> image_;
+  std::unique_ptr<ports::JobQueue> queue_;
+  std::unique_ptr<ports::CancelFeed> cancels_;
+  pipeline::JobRunner runner_;
+  pipeline::Worker worker_;
+  std::string engine_version_;  ///< Of the health thread.
+};
+
+}  // namespace
+
+Result<> run_service(const Config& config) {
+  Signals signals;  // Before the first thread: all of them inherit the blocked mask.
+  SecretStore secrets;
+  secrets.add_forever(secrets_of(config));
+  const Log log(make_log_sink(config.log_level, secrets));
+  log.info("deployra-builder {} starting, {} builds at once", BUILDER_VERSION,
+           config.max_parallel_builds);
+  for (const std::string& name : secrets.redactor()->skipped()) {
+    log.warning("{} is too short or too common to be taken out of logs", name);
+  }
+  BUILDER_TRY_ASSIGN(WorkDir work, open_work_dir(config));
+  BUILDER_TRY_ASSIGN(const auto engine, adapters::docker::parse_docker_host(config.docker_host));
+  BUILDER_TRY_ASSIGN(auto source,
+                     adapters::git::make_source_fetcher(
+                         {.work_dir = work.path, .policy = to_git(config.git_network_policy)}, log));
+  BUILDER_TRY_ASSIGN(auto image,
+                     adapters::buildkit::make_image_builder(
+                         {.engine = config.docker_host, .logins = {}}, log));
+  Service service(config, std::move(work), engine, log, secrets, std::move(source),
+                  std::move(image));
+  return service.run(config, signals);
+}
+
+}  // namespace builder::app

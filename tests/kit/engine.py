@@ -1,0 +1,150 @@
+"""A dockerd of our own, and the base image the builds start from."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import tarfile
+import urllib.parse
+from pathlib import Path
+
+from .process import Server, wait_for
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("docker", timeout=120)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Dockerd:
+    """Debian's dockerd. One at a time owns the bridge; tests start it without."""
+
+    def __init__(self, folder: Path, bridge: bool = False) -> None:
+        self.server = Server("dockerd", folder / "docker")
+        self.socket = self.server.folder / "docker.sock"
+        self.bridge = bridge
+
+    @property
+    def host(self) -> str:
+        return f"unix://{self.socket}"
+
+    def start(self) -> Dockerd:
+        folder = self.server.folder
+        (folder / "docker.pid").unlink(missing_ok=True)
+        # On its own cgroup parent and namespaces, so that several may live on one machine.
+        command = ["dockerd", f"--data-root={folder / 'data'}", f"--exec-root={folder / 'exec'}",
+                   f"--host={self.host}", f"--pidfile={folder / 'docker.pid'}",
+                   f"--containerd-namespace=kit{os.getpid()}",
+                   f"--containerd-plugins-namespace=kit{os.getpid()}-plugins"]
+        if not self.bridge:
+            command += ["--bridge=none", "--iptables=false", "--ip6tables=false"]
+        env = {**os.environ, "BUILDKIT_STEP_LOG_MAX_SIZE": "-1", "BUILDKIT_STEP_LOG_MAX_SPEED": "-1"}
+        self.server.launch(command, self._ready, 60, env)
+        return self
+
+    def _ready(self) -> bool:
+        try:
+            return self.call("GET", "/_ping")[0] == 200
+        except OSError:
+            return False
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        self.server.end(how, 40)
+        # A killed dockerd leaves its mounts behind.
+        for line in Path("/proc/self/mounts").read_text().splitlines()[::-1]:
+            mount = line.split()[1]
+            if mount.startswith(str(self.server.folder)):
+                subprocess.run(["umount", "-l", mount], check=False, stderr=subprocess.DEVNULL)
+
+    def call(self, method: str, path: str, body: bytes | None = None,
+             headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+        connection = UnixConnection(str(self.socket))
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def json(self, method: str, path: str, body: object = None) -> object:
+        status, data = self.call(method, path, None if body is None else json.dumps(body).encode(),
+                                 {"Content-Type": "application/json"})
+        if status >= 300:
+            raise RuntimeError(f"{method} {path}: {status} {data!r}")
+        return json.loads(data) if data.strip() else None
+
+    def make_base_image(self, name: str = "busybox:latest") -> None:
+        """A small base image from Debian's static busybox; nothing can be pulled here."""
+        binary = Path("/bin/busybox").read_bytes()
+        applets = subprocess.run(["/bin/busybox", "--list"], capture_output=True, text=True,
+                                 check=True).stdout.split()
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            for folder, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("root", 0o700)):
+                info = tarfile.TarInfo(folder)
+                info.type, info.mode = tarfile.DIRTYPE, mode
+                tar.addfile(info)
+            for path, content, mode in (("bin/busybox", binary, 0o755),
+                                        ("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n", 0o644)):
+                info = tarfile.TarInfo(path)
+                info.size, info.mode = len(content), mode
+                tar.addfile(info, io.BytesIO(content))
+            for applet in applets:
+                if applet != "busybox":
+                    info = tarfile.TarInfo(f"bin/{applet}")
+                    info.type, info.linkname = tarfile.SYMTYPE, "busybox"
+                    tar.addfile(info)
+        repository, tag = name.rsplit(":", 1)
+        query = urllib.parse.urlencode({"fromSrc": "-", "repo": repository, "tag": tag,
+                                        "changes": "CMD [\"/bin/sh\"]"})
+        status, data = self.call("POST", f"/images/create?{query}", buffer.getvalue(),
+                                 {"Content-Type": "application/x-tar"})
+        if status != 200 or b'"error"' in data:
+            raise RuntimeError(f"import of the base image: {status} {data!r}")
+
+    def containers(self) -> list[dict[str, object]]:
+        return self.json("GET", "/containers/json?all=1")  # type: ignore[return-value]
+
+    def run_output(self, image: str, command: list[str]) -> str:
+        """Runs a command in an image without a network and gives what it printed."""
+        made = self.json("POST", "/containers/create", {
+            "Image": image, "Cmd": command, "Entrypoint": [], "HostConfig": {"NetworkMode": "none"}})
+        identity = made["Id"]  # type: ignore[index]
+        try:
+            self.json("POST", f"/containers/{identity}/start")
+            self.json("POST", f"/containers/{identity}/wait")
+            _, raw = self.call("GET", f"/containers/{identity}/logs?stdout=1&stderr=1")
+        finally:
+            self.call("DELETE", f"/containers/{identity}?force=1")
+        text = b""
+        while len(raw) >= 8:  # Each frame: stream, three zeros, length, data.
+            size = int.from_bytes(raw[4:8], "big")
+            text += raw[8:8 + size]
+            raw = raw[8 + size:]
+        return text.decode(errors="replace")
+
+    def processes_matching(self, needle: str) -> list[int]:
+        """Processes anywhere on this machine whose command line holds the needle."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    if needle in (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"):
+                        found.append(int(entry.name))
+                except OSError:
+                    continue
+        return found
+
+    def wait_gone(self, needle: str, timeout: float = 5) -> None:
+        wait_for(lambda: not self.processes_matching(needle), timeout, f"{needle!r} gone")

@@ -1,0 +1,261 @@
+"""A stand-in of the platform's webhook API that keeps the real one's limits and effects, and records
+every request. The comments name what was seen at the real one."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from .process import wait_for
+from .redis_server import Redis
+
+API_KEY = "webhook-key-of-the-platform"
+LOG_TYPES = {"STDOUT", "STDERR", "INFO", "WARNING", "ERROR"}
+STATUSES = {"PENDING", "BUILDING", "BUILDED", "FAILED", "CANCELLED", "DEPLOYING", "DEPLOYED"}
+TEXT_LIMIT = 65_535
+BODY_LIMIT = 4 * 1024 * 1024
+
+
+@dataclass
+class Deployment:
+    id: str
+    service: str
+    status: str = "PENDING"
+    completed_at: str | None = None
+    service_deleted: bool = False
+    image_uri: str = ""
+    registry_type: str = ""
+    logs: list[tuple[float, str, str]] = field(default_factory=list)  # time, type, text
+    events: list[str] = field(default_factory=list)
+    posts: list[tuple[float, str]] = field(default_factory=list)  # time, status
+
+
+@dataclass
+class Recorded:
+    at: float
+    path: str
+    body: bytes
+    answer: int
+
+
+class PlatformApi:
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.lock = threading.Lock()
+        self.deployments: dict[str, Deployment] = {}
+        self.deploy_queue: list[tuple[str, str]] = []
+        self.record: list[Recorded] = []
+        self.delay = 0.0
+        self.faults: list[object] = []  # a status, or "drop", for the next requests
+        self.on_status = lambda deployment, status: None
+        self.server: ThreadingHTTPServer | None = None
+        self.port = 0
+
+    # Life.
+
+    def start(self) -> PlatformApi:
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def do_POST(self) -> None:  # noqa: N802
+                api.handle(self)
+
+            def do_GET(self) -> None:  # noqa: N802
+                api.answer(self, 404, {"status": "error", "message": "Not found"})
+
+        class QuickServer(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 128
+
+        self.server = QuickServer(("127.0.0.1", self.port), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        """Also how tests take the API down: connections are refused until `start`."""
+        if self.server:
+            self.server.shutdown()
+            self.server.server_close()
+            self.server = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"API_URL": self.url, "API_KEY": API_KEY}
+
+    # What the platform does.
+
+    def enqueue(self, job: dict[str, object]) -> str:
+        identity = str(job.get("deploymentId"))
+        with self.lock:
+            self.deployments.setdefault(identity, Deployment(identity, str(job.get("serviceId"))))
+        self.push(job)
+        return identity
+
+    def push(self, job: object) -> None:
+        # As Go's encoder writes it.
+        text = job if isinstance(job, str) else (
+            json.dumps(job, separators=(",", ":"), ensure_ascii=False)
+            .replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+            .replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+        self.redis.client.rpush("builder-queue", text)
+
+    def cancel(self, identity: str, publish: bool = True) -> None:
+        if publish:
+            self.redis.client.publish("builder:cancel", json.dumps({"deploymentId": identity}))
+        with self.lock:
+            deployment = self.deployments[identity]
+            deployment.status, deployment.completed_at = "CANCELLED", "2026-01-01T00:00:00Z"
+
+    # What tests ask.
+
+    def wait_status(self, identity: str, *wanted: str, timeout: float = 60) -> str:
+        wait_for(lambda: self.deployments[identity].status in wanted, timeout,
+                 f"{identity} to be {'/'.join(wanted)}, is {self.deployments[identity].status}")
+        return self.deployments[identity].status
+
+    def wait_end(self, identity: str, timeout: float = 60) -> str:
+        wait_for(lambda: self.final_posts(identity), timeout, f"a final status of {identity}")
+        return self.final_posts(identity)[-1]
+
+    def statuses(self, identity: str) -> list[str]:
+        return [status for _, status in self.deployments[identity].posts]
+
+    def final_posts(self, identity: str) -> list[str]:
+        return [status for status in self.statuses(identity) if status != "BUILDING"]
+
+    def log_text(self, identity: str) -> str:
+        return "\n".join(text for _, _, text in list(self.deployments[identity].logs))
+
+    def wait_log(self, identity: str, text: str, timeout: float = 60) -> None:
+        wait_for(lambda: text in self.log_text(identity), timeout, f"{text!r} in the log of {identity}")
+
+    def error_of(self, identity: str) -> str:
+        events = self.deployments[identity].events
+        assert events, f"{identity} has no failure event: {self.statuses(identity)}"
+        return events[-1]
+
+    def all_bytes(self) -> bytes:
+        return b"\n".join(entry.body for entry in self.record)
+
+    # The wire.
+
+    def handle(self, request: BaseHTTPRequestHandler) -> None:
+        length = int(request.headers.get("Content-Length") or 0)
+        if length > BODY_LIMIT:
+            return self.reset(request)
+        body = request.rfile.read(length)
+        if self.delay:
+            time.sleep(self.delay)
+        with self.lock:
+            fault = self.faults.pop(0) if self.faults else None
+        if fault == "drop":
+            return self.reset(request)
+        if isinstance(fault, int):
+            status, answer = fault, {"status": "error", "message": "told to fail"}
+        else:
+            status, answer = self.decide(request, body)
+        with self.lock:
+            self.record.append(Recorded(time.monotonic(), request.path, body, status))
+        self.answer(request, status, answer)
+
+    @staticmethod
+    def reset(request: BaseHTTPRequestHandler) -> None:
+        request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.close_connection = True
+        request.connection.close()
+
+    @staticmethod
+    def answer(request: BaseHTTPRequestHandler, status: int, body: object) -> None:
+        data = json.dumps(body).encode()
+        head = (f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n"
+                + ("Retry-After: 1\r\n" if status == 429 else "") + "\r\n").encode()
+        try:
+            request.wfile.write(head + data)
+        except OSError:
+            request.close_connection = True
+
+    def decide(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, dict[str, object]]:
+        def error(status: int, message: str) -> tuple[int, dict[str, object]]:
+            return status, {"status": "error", "message": message}
+
+        key = request.headers.get("X-Api-Key")
+        if key is None:
+            return error(401, "Missing API key header")
+        if key != API_KEY:
+            return error(401, "Invalid API key")
+        match = re.fullmatch(r"/api/webhooks/deployments/([^/?#]+)/(status|logs)", request.path)
+        if not match:
+            return error(404, "Not found")
+        try:
+            data = json.loads(body)
+        except ValueError:
+            return error(400, "Invalid request body")
+        if not isinstance(data, dict) or "application/json" not in request.headers.get("Content-Type", ""):
+            return error(400, "Invalid request body")
+        with self.lock:
+            deployment = self.deployments.get(match[1])
+            if deployment is None:
+                return error(404, "Deployment not found")
+            if match[2] == "logs":
+                return self.take_log(deployment, data, error)
+            return self.take_status(deployment, data, error)
+
+    def take_log(self, deployment: Deployment, data: dict[str, object], error) -> tuple[int, dict[str, object]]:  # type: ignore[no-untyped-def]
+        text, kind = data.get("text"), data.get("type") or "STDOUT"
+        if not isinstance(text, str) or not isinstance(kind, str) or text == "":
+            return error(400, "Invalid request body")
+        if len(text.encode("utf-8", "replace")) > TEXT_LIMIT or kind not in LOG_TYPES:
+            return error(500, "database error")
+        deployment.logs.append((time.time(), kind, text))
+        return 200, {"status": "success", "data": {}}
+
+    def take_status(self, deployment: Deployment, data: dict[str, object], error) -> tuple[int, dict[str, object]]:  # type: ignore[no-untyped-def]
+        status, logs, image = data.get("status"), data.get("logs"), data.get("data") or {}
+        if not isinstance(status, str) or not isinstance(logs, (dict, type(None))) or not isinstance(image, dict):
+            return error(400, "Invalid request body")
+        if status not in STATUSES:
+            return error(500, "database error")
+        answered_completed = deployment.completed_at
+        deployment.posts.append((time.monotonic(), status))
+        deployment.status = "DEPLOYING" if status == "BUILDED" else status
+        if logs:
+            # Too long or of a wrong type: the status is stored, the line is lost, the answer is 200.
+            text, kind = str(logs.get("text", "")), logs.get("type") or "STDOUT"
+            if text and len(text.encode()) <= TEXT_LIMIT and kind in LOG_TYPES:
+                deployment.logs.append((time.time(), str(kind), text))
+        if status == "BUILDED":
+            if image.get("containerImageUri"):
+                deployment.image_uri = str(image["containerImageUri"])
+                deployment.registry_type = str(image.get("containerRegistryType") or "")
+            deployment.logs.append((time.time(), "INFO", "Awaiting deploy…"))
+            self.deploy_queue.append((deployment.id, deployment.image_uri))
+        if status in ("FAILED", "CANCELLED"):
+            deployment.completed_at = "2026-01-01T00:00:00Z"
+        if status == "FAILED":
+            message = str(data.get("error") or "Deployment failed")
+            if len(message) <= 191:  # Else the event is lost and the answer is 200 all the same.
+                deployment.events.append(message)
+        self.on_status(deployment.id, status)
+        body: dict[str, object] = {"id": deployment.id, "status": deployment.status, "service": {"id": deployment.service}}
+        if answered_completed:
+            body["completedAt"] = answered_completed
+        if deployment.service_deleted:
+            body["service"] = {"id": deployment.service, "deletedAt": "2026-01-01T00:00:00Z"}
+        return 200, {"status": "success", "data": {"deployment": body, "padding": "x" * 2500}}

@@ -1,0 +1,88 @@
+"""Starting and ending the servers of the tests: each in a process group of its own, ended by pid."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+class NotReady(Exception):
+    """A server did not come up, or a condition did not come true, in time."""
+
+
+def wait_for(condition: Callable[[], object], timeout: float = 30.0, what: str = "condition") -> object:
+    """Waits until the condition is truthy and returns it."""
+    until = time.monotonic() + timeout
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > until:
+            raise NotReady(f"{what}: not within {timeout} s")
+        time.sleep(0.005)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def port_open(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Server:
+    """A server process with its log. `ready` is asked until it answers."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / f"{name}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def launch(self, command: list[str], ready: Callable[[], object], timeout: float = 30,
+               env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env=env, cwd=cwd, start_new_session=True)
+
+        def alive_and_ready() -> object:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise NotReady(f"{self.name} ended with {self.process.returncode}: {self.tail()}")
+            return ready()
+
+        wait_for(alive_and_ready, timeout, f"{self.name} ready")
+
+    def tail(self, size: int = 2000) -> str:
+        return self.log.read_text(errors="replace")[-size:] if self.log.exists() else ""
+
+    def end(self, how: int = signal.SIGTERM, timeout: float = 20) -> None:
+        if self.process is None:
+            return
+        for number in (how, signal.SIGKILL):
+            if self.process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(timeout)
+        self.process = None
+
+
+@contextlib.contextmanager
+def stopped_at_end(*servers: object) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for server in reversed(servers):
+            server.stop()  # type: ignore[attr-defined]

@@ -1,0 +1,50 @@
+"""redis-server with an append-only file, optionally with an ACL user as the platform ships it."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import redis
+
+from .process import Server, free_port
+
+
+class Redis:
+    def __init__(self, folder: Path, user: str = "", password: str = "") -> None:
+        self.server = Server("redis", folder / "redis")
+        self.port = free_port()
+        self.user, self.password = user, password
+        self.client = redis.Redis(port=self.port, username=user or None, password=password or None,
+                                  decode_responses=True)
+
+    def start(self) -> Redis:
+        folder = self.server.folder
+        lines = [f"port {self.port}", "bind 127.0.0.1", f"dir {folder}", "appendonly yes", "save ''",
+                 "appendfsync everysec"]
+        if self.user:
+            lines += ["user default off", f"user {self.user} on >{self.password} ~* &* +@all"]
+        (folder / "redis.conf").write_text("\n".join(lines).replace("save ''", 'save ""') + "\n")
+        self.server.launch(["redis-server", str(folder / "redis.conf")], self._ready)
+        return self
+
+    def _ready(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except redis.RedisError:
+            return False
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        self.server.end(how)
+
+    def restart(self, how: int = signal.SIGKILL) -> None:
+        self.stop(how)
+        self.start()
+
+    def clear(self) -> None:
+        self.client.flushdb()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(self.port), "REDIS_USERNAME": self.user,
+                "REDIS_PASSWORD": self.password}

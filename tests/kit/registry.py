@@ -1,0 +1,111 @@
+"""docker-registry, moto, and in front of both an endpoint that behaves as ECR does."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.request
+from pathlib import Path
+
+from .process import Server, free_port, port_open
+
+KEY_ID = "AKIDEXAMPLE"
+SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+
+
+class PlainRegistry:
+    def __init__(self, folder: Path) -> None:
+        self.server = Server("registry", folder / "registry")
+        self.port = free_port()
+
+    def start(self) -> PlainRegistry:
+        folder = self.server.folder
+        config = folder / "config.yml"
+        config.write_text(
+            "version: 0.1\nlog: {level: warn, accesslog: {disabled: true}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {folder / 'data'}}}, delete: {{enabled: true}}}}\n"
+            f"http:\n  addr: 127.0.0.1:{self.port}\n  relativeurls: true\n")
+        self.server.launch(["docker-registry", "serve", str(config)], lambda: port_open(self.port))
+        return self
+
+    def stop(self) -> None:
+        self.server.end()
+
+
+class Moto:
+    def __init__(self, folder: Path) -> None:
+        self.server = Server("moto", folder / "moto")
+        self.port = free_port()
+
+    def start(self) -> Moto:
+        self.server.launch([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
+                           lambda: port_open(self.port), env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+        return self
+
+    def stop(self) -> None:
+        self.server.end()
+
+
+class EcrFront:
+    """See ecr_front.py: verified signatures, ECR's token and errors, faults on demand."""
+
+    def __init__(self, folder: Path, moto: Moto, registry: PlainRegistry) -> None:
+        self.server = Server("ecr-front", folder / "ecr")
+        self.port = free_port()
+        self.moto, self.registry = moto, registry
+
+    def start(self) -> EcrFront:
+        front = Path(__file__).with_name("ecr_front.py")
+        self.server.launch(
+            [sys.executable, str(front), "--port", str(self.port),
+             "--moto", f"http://127.0.0.1:{self.moto.port}",
+             "--registry", f"http://127.0.0.1:{self.registry.port}", "--key", f"{KEY_ID}:{SECRET}"],
+            lambda: port_open(self.port), env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+        return self
+
+    def stop(self) -> None:
+        self.server.end()
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def control(self, path: str, body: object = None) -> object:
+        request = urllib.request.Request(f"http://{self.host}{path}", json.dumps(body or {}).encode(),
+                                         method="POST")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def api(self, operation: str, **arguments: object) -> dict[str, object]:
+        """A call to the ECR API behind the front, unsigned."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.moto.port}/", json.dumps(arguments).encode(),
+            {"Content-Type": "application/x-amz-json-1.1",
+             "X-Amz-Target": f"AmazonEC2ContainerRegistry_V20150921.{operation}",
+             "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/ecr/aws4_request, "
+                              "SignedHeaders=host, Signature=0"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def pushes(self, repository: str) -> list[list[object]]:
+        return [push for push in self.control("/__stats")["pushes"] if push[1] == repository]  # type: ignore
+
+    def digest_of(self, repository: str, tag: str) -> str | None:
+        digests = [push[3] for push in self.pushes(repository) if push[2] == tag]
+        return digests[-1] if digests else None  # type: ignore[return-value]
+
+    def manifest(self, repository: str, reference: str) -> dict[str, object]:
+        return json.loads(self.blob_url(f"{repository}/manifests/{reference}"))
+
+    def blob_url(self, path: str) -> bytes:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.registry.port}/v2/{path}", headers={
+            "Accept": "application/vnd.docker.distribution.manifest.v2+json, "
+                      "application/vnd.oci.image.manifest.v1+json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1",
+                "AWS_ENDPOINT_URL_ECR": f"http://{self.host}", "AWS_EC2_METADATA_DISABLED": "true"}

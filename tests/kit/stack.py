@@ -1,0 +1,74 @@
+"""All servers of a deployment, started side by side."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .engine import Dockerd
+from .git_server import GitServer
+from .platform_api import PlatformApi
+from .redis_server import Redis
+from .registry import EcrFront, Moto, PlainRegistry
+from .worker import Worker
+
+REDIS_USER, REDIS_PASSWORD = "platform", "redis-pass:w/rd"
+
+
+class Stack:
+    def __init__(self, folder: Path, docker_host: str = "", bridge: bool = False) -> None:
+        """With `docker_host` an engine that runs already is used."""
+        self.folder = folder
+        self.redis = Redis(folder, REDIS_USER, REDIS_PASSWORD)
+        self.engine = None if docker_host else Dockerd(folder, bridge)
+        self.docker_host = docker_host or self.engine.host  # type: ignore[union-attr]
+        self.registry = PlainRegistry(folder)
+        self.moto = Moto(folder)
+        self.ecr = EcrFront(folder, self.moto, self.registry)
+        self.git = GitServer(folder)
+        self.api = PlatformApi(self.redis)
+        self.count = 0
+        self.lock = threading.Lock()
+
+    def start(self) -> Stack:
+        def engine() -> None:
+            if self.engine:
+                self.engine.start()
+                self.engine.make_base_image()
+
+        def registry() -> None:
+            self.moto.start()
+            self.registry.start()
+            self.ecr.start()
+
+        with ThreadPoolExecutor() as pool:
+            for task in [pool.submit(start) for start in (engine, registry, self.redis.start, self.git.start)]:
+                task.result()
+        self.api.start()
+        return self
+
+    def stop(self) -> None:
+        for part in (self.api, self.git, self.ecr, self.registry, self.moto, self.redis, self.engine):
+            if part:
+                part.stop()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**self.redis.environment, **self.api.environment, **self.ecr.environment,
+                "DOCKER_HOST": self.docker_host, "GITHUB_URL": self.git.url}
+
+    def worker(self, name: str = "worker", **changes: str) -> Worker:
+        return Worker(self.folder / name, {**self.environment, **changes})
+
+    def job(self, repository: str, **changes: object) -> dict[str, object]:
+        """A valid job for a repository of the git server; None removes a field."""
+        with self.lock:
+            self.count += 1
+            number = f"{os.getpid()}x{self.count}"
+        job: dict[str, object] = {
+            "deploymentId": f"d{number}", "serviceId": f"s{number}", "commitSha": "", "branch": "main",
+            "repositoryName": repository, "gitProvider": self.git.provider()}
+        job.update(changes)
+        return {key: value for key, value in job.items() if value is not None}

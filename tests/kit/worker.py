@@ -1,0 +1,141 @@
+"""The built binary as a process, with a look at what it leaves behind and what its children show."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from .process import free_port, wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("BUILDER_BINARY", ROOT / "build" / "release" / "deployra-builder"))
+
+
+class Worker:
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.work_dir = folder / "work"
+        self.log = folder / "worker.log"
+        self.port = free_port()
+        self.environment = {
+            "PATH": os.environ["PATH"], "WORK_DIR": str(self.work_dir), "LOG_LEVEL": "debug",
+            "GIT_NETWORK_POLICY": "any", "HTTP_LISTEN": f"127.0.0.1:{self.port}", "DRAIN_TIMEOUT": "30",
+            "MAX_PARALLEL_BUILDS": "2", **environment}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, ready: bool = True) -> Worker:
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([str(BINARY), "serve"], cwd=self.folder, env=self.environment,
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if ready:
+            wait_for(self.is_ready, 20, f"worker ready: {self.text()[-1500:]}")
+        return self
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def is_ready(self) -> bool:
+        assert self.process is None or self.process.poll() is None, self.text()[-3000:]
+        return self.get("/readyz")[0] == 200
+
+    def metric(self, name: str) -> float:
+        for line in self.get("/metrics")[1].splitlines():
+            if line.startswith(name + " "):
+                return float(line.split()[-1])
+        return 0.0
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait(self, timeout: float = 60) -> int:
+        assert self.process is not None
+        code = self.process.wait(timeout)
+        self.process = None
+        return code
+
+    def kill(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        if self.process:
+            self.wait()
+
+    def stop(self) -> int:
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        try:
+            return self.wait(45)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def memory(self, field: str = "VmRSS") -> int:
+        """KiB of the process."""
+        assert self.process is not None
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1])
+        return 0
+
+    def descriptors(self) -> int:
+        assert self.process is not None
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def threads(self) -> int:
+        assert self.process is not None
+        return len(os.listdir(f"/proc/{self.process.pid}/task"))
+
+    def children(self) -> list[int]:
+        assert self.process is not None
+        found = []
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            found += [int(pid) for pid in (task / "children").read_text().split()]
+        return found
+
+    def build_folders(self) -> list[str]:
+        folder = self.work_dir / "builds"
+        return sorted(os.listdir(folder)) if folder.exists() else []
+
+
+class ArgvSampler:
+    """Collects every command line on this machine while it runs."""
+
+    def __enter__(self) -> ArgvSampler:
+        self.seen: set[str] = set()
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+        return self
+
+    def run(self) -> None:
+        while not self.ending.is_set():
+            for entry in os.listdir("/proc"):
+                if entry.isdigit() and int(entry) != os.getpid():
+                    try:
+                        with open(f"/proc/{entry}/cmdline", "rb") as file:
+                            self.seen.add(file.read().replace(b"\0", b" ").decode(errors="replace"))
+                    except OSError:
+                        continue
+            time.sleep(0.001)
+
+    def __exit__(self, *_: object) -> None:
+        self.ending.set()
+        self.thread.join()

@@ -1,0 +1,97 @@
+#include "adapters/buildkit/dockerfile.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace builder::adapters::buildkit {
+
+namespace {
+
+std::size_t line_of(const Dockerfile& file, std::string_view step) {
+  const Instruction* found = file.find_step(step);
+  return found == nullptr ? 0 : found->lines.first;
+}
+
+TEST(Dockerfile, JoinsContinuationsAcrossCommentsAndBlankLines) {
+  const Dockerfile file("# c\n\nFROM a\nRUN x \\\n  # why\n\n  && y\\\n  z\nCMD q\n");
+  ASSERT_EQ(file.instructions().size(), 3U);
+  EXPECT_EQ(file.instructions()[1].lines.first, 4U);
+  EXPECT_EQ(file.instructions()[1].lines.last, 8U);
+  EXPECT_EQ(file.instructions()[2].lines.first, 9U);
+}
+
+TEST(Dockerfile, ReadsTheEscapeDirective) {
+  const Dockerfile file("# escape=`\nFROM a\nRUN x `\n  y\nRUN c:\\\nRUN z\n");
+  ASSERT_EQ(file.instructions().size(), 4U);
+  EXPECT_EQ(file.instructions()[1].lines.last, 4U);
+}
+
+TEST(Dockerfile, SkipsHeredocBodies) {
+  const Dockerfile file("FROM a\nRUN <<EOF\nRUN fake\nEOF\nCOPY <<-\"X\" /f\n FROM b\n\tX\nRUN last\n");
+  ASSERT_EQ(file.instructions().size(), 4U);
+  EXPECT_EQ(file.instructions()[1].lines.last, 4U);
+  EXPECT_EQ(file.instructions()[3].lines.first, 8U);
+  EXPECT_EQ(line_of(file, "[2/4] RUN <<EOF (RUN fake)"), 2U);
+}
+
+TEST(Dockerfile, FindsAStepByItsText) {
+  const Dockerfile file("FROM busybox\r\nCOPY a.txt /\r\nRUN echo \"a b\"  \\\r\n  \\$HOME $X && exit 3\r\n");
+  EXPECT_EQ(line_of(file, "[3/3] RUN echo \"a b\"    $HOME $X && exit 3"), 3U);
+  EXPECT_EQ(line_of(file, "[2/3] COPY a.txt /"), 2U);
+  EXPECT_EQ(line_of(file, "[2/3] VOLUME x"), 0U);
+}
+
+TEST(Dockerfile, FindsAStepWhoseVariablesWereReplaced) {
+  const Dockerfile file("FROM b\nENV A=b\nRUN echo $A ${C:-d} \"$A\" && false\nrun other\n");
+  EXPECT_EQ(line_of(file, "[2/3] RUN echo b d \"b\" && false"), 3U);
+  EXPECT_EQ(line_of(file, "[3/3] RUN other"), 4U);
+}
+
+TEST(Dockerfile, TellsEqualStepsApartByStageAndPlace) {
+  const Dockerfile file(
+      "FROM a AS Build\nRUN make\nRUN x\nRUN make\nFROM b\nRUN make\nWORKDIR /w\nRUN make\n");
+  EXPECT_EQ(line_of(file, "[build 2/4] RUN make"), 2U);
+  EXPECT_EQ(line_of(file, "[build 4/4] RUN make"), 4U);
+  EXPECT_EQ(line_of(file, "[stage-1 2/4] RUN make"), 6U);
+  EXPECT_EQ(line_of(file, "[linux/amd64 stage-1 4/4] RUN make"), 8U);
+}
+
+TEST(Dockerfile, FindsBaseImages) {
+  const Dockerfile file("ARG V=20\nFROM node:$V AS x\nFROM --platform=linux/amd64 r.example/a:1\n");
+  EXPECT_EQ(line_of(file, "[internal] load metadata for docker.io/library/node:20"), 2U);
+  EXPECT_EQ(line_of(file, "[internal] load metadata for r.example/a:1"), 3U);
+  EXPECT_EQ(line_of(Dockerfile("FROM alpine\n"),
+                    "[internal] load metadata for docker.io/library/alpine:latest"), 1U);
+}
+
+TEST(Dockerfile, ShowsTheLinesAround) {
+  const Dockerfile file("a\nb\nc\nd\ne\tf\ng\n");
+  EXPECT_THAT(file.excerpt({.first = 4, .last = 4}),
+              testing::ElementsAre("  2 | b", "  3 | c", "> 4 | d", "  5 | e f", "  6 | g"));
+  EXPECT_THAT(file.excerpt({.first = 1, .last = 1}),
+              testing::ElementsAre("> 1 | a", "  2 | b", "  3 | c"));
+  EXPECT_TRUE(file.excerpt({}).empty());
+  EXPECT_TRUE(file.excerpt({.first = 9, .last = 9}).empty());
+}
+
+TEST(Dockerfile, CutsLongExcerpts) {
+  std::string text;
+  for (int i = 0; i < 40; ++i) {
+    text += "x\n";
+  }
+  EXPECT_EQ(Dockerfile(text).excerpt({.first = 5, .last = 30}).size(), 2U + 8U + 1U);
+}
+
+TEST(Dockerfile, TakesAnything) {
+  EXPECT_TRUE(Dockerfile("").instructions().empty());
+  EXPECT_TRUE(Dockerfile("\n#\n \\\n").instructions().size() <= 1);
+  const Dockerfile file(std::string("\xEF\xBB\xBF") + "FROM a\nRUN \\");
+  EXPECT_EQ(file.instructions().front().keyword, "FROM");
+  EXPECT_EQ(line_of(file, "["), 0U);
+  EXPECT_EQ(line_of(file, ""), 0U);
+  EXPECT_EQ(line_of(file, "[1/1] "), 0U);
+}
+
+}  // namespace
+
+}  // namespace builder::adapters::buildkit

@@ -1,0 +1,155 @@
+#include "adapters/buildkit/progress.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fakes/recording_events.hpp"
+
+namespace builder::adapters::buildkit {
+
+namespace {
+
+using moby::buildkit::v1::StatusResponse;
+using testing::ElementsAre;
+
+class ProgressTest : public testing::Test {
+ protected:
+  struct Vertex {
+    std::string digest;
+    std::string name = "step";
+    int started = 0;    ///< Seconds; 0: not yet.
+    int completed = 0;
+    bool cached = false;
+    std::string error = {};
+    std::vector<std::string> inputs = {"other"};
+  };
+
+  static void add(StatusResponse& message, const Vertex& from) {
+    auto* vertex = message.add_vertexes();
+    vertex->set_digest(from.digest);
+    vertex->set_name(from.name);
+    vertex->set_cached(from.cached);
+    vertex->set_error(from.error);
+    for (const std::string& input : from.inputs) {
+      vertex->add_inputs(input);
+    }
+    if (from.started != 0) {
+      vertex->mutable_started()->set_seconds(from.started);
+    }
+    if (from.completed != 0) {
+      vertex->mutable_completed()->set_seconds(from.completed);
+    }
+  }
+
+  static void log(StatusResponse& message, const std::string& digest, const std::string& text,
+                  int stream = 1) {
+    auto* entry = message.add_logs();
+    entry->set_vertex(digest);
+    entry->set_stream(stream);
+    entry->set_msg(text);
+  }
+
+  void say(const Vertex& vertex) {
+    StatusResponse message;
+    add(message, vertex);
+    progress.apply(message);
+  }
+
+  fakes::RecordingEvents events;
+  Progress progress{events, 1};
+};
+
+TEST_F(ProgressTest, NumbersStepsInOrderOfStartAndReportsEachOnce) {
+  say({.digest = "a", .name = "A"});
+  say({.digest = "b", .name = "B", .started = 1});
+  say({.digest = "a", .name = "A", .started = 2});
+  say({.digest = "b", .name = "B", .started = 1});
+  say({.digest = "b", .name = "B", .started = 1, .completed = 3});
+  say({.digest = "b", .name = "B", .started = 1, .completed = 3});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 B", "start 2 A", "done 1"));
+  EXPECT_EQ(progress.next_step(), 3U);
+}
+
+TEST_F(ProgressTest, ReportsACachedStepAsStartedAndFinished) {
+  say({.digest = "a", .started = 1, .completed = 1, .cached = true});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 step", "cached 1"));
+}
+
+TEST_F(ProgressTest, PutsOutputBetweenStartAndEndOfOneMessage) {
+  StatusResponse message;
+  add(message, {.digest = "a", .started = 1, .completed = 2});
+  log(message, "a", "one\n");
+  log(message, "a", "two\n", 2);
+  progress.apply(message);
+  EXPECT_THAT(events.lines(),
+              ElementsAre("start 1 step", "out 1 one\n", "err 1 two\n", "done 1"));
+}
+
+TEST_F(ProgressTest, KeepsTheOrderOfInterleavedOutput) {
+  StatusResponse message;
+  add(message, {.digest = "a", .started = 1});
+  add(message, {.digest = "b", .started = 1});
+  log(message, "b", "1");
+  log(message, "a", "2");
+  log(message, "b", std::string("\xff\0", 2));
+  progress.apply(message);
+  EXPECT_EQ(events.output(), std::string("12\xff\0", 4));
+}
+
+TEST_F(ProgressTest, WaitsForTheSecondRunOfASource) {
+  const std::vector<std::string> none;
+  say({.digest = "s", .started = 1, .completed = 2, .inputs = none});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 step"));
+  say({.digest = "s", .started = 3, .inputs = none});
+  say({.digest = "s", .started = 3, .completed = 9, .inputs = none});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 step", "done 1"));
+}
+
+TEST_F(ProgressTest, EndsASourceBeforeTheStepThatUsesIt) {
+  const std::vector<std::string> none;
+  say({.digest = "s", .name = "S", .started = 1, .completed = 2, .inputs = none});
+  say({.digest = "r", .name = "R", .started = 3, .inputs = {"s"}});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 S", "done 1", "start 2 R"));
+}
+
+TEST_F(ProgressTest, EndsHeldBackSourcesAtTheEnd) {
+  say({.digest = "z", .name = "A", .started = 1, .completed = 2, .inputs = {}});
+  say({.digest = "a", .name = "B", .started = 1, .completed = 2, .inputs = {}});
+  progress.finish();
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 A", "start 2 B", "done 1", "done 2"));
+}
+
+TEST_F(ProgressTest, RemembersFailures) {
+  say({.digest = "a", .name = "RUN x", .started = 1, .completed = 2, .error = "exit code: 1"});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 RUN x", "failed 1 exit code: 1"));
+  ASSERT_EQ(progress.failed().size(), 1U);
+  EXPECT_EQ(progress.failed().front().name, "RUN x");
+}
+
+TEST_F(ProgressTest, ExplainsTheClipNoticeOnce) {
+  StatusResponse message;
+  add(message, {.digest = "a", .started = 1});
+  log(message, "a", "\n[output clipped, log limit 200KiB/s reached]\n");
+  log(message, "a", "\n[output clipped, log limit 1MiB reached]\n");
+  progress.apply(message);
+  const auto lines = events.lines();
+  ASSERT_EQ(lines.size(), 4U);
+  EXPECT_THAT(lines[2], testing::StartsWith("WARNING The build engine cut"));
+  EXPECT_THAT(lines[2], testing::HasSubstr("BUILDKIT_STEP_LOG_MAX_SIZE=-1"));
+}
+
+TEST_F(ProgressTest, ShowsWarningsWithTheirPlace) {
+  StatusResponse message;
+  auto* warning = message.add_warnings();
+  warning->set_short_("Legacy key/value format");
+  warning->set_url("https://docs.example/rule");
+  warning->mutable_info()->set_filename("Dockerfile");
+  warning->add_ranges()->mutable_start()->set_line(3);
+  progress.apply(message);
+  EXPECT_THAT(events.lines(), ElementsAre("WARNING Dockerfile:3: Legacy key/value format "
+                                          "(https://docs.example/rule)"));
+}
+
+}  // namespace
+
+}  // namespace builder::adapters::buildkit
