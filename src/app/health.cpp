@@ -1,5 +1,6 @@
 #include "app/health.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace builder::app {
@@ -7,7 +8,9 @@ namespace builder::app {
 namespace {
 
 constexpr std::chrono::milliseconds k_interval{5'000};
-/// While something is away, and at the start, it is asked more often.
+/// While something is away, it is asked more often; at the start, when connections are only being
+/// made, most often.
+constexpr std::chrono::milliseconds k_first_interval{5};
 constexpr std::chrono::milliseconds k_eager_interval{500};
 
 }  // namespace
@@ -23,6 +26,7 @@ HealthMonitor::HealthMonitor(std::vector<HealthCheck> checks, pipeline::Metrics&
 void HealthMonitor::run(const std::stop_token& stop) {
   bool was_ready = false;
   bool ever_ready = false;
+  std::chrono::milliseconds eager = k_first_interval;
   while (!stop.stop_requested()) {
     std::map<std::string, std::string> problems;
     for (const HealthCheck& check : checks_) {
@@ -34,7 +38,8 @@ void HealthMonitor::run(const std::stop_token& stop) {
       return;
     }
     const bool ready = problems.empty();
-    if (ready != was_ready || (!ready && !ever_ready && problems != state_.lock()->problems)) {
+    const bool told = ready || eager >= k_eager_interval;
+    if (told && (ready != was_ready || (!ready && problems != state_.lock()->problems))) {
       for (const auto& [name, problem] : problems) {
         log_.warning("not ready: {}: {}", name, problem);
       }
@@ -49,7 +54,8 @@ void HealthMonitor::run(const std::stop_token& stop) {
       on_first_ready_();
     }
     was_ready = ready;
-    sleep_for(ready ? k_interval : k_eager_interval, stop);
+    sleep_for(ready ? k_interval : eager, stop);
+    eager = std::min(eager * 2, k_eager_interval);
   }
 }
 

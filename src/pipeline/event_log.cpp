@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace builder::pipeline {
@@ -63,9 +64,11 @@ void EventLog::on(const domain::StepOutput& event) {
         secrets_.redactor(),
         [this, number = event.step,
          type = event.is_stderr ? LogType::stderr_ : LogType::stdout_](const std::string& row) {
-          // Rows of steps that run side by side say which step they belong to.
-          channel_.append(type, running_.size() > 1 ? fmt::format("#{} {}", number, row) : row,
-                          stop_);
+          // Rows of steps that print side by side say which step they belong to.
+          const auto printing = std::ranges::count_if(running_, [](const auto& entry) {
+            return entry.second.out != nullptr || entry.second.err != nullptr;
+          });
+          channel_.append(type, printing > 1 ? fmt::format("#{} {}", number, row) : row, stop_);
         });
   }
   assembler->feed(event.data);

@@ -107,7 +107,7 @@ void Worker::handle(TakenJob job) {
     log_.error("a queue element of {} bytes is no job and was dropped: {}", job.payload.size(),
                parsed.request ? "" : parsed.request.error().message);
     metrics_.malformed_job();
-    settle(job, Outcome::gone);
+    forget(job);
     return;
   }
   const domain::DeploymentId id = *parsed.deployment_id;
@@ -115,7 +115,7 @@ void Worker::handle(TakenJob job) {
       running_.enter(id, parsed.service_id.value_or(domain::ServiceId(id.str())));
   if (cancellation == nullptr) {
     log_.warning("deployment {} is under way already; its second job was dropped", id.str());
-    settle(job, Outcome::gone);
+    forget(job);
     return;
   }
   const auto seen = first_seen_.find(id);
@@ -151,13 +151,20 @@ void Worker::run_job(const TakenJob& job, const domain::DeploymentRequest& reque
   runner_.run(request, cancellation, [&](Outcome outcome) { settle(job, outcome); });
 }
 
+void Worker::forget(const TakenJob& job) {
+  if (const auto finished = queue_.finish(job); !finished) {
+    log_.error("a job could not be finished: {}", finished.error().message);
+  }
+}
+
 void Worker::settle(const TakenJob& job, Outcome outcome) {
+  metrics_.build_finished(to_string(outcome));
   const bool back = outcome == Outcome::given_back || outcome == Outcome::refused;
-  const auto settled = back ? queue_.give_back(job) : queue_.finish(job);
-  if (!settled) {
+  if (!back) {
+    forget(job);
+  } else if (const auto given = queue_.give_back(job); !given) {
     // The job stays in our own list and is given back at the next start.
-    log_.error("a job could not be {}: {}", back ? "given back" : "finished",
-               settled.error().message);
+    log_.error("a job could not be given back: {}", given.error().message);
   }
   if (outcome == Outcome::refused) {
     pause(k_refused_pause, "the platform's API refuses the API key (API_KEY)");

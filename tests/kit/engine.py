@@ -16,6 +16,11 @@ from pathlib import Path
 from .process import Server, wait_for
 
 
+# BuildKit clips the log of a step. Newer engines take -1 for "no limit"; 20.10 clips everything then,
+# so the largest number it can read is used.
+NO_LIMIT = "2147483647"
+
+
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
         super().__init__("docker", timeout=120)
@@ -30,7 +35,7 @@ class UnixConnection(http.client.HTTPConnection):
 class Dockerd:
     """Debian's dockerd. One at a time owns the bridge; tests start it without."""
 
-    def __init__(self, folder: Path, bridge: bool = False) -> None:
+    def __init__(self, folder: Path, bridge: bool = True) -> None:
         self.server = Server("dockerd", folder / "docker")
         self.socket = self.server.folder / "docker.sock"
         self.bridge = bridge
@@ -49,7 +54,7 @@ class Dockerd:
                    f"--containerd-plugins-namespace=kit{os.getpid()}-plugins"]
         if not self.bridge:
             command += ["--bridge=none", "--iptables=false", "--ip6tables=false"]
-        env = {**os.environ, "BUILDKIT_STEP_LOG_MAX_SIZE": "-1", "BUILDKIT_STEP_LOG_MAX_SPEED": "-1"}
+        env = {**os.environ, "BUILDKIT_STEP_LOG_MAX_SIZE": NO_LIMIT, "BUILDKIT_STEP_LOG_MAX_SPEED": NO_LIMIT}
         self.server.launch(command, self._ready, 60, env)
         return self
 
@@ -61,7 +66,8 @@ class Dockerd:
 
     def stop(self, how: int = signal.SIGTERM) -> None:
         self.server.end(how, 40)
-        # A killed dockerd leaves its mounts behind.
+        # A killed dockerd leaves its mounts behind, and a pid file that may name a zombie or a stranger.
+        (self.server.folder / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
         for line in Path("/proc/self/mounts").read_text().splitlines()[::-1]:
             mount = line.split()[1]
             if mount.startswith(str(self.server.folder)):

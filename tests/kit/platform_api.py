@@ -3,6 +3,7 @@ every request. The comments name what was seen at the real one."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -78,6 +79,15 @@ class PlatformApi:
         class QuickServer(ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 128
+            open_connections: set[socket.socket] = set()
+
+            def process_request(self, request, address):  # type: ignore[no-untyped-def]
+                self.open_connections.add(request)
+                super().process_request(request, address)
+
+            def shutdown_request(self, request):  # type: ignore[no-untyped-def]
+                self.open_connections.discard(request)
+                super().shutdown_request(request)
 
         self.server = QuickServer(("127.0.0.1", self.port), Handler)
         self.port = self.server.server_address[1]
@@ -89,6 +99,10 @@ class PlatformApi:
         if self.server:
             self.server.shutdown()
             self.server.server_close()
+            # Kept-alive connections end as well: a host that is down has none.
+            for connection in list(self.server.open_connections):  # type: ignore[attr-defined]
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
             self.server = None
 
     @property

@@ -18,7 +18,7 @@ REDIS_USER, REDIS_PASSWORD = "platform", "redis-pass:w/rd"
 
 
 class Stack:
-    def __init__(self, folder: Path, docker_host: str = "", bridge: bool = False) -> None:
+    def __init__(self, folder: Path, docker_host: str = "", bridge: bool = True) -> None:
         """With `docker_host` an engine that runs already is used."""
         self.folder = folder
         self.redis = Redis(folder, REDIS_USER, REDIS_PASSWORD)

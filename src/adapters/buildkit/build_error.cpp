@@ -1,17 +1,17 @@
 #include "adapters/buildkit/build_error.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <array>
-#include <charconv>
-#include <nlohmann/json.hpp>
-#include <utility>
-
 #include "adapters/buildkit/dockerfile.hpp"
 #include "adapters/buildkit/text.hpp"
 
 #include "rpc_status.pb.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
 
 namespace builder::adapters::buildkit {
 
@@ -42,8 +42,7 @@ void read_detail(std::string_view type, const nlohmann::json& value, Details& de
       if (first == 0) {
         continue;
       }
-      details.lines.first =
-          details.lines.first == 0 ? first : std::min(details.lines.first, first);
+      details.lines.first = details.lines.first == 0 ? first : std::min(details.lines.first, first);
       details.lines.last = std::max({details.lines.last, first, line_of(range, "end")});
     }
   } else if (type == "errdefs.Vertex+json") {
@@ -124,7 +123,19 @@ std::string quoted_before(std::string_view text, std::string_view mark) {
     return {};
   }
   const std::size_t begin = text.rfind('"', end - 1);
-  return begin == std::string_view::npos ? "" : std::string(text.substr(begin + 1, end - begin - 1));
+  return begin == std::string_view::npos ? ""
+                                         : std::string(text.substr(begin + 1, end - begin - 1));
+}
+
+/// A joined instruction keeps the indentation of its lines; one blank says as much.
+std::string without_runs_of_blanks(std::string_view text) {
+  std::string out;
+  for (const char c : one_line(text)) {
+    if (c != ' ' || !out.ends_with(' ')) {
+      out += c;
+    }
+  }
+  return out;
 }
 
 bool has_any(std::string_view text, std::initializer_list<std::string_view> marks) {
@@ -133,13 +144,28 @@ bool has_any(std::string_view text, std::initializer_list<std::string_view> mark
 
 /// The registry, or the way to it, is in trouble; the base image may well be there.
 bool is_network_trouble(std::string_view text) {
-  return has_any(text, {"i/o timeout", "connection refused", "connection reset", "no such host",
-                        "TLS handshake timeout", "Temporary failure in name resolution",
-                        "server misbehaving", "network is unreachable", "no route to host",
-                        "toomanyrequests", "Too Many Requests", "unexpected EOF",
-                        "context deadline exceeded", "Client.Timeout exceeded",
-                        ": 500 ", ": 502 ", ": 503 ", ": 504 ", "Internal Server Error",
-                        "Bad Gateway", "Service Unavailable", "Gateway Timeout"});
+  return has_any(text, {"i/o timeout",
+                        "connection refused",
+                        "connection reset",
+                        "no such host",
+                        "TLS handshake timeout",
+                        "Temporary failure in name resolution",
+                        "server misbehaving",
+                        "network is unreachable",
+                        "no route to host",
+                        "toomanyrequests",
+                        "Too Many Requests",
+                        "unexpected EOF",
+                        "context deadline exceeded",
+                        "Client.Timeout exceeded",
+                        ": 500 ",
+                        ": 502 ",
+                        ": 503 ",
+                        ": 504 ",
+                        "Internal Server Error",
+                        "Bad Gateway",
+                        "Service Unavailable",
+                        "Gateway Timeout"});
 }
 
 class Explainer {
@@ -216,12 +242,11 @@ class Explainer {
 
   [[nodiscard]] Explanation finish(ErrorKind kind, std::string customer) const {
     Explanation out;
-    out.error = Error{
-        .kind = kind,
-        .message = fmt::format("solve failed with code {}: {}",
-                               static_cast<int>(solve_.status.error_code()),
-                               one_line(solve_.status.error_message())),
-        .customer = shortened(one_line(customer), k_customer_limit)};
+    out.error = Error{.kind = kind,
+                      .message = fmt::format("solve failed with code {}: {}",
+                                             static_cast<int>(solve_.status.error_code()),
+                                             one_line(solve_.status.error_message())),
+                      .customer = shortened(one_line(customer), k_customer_limit)};
     if (kind == ErrorKind::build_failed) {
       if (step_ != nullptr && !step_->name.starts_with("[internal]")) {
         out.excerpt.push_back(fmt::format("Step {} failed: {}", step_->number,
@@ -260,8 +285,9 @@ class Explainer {
                                         code == 137 ? " (killed; out of memory?)" : "");
     const std::string begin = placed("\"");
     const std::size_t used = std::min(begin.size() + end.size(), k_customer_limit);
-    return finish(ErrorKind::build_failed,
-                  begin + shortened(one_line(command), k_customer_limit - used) + end);
+    return finish(
+        ErrorKind::build_failed,
+        begin + shortened(without_runs_of_blanks(command), k_customer_limit - used) + end);
   }
 
   bool syntax(Explanation& out) const {
@@ -282,6 +308,9 @@ class Explainer {
 
   bool missing_source(Explanation& out) const {
     std::string source = quoted_before(text_, "\" not found");
+    if (source.empty()) {
+      source = quoted_before(text_, "\": not found");  // BuildKit >= 0.10.
+    }
     if (source.empty() && instruction_ != nullptr &&
         (instruction_->keyword == "COPY" || instruction_->keyword == "ADD") &&
         has_any(text_, {"no such file or directory", "no source files were specified"})) {
@@ -295,9 +324,8 @@ class Explainer {
     const bool other_stage = instruction_ != nullptr && instruction_->text.contains("--from=");
     out = finish(ErrorKind::build_failed,
                  placed(fmt::format("\"{}\" not found in {}", shortened(source, 70),
-                                    other_stage
-                                        ? "the stage or image named by --from"
-                                        : "the repository, or excluded by .dockerignore")));
+                                    other_stage ? "the stage or image named by --from"
+                                                : "the repository, or excluded by .dockerignore")));
     return true;
   }
 
@@ -342,10 +370,11 @@ class Explainer {
     }
     std::string why = text_;
     if (text_.contains("no match for platform")) {
-      why = fmt::format("base image \"{}\" has no variant for linux/amd64", shortened(reference(), 90));
+      why = fmt::format("base image \"{}\" has no variant for linux/amd64",
+                        shortened(reference(), 90));
     } else if (has_any(text_, {"not found", "manifest unknown", "pull access denied", "denied",
-                               "insufficient_scope", "unauthorized", "authorization failed",
-                               "401", "403", "404"})) {
+                               "insufficient_scope", "unauthorized", "authorization failed", "401",
+                               "403", "404"})) {
       why = fmt::format("base image \"{}\" does not exist or needs a login",
                         shortened(reference(), 90));
     }

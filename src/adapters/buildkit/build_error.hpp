@@ -1,13 +1,13 @@
 #pragma once
 
+#include "adapters/buildkit/progress.hpp"
+#include "base/result.hpp"
+
 #include <grpcpp/grpcpp.h>
 
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "adapters/buildkit/progress.hpp"
-#include "base/result.hpp"
 
 namespace builder::adapters::buildkit {
 
@@ -30,8 +30,8 @@ struct Explanation {
 /// The longest line the platform keeps as a deployment's failure message.
 inline constexpr std::size_t k_customer_limit = 191;
 
-/// Reads the daemon's typed error details where there are any (BuildKit >= 0.10 behind Engine >= 23)
-/// and the texts and step names of older ones.
+/// Reads the daemon's typed error details where there are any (BuildKit >= 0.10 behind Engine >=
+/// 23) and the texts and step names of older ones.
 Explanation explain(const FailedSolve& solve);
 
 }  // namespace builder::adapters::buildkit

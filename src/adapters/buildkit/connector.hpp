@@ -1,13 +1,13 @@
 #pragma once
 
+#include "adapters/buildkit/http_upgrade.hpp"
+#include "base/result.hpp"
+#include "ports/job_context.hpp"
+
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
 #include <string>
-
-#include "adapters/buildkit/http_upgrade.hpp"
-#include "base/result.hpp"
-#include "ports/job_context.hpp"
 
 namespace builder::adapters::buildkit {
 
@@ -24,7 +24,8 @@ class SessionLink {
 class Connector {
  public:
   virtual ~Connector() = default;
-  /// A channel for Control calls, shared by all builds; a connection known to be broken is replaced.
+  /// A channel for Control calls, shared by all builds; a connection known to be broken is
+  /// replaced.
   virtual Result<std::shared_ptr<grpc::Channel>> control(const ports::JobContext& job) = 0;
   /// `channel` turned out to be broken: the next `control` makes a new one.
   virtual void discard(const std::shared_ptr<grpc::Channel>& channel) = 0;

@@ -1,13 +1,14 @@
-#include <fcntl.h>
+#include "adapters/buildkit/connector.hpp"
+#include "base/sync.hpp"
+
 #include <grpcpp/create_channel_posix.h>
 #include <grpcpp/server_posix.h>
+
+#include <fcntl.h>
 #include <poll.h>
 
 #include <algorithm>
 #include <utility>
-
-#include "adapters/buildkit/connector.hpp"
-#include "base/sync.hpp"
 
 namespace builder::adapters::buildkit {
 

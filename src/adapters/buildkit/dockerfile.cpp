@@ -1,13 +1,13 @@
 #include "adapters/buildkit/dockerfile.hpp"
 
+#include "adapters/buildkit/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <utility>
-
-#include "adapters/buildkit/text.hpp"
 
 namespace builder::adapters::buildkit {
 
@@ -85,8 +85,7 @@ bool fits(std::string_view pattern, std::string_view text) {
   }
   const std::string_view head = pattern.substr(0, first);
   const std::string_view tail = pattern.substr(pattern.rfind(k_variable) + 1);
-  if (text.size() < head.size() + tail.size() || !text.starts_with(head) ||
-      !text.ends_with(tail)) {
+  if (text.size() < head.size() + tail.size() || !text.starts_with(head) || !text.ends_with(tail)) {
     return false;
   }
   text = text.substr(head.size(), text.size() - head.size() - tail.size());
@@ -216,8 +215,8 @@ void Dockerfile::parse() {
       text += continues ? " " : "";
       last = i;
     }
-    if (text.empty()) {
-      continue;
+    if (words_of(text).empty()) {
+      continue;  // Nothing but escapes.
     }
     const std::size_t after = end_of_heredocs(text, i);
     if (after != i) {
@@ -240,9 +239,9 @@ std::size_t Dockerfile::end_of_heredocs(const std::string& text, std::size_t nex
     if (end.empty()) {
       continue;
     }
-    const auto found = std::find_if(
-        lines_.begin() + static_cast<std::ptrdiff_t>(next), lines_.end(),
-        [&end](const std::string& line) { return trimmed(line) == end; });
+    const auto found =
+        std::find_if(lines_.begin() + static_cast<std::ptrdiff_t>(next), lines_.end(),
+                     [&end](const std::string& line) { return trimmed(line) == end; });
     // Without its end it is none: old frontends read the body as instructions.
     if (found != lines_.end()) {
       next = static_cast<std::size_t>(found - lines_.begin()) + 1;
@@ -305,10 +304,10 @@ const Instruction* Dockerfile::find_step(std::string_view name) const {
     const std::string own =
         comparable(std::string_view(instruction.text).substr(keyword.size()), true);
     // A heredoc's name carries part of its body.
-    const bool same_text =
-        fits(own, wanted) || (own.contains("<<") && wanted.starts_with(own));
+    const bool same_text = fits(own, wanted) || (own.contains("<<") && wanted.starts_with(own));
     // The text decides; equal texts are told apart by place. Place alone is the last resort.
-    const int score = (same_text ? 4 : 0) + (same_place ? 2 : 0) + (same_text && same_stage ? 1 : 0);
+    const int score =
+        (same_text ? 4 : 0) + (same_place ? 2 : 0) + (same_text && same_stage ? 1 : 0);
     if (score > best_score) {
       best = &instruction;
       best_score = score;
@@ -340,15 +339,14 @@ std::vector<std::string> Dockerfile::excerpt(LineRange range) const {
   const std::size_t begin = range.first > k_around ? range.first - k_around : 1;
   const std::size_t marked = std::min(std::max(range.first, range.last), lines_.size());
   const bool cut = marked - range.first + 1 > k_marked_limit;
-  const std::size_t end = cut ? range.first + k_marked_limit - 1
-                              : std::min(marked + k_around, lines_.size());
+  const std::size_t end =
+      cut ? range.first + k_marked_limit - 1 : std::min(marked + k_around, lines_.size());
   const std::size_t width = std::to_string(end).size();
   for (std::size_t line = begin; line <= end; ++line) {
     std::string content = lines_[line - 1];
     std::ranges::replace(content, '\t', ' ');
-    out.push_back(fmt::format("{} {:>{}} | {}",
-                              line >= range.first && line <= marked ? '>' : ' ', line, width,
-                              shortened(one_line(content), k_width_limit)));
+    out.push_back(fmt::format("{} {:>{}} | {}", line >= range.first && line <= marked ? '>' : ' ',
+                              line, width, shortened(one_line(content), k_width_limit)));
   }
   if (cut) {
     out.push_back(fmt::format("  {:>{}} | …", "", width));

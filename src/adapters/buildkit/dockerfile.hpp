@@ -16,9 +16,9 @@ struct LineRange {
 /// counted as lines but not in `text`.
 struct Instruction {
   LineRange lines;
-  std::string keyword;  ///< Upper case.
-  std::string text;     ///< With the keyword.
-  std::string stage;    ///< The name after AS, lower case; else `stage-N`.
+  std::string keyword;      ///< Upper case.
+  std::string text;         ///< With the keyword.
+  std::string stage;        ///< The name after AS, lower case; else `stage-N`.
   std::size_t ordinal = 0;  ///< Its number in the daemon's `[stage 2/5]`; 0: not counted there.
 };
 
@@ -28,6 +28,7 @@ class Dockerfile {
   explicit Dockerfile(std::string_view text);
 
   [[nodiscard]] const std::vector<Instruction>& instructions() const { return instructions_; }
+
   /// The instruction behind a step's name, e.g. `[build 2/5] RUN npm test` or
   /// `[internal] load metadata for docker.io/library/node:20`. The daemon has replaced variables in
   /// it and dropped escapes. Null when there is none.

@@ -1,5 +1,7 @@
 #include "adapters/buildkit/file_sync.hpp"
 
+#include "adapters/buildkit/tree_walk.hpp"
+
 #include <charconv>
 #include <condition_variable>
 #include <deque>
@@ -8,8 +10,6 @@
 #include <thread>
 #include <unordered_map>
 #include <vector>
-
-#include "adapters/buildkit/tree_walk.hpp"
 
 namespace builder::adapters::buildkit {
 
@@ -85,17 +85,16 @@ class Transfer {
   void list(const TreeFilter& filter) {
     std::uint32_t next = 0;
     Packet packet;
-    const Result<> walked =
-        walk_tree(tree_, filter, stop_.get_token(), [&](const Stat& stat) {
-          // The daemon asks by position in this listing, counting every entry.
-          const std::uint32_t id = next++;
-          if ((stat.mode() & (k_mode_directory | k_mode_symlink)) == 0) {
-            const std::scoped_lock lock(mutex_);
-            files_.emplace(id, File{stat.path(), static_cast<std::uint64_t>(stat.size())});
-          }
-          *packet.mutable_stat() = stat;
-          return send(packet, true);
-        });
+    const Result<> walked = walk_tree(tree_, filter, stop_.get_token(), [&](const Stat& stat) {
+      // The daemon asks by position in this listing, counting every entry.
+      const std::uint32_t id = next++;
+      if ((stat.mode() & (k_mode_directory | k_mode_symlink)) == 0) {
+        const std::scoped_lock lock(mutex_);
+        files_.emplace(id, File{stat.path(), static_cast<std::uint64_t>(stat.size())});
+      }
+      *packet.mutable_stat() = stat;
+      return send(packet, true);
+    });
     if (!walked) {
       fail(walked.error());
       return;

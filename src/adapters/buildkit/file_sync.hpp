@@ -1,16 +1,16 @@
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <stop_token>
-
 #include "base/result.hpp"
 #include "base/sync.hpp"
 #include "ports/source_tree.hpp"
 
 #include "buildkit_session.grpc.pb.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
 
 namespace builder::adapters::buildkit {
 
@@ -20,13 +20,15 @@ class FileSync final : public moby::filesync::v1::FileSync::Service {
  public:
   explicit FileSync(std::shared_ptr<const ports::SourceTree> tree) : tree_(std::move(tree)) {}
 
-  grpc::Status DiffCopy(grpc::ServerContext* context,
-                        grpc::ServerReaderWriter<fsutil::types::Packet, fsutil::types::Packet>*
-                            stream) override;
+  grpc::Status DiffCopy(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<fsutil::types::Packet, fsutil::types::Packet>* stream) override;
 
   /// Running transfers end as soon as they can; later ones at once.
   void stop() { stop_.request_stop(); }
+
   [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_sent_; }
+
   /// Why a transfer failed on our side: the daemon repeats it only as text.
   [[nodiscard]] std::optional<Error> first_error() { return *error_.lock(); }
 

@@ -1,11 +1,11 @@
 #include "adapters/buildkit/grpc_log.hpp"
 
+#include "base/sync.hpp"
+
 #include <grpc/support/log.h>
 
 #include <optional>
 #include <string_view>
-
-#include "base/sync.hpp"
 
 namespace builder::adapters::buildkit {
 

@@ -1,5 +1,7 @@
 #include "adapters/buildkit/http_upgrade.hpp"
 
+#include "adapters/buildkit/text.hpp"
+
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -13,8 +15,6 @@
 #include <span>
 #include <string_view>
 #include <system_error>
-
-#include "adapters/buildkit/text.hpp"
 
 namespace builder::adapters::buildkit {
 

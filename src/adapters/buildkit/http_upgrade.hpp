@@ -1,12 +1,12 @@
 #pragma once
 
-#include <string>
-#include <utility>
-#include <vector>
-
 #include "base/fd.hpp"
 #include "base/result.hpp"
 #include "base/stop.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace builder::adapters::buildkit {
 

@@ -1,5 +1,12 @@
 #include "adapters/buildkit/image_builder.hpp"
 
+#include "adapters/buildkit/build_error.hpp"
+#include "adapters/buildkit/connector.hpp"
+#include "adapters/buildkit/grpc_log.hpp"
+#include "adapters/buildkit/progress.hpp"
+#include "adapters/buildkit/session.hpp"
+#include "adapters/buildkit/solve.hpp"
+
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/impl/grpc_library.h>
 
@@ -11,13 +18,6 @@
 #include <mutex>
 #include <thread>
 #include <utility>
-
-#include "adapters/buildkit/build_error.hpp"
-#include "adapters/buildkit/connector.hpp"
-#include "adapters/buildkit/grpc_log.hpp"
-#include "adapters/buildkit/progress.hpp"
-#include "adapters/buildkit/session.hpp"
-#include "adapters/buildkit/solve.hpp"
 
 namespace builder::adapters::buildkit {
 
@@ -69,13 +69,16 @@ class EitherStop {
  public:
   EitherStop(std::stop_token a, std::stop_token b)
       : first_(std::move(a), Request{source_}), second_(std::move(b), Request{source_}) {}
+
   [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
 
  private:
   struct Request {
     std::stop_source source;
+
     void operator()() { source.request_stop(); }
   };
+
   std::stop_source source_;
   std::stop_callback<Request> first_;
   std::stop_callback<Request> second_;
@@ -159,9 +162,8 @@ class BuildkitImageBuilder final : public ports::ImageBuilder {
       connector_->discard(*channel);
     }
     // Closing takes milliseconds that the build need not wait for; it also ends the daemon's side.
-    housekeeper_.add([closing = std::move(session)](const std::stop_token&) mutable {
-      closing.reset();
-    });
+    housekeeper_.add(
+        [closing = std::move(session)](const std::stop_token&) mutable { closing.reset(); });
     return attempt;
   }
 
@@ -213,11 +215,10 @@ class BuildkitImageBuilder final : public ports::ImageBuilder {
             .engine_lost = explanation.engine_lost};
   }
 
-  static Result<ports::BuiltImage> built(const ports::ImageSpec& image,
-                                         const SolveOutcome& outcome, const Session& session) {
-    ports::BuiltImage result{.name = image.name,
-                             .config_digest = {},
-                             .context_bytes_sent = session.bytes_sent()};
+  static Result<ports::BuiltImage> built(const ports::ImageSpec& image, const SolveOutcome& outcome,
+                                         const Session& session) {
+    ports::BuiltImage result{
+        .name = image.name, .config_digest = {}, .context_bytes_sent = session.bytes_sent()};
     const auto& response = outcome.response.exporter_response();
     // Engine 20.10 has only the second, with the same meaning (its exporter makes no manifest).
     for (const char* key : {"containerimage.config.digest", "containerimage.digest"}) {
@@ -247,17 +248,22 @@ class BuildkitImageBuilder final : public ports::ImageBuilder {
     }
   }
 
-  // Keeps the library's threads between builds; the last channel would take them along otherwise.
-  grpc::GrpcLibraryCodegen library_;
   Config config_;
   Log log_;
   std::unique_ptr<Connector> connector_;
   Housekeeper housekeeper_;  // Last: its tasks use the others.
 };
 
+/// Holds the gRPC library until the process ends, on purpose: it would otherwise start and end its
+/// threads with each build, and its shutdown (1.51) joins a thread that may sit in a 10 s poll.
+void keep_library() {
+  [[maybe_unused]] static const auto* const library = new grpc::GrpcLibraryCodegen();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ports::ImageBuilder>> make_image_builder(Config config, Log log) {
+  keep_library();
   BUILDER_TRY_ASSIGN(EngineAddress address, parse_engine_address(config.engine));
   forward_grpc_log(log);
   // The daemon polls grpc.health.v1 on every session and drops those that do not answer.

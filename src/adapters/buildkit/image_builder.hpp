@@ -1,13 +1,13 @@
 #pragma once
 
-#include <map>
-#include <memory>
-#include <string>
-
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "ports/image_builder.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
 
 namespace builder::adapters::buildkit {
 

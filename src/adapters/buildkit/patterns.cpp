@@ -145,8 +145,8 @@ bool Glob::accepts(const Token& token, char32_t character) const {
     case Kind::any:
       return character != U'/';
     case Kind::set:
-      return character != U'/' &&
-             token.negated != std::ranges::any_of(token.ranges, [character](const Range& range) {
+      // A class may match '/', as in the regular expression that moby makes of it.
+      return token.negated != std::ranges::any_of(token.ranges, [character](const Range& range) {
                return range.low <= character && character <= range.high;
              });
     case Kind::star:
@@ -157,8 +157,10 @@ bool Glob::accepts(const Token& token, char32_t character) const {
   return false;
 }
 
-// Adds `token` and every token reachable from it without taking a character. A `folders` token, read
-// "(.*/)?", may be left at once where it was entered and after a '/', but not in the middle of a name
+// Adds `token` and every token reachable from it without taking a character. A `folders` token,
+// read
+// "(.*/)?", may be left at once where it was entered and after a '/', but not in the middle of a
+// name
 // (`passable` false).
 void Glob::close_over(std::size_t token, bool passable, std::vector<std::size_t>& active,
                       std::vector<std::uint32_t>& seen, std::uint32_t round) const {
@@ -245,8 +247,8 @@ PatternList::PatternList(const std::vector<std::string>& patterns) {
       continue;
     }
     Pattern pattern{};
-    pattern.text = clean_path(
-        std::string_view(raw).substr(begin, raw.find_last_not_of(k_blank) - begin + 1));
+    pattern.text =
+        clean_path(std::string_view(raw).substr(begin, raw.find_last_not_of(k_blank) - begin + 1));
     if (pattern.text.starts_with('!')) {
       pattern.negated = true;
       pattern.text.erase(0, 1);

@@ -19,10 +19,12 @@ class Glob {
 
  private:
   enum class Kind : std::uint8_t { literal, any, star, folders, rest, set };
+
   struct Range {
     char32_t low;
     char32_t high;
   };
+
   struct Token {
     Kind kind;
     char32_t character = 0;
@@ -57,12 +59,15 @@ class PatternList {
   using FolderMatches = std::vector<bool>;
 
   [[nodiscard]] bool empty() const { return patterns_.empty(); }
+
   /// `matches`, when given, receives this path's own FolderMatches. Once stop is requested the
   /// answer is meaningless; the caller looks at the token.
   [[nodiscard]] bool matches(std::string_view path, const FolderMatches& parent,
                              FolderMatches* matches, const std::stop_token& stop) const;
+
   /// False when no line without `!` can match below `folder`.
   [[nodiscard]] bool may_match_below(std::string_view folder) const { return below(folder, false); }
+
   /// False when no `!` line can match below `folder`.
   [[nodiscard]] bool may_except_below(std::string_view folder) const { return below(folder, true); }
 
@@ -70,11 +75,11 @@ class PatternList {
   struct Pattern {
     enum class Kind : std::uint8_t { exact, suffix, glob } kind;
     std::string text;
-    std::string folder;       // `text` without a trailing /* or /**.
-    std::string prefix;       // What a matching path must begin with.
+    std::string folder;  // `text` without a trailing /* or /**.
+    std::string prefix;  // What a matching path must begin with.
     bool negated;
-    bool plain_folder;        // `folder` holds no wildcard.
-    std::size_t glob = 0;     // Index into globs_.
+    bool plain_folder;     // `folder` holds no wildcard.
+    std::size_t glob = 0;  // Index into globs_.
   };
 
   [[nodiscard]] bool match_one(const Pattern& pattern, std::string_view path,

@@ -1,11 +1,11 @@
 #include "adapters/buildkit/progress.hpp"
 
+#include "adapters/buildkit/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
-
-#include "adapters/buildkit/text.hpp"
 
 namespace builder::adapters::buildkit {
 
@@ -117,14 +117,14 @@ void Progress::finish() {
 void Progress::output(const wire::VertexLog& log) {
   Step& step = steps_[log.vertex()];
   const std::uint32_t step_number = number(step);
-  events_.emit(domain::StepOutput{
-      .step = step_number, .is_stderr = log.stream() == 2, .data = log.msg()});
+  events_.emit(
+      domain::StepOutput{.step = step_number, .is_stderr = log.stream() == 2, .data = log.msg()});
   if (!clip_explained_ && log.msg().contains(k_clip_notice)) {
     clip_explained_ = true;
     events_.warning(
         "The build engine cut the output of this step at its log limit; the build itself is not "
-        "affected. The operator lifts the limit with BUILDKIT_STEP_LOG_MAX_SIZE=-1 and "
-        "BUILDKIT_STEP_LOG_MAX_SPEED=-1 in the engine's environment.");
+        "affected. The operator lifts the limit with BUILDKIT_STEP_LOG_MAX_SIZE and "
+        "BUILDKIT_STEP_LOG_MAX_SPEED in the engine's environment.");
   }
 }
 
@@ -133,7 +133,8 @@ void Progress::warning(const wire::VertexWarning& warning) {
   if (!warning.info().filename().empty()) {
     const int line = warning.ranges().empty() ? 0 : warning.ranges(0).start().line();
     const std::string file = one_line(warning.info().filename());
-    text = line > 0 ? fmt::format("{}:{}: {}", file, line, text) : fmt::format("{}: {}", file, text);
+    text =
+        line > 0 ? fmt::format("{}:{}: {}", file, line, text) : fmt::format("{}: {}", file, text);
   }
   if (!warning.url().empty()) {
     text += fmt::format(" ({})", one_line(warning.url()));

@@ -1,15 +1,15 @@
 #pragma once
 
+#include "domain/build_event.hpp"
+
+#include "buildkit_control.pb.h"
+
 #include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "domain/build_event.hpp"
-
-#include "buildkit_control.pb.h"
 
 namespace builder::adapters::buildkit {
 
@@ -38,10 +38,12 @@ class Progress {
   void finish();
 
   [[nodiscard]] std::uint32_t next_step() const { return next_step_; }
+
   [[nodiscard]] const std::vector<FailedStep>& failed() const { return failed_; }
 
  private:
   using Time = std::chrono::nanoseconds;
+
   struct Step {
     std::uint32_t number = 0;
     std::string name;

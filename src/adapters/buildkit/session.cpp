@@ -1,16 +1,16 @@
 #include "adapters/buildkit/session.hpp"
 
-#include <fmt/format.h>
-
-#include <chrono>
-#include <random>
-#include <utility>
-
 #include "adapters/buildkit/file_sync.hpp"
 #include "base/check.hpp"
 
 #include "buildkit_secrets.grpc.pb.h"
 #include "buildkit_session.grpc.pb.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <random>
+#include <utility>
 
 namespace builder::adapters::buildkit {
 
@@ -61,7 +61,8 @@ Session::Session(std::string shared_key, std::shared_ptr<const ports::SourceTree
                  const std::map<std::string, RegistryLogin>& logins)
     : id_(random_id()),
       shared_key_(std::move(shared_key)),
-      services_(new Services{.files = FileSync(std::move(tree)), .auth = Auth(logins), .secrets = {}}) {
+      services_(
+          new Services{.files = FileSync(std::move(tree)), .auth = Auth(logins), .secrets = {}}) {
   grpc::ServerBuilder builder;
   builder.RegisterService(&services_->files);
   builder.RegisterService(&services_->auth);

@@ -1,5 +1,10 @@
 #pragma once
 
+#include "adapters/buildkit/connector.hpp"
+#include "adapters/buildkit/image_builder.hpp"
+#include "base/result.hpp"
+#include "ports/source_tree.hpp"
+
 #include <grpcpp/grpcpp.h>
 
 #include <cstdint>
@@ -7,11 +12,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-
-#include "adapters/buildkit/connector.hpp"
-#include "adapters/buildkit/image_builder.hpp"
-#include "base/result.hpp"
-#include "ports/source_tree.hpp"
 
 namespace builder::adapters::buildkit {
 
@@ -29,7 +29,9 @@ class Session {
   ~Session();
 
   Result<> attach(Connector& connector, const ports::JobContext& job);
+
   [[nodiscard]] const std::string& id() const { return id_; }
+
   [[nodiscard]] std::uint64_t bytes_sent() const;
   [[nodiscard]] std::optional<Error> transfer_error();
   /// No file is opened for the daemon any more. Does not wait.

@@ -14,8 +14,8 @@ namespace {
 namespace wire = moby::buildkit::v1;
 using Clock = std::chrono::steady_clock;
 
-/// Without a message after Solve has ended, the progress stream is given up after this time. It ends
-/// by itself 0.3 ms after a success and 5 to 210 ms after a cancel.
+/// Without a message after Solve has ended, the progress stream is given up after this time. It
+/// ends by itself 0.3 ms after a success and 5 to 210 ms after a cancel.
 constexpr std::chrono::seconds k_tail_limit{3};
 /// The daemon lets Status wait up to 6 s for a job that Solve was refused before it existed.
 constexpr std::chrono::milliseconds k_refused_limit{100};
@@ -24,9 +24,8 @@ constexpr std::chrono::milliseconds k_refused_limit{100};
 class StatusReader {
  public:
   StatusReader(wire::Control::Stub& control, const std::string& ref, Progress& progress)
-      : started_(Clock::now()), thread_([this, &control, ref, &progress] {
-          run(control, ref, progress);
-        }) {}
+      : started_(Clock::now()),
+        thread_([this, &control, ref, &progress] { run(control, ref, progress); }) {}
 
   ~StatusReader() { context_.TryCancel(); }
 

@@ -1,5 +1,10 @@
 #pragma once
 
+#include "adapters/buildkit/progress.hpp"
+#include "ports/job_context.hpp"
+
+#include "buildkit_control.grpc.pb.h"
+
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
@@ -7,11 +12,6 @@
 #include <memory>
 #include <string>
 #include <vector>
-
-#include "adapters/buildkit/progress.hpp"
-#include "ports/job_context.hpp"
-
-#include "buildkit_control.grpc.pb.h"
 
 namespace builder::adapters::buildkit {
 
@@ -24,8 +24,8 @@ struct SolveOutcome {
 };
 
 /// Runs one Solve call with its progress stream beside it; returns when both have ended. On stop or
-/// at the deadline the call is cancelled and the progress stream awaited for a bounded time: its end
-/// says that the daemon's processes are gone, which Solve's own return does not.
+/// at the deadline the call is cancelled and the progress stream awaited for a bounded time: its
+/// end says that the daemon's processes are gone, which Solve's own return does not.
 SolveOutcome run_solve(const std::shared_ptr<grpc::Channel>& channel, const ports::JobContext& job,
                        const moby::buildkit::v1::SolveRequest& request, Progress& progress);
 

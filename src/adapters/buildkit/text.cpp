@@ -27,10 +27,9 @@ std::size_t valid_sequence(std::string_view text) {
     }
   }
   // Overlong forms, surrogates, and beyond U+10FFFF.
-  const bool wrong = length > 2 && ((lead == 0xE0 && byte(1) < 0xA0) ||
-                                    (lead == 0xED && byte(1) > 0x9F) ||
-                                    (lead == 0xF0 && byte(1) < 0x90) ||
-                                    (lead == 0xF4 && byte(1) > 0x8F));
+  const bool wrong =
+      length > 2 && ((lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xED && byte(1) > 0x9F) ||
+                     (lead == 0xF0 && byte(1) < 0x90) || (lead == 0xF4 && byte(1) > 0x8F));
   return wrong ? 0 : length;
 }
 

@@ -75,8 +75,7 @@ class LinkResolver {
       rest = slash == std::string::npos ? "" : rest.substr(slash + 1);
       std::vector<std::string> targets;
       const bool is_link = link_targets(current, targets);
-      if ((rest.empty() || is_link) &&
-          !resolved_.insert(current.empty() ? "." : current).second) {
+      if ((rest.empty() || is_link) && !resolved_.insert(current.empty() ? "." : current).second) {
         return;
       }
       if (is_link) {

@@ -1,14 +1,14 @@
 #pragma once
 
-#include <functional>
-#include <stop_token>
-#include <string>
-#include <vector>
-
 #include "base/result.hpp"
 #include "ports/source_tree.hpp"
 
 #include "fsutil.pb.h"
+
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <vector>
 
 namespace builder::adapters::buildkit {
 
@@ -16,7 +16,8 @@ namespace builder::adapters::buildkit {
 struct TreeFilter {
   std::vector<std::string> include;
   std::vector<std::string> exclude;
-  std::vector<std::string> follow;  ///< Paths to include together with the symlinks they go through.
+  std::vector<std::string>
+      follow;  ///< Paths to include together with the symlinks they go through.
 };
 
 /// Go's os.ModeType of what we send: an entry with any of these bits has no content.

@@ -1,15 +1,14 @@
 #include "adapters/git/address_policy.hpp"
 
 #include <arpa/inet.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cstring>
-#include <memory>
-#include <span>
 
 namespace builder::adapters::git {
 
@@ -26,7 +25,8 @@ AddressClass classify_v4(std::uint32_t a) {
   }
   // "This network", link-local (metadata services), multicast and reserved, Alibaba's metadata service.
   if (in_range(a, 0x00000000, 8) || in_range(a, 0xA9FE0000, 16) || in_range(a, 0xE0000000, 3) ||
-      a == 0x646464C8) {
+      // … Oracle's and Azure's.
+      in_range(a, 0xC0000000, 24) || a == 0x646464C8 || a == 0xA83F8110) {
     return AddressClass::forbidden;
   }
   if (in_range(a, 0x0A000000, 8) || in_range(a, 0xAC100000, 12) || in_range(a, 0xC0A80000, 16) ||
@@ -52,10 +52,15 @@ AddressClass classify_v6(const std::array<unsigned char, 16>& b) {
   if (std::memcmp(b.data(), k_zero.data(), 12) == 0) {
     return last_four(b) == 1 ? AddressClass::loopback : AddressClass::forbidden;
   }
-  // fd00:ec2::254 is AWS's metadata service.
+  if (b[0] == 0x20 && b[1] == 0x02) {  // 6to4
+    return classify_v4(static_cast<std::uint32_t>(b[2]) << 24u | static_cast<std::uint32_t>(b[3]) << 16u |
+                       static_cast<std::uint32_t>(b[4]) << 8u | static_cast<std::uint32_t>(b[5]));
+  }
+  // fd00:ec2::254 is AWS's metadata service, fd20:ce::254 Google's.
   constexpr std::array<unsigned char, 4> k_aws{0xFD, 0x00, 0x0E, 0xC2};
+  constexpr std::array<unsigned char, 4> k_google{0xFD, 0x20, 0x00, 0xCE};
   if (b[0] == 0xFF || (b[0] == 0xFE && (b[1] & 0xC0u) == 0x80) ||
-      std::memcmp(b.data(), k_aws.data(), 4) == 0) {
+      std::memcmp(b.data(), k_aws.data(), 4) == 0 || std::memcmp(b.data(), k_google.data(), 4) == 0) {
     return AddressClass::forbidden;
   }
   if ((b[0] & 0xFEu) == 0xFC || (b[0] == 0xFE && (b[1] & 0xC0u) == 0xC0)) {
@@ -76,14 +81,6 @@ bool is_allowed(AddressClass kind, bool plain_http, NetworkPolicy policy) {
       return !plain_http || policy == NetworkPolicy::any;
   }
   return false;
-}
-
-std::string numeric(const sockaddr& address, socklen_t size) {
-  std::array<char, NI_MAXHOST> text{};
-  if (::getnameinfo(&address, size, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) != 0) {
-    return {};
-  }
-  return text.data();
 }
 
 }  // namespace
@@ -146,40 +143,29 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
       return failure(ErrorKind::invalid_input, "malformed port");
     }
   }
+  std::ranges::transform(endpoint.host, endpoint.host.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (endpoint.host.empty()) {
     return failure(ErrorKind::invalid_input, "URL without a host");
   }
   return endpoint;
 }
 
-Result<CheckedEndpoint> check_endpoint(const Endpoint& endpoint, NetworkPolicy policy) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  const int status = ::getaddrinfo(endpoint.host.c_str(), nullptr, &hints, &found);
-  if (status != 0) {
-    return std::unexpected(
-        Error{.kind = status == EAI_AGAIN ? ErrorKind::unavailable : ErrorKind::not_found,
-              .message = "resolve " + endpoint.host + ": " + ::gai_strerror(status),
-              .customer = "The git host " + endpoint.host.substr(0, 80) +
-                          " cannot be found; check the git provider's URL"});
-  }
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, &::freeaddrinfo);
-  CheckedEndpoint checked{.endpoint = endpoint, .address = {}, .plain_http = endpoint.scheme == "http"};
-  for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
-    if (!is_allowed(classify(*address->ai_addr), checked.plain_http, policy)) {
+Result<CheckedEndpoint> check_addresses(const Endpoint& endpoint,
+                                        const std::vector<Address>& addresses,
+                                        NetworkPolicy policy) {
+  CheckedEndpoint checked{
+      .endpoint = endpoint, .addresses = {}, .plain_http = endpoint.scheme == "http"};
+  for (const Address& address : addresses) {
+    if (!is_allowed(classify(address.get()), checked.plain_http, policy)) {
       return std::unexpected(Error{
           .kind = ErrorKind::invalid_input,
-          .message = endpoint.origin() + " has the address " +
-                     numeric(*address->ai_addr, address->ai_addrlen) +
+          .message = endpoint.origin() + " has the address " + address.numeric() +
                      ", which GIT_NETWORK_POLICY does not allow",
-          .customer = "The git host " + endpoint.host.substr(0, 80) +
-                      " is not reachable for this builder (network policy); use a public https address"});
+          .customer = "The git host " + endpoint.host.substr(0, 60) +
+                      " is not allowed for this builder (network policy); use a public https address"});
     }
-    if (checked.address.empty()) {
-      checked.address = numeric(*address->ai_addr, address->ai_addrlen);
-    }
+    checked.addresses.push_back(address.numeric());
   }
   return checked;
 }

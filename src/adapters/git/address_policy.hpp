@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "adapters/git/resolver.hpp"
 #include "base/result.hpp"
-
-struct sockaddr;
 
 namespace builder::adapters::git {
 
@@ -33,12 +33,14 @@ Result<Endpoint> parse_endpoint(std::string_view url);
 
 struct CheckedEndpoint {
   Endpoint endpoint;
-  std::string address;  ///< The one address that was checked, for git to connect to.
+  std::vector<std::string> addresses;  ///< All of them were checked; git connects to no other.
   bool plain_http = false;
 };
 
-/// Resolves the host and checks every address it has. `invalid_input` with the customer's line when one
-/// is not allowed, `unavailable` when the name does not resolve.
-Result<CheckedEndpoint> check_endpoint(const Endpoint& endpoint, NetworkPolicy policy);
+/// Whether git may connect to the host. One address that is not allowed is enough for
+/// `invalid_input`, with the customer's line set.
+Result<CheckedEndpoint> check_addresses(const Endpoint& endpoint,
+                                        const std::vector<Address>& addresses,
+                                        NetworkPolicy policy);
 
 }  // namespace builder::adapters::git

@@ -174,4 +174,13 @@ Result<std::shared_ptr<const ports::SourceTree>> make_disk_tree(TempDir folder, 
   return std::make_shared<DiskTree>(std::move(folder), std::move(fd), std::move(identities));
 }
 
+bool is_plain_folder(const std::string& root, const std::string& path) {
+  const Fd top(::open(root.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  open_how how{};
+  how.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  const Fd fd(static_cast<int>(::syscall(SYS_openat2, top.get(), path.c_str(), &how, sizeof how)));
+  return static_cast<bool>(fd);
+}
+
 }  // namespace builder::adapters::git

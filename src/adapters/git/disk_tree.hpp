@@ -18,4 +18,7 @@ using Identities = std::unordered_map<std::string, std::uint32_t>;
 Result<std::shared_ptr<const ports::SourceTree>> make_disk_tree(TempDir folder, std::string root,
                                                                 Identities identities);
 
+/// Whether `path` below `root` is a folder that is reached without any symlink.
+bool is_plain_folder(const std::string& root, const std::string& path);
+
 }  // namespace builder::adapters::git

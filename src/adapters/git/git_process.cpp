@@ -14,6 +14,8 @@ namespace builder::adapters::git {
 namespace {
 
 constexpr std::size_t k_largest_output = 256u << 20;
+/// Of what comes over the network.
+constexpr std::uint64_t k_largest_file = 2ULL << 30U;
 constexpr std::size_t k_kept_errors = 8 * 1024;
 
 /// Settings of every git process. A repository cannot change them: they come last.
@@ -31,6 +33,21 @@ const std::vector<std::pair<std::string, std::string>>& hardening() {
       {"protocol.version", "2"},
       {"submodule.recurse", "false"},
       {"transfer.bundleURI", "false"},
+      {"safe.bareRepository", "explicit"},
+      {"fetch.fsckObjects", "true"},
+      // Old and harmless: well-known repositories hold such objects.
+      {"fetch.fsck.zeroPaddedFilemode", "ignore"},
+      {"fetch.fsck.missingSpaceBeforeDate", "ignore"},
+      {"fetch.fsck.missingSpaceBeforeEmail", "ignore"},
+      {"fetch.fsck.missingNameBeforeEmail", "ignore"},
+      {"fetch.fsck.missingEmail", "ignore"},
+      {"fetch.fsck.badEmail", "ignore"},
+      {"fetch.fsck.badName", "ignore"},
+      {"fetch.fsck.badDate", "ignore"},
+      {"fetch.fsck.badDateOverflow", "ignore"},
+      {"fetch.fsck.zeroPaddedDate", "ignore"},
+      {"fetch.fsck.badTimezone", "ignore"},
+      {"fetch.fsck.multipleAuthors", "ignore"},
       {"fetch.recurseSubmodules", "false"},
       {"gc.auto", "0"},
       {"maintenance.auto", "false"},
@@ -39,9 +56,6 @@ const std::vector<std::pair<std::string, std::string>>& hardening() {
       {"http.lowSpeedTime", "60"},
       {"credential.helper", ""},
       {"advice.detachedHead", "false"},
-      // LFS content is fetched only where the fetcher says so.
-      {"filter.lfs.smudge", "cat"},
-      {"filter.lfs.required", "false"},
       {"uploadpack.packObjectsHook", ""},
   };
   return settings;
@@ -49,13 +63,15 @@ const std::vector<std::pair<std::string, std::string>>& hardening() {
 
 void add_access(std::vector<std::pair<std::string, std::string>>& config, const Access& access) {
   const Endpoint& endpoint = access.endpoint.endpoint;
-  if (endpoint.host != access.endpoint.address) {
-    // git connects to the address that was checked, whatever DNS says by then.
-    const bool v6 = access.endpoint.address.contains(':');
+  // git connects to the addresses that were checked, whatever DNS says by then.
+  std::string pinned;
+  for (const std::string& address : access.endpoint.addresses) {
+    pinned += pinned.empty() ? "" : ",";
+    pinned += address.contains(':') ? "[" + address + "]" : address;
+  }
+  if (pinned != endpoint.host && pinned != "[" + endpoint.host + "]") {
     config.emplace_back("http.curloptResolve",
-                        fmt::format("{}:{}:{}", endpoint.host, endpoint.port,
-                                    v6 ? "[" + access.endpoint.address + "]"
-                                       : access.endpoint.address));
+                        fmt::format("{}:{}:{}", endpoint.host, endpoint.port, pinned));
   }
   if (!access.password.empty()) {
     // Bound to one origin: git sends it nowhere else. Sent at once, it saves the 401 round trip.
@@ -105,16 +121,18 @@ struct Symptom {
   std::string_view customer;  ///< "{}" stands for the host.
 };
 
+constexpr std::string_view k_refused =
+    "{} refused the credentials; the access token may have expired: reconnect the account";
+constexpr std::string_view k_no_credentials =
+    "{} asks for credentials for this repository; connect an account that may read it";
+
 /// In the order they are looked for: the first that occurs in git's words decides.
-constexpr std::array<Symptom, 27> k_symptoms{{
-    {"Authentication failed", ErrorKind::denied,
-     "{} refused the credentials; the access token may have expired: reconnect the account"},
-    {"could not read Username", ErrorKind::denied,
-     "{} asks for credentials for this repository; connect an account that may read it"},
-    {"terminal prompts disabled", ErrorKind::denied,
-     "{} asks for credentials for this repository; connect an account that may read it"},
-    {"returned error: 401", ErrorKind::denied,
-     "{} refused the credentials; the access token may have expired: reconnect the account"},
+constexpr auto k_symptoms = std::to_array<Symptom>({
+    // What git does after a 401: it would ask somebody.
+    {"Authentication failed", ErrorKind::denied, k_refused},
+    {"could not read Username", ErrorKind::denied, k_refused},
+    {"terminal prompts disabled", ErrorKind::denied, k_refused},
+    {"returned error: 401", ErrorKind::denied, k_refused},
     {"returned error: 403", ErrorKind::denied,
      "{} denies access to this repository; check the account's rights or reconnect it"},
     {"not our ref", ErrorKind::not_found, ""},
@@ -130,11 +148,20 @@ constexpr std::array<Symptom, 27> k_symptoms{{
      "The repository has moved to another address; enter its new name in the settings"},
     {"unable to update url base from redirection", ErrorKind::invalid_input,
      "The repository has moved to another address; enter its new name in the settings"},
-    {"No space left on device", ErrorKind::unavailable, ""},
+    {"No space left on device", ErrorKind::unavailable,
+     "The builder has no disk space left for this repository; deploy again later"},
+    {"died of signal 25", ErrorKind::invalid_input,  // SIGXFSZ: Command::largest_file
+     "The repository is too large; it may have at most 2 GiB of packed data"},
+    {"File too large", ErrorKind::invalid_input,
+     "The repository is too large; it may have at most 2 GiB of packed data"},
     {"SSL certificate problem", ErrorKind::invalid_input,
      "The TLS certificate of {} is not trusted; install a valid certificate there"},
     {"certificate", ErrorKind::invalid_input,
      "The TLS certificate of {} is not trusted; install a valid certificate there"},
+    {"gnutls_handshake", ErrorKind::unavailable,
+     "No TLS connection to {} is possible; check that its URL and port speak https"},
+    {"SSL", ErrorKind::unavailable,
+     "No TLS connection to {} is possible; check that its URL and port speak https"},
     {"not valid: is this a git repository", ErrorKind::not_found,
      "There is no git repository at this address on {}; check the repository's name"},
     {"Could not resolve host", ErrorKind::unavailable, "{} cannot be found at the moment"},
@@ -147,20 +174,22 @@ constexpr std::array<Symptom, 27> k_symptoms{{
     {"unexpected disconnect", ErrorKind::unavailable, "The connection to {} broke; deploy again"},
     {"RPC failed", ErrorKind::unavailable, "The connection to {} broke; deploy again"},
     {"unable to access", ErrorKind::unavailable, "{} cannot be reached at the moment; deploy again later"},
-}};
+});
 
 }  // namespace
 
-Error explain_git_failure(int exit_code, std::string_view standard_error, std::string_view host) {
+Error explain_git_failure(int exit_code, std::string_view standard_error, std::string_view host,
+                          bool authenticated) {
   Error error{.kind = ErrorKind::internal,
               .message = fmt::format("git exited with {}: {}", exit_code,
                                      one_line(standard_error.substr(0, 1'000)))};
   for (const Symptom& symptom : k_symptoms) {
     if (standard_error.contains(symptom.text)) {
       error.kind = symptom.kind;
-      std::string line(symptom.customer);
+      const bool lacks_credentials = symptom.customer == k_refused && !authenticated;
+      std::string line(lacks_credentials ? k_no_credentials : symptom.customer);
       if (const std::size_t mark = line.find("{}"); mark != std::string::npos) {
-        line.replace(mark, 2, host.empty() ? std::string("The git host") : std::string(host.substr(0, 80)));
+        line.replace(mark, 2, host.empty() ? std::string("The git host") : std::string(host.substr(0, 60)));
       }
       error.customer = std::move(line);
       break;
@@ -178,6 +207,7 @@ Result<std::string> GitProcess::run(const ports::JobContext& job,
   command.environment = environment(home_, options);
   command.directory = options.work_tree.empty() ? options.git_dir : options.work_tree;
   command.input = options.input;
+  command.largest_file = options.access == nullptr ? 0 : k_largest_file;
 
   std::string out;
   std::string err;
@@ -197,7 +227,8 @@ Result<std::string> GitProcess::run(const ports::JobContext& job,
   if (finished->exit_code != 0) {
     const std::string host =
         options.access == nullptr ? std::string() : options.access->endpoint.endpoint.host;
-    return std::unexpected(explain_git_failure(finished->exit_code, err, host));
+    const bool authenticated = options.access != nullptr && !options.access->password.empty();
+    return std::unexpected(explain_git_failure(finished->exit_code, err, host, authenticated));
   }
   return out;
 }

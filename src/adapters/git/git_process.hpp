@@ -37,7 +37,7 @@ class GitProcess {
   };
 
   /// Standard output of a git command (at most 256 MiB), or an error made from its exit code and
-  /// standard error by `explain`.
+  /// standard error by `explain_git_failure`.
   Result<std::string> run(const ports::JobContext& job, const std::vector<std::string>& arguments,
                           const Options& options) const;
 
@@ -46,7 +46,9 @@ class GitProcess {
   Log log_;
 };
 
-/// Sorts a git failure by its message; sets the customer's line. Exposed for tests.
-Error explain_git_failure(int exit_code, std::string_view standard_error, std::string_view host);
+/// Sorts a git failure by its message; sets the customer's line. `authenticated`: we had credentials to
+/// send. Exposed for tests.
+Error explain_git_failure(int exit_code, std::string_view standard_error, std::string_view host,
+                          bool authenticated);
 
 }  // namespace builder::adapters::git

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 #include <utility>
 
 #include "base/temp_dir.hpp"
@@ -18,6 +20,15 @@ namespace {
 
 constexpr std::chrono::milliseconds k_lock_interval{20};
 constexpr const char* k_kept_ref = "refs/deployra/last";
+/// Nothing is ever packed anew: a mirror with more than this is made anew instead. Loose objects are
+/// counted in one of their 256 folders.
+constexpr int k_most_packs = 100;
+constexpr int k_most_loose_objects = 40;
+
+bool exists(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0;
+}
 
 bool is_full_sha(const std::string& commit) {
   return commit.size() == 40 || commit.size() == 64;
@@ -39,6 +50,7 @@ Result<> make_repository(const std::string& folder) {
   BUILDER_TRY(make_directories(folder + "/objects/pack"));
   BUILDER_TRY(make_directories(folder + "/refs/heads"));
   BUILDER_TRY(make_directories(folder + "/refs/tags"));
+  BUILDER_TRY(make_directories(folder + "/seen"));
   BUILDER_TRY(write_text(folder + "/config", "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"));
   return write_text(folder + "/HEAD", "ref: refs/heads/main\n");
 }
@@ -49,6 +61,21 @@ void remove_stale_locks(const std::string& folder) {
                            "FETCH_HEAD.lock", "refs/deployra/last.lock"}) {
     ::unlink((folder + "/" + name).c_str());
   }
+}
+
+int count_entries(const std::string& folder) {
+  std::error_code error;
+  int count = 0;
+  for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end;
+       at.increment(error)) {
+    ++count;
+  }
+  return count;
+}
+
+bool is_worn(const std::string& folder) {
+  return count_entries(folder + "/objects/pack") > 2 * k_most_packs ||
+         count_entries(folder + "/objects/17") > k_most_loose_objects;
 }
 
 Result<Fd> lock(const std::string& path, const ports::JobContext& job) {
@@ -71,10 +98,10 @@ Result<Fd> lock(const std::string& path, const ports::JobContext& job) {
 }  // namespace
 
 Result<Mirror> Mirror::open(const std::string& folder, const GitProcess& git,
-                            const ports::JobContext& job) {
+                            const ports::JobContext& job, bool anew) {
   BUILDER_TRY_ASSIGN(Fd held, lock(folder + ".lock", job));
-  struct stat status {};
-  if (::stat((folder + "/HEAD").c_str(), &status) != 0) {
+  // HEAD is written last: without it the mirror was not finished.
+  if (anew || !exists(folder + "/HEAD") || is_worn(folder)) {
     BUILDER_TRY(remove_tree(folder));
     BUILDER_TRY(make_repository(folder));
   }
@@ -91,7 +118,21 @@ Result<std::string> Mirror::git(const ports::JobContext& job,
   return git_.run(job, arguments, options);
 }
 
+void Mirror::remember(const std::string& commit) const {
+  // A lost mark costs one fetch.
+  const Fd mark(::open((folder_ + "/seen/" + commit).c_str(),
+                       O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+}
+
 bool Mirror::has(const ports::JobContext& job, const std::string& commit) const {
+  if (exists(folder_ + "/seen/" + commit)) {
+    return true;
+  }
+  // A fetch that was killed may leave a commit without its files; and asking costs a process. A full
+  // history is worth it: a shallow fetch would make it shallow again.
+  if (exists(folder_ + "/shallow") || !exists(folder_ + "/refs/deployra")) {
+    return false;
+  }
   return git(job, {"cat-file", "-e", commit + "^{commit}"}).has_value();
 }
 
@@ -119,8 +160,7 @@ Result<> Mirror::fetch_everything(const ports::JobContext& job, const std::strin
                                   const Access& access) const {
   std::vector<std::string> arguments{"fetch", "--quiet", "--no-auto-gc", "--no-write-fetch-head",
                                      "--prune"};
-  struct stat status {};
-  if (::stat((folder_ + "/shallow").c_str(), &status) == 0) {
+  if (exists(folder_ + "/shallow")) {
     arguments.emplace_back("--unshallow");
   }
   arguments.insert(arguments.end(),
@@ -154,7 +194,7 @@ Result<std::string> Mirror::ensure(const ports::JobContext& job, const std::stri
     }
   }
   BUILDER_TRY(fetch_everything(job, url, access));
-  auto resolved = git(job, {"rev-parse", "--verify", "--quiet", "--end-of-options",
+  auto resolved = git(job, {"rev-parse", "--verify", "--end-of-options",
                             commit + "^{commit}"});
   if (resolved) {
     return one_line(*resolved);
@@ -162,11 +202,13 @@ Result<std::string> Mirror::ensure(const ports::JobContext& job, const std::stri
   if (resolved.error().kind == ErrorKind::cancelled || resolved.error().kind == ErrorKind::timed_out) {
     return resolved;
   }
+  const bool ambiguous = resolved.error().message.contains("ambiguous");
   return std::unexpected(
-      Error{.kind = ErrorKind::not_found,
+      Error{.kind = ambiguous ? ErrorKind::invalid_input : ErrorKind::not_found,
             .message = "commit " + commit + ": " + resolved.error().message,
             .customer = "Commit " + commit +
-                        " is not in this repository, or its short form is ambiguous; check the SHA"});
+                        (ambiguous ? " is ambiguous in this repository; enter more digits of it"
+                                   : " is not in this repository; check the SHA")});
 }
 
 Result<std::vector<TreeEntry>> Mirror::list(const ports::JobContext& job,
@@ -202,8 +244,19 @@ Result<std::string> Mirror::subject(const ports::JobContext& job, const std::str
   return one_line(message.substr(0, message.find('\n')));
 }
 
-Result<std::string> Mirror::blob(const ports::JobContext& job, const std::string& object) const {
-  return git(job, {"cat-file", "blob", object});
+Result<std::string> Mirror::config_of(const ports::JobContext& job,
+                                      const std::string& object) const {
+  return git(job, {"config", "--blob", object, "--null", "--list"});
+}
+
+Result<std::string> Mirror::blobs(const ports::JobContext& job,
+                                  const std::vector<std::string>& objects) const {
+  GitProcess::Options options;
+  options.git_dir = folder_;
+  for (const std::string& object : objects) {
+    options.input += object + "\n";
+  }
+  return git_.run(job, {"cat-file", "--batch"}, options);
 }
 
 Result<> Mirror::check_out(const ports::JobContext& job, const std::string& commit,

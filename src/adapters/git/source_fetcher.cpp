@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "adapters/git/mirror.hpp"
+#include "adapters/git/resolver.hpp"
+#include "adapters/git/submodules.hpp"
 #include "base/backoff.hpp"
 #include "base/temp_dir.hpp"
 #include "base/text.hpp"
@@ -28,6 +30,9 @@ constexpr int k_deepest_submodule = 5;
 constexpr std::size_t k_most_files = 500'000;
 constexpr std::size_t k_longest_subject = 72;
 
+constexpr int k_most_repositories = 200;
+constexpr std::size_t k_most_attribute_files = 1'000;  // Their ids are the input of one process.
+
 /// Nanoseconds that stand for a file's content and mode, and for the attributes that may change what a
 /// checkout makes of the content.
 std::uint32_t identity(const TreeEntry& entry, const std::string& attributes) {
@@ -38,6 +43,14 @@ std::uint32_t identity(const TreeEntry& entry, const std::string& attributes) {
 
 bool is_attributes(const std::string& path) {
   return path == ".gitattributes" || path.ends_with("/.gitattributes");
+}
+
+/// What a stranger's text may look like in a line: commit messages and paths are just bytes to git.
+std::string printable(std::string text) {
+  if (!is_utf8(text)) {
+    std::ranges::replace_if(text, [](unsigned char c) { return c >= 0x80; }, '?');
+  }
+  return one_line(text);
 }
 
 std::string shown_name(const std::string& url) {
@@ -69,6 +82,10 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     auto random = make_random();
     for (int attempt = 1;; ++attempt) {
       auto fetched = attempt_fetch(job, source, events);
+      if (!fetched && fetched.error().kind == ErrorKind::timed_out &&
+          fetched.error().customer.empty()) {
+        fetched.error().customer = "Fetching the source took too long; it may take 5 minutes";
+      }
       if (fetched || !fetched.error().is_transient() || attempt == k_attempts ||
           job.stop.stop_requested() || std::chrono::steady_clock::now() > job.deadline) {
         return fetched;
@@ -108,7 +125,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     BUILDER_TRY(make_directories(checkout.root));
     BUILDER_TRY_ASSIGN(const auto commit, check_out(checkout, source.url, source.branch,
                                                     source.commit, "", 0));
-    std::string subject = cut_characters(commit.subject, k_longest_subject);
+    std::string subject = cut_characters(printable(commit.subject), k_longest_subject);
     events.info("Checked out " + commit.sha.substr(0, 12) + " " + subject);
     const std::string root = checkout.root;
     BUILDER_TRY_ASSIGN(auto tree, make_disk_tree(std::move(folder), root,
@@ -131,69 +148,108 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     const std::string mirror_folder =
         config_.work_dir + "/mirrors/" +
         sha256_hex(checkout.source.service_id.str() + "\n" + url).substr(0, 32);
-    auto checked_out = with_mirror(checkout, mirror_folder, url, branch, commit, access, prefix, depth);
-    if (checked_out || checked_out.error().kind != ErrorKind::internal) {
-      return checked_out;
+    auto files = write_files(checkout, {mirror_folder, false}, url, branch, commit, access, prefix);
+    if (!files && files.error().kind == ErrorKind::internal) {
+      // git complains about something we have no name for: most likely the mirror is damaged.
+      log_.warning("mirror {} is made anew: {}", mirror_folder, files.error().message);
+      BUILDER_TRY(remove_tree(checkout.root + "/" + prefix));
+      BUILDER_TRY(make_directories(checkout.root + "/" + prefix));
+      files = write_files(checkout, {mirror_folder, true}, url, branch, commit, access, prefix);
+      if (!files && files.error().kind == ErrorKind::internal && files.error().customer.empty()) {
+        files.error().kind = ErrorKind::invalid_input;
+        files.error().customer = "git cannot check out this repository; it may be damaged or hold "
+                                 "paths that are not allowed";
+      }
     }
-    // git complains about something we have no name for: most likely the mirror is damaged.
-    log_.warning("mirror {} is made anew: {}", mirror_folder, checked_out.error().message);
-    BUILDER_TRY(remove_tree(mirror_folder));
-    BUILDER_TRY(remove_tree(checkout.root + "/" + prefix));
-    BUILDER_TRY(make_directories(checkout.root + "/" + prefix));
-    return with_mirror(checkout, mirror_folder, url, branch, commit, access, prefix, depth);
+    BUILDER_TRY(files);
+    // The mirror is unlocked by now: a submodule may have the same URL.
+    if (!files->submodules.empty()) {
+      BUILDER_TRY(check_out_submodules(checkout, url, *files, prefix, depth));
+    }
+    return std::move(files->commit);
   }
 
-  Result<CheckedOut> with_mirror(Checkout& checkout, const std::string& mirror_folder,
-                                 const std::string& url, const std::string& branch,
-                                 const std::string& commit, const Access& access,
-                                 const std::string& prefix, int depth) {
+  struct MirrorChoice {
+    std::string folder;
+    bool anew;
+  };
+
+  struct Files {
+    CheckedOut commit;
+    std::vector<TreeEntry> submodules;
+    std::map<std::string, std::string> submodule_urls;  ///< By path.
+  };
+
+  /// One repository's own files, submodules left empty.
+  Result<Files> write_files(Checkout& checkout, const MirrorChoice& choice, const std::string& url,
+                            const std::string& branch, const std::string& commit,
+                            const Access& access, const std::string& prefix) {
     const JobContext& job = checkout.job;
-    BUILDER_TRY_ASSIGN(const Mirror mirror, Mirror::open(mirror_folder, git_, job));
-    CheckedOut result;
-    BUILDER_TRY_ASSIGN(result.sha, mirror.ensure(job, url, branch, commit, access));
+    BUILDER_TRY_ASSIGN(const Mirror mirror, Mirror::open(choice.folder, git_, job, choice.anew));
+    Files files;
+    BUILDER_TRY_ASSIGN(files.commit.sha, mirror.ensure(job, url, branch, commit, access));
+    const std::string& sha = files.commit.sha;
 
     // Two short processes beside the checkout.
-    auto subject = std::async(std::launch::async, [&] { return mirror.subject(job, result.sha); });
-    auto listed = std::async(std::launch::async, [&] { return mirror.list(job, result.sha); });
+    auto subject = std::async(std::launch::async, [&] { return mirror.subject(job, sha); });
+    auto listed = std::async(std::launch::async, [&] { return mirror.list(job, sha); });
     const std::string folder = checkout.root + "/" + prefix;
     const std::string index =
         checkout.scratch + "/index-" + std::to_string(checkout.repositories++);
-    const auto plain = mirror.check_out(job, result.sha, folder, index, {});
+    const auto plain = mirror.check_out(job, sha, folder, index, {});
     const auto entries = listed.get();
-    const auto title = subject.get();
+    auto title = subject.get();
     BUILDER_TRY(plain);
     BUILDER_TRY(entries);
     BUILDER_TRY(title);
-    result.subject = *title;
+    mirror.remember(sha);
+    files.commit.subject = *std::move(title);
     if (entries->size() > k_most_files) {
       return std::unexpected(Error{.kind = ErrorKind::invalid_input,
                                    .message = "too many files",
                                    .customer = "The repository has more than 500,000 files"});
     }
 
-    BUILDER_TRY_ASSIGN(const std::string attributes, attributes_of(mirror, job, *entries));
-    if (attributes.contains("filter=lfs")) {
-      BUILDER_TRY(fetch_lfs(checkout, mirror, url, result.sha, access, folder, index));
-    }
-    const std::string attributes_identity = attributes.empty() ? "" : sha256_hex(attributes);
-    bool submodules = false;
+    std::vector<std::string> attribute_files;
     for (const TreeEntry& entry : *entries) {
-      if (entry.mode == "160000") {
-        submodules = true;
-      } else {
-        checkout.identities[prefix + entry.path] = identity(entry, attributes_identity);
+      if (is_attributes(entry.path) && entry.mode.starts_with("100") &&
+          attribute_files.size() < k_most_attribute_files) {
+        attribute_files.push_back(entry.object);
       }
     }
-    if (submodules) {
-      BUILDER_TRY(check_out_submodules(checkout, mirror, url, *entries, prefix, depth));
+    std::string attributes;
+    if (!attribute_files.empty()) {
+      BUILDER_TRY_ASSIGN(attributes, mirror.blobs(job, attribute_files));
+      if (attributes.contains("filter=lfs")) {
+        BUILDER_TRY(fetch_lfs(checkout, mirror, url, sha, access, folder, index));
+      }
+      attributes = sha256_hex(attributes);
     }
-    return result;
+    for (const TreeEntry& entry : *entries) {
+      if (entry.mode == "160000") {
+        files.submodules.push_back(entry);
+        continue;
+      }
+      checkout.identities[prefix + entry.path] = identity(entry, attributes);
+    }
+    for (const TreeEntry& entry : *entries) {
+      if (!files.submodules.empty() && entry.path == ".gitmodules" && entry.mode.starts_with("100")) {
+        auto modules = mirror.config_of(job, entry.object);
+        if (!modules) {
+          return std::unexpected(std::move(modules).error().for_customer(
+              "The repository's .gitmodules file cannot be read; correct or remove it"));
+        }
+        files.submodule_urls = parse_submodule_urls(*modules);
+      }
+    }
+    return files;
   }
 
-  Result<Access> access_to(const Checkout& checkout, const std::string& url) const {
+  Result<Access> access_to(const Checkout& checkout, const std::string& url) {
     BUILDER_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(url));
+    BUILDER_TRY_ASSIGN(const auto addresses, resolver_.lookup(endpoint.host, checkout.job));
     Access access;
-    BUILDER_TRY_ASSIGN(access.endpoint, check_endpoint(endpoint, config_.policy));
+    BUILDER_TRY_ASSIGN(access.endpoint, check_addresses(endpoint, addresses, config_.policy));
     if (endpoint == checkout.credentials_for) {
       access.username = checkout.source.username;
       access.password = checkout.source.password;
@@ -204,18 +260,6 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       log_.warning("{} is fetched over plain http", endpoint.origin());
     }
     return access;
-  }
-
-  static Result<std::string> attributes_of(const Mirror& mirror, const JobContext& job,
-                                           const std::vector<TreeEntry>& entries) {
-    std::string all;
-    for (const TreeEntry& entry : entries) {
-      if (is_attributes(entry.path) && entry.mode.starts_with("100")) {
-        BUILDER_TRY_ASSIGN(const std::string content, mirror.blob(job, entry.object));
-        all += entry.path + "\n" + content + "\n";
-      }
-    }
-    return all;
   }
 
   /// Checks out again with the LFS filter, now that the repository turned out to use it.
@@ -246,28 +290,18 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     return checked_out;
   }
 
-  Result<> check_out_submodules(Checkout& checkout, const Mirror& mirror, const std::string& url,
-                                const std::vector<TreeEntry>& entries, const std::string& prefix,
-                                int depth) {
-    std::map<std::string, std::string> urls;
-    for (const TreeEntry& entry : entries) {
-      if (entry.path == ".gitmodules" && entry.mode.starts_with("100")) {
-        BUILDER_TRY_ASSIGN(urls, submodule_urls(checkout.job, mirror, entry.object));
-      }
-    }
-    for (const TreeEntry& entry : entries) {
-      if (entry.mode != "160000") {
-        continue;
-      }
-      const std::string shown = one_line(prefix + entry.path).substr(0, 60);
+  Result<> check_out_submodules(Checkout& checkout, const std::string& url, const Files& files,
+                                const std::string& prefix, int depth) {
+    for (const TreeEntry& entry : files.submodules) {
+      const std::string shown = printable(prefix + entry.path).substr(0, 60);
       const auto bad = [&](std::string_view why) {
         return std::unexpected(
             Error{.kind = ErrorKind::invalid_input,
                   .message = "submodule " + shown + ": " + std::string(why),
                   .customer = "Submodule '" + shown + "' cannot be fetched: " + std::string(why)});
       };
-      const auto found = urls.find(entry.path);
-      if (found == urls.end()) {
+      const auto found = files.submodule_urls.find(entry.path);
+      if (found == files.submodule_urls.end()) {
         return bad("it has no URL in .gitmodules");
       }
       const std::string target = resolve_submodule_url(url, found->second);
@@ -277,13 +311,21 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       if (depth >= k_deepest_submodule) {
         return bad("submodules are nested too deeply");
       }
+      if (checkout.repositories >= k_most_repositories) {
+        return bad("there are too many submodules");
+      }
+      if (!is_plain_folder(checkout.root, prefix + entry.path)) {
+        return bad("its path is not a folder of its own");
+      }
       checkout.events.info("Fetching submodule " + shown);
       auto done = check_out(checkout, target, "main", entry.object, prefix + entry.path + "/",
                             depth + 1);
       if (!done) {
         Error error = std::move(done).error();
         if (error.kind != ErrorKind::cancelled) {
-          error.customer = cut_characters("Submodule '" + shown + "': " + error.customer, 191);
+          const std::string why =
+              error.customer.empty() ? "it cannot be fetched; check its URL and commit" : error.customer;
+          error.customer = cut_characters("Submodule '" + shown + "': " + why, 191);
         }
         return std::unexpected(std::move(error).with_context("submodule " + shown));
       }
@@ -291,78 +333,13 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     return {};
   }
 
-  /// Path -> URL of `.gitmodules`.
-  Result<std::map<std::string, std::string>> submodule_urls(const JobContext& job,
-                                                            const Mirror& mirror,
-                                                            const std::string& blob) const {
-    GitProcess::Options options;
-    options.git_dir = mirror.folder();
-    auto listed = git_.run(job, {"config", "--blob", blob, "--null", "--list"}, options);
-    if (!listed) {
-      return std::unexpected(std::move(listed).error().for_customer(
-          "The repository's .gitmodules file cannot be read; correct or remove it"));
-    }
-    std::map<std::string, std::pair<std::string, std::string>> modules;  // name -> path, url
-    std::string_view rest = *listed;
-    while (!rest.empty()) {
-      const std::string_view item = rest.substr(0, rest.find('\0'));
-      rest.remove_prefix(std::min(item.size() + 1, rest.size()));
-      const std::size_t line_end = item.find('\n');
-      const std::string_view key = item.substr(0, line_end);
-      const std::string value(line_end == std::string_view::npos ? "" : item.substr(line_end + 1));
-      if (!key.starts_with("submodule.")) {
-        continue;
-      }
-      const std::string name(key.substr(0, key.rfind('.')));
-      if (key.ends_with(".path")) {
-        modules[name].first = value;
-      } else if (key.ends_with(".url")) {
-        modules[name].second = value;
-      }
-    }
-    std::map<std::string, std::string> urls;
-    for (auto& [name, module] : modules) {
-      urls[module.first] = module.second;
-    }
-    return urls;
-  }
-
   const GitConfig config_;
   const Log log_;
   const GitProcess git_;
+  Resolver resolver_;
 };
 
 }  // namespace
-
-std::string resolve_submodule_url(std::string_view repository_url, std::string_view url) {
-  const auto clean = [](std::string_view text) {
-    return std::ranges::none_of(text, [](unsigned char c) { return c <= 0x20 || c == 0x7F; });
-  };
-  if (!clean(url)) {
-    return {};
-  }
-  if (!url.starts_with("./") && !url.starts_with("../")) {
-    const auto endpoint = parse_endpoint(url);
-    return endpoint ? std::string(url) : std::string();
-  }
-  std::string base(repository_url);
-  const std::size_t authority_end = base.find('/', base.find("://") + 3);
-  while (true) {
-    if (url.starts_with("../")) {
-      const std::size_t slash = base.rfind('/');
-      if (slash == std::string::npos || slash <= authority_end) {
-        return {};
-      }
-      base.resize(slash);
-      url.remove_prefix(3);
-    } else if (url.starts_with("./")) {
-      url.remove_prefix(2);
-    } else {
-      break;
-    }
-  }
-  return url.empty() || url.contains("/../") ? std::string() : base + "/" + std::string(url);
-}
 
 Result<std::unique_ptr<ports::SourceFetcher>> make_source_fetcher(GitConfig config, Log log) {
   auto fetcher = std::make_unique<GitSourceFetcher>(std::move(config), std::move(log));

@@ -1,9 +1,9 @@
 #include "adapters/buildkit/build_error.hpp"
 
+#include "rpc_status.pb.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include "rpc_status.pb.h"
 
 namespace builder::adapters::buildkit {
 
@@ -65,22 +65,21 @@ TEST(BuildError, ReadsTypedDetails) {
                 .step = "[2/2] RUN make",
                 .dockerfile = "FROM a\n\nRUN make \\\n  all\n",
                 .code = grpc::StatusCode::UNKNOWN,
-                .details = {{"errdefs.Source",
-                             R"({"info":{"filename":"Dockerfile"},"ranges":[)"
-                             R"({"start":{"line":3},"end":{"line":3}},)"
-                             R"({"start":{"line":4},"end":{"line":4}}]})"},
+                .details = {{"errdefs.Source", R"({"info":{"filename":"Dockerfile"},"ranges":[)"
+                                               R"({"start":{"line":3},"end":{"line":3}},)"
+                                               R"({"start":{"line":4},"end":{"line":4}}]})"},
                             {"gatewayapi.ExitMessage", R"({"Code":2})"},
                             {"stack.Stack", "[1]"},
                             {"errdefs.Vertex", "not json"}}}),
-      "Dockerfile:3: \"RUN make   all\" failed with exit code 2");
+      "Dockerfile:3: \"RUN make all\" failed with exit code 2");
 }
 
 TEST(BuildError, SurvivesDetailsOfOtherTypes) {
-  const auto out = explained(
-      {.message = "x",
-       .details = {{"errdefs.Source", R"({"ranges":[{"start":{"line":"a"}},3,null]})"},
-                   {"errdefs.Vertex", R"({"digest":5})"},
-                   {"gatewayapi.ExitMessage", R"([])"}}});
+  const auto out =
+      explained({.message = "x",
+                 .details = {{"errdefs.Source", R"({"ranges":[{"start":{"line":"a"}},3,null]})"},
+                             {"errdefs.Vertex", R"({"digest":5})"},
+                             {"gatewayapi.ExitMessage", R"([])"}}});
   EXPECT_EQ(out.error.kind, ErrorKind::build_failed);
 }
 
@@ -115,18 +114,20 @@ TEST(BuildError, PlacesSyntaxErrors) {
 }
 
 TEST(BuildError, NamesAMissingSource) {
-  EXPECT_EQ(customer({.message = "failed to compute cache key: \"/nosuch.txt\" not found: not found",
-                      .step = "[2/2] COPY nosuch.txt /",
-                      .step_error = "\"/nosuch.txt\" not found: not found",
-                      .dockerfile = "FROM a\nCOPY nosuch.txt /\n"}),
-            "Dockerfile:2: \"nosuch.txt\" not found in the repository, or excluded by "
-            ".dockerignore");
-  EXPECT_THAT(customer({.message = "failed to solve: failed to compute cache key: failed to "
-                                   "calculate checksum of ref x::y: \"/out\": not found",
-                        .step = "[2/2] COPY --from=b /out /",
-                        .step_error = "failed to calculate checksum of ref x::y: \"/out\": not found",
-                        .dockerfile = "FROM a\nCOPY --from=b /out /\n"}),
-              HasSubstr("\"out\" not found in the stage or image named by --from"));
+  EXPECT_EQ(
+      customer({.message = "failed to compute cache key: \"/nosuch.txt\" not found: not found",
+                .step = "[2/2] COPY nosuch.txt /",
+                .step_error = "\"/nosuch.txt\" not found: not found",
+                .dockerfile = "FROM a\nCOPY nosuch.txt /\n"}),
+      "Dockerfile:2: \"nosuch.txt\" not found in the repository, or excluded by "
+      ".dockerignore");
+  EXPECT_THAT(
+      customer({.message = "failed to solve: failed to compute cache key: failed to "
+                           "calculate checksum of ref x::y: \"/out\": not found",
+                .step = "[2/2] COPY --from=b /out /",
+                .step_error = "failed to calculate checksum of ref x::y: \"/out\": not found",
+                .dockerfile = "FROM a\nCOPY --from=b /out /\n"}),
+      HasSubstr("\"out\" not found in the stage or image named by --from"));
 }
 
 TEST(BuildError, NamesAMissingBaseImage) {
@@ -170,15 +171,17 @@ TEST(BuildError, NamesAMissingDockerfileWithoutTheEnginesPaths) {
       "failed to solve with frontend dockerfile.v0: failed to read dockerfile: open "
       "/var/lib/engine/tmp/buildkit-mount397/Dockerfile: no such file or directory";
   EXPECT_EQ(customer({.message = message}), "Dockerfile was not found in the repository");
-  EXPECT_THAT(customer({.message = "open /var/lib/engine/tmp/buildkit-mount3/a: permission denied"}),
-              Not(HasSubstr("/var/lib")));
+  EXPECT_THAT(
+      customer({.message = "open /var/lib/engine/tmp/buildkit-mount3/a: permission denied"}),
+      Not(HasSubstr("/var/lib")));
 }
 
 TEST(BuildError, NamesAMissingSecret) {
-  EXPECT_EQ(customer({.message = "secret tok not found: not found",
-                      .step = "[2/2] RUN --mount=type=secret,id=tok,required=true cat x",
-                      .dockerfile = "FROM a\nRUN --mount=type=secret,id=tok,required=true cat x\n"}),
-            "Dockerfile:2: the build needs the secret \"tok\", which is not available");
+  EXPECT_EQ(
+      customer({.message = "secret tok not found: not found",
+                .step = "[2/2] RUN --mount=type=secret,id=tok,required=true cat x",
+                .dockerfile = "FROM a\nRUN --mount=type=secret,id=tok,required=true cat x\n"}),
+      "Dockerfile:2: the build needs the secret \"tok\", which is not available");
 }
 
 TEST(BuildError, TellsALostEngine) {

@@ -27,7 +27,8 @@ TEST(Dockerfile, ReadsTheEscapeDirective) {
 }
 
 TEST(Dockerfile, SkipsHeredocBodies) {
-  const Dockerfile file("FROM a\nRUN <<EOF\nRUN fake\nEOF\nCOPY <<-\"X\" /f\n FROM b\n\tX\nRUN last\n");
+  const Dockerfile file(
+      "FROM a\nRUN <<EOF\nRUN fake\nEOF\nCOPY <<-\"X\" /f\n FROM b\n\tX\nRUN last\n");
   ASSERT_EQ(file.instructions().size(), 4U);
   EXPECT_EQ(file.instructions()[1].lines.last, 4U);
   EXPECT_EQ(file.instructions()[3].lines.first, 8U);
@@ -35,7 +36,8 @@ TEST(Dockerfile, SkipsHeredocBodies) {
 }
 
 TEST(Dockerfile, FindsAStepByItsText) {
-  const Dockerfile file("FROM busybox\r\nCOPY a.txt /\r\nRUN echo \"a b\"  \\\r\n  \\$HOME $X && exit 3\r\n");
+  const Dockerfile file(
+      "FROM busybox\r\nCOPY a.txt /\r\nRUN echo \"a b\"  \\\r\n  \\$HOME $X && exit 3\r\n");
   EXPECT_EQ(line_of(file, "[3/3] RUN echo \"a b\"    $HOME $X && exit 3"), 3U);
   EXPECT_EQ(line_of(file, "[2/3] COPY a.txt /"), 2U);
   EXPECT_EQ(line_of(file, "[2/3] VOLUME x"), 0U);
@@ -61,7 +63,8 @@ TEST(Dockerfile, FindsBaseImages) {
   EXPECT_EQ(line_of(file, "[internal] load metadata for docker.io/library/node:20"), 2U);
   EXPECT_EQ(line_of(file, "[internal] load metadata for r.example/a:1"), 3U);
   EXPECT_EQ(line_of(Dockerfile("FROM alpine\n"),
-                    "[internal] load metadata for docker.io/library/alpine:latest"), 1U);
+                    "[internal] load metadata for docker.io/library/alpine:latest"),
+            1U);
 }
 
 TEST(Dockerfile, ShowsTheLinesAround) {

@@ -1,6 +1,7 @@
 #include "adapters/buildkit/http_upgrade.hpp"
 
 #include <gtest/gtest.h>
+
 #include <sys/socket.h>
 
 #include <array>
@@ -22,15 +23,17 @@ struct Pair {
     ours = Fd(fds[0]);
     peer = Fd(fds[1]);
   }
+
   void write(std::string_view data) const {
-    EXPECT_EQ(::send(peer.get(), data.data(), data.size(), 0),
-              static_cast<ssize_t>(data.size()));
+    EXPECT_EQ(::send(peer.get(), data.data(), data.size(), 0), static_cast<ssize_t>(data.size()));
   }
+
   [[nodiscard]] std::string rest() const {
     std::array<char, 256> buffer{};
     const ssize_t count = ::recv(ours.get(), buffer.data(), buffer.size(), 0);
     return {buffer.data(), count > 0 ? static_cast<std::size_t>(count) : 0U};
   }
+
   Fd ours;
   Fd peer;
 };
@@ -116,8 +119,8 @@ TEST(EngineAddress, IsAUnixPathOrAHostAndPort) {
 TEST(EngineConnection, SaysUnavailableWhenNobodyListens) {
   const StopFd stop{std::stop_token()};
   const auto soon = steady_clock::now() + milliseconds(500);
-  const auto unix_socket =
-      upgrade({.unix_path = "/nonexistent/x.sock", .host = {}, .port = {}}, "/grpc", {}, stop, soon);
+  const auto unix_socket = upgrade({.unix_path = "/nonexistent/x.sock", .host = {}, .port = {}},
+                                   "/grpc", {}, stop, soon);
   EXPECT_EQ(unix_socket.error().kind, ErrorKind::unavailable);
   const auto tcp =
       upgrade({.unix_path = {}, .host = "127.0.0.1", .port = "1"}, "/grpc", {}, stop, soon);

@@ -1,5 +1,7 @@
 #include "adapters/buildkit/tree_walk.hpp"
 
+#include "fakes/memory_tree.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,8 +9,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "fakes/memory_tree.hpp"
 
 namespace builder::adapters::buildkit {
 
@@ -30,27 +30,37 @@ std::vector<std::string> walked(const MemoryTree& tree, const TreeFilter& filter
 
 TEST(TreeWalk, ListsFoldersBeforeTheirContentAndNamesBytewise) {
   MemoryTree tree;
-  tree.file("a-b", "").file("a/z", "").file("a.txt", "").file("B", "").file("\u00e9", "");
+  tree.add_file("a-b", "");
+  tree.add_file("a/z", "");
+  tree.add_file("a.txt", "");
+  tree.add_file("B", "");
+  tree.add_file("\u00e9", "");
   EXPECT_THAT(walked(tree, {}), ElementsAre("B", "a", "a/z", "a-b", "a.txt", "\u00e9"));
 }
 
 TEST(TreeWalk, SendsParentsOfIncludedEntriesOnly) {
   MemoryTree tree;
-  tree.file("a/b/c", "").file("a/d", "").file("e/f", "");
+  tree.add_file("a/b/c", "");
+  tree.add_file("a/d", "");
+  tree.add_file("e/f", "");
   EXPECT_THAT(walked(tree, {.include = {"a/b/c"}, .exclude = {}, .follow = {}}),
               ElementsAre("a", "a/b", "a/b/c"));
 }
 
 TEST(TreeWalk, SendsAnExcludedFolderOnlyForAnException) {
   MemoryTree tree;
-  tree.file("d/keep", "").file("d/drop", "").file("e/x", "");
+  tree.add_file("d/keep", "");
+  tree.add_file("d/drop", "");
+  tree.add_file("e/x", "");
   EXPECT_THAT(walked(tree, {.include = {}, .exclude = {"d", "!d/keep", "e"}, .follow = {}}),
               ElementsAre("d", "d/keep"));
 }
 
 TEST(TreeWalk, FollowsLinksNamedAsSources) {
   MemoryTree tree;
-  tree.link("current", "releases/2").file("releases/2/app", "").file("releases/1/app", "");
+  tree.add_symlink("current", "releases/2");
+  tree.add_file("releases/2/app", "");
+  tree.add_file("releases/1/app", "");
   EXPECT_THAT(walked(tree, {.include = {}, .exclude = {}, .follow = {"current/app"}}),
               ElementsAre("current", "releases", "releases/2", "releases/2/app"));
   EXPECT_THAT(walked(tree, {.include = {}, .exclude = {}, .follow = {"cur*"}}),
@@ -59,28 +69,35 @@ TEST(TreeWalk, FollowsLinksNamedAsSources) {
 
 TEST(TreeWalk, EndsOnLinkCyclesAndLinksOut) {
   MemoryTree tree;
-  tree.link("a", "b").link("b", "a").link("out", "../../etc/passwd").file("x", "");
+  tree.add_symlink("a", "b");
+  tree.add_symlink("b", "a");
+  tree.add_symlink("out", "../../etc/passwd");
+  tree.add_file("x", "");
   EXPECT_THAT(walked(tree, {.include = {}, .exclude = {}, .follow = {"a", "out", "none"}}),
               ElementsAre("a", "b", "out"));
 }
 
 TEST(TreeWalk, SendsEverythingWhenTheRootIsFollowed) {
   MemoryTree tree;
-  tree.file("x", "").file("y/z", "");
+  tree.add_file("x", "");
+  tree.add_file("y/z", "");
   EXPECT_THAT(walked(tree, {.include = {}, .exclude = {}, .follow = {"."}}),
               ElementsAre("x", "y", "y/z"));
 }
 
 TEST(TreeWalk, DescribesEntriesInGoModes) {
   MemoryTree tree;
-  tree.folder("d", 01777).file("f", "abc", 04755).link("l", "../out").other("socket");
+  tree.add_directory("d");
+  tree.add_file("f", "abc", 04755);
+  tree.add_symlink("l", "../out");
+  tree.add_other("socket");
   std::vector<fsutil::types::Stat> stats;
   ASSERT_TRUE(walk_tree(tree, {}, {}, [&stats](const fsutil::types::Stat& stat) {
     stats.push_back(stat);
     return true;
   }));
   ASSERT_EQ(stats.size(), 3U);
-  EXPECT_EQ(stats[0].mode(), (1U << 31U) | (1U << 20U) | 0777U);
+  EXPECT_EQ(stats[0].mode(), (1U << 31U) | 0755U);
   EXPECT_EQ(stats[0].size(), 0);
   EXPECT_EQ(stats[1].mode(), (1U << 23U) | 0755U);
   EXPECT_EQ(stats[1].size(), 3);
@@ -92,7 +109,8 @@ TEST(TreeWalk, DescribesEntriesInGoModes) {
 
 TEST(TreeWalk, EndsEarlyWhenTheReceiverLeft) {
   MemoryTree tree;
-  tree.file("a/b", "").file("c", "");
+  tree.add_file("a/b", "");
+  tree.add_file("c", "");
   int count = 0;
   EXPECT_TRUE(walk_tree(tree, {}, {}, [&count](const auto&) { return ++count < 2; }));
   EXPECT_EQ(count, 2);
@@ -101,7 +119,7 @@ TEST(TreeWalk, EndsEarlyWhenTheReceiverLeft) {
 TEST(TreeWalk, StopsWhileItMatchesAHostileList) {
   MemoryTree tree;
   for (int i = 0; i < 2000; ++i) {
-    tree.file("d/" + std::string(150, 'a') + std::to_string(i), "");
+    tree.add_file("d/" + std::string(150, 'a') + std::to_string(i), "");
   }
   TreeFilter filter;
   for (int i = 0; i < 10'000; ++i) {

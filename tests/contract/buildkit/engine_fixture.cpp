@@ -1,0 +1,126 @@
+#include "engine_fixture.hpp"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+namespace builder::adapters::buildkit {
+
+namespace {
+
+/// Shown only when a test is run by hand with BUILDKIT_TEST_LOG set.
+class TestLog final : public LogSink {
+ public:
+  void write(LogLevel /*level*/, std::string_view line) override {
+    std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+  }
+
+  [[nodiscard]] bool enabled(LogLevel /*level*/) const override {
+    return std::getenv("BUILDKIT_TEST_LOG") != nullptr;
+  }
+};
+
+std::size_t entries_of(const char* folder) {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder),
+                                                std::filesystem::directory_iterator()));
+}
+
+}  // namespace
+
+void EngineTest::SetUp() {
+  const char* host = std::getenv("DOCKER_HOST");
+  if (host == nullptr) {
+    const char* ci = std::getenv("CI");
+    if (ci != nullptr && std::string_view(ci) == "true") {
+      FAIL() << "DOCKER_HOST is not set";
+    }
+    GTEST_SKIP() << "needs a Docker Engine: set DOCKER_HOST";
+  }
+  engine = host;
+  image_builder = make_builder();
+}
+
+std::unique_ptr<ports::ImageBuilder> EngineTest::make_builder() const {
+  Config config;
+  config.engine = engine;
+  config.shared_key_prefix = "buildkit-contract:";
+  auto made = make_image_builder(std::move(config), Log(std::make_shared<TestLog>()));
+  EXPECT_TRUE(made) << made.error().message;
+  return made ? *std::move(made) : nullptr;
+}
+
+std::shared_ptr<fakes::MemoryTree> EngineTest::tree_of(const Files& files) {
+  auto tree = std::make_shared<fakes::MemoryTree>();
+  for (const auto& [path, content] : files) {
+    tree->add_file(path, content);
+  }
+  return tree;
+}
+
+ports::ImageSpec EngineTest::spec(std::shared_ptr<const ports::SourceTree> tree) const {
+  const std::string name = testing::UnitTest::GetInstance()->current_test_info()->name();
+  std::string lower;
+  for (const char c : name) {
+    lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return {.service_id = domain::ServiceId(lower),
+          .context = std::move(tree),
+          .dockerfile = "Dockerfile",
+          .name = "buildkit-contract/" + lower + ":1"};
+}
+
+Result<ports::BuiltImage> EngineTest::build(const ports::ImageSpec& image) {
+  return image_builder->build(job(), image, events);
+}
+
+ports::JobContext EngineTest::job(std::chrono::seconds limit) const {
+  return {.deployment_id = domain::DeploymentId("contract"),
+          .stop = stop.get_token(),
+          .deadline = std::chrono::steady_clock::now() + limit};
+}
+
+std::string EngineTest::fresh() {
+  static std::atomic<int> count{0};
+  return std::to_string(::getpid()) + "-" +
+         std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()) + "-" +
+         std::to_string(count++);
+}
+
+Usage Usage::now() {
+  return {.descriptors = entries_of("/proc/self/fd"), .threads = entries_of("/proc/self/task")};
+}
+
+bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit) {
+  const auto until = std::chrono::steady_clock::now() + limit;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() >= until) {
+      return false;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+bool process_exists(const std::string& text) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    if (entry.path().filename() == std::to_string(::getpid())) {
+      continue;
+    }
+    std::ifstream file(entry.path() / "cmdline", std::ios::binary);
+    const std::string line{std::istreambuf_iterator<char>(file), {}};
+    if (line.contains(text)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace builder::adapters::buildkit

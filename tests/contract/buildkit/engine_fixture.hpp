@@ -1,0 +1,57 @@
+#pragma once
+
+#include "adapters/buildkit/image_builder.hpp"
+#include "fakes/memory_tree.hpp"
+#include "fakes/recording_events.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace builder::adapters::buildkit {
+
+/// Tests against a real Docker Engine, named by DOCKER_HOST (a unix socket), which has an image
+/// `busybox` and whose steps may run. Without it they are skipped; with CI=true they fail.
+class EngineTest : public testing::Test {
+ protected:
+  using Files = std::vector<std::pair<std::string, std::string>>;
+
+  void SetUp() override;
+
+  [[nodiscard]] std::unique_ptr<ports::ImageBuilder> make_builder() const;
+  static std::shared_ptr<fakes::MemoryTree> tree_of(const Files& files);
+  [[nodiscard]] ports::ImageSpec spec(std::shared_ptr<const ports::SourceTree> tree) const;
+
+  Result<ports::BuiltImage> build(const Files& files) { return build(spec(tree_of(files))); }
+
+  Result<ports::BuiltImage> build(const ports::ImageSpec& image);
+  [[nodiscard]] ports::JobContext job(std::chrono::seconds limit = std::chrono::seconds(120)) const;
+  /// All output of a `RUN cat`-like step, busting the step's cache with a fresh number.
+  static std::string fresh();
+
+  std::string engine;
+  std::unique_ptr<ports::ImageBuilder> image_builder;
+  fakes::RecordingEvents events;
+  std::stop_source stop;
+};
+
+/// Descriptors and threads of this process.
+struct Usage {
+  std::size_t descriptors = 0;
+  std::size_t threads = 0;
+  static Usage now();
+};
+
+/// Waits until `condition` holds; false after `limit`.
+bool eventually(const std::function<bool()>& condition,
+                std::chrono::milliseconds limit = std::chrono::seconds(5));
+
+/// True when some process on this machine has `text` in its command line.
+bool process_exists(const std::string& text);
+
+}  // namespace builder::adapters::buildkit

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "adapters/git/source_fetcher.hpp"
+#include "base/temp_dir.hpp"
+
+#include "git_server.hpp"
+
+namespace builder::test {
+
+class Lines final : public LogSink, public domain::EventSink {
+ public:
+  void write(LogLevel, std::string_view line) override {
+    const std::scoped_lock lock(mutex_);
+    log_ += std::string(line) + "\n";
+  }
+  [[nodiscard]] bool enabled(LogLevel) const override { return true; }
+  void emit(domain::BuildEvent event) override {
+    const std::scoped_lock lock(mutex_);
+    if (const auto* message = std::get_if<domain::Message>(&event)) {
+      events_ += message->text + "\n";
+    }
+  }
+  [[nodiscard]] std::string log() const {
+    const std::scoped_lock lock(mutex_);
+    return log_;
+  }
+  [[nodiscard]] std::string events() const {
+    const std::scoped_lock lock(mutex_);
+    return events_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string log_;
+  std::string events_;
+};
+
+/// One git host and one fetcher, both fresh.
+class GitContract : public ::testing::Test {
+ protected:
+  GitContract() { fetcher_ = make_fetcher(adapters::git::NetworkPolicy::any); }
+
+  [[nodiscard]] std::unique_ptr<ports::SourceFetcher> make_fetcher(
+      adapters::git::NetworkPolicy policy) const {
+    return *adapters::git::make_source_fetcher({.work_dir = work_dir(), .policy = policy}, Log(lines_));
+  }
+
+  [[nodiscard]] std::string work_dir() const { return folder_.path() + "/work"; }
+
+  /// With the right credentials.
+  [[nodiscard]] domain::SourceSpec spec(const std::string& repository, const std::string& commit = "",
+                                        const std::string& branch = "main",
+                                        const std::string& mode = "private") const {
+    domain::SourceSpec spec;
+    spec.url = server_.url(mode, repository);
+    spec.username = GitServer::k_user;
+    spec.password = Secret(GitServer::k_password);
+    spec.branch = branch;
+    spec.commit = commit;
+    spec.service_id = domain::ServiceId("s0exampleexample0001");
+    return spec;
+  }
+
+  Result<ports::FetchedSource> fetch(const domain::SourceSpec& source,
+                                     const ports::JobContext& job = {}) {
+    return fetcher_->fetch(job, source, *lines_);
+  }
+
+  /// The content of a file, or the error's words.
+  static std::string read(const ports::FetchedSource& fetched, std::string_view path) {
+    const auto content = ports::read_file(*fetched.tree, path, 1U << 20U);
+    return content ? *content : "error: " + content.error().message;
+  }
+
+  /// A repository with `file` = "one" on main. Its commit.
+  std::string make_repository(const std::string& name) {
+    return server_.shell("mkdir -p $R; git init -q -b main " + name + "; cd " + name +
+                         "; echo one > file; git add -A; git commit -q -m 'First words'; "
+                         "git clone -q --bare . $R/" + name + ".git; git remote add o $R/" + name +
+                         ".git; git rev-parse HEAD");
+  }
+  /// Runs a script in the repository's work folder, commits everything, pushes all. The new commit.
+  std::string commit(const std::string& name, const std::string& script) {
+    return server_.shell("cd " + name + "; " + script +
+                         "; git add -A; git commit -q --allow-empty -m 'Next words'; git push -q --all o; "
+                         "git rev-parse HEAD");
+  }
+
+  TempDir folder_ = *TempDir::make(::testing::TempDir(), "git-contract-");
+  std::shared_ptr<Lines> lines_ = std::make_shared<Lines>();  // The log's sinks are shared.
+  GitServer server_;
+  std::unique_ptr<ports::SourceFetcher> fetcher_;
+};
+
+}  // namespace builder::test

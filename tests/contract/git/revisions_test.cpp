@@ -1,0 +1,217 @@
+#include "fixture.hpp"
+
+namespace builder::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+using Revisions = GitContract;
+
+TEST_F(Revisions, TheHeadOfTheBranch) {
+  const std::string sha = make_repository("app");
+  const auto fetched = fetch(spec("app"));
+  ASSERT_TRUE(fetched) << fetched.error().message;
+  EXPECT_EQ(fetched->commit.str(), sha);
+  EXPECT_EQ(fetched->subject, "First words");
+  EXPECT_EQ(read(*fetched, "file"), "one\n");
+  EXPECT_THAT(lines_->events(), HasSubstr("private/app (branch main)"));
+  EXPECT_THAT(lines_->events(), HasSubstr("Checked out " + sha.substr(0, 7)));
+}
+
+TEST_F(Revisions, TheHeadAfterAPush) {
+  make_repository("app");
+  ASSERT_TRUE(fetch(spec("app")));
+  const std::string next = commit("app", "echo two > file");
+  const auto fetched = fetch(spec("app"));
+  ASSERT_TRUE(fetched);
+  EXPECT_EQ(fetched->commit.str(), next);
+  EXPECT_EQ(read(*fetched, "file"), "two\n");
+}
+
+TEST_F(Revisions, TheHeadAfterAForcedPush) {
+  make_repository("app");
+  commit("app", "echo two > file");
+  ASSERT_TRUE(fetch(spec("app")));
+  const std::string forced = server_.shell(
+      "cd app; git reset -q --hard HEAD~1; echo three > file; git commit -qam Forced; git push -qf o main; git rev-parse HEAD");
+  const auto fetched = fetch(spec("app"));
+  ASSERT_TRUE(fetched) << fetched.error().message;
+  EXPECT_EQ(fetched->commit.str(), forced);
+}
+
+TEST_F(Revisions, AFullCommitThatIsOlder) {
+  const std::string first = make_repository("app");
+  commit("app", "echo two > file");
+  commit("app", "echo three > file");
+  ASSERT_TRUE(fetch(spec("app")));
+  const auto fetched = fetch(spec("app", first));
+  ASSERT_TRUE(fetched) << fetched.error().message;
+  EXPECT_EQ(read(*fetched, "file"), "one\n");
+}
+
+TEST_F(Revisions, AFullCommitOfAnotherBranch) {
+  make_repository("app");
+  const std::string other = commit("app", "git checkout -q -b other; echo other > file");
+  const auto fetched = fetch(spec("app", other, "main"));
+  ASSERT_TRUE(fetched) << fetched.error().message;
+  EXPECT_EQ(read(*fetched, "file"), "other\n");
+}
+
+TEST_F(Revisions, AFullCommitOfADeletedBranch) {
+  make_repository("app");
+  const std::string other = commit("app", "git checkout -q -b gone; echo other > file");
+  server_.shell("cd app; git checkout -q main; git push -q o :gone");
+  const auto fetched = fetch(spec("app", other, "gone"));
+  ASSERT_TRUE(fetched) << fetched.error().message;
+  EXPECT_EQ(read(*fetched, "file"), "other\n");
+}
+
+TEST_F(Revisions, AServerThatGivesHeadsOnly) {
+  const std::string first = make_repository("app");
+  commit("app", "echo two > file");
+  const auto fetched = fetch(spec("app", first, "main", "v0"));
+  ASSERT_TRUE(fetched) << fetched.error().message;
+  EXPECT_EQ(read(*fetched, "file"), "one\n");
+}
+
+TEST_F(Revisions, AShortCommitOfAnyBranch) {
+  const std::string first = make_repository("app");
+  commit("app", "echo two > file");
+  const std::string other = commit("app", "git checkout -q -b other; echo other > file");
+  ASSERT_TRUE(fetch(spec("app")));  // A shallow mirror is there already.
+  for (const auto& [sha, content] : {std::pair(first, "one\n"), std::pair(other, "other\n")}) {
+    const auto fetched = fetch(spec("app", sha.substr(0, 8)));
+    ASSERT_TRUE(fetched) << fetched.error().message;
+    EXPECT_EQ(fetched->commit.str(), sha);
+    EXPECT_EQ(read(*fetched, "file"), content);
+  }
+}
+
+TEST_F(Revisions, AnAmbiguousShortCommit) {
+  make_repository("app");
+  // Two commits with the same first seven digits.
+  const std::string prefix = server_.shell(R"(cd app; T=$(git rev-parse HEAD^{tree}); python3 - "$T" <<'P'
+import hashlib, subprocess, sys
+seen = {}
+n = 0
+while True:
+    body = f"tree {sys.argv[1]}\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n{n}\n".encode()
+    sha = hashlib.sha1(b"commit %d\0" % len(body) + body).hexdigest()[:7]
+    if sha in seen:
+        for i, b in ((1, seen[sha]), (2, body)):
+            oid = subprocess.run(["git", "hash-object", "-t", "commit", "-w", "--stdin"], input=b, stdout=subprocess.PIPE).stdout.decode().strip()
+            subprocess.run(["git", "push", "-q", "o", f"{oid}:refs/heads/b{i}"], check=True)
+        print(sha)
+        break
+    seen[sha] = body
+    n += 1
+P
+)");
+  const auto fetched = fetch(spec("app", prefix));
+  ASSERT_FALSE(fetched);
+  EXPECT_EQ(fetched.error().kind, ErrorKind::invalid_input);
+  EXPECT_THAT(fetched.error().customer, HasSubstr("ambiguous"));
+}
+
+TEST_F(Revisions, CommitsAndBranchesThatDoNotExist) {
+  make_repository("app");
+  for (const char* commit : {"1234567", "1234567890123456789012345678901234567890"}) {
+    const auto fetched = fetch(spec("app", commit));
+    ASSERT_FALSE(fetched);
+    EXPECT_EQ(fetched.error().kind, ErrorKind::not_found) << fetched.error().message;
+    EXPECT_THAT(fetched.error().customer, HasSubstr(commit));
+  }
+  const auto fetched = fetch(spec("app", "", "nope"));
+  ASSERT_FALSE(fetched);
+  EXPECT_EQ(fetched.error().kind, ErrorKind::not_found);
+  EXPECT_THAT(fetched.error().customer, HasSubstr("'nope' does not exist"));
+}
+
+TEST_F(Revisions, AKnownCommitNeedsNoNetwork) {
+  const std::string sha = make_repository("app");
+  ASSERT_TRUE(fetch(spec("app", sha)));
+  EXPECT_THAT(server_.requests(), SizeIs(2));  // One for the capabilities, one for the pack.
+  const auto fetched = fetch(spec("app", sha));
+  ASSERT_TRUE(fetched);
+  EXPECT_EQ(read(*fetched, "file"), "one\n");
+  EXPECT_THAT(server_.requests(), IsEmpty());
+}
+
+TEST_F(Revisions, ALaterFetchBringsOnlyWhatIsNew) {
+  make_repository("app");
+  const std::string big = commit("app", "head -c 400000 /dev/urandom > big");
+  ASSERT_TRUE(fetch(spec("app", big)));
+  server_.requests();
+  const std::string next = commit("app", "echo two > file");
+  const auto fetched = fetch(spec("app", next));
+  ASSERT_TRUE(fetched);
+  EXPECT_EQ(read(*fetched, "file"), "two\n");
+  std::size_t sent = 0;
+  for (const Request& request : server_.requests()) {
+    sent += request.sent;
+  }
+  EXPECT_LT(sent, 5'000U);
+}
+
+TEST_F(Revisions, TimesStandForContent) {
+  make_repository("app");
+  commit("app", "mkdir d; echo same > d/same; echo x > changed; ln -s file link");
+  const auto first = fetch(spec("app"));
+  commit("app", "echo y > changed; chmod +x file");
+  const auto second = fetch(spec("app"));
+  ASSERT_TRUE(first && second);
+  const auto time = [](const auto& fetched, std::string_view path) { return fetched->tree->stat(path)->modified; };
+  EXPECT_EQ(time(first, "d/same"), time(second, "d/same"));
+  EXPECT_EQ(time(first, "link"), time(second, "link"));
+  EXPECT_NE(time(first, "changed"), time(second, "changed"));
+  EXPECT_NE(time(first, "file"), time(second, "file"));
+  EXPECT_EQ(time(first, "file") / 1'000'000'000, time(second, "file") / 1'000'000'000);
+
+  commit("app", "echo '* eol=crlf' > .gitattributes");
+  const auto third = fetch(spec("app"));
+  ASSERT_TRUE(third);
+  EXPECT_EQ(read(*third, "d/same"), "same\r\n");
+  EXPECT_NE(time(second, "d/same"), time(third, "d/same"));
+}
+
+TEST_F(Revisions, SubjectsAreOneShortLineOfText) {
+  make_repository("app");
+  server_.shell("cd app; printf '\\033[31mcaf\\351 %0100d\\n\\nbody' 1 > ../m; git -c i18n.commitEncoding=latin1 "
+                "commit -q --allow-empty -F ../m; git push -q o main");
+  const auto fetched = fetch(spec("app"));
+  ASSERT_TRUE(fetched) << fetched.error().message;
+  EXPECT_THAT(fetched->subject, HasSubstr("[31mcaf? 000"));
+  EXPECT_LE(fetched->subject.size(), 72U + 2U);
+}
+
+TEST_F(Revisions, ServicesHaveMirrorsOfTheirOwn) {
+  const std::string sha = make_repository("app");
+  ASSERT_TRUE(fetch(spec("app", sha)));
+  server_.requests();
+  domain::SourceSpec other = spec("app", sha);
+  other.service_id = domain::ServiceId("s0exampleexample0002");
+  other.password = Secret("wrong");
+  const auto fetched = fetch(other);
+  ASSERT_FALSE(fetched);
+  EXPECT_EQ(fetched.error().kind, ErrorKind::denied);
+}
+
+TEST_F(Revisions, BuildsOfOneServiceDoNotDisturbEachOther) {
+  std::vector<std::string> commits{make_repository("app")};
+  for (int i = 0; i < 3; ++i) {
+    commits.push_back(commit("app", "echo " + std::to_string(i) + " > file"));
+  }
+  std::vector<std::jthread> threads;
+  for (const std::string& sha : commits) {
+    threads.emplace_back([this, &sha] {
+      const auto fetched = fetch(spec("app", sha));
+      ASSERT_TRUE(fetched) << fetched.error().message;
+      EXPECT_EQ(fetched->commit.str(), sha);
+    });
+  }
+}
+
+}  // namespace
+}  // namespace builder::test

@@ -1,0 +1,80 @@
+#pragma once
+
+#include "domain/build_event.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace builder::fakes {
+
+/// Keeps every event as a line of text, in order:
+/// `start 1 NAME`, `out 1 DATA`, `err 1 DATA`, `done 1`, `cached 1`, `failed 1 ERROR`,
+/// `INFO text`. Thread-safe.
+class RecordingEvents final : public domain::EventSink {
+ public:
+  void emit(domain::BuildEvent event) override {
+    const std::string line = std::visit([](const auto& value) { return describe(value); }, event);
+    {
+      const std::scoped_lock lock(mutex_);
+      lines_.push_back(line);
+      if (const auto* output = std::get_if<domain::StepOutput>(&event)) {
+        output_ += output->data;
+      }
+    }
+    if (on_line) {
+      on_line(line);
+    }
+  }
+
+  [[nodiscard]] std::vector<std::string> lines() const {
+    const std::scoped_lock lock(mutex_);
+    return lines_;
+  }
+
+  /// All step output, joined.
+  [[nodiscard]] std::string output() const {
+    const std::scoped_lock lock(mutex_);
+    return output_;
+  }
+
+  [[nodiscard]] bool contains(std::string_view text) const {
+    const std::scoped_lock lock(mutex_);
+    return std::ranges::any_of(
+        lines_, [text](const std::string& line) { return line.find(text) != std::string::npos; });
+  }
+
+  /// Called with each line; set before the first event.
+  std::function<void(const std::string&)> on_line;
+
+ private:
+  static std::string describe(const domain::StepStarted& event) {
+    return "start " + std::to_string(event.step) + " " + event.name;
+  }
+
+  static std::string describe(const domain::StepFinished& event) {
+    if (!event.error.empty()) {
+      return "failed " + std::to_string(event.step) + " " + event.error;
+    }
+    return (event.cached ? "cached " : "done ") + std::to_string(event.step);
+  }
+
+  static std::string describe(const domain::StepOutput& event) {
+    return (event.is_stderr ? "err " : "out ") + std::to_string(event.step) + " " + event.data;
+  }
+
+  static std::string describe(const domain::Message& event) {
+    return std::string(to_string(event.type)) + " " + event.text;
+  }
+
+  mutable std::mutex mutex_;
+  std::vector<std::string> lines_;
+  std::string output_;
+};
+
+}  // namespace builder::fakes

@@ -1,0 +1,67 @@
+"""Fixtures: one set of servers for the whole session, a fresh worker for every test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from kit.git_server import Repository  # noqa: E402
+from kit.stack import Stack  # noqa: E402
+from kit.worker import BINARY, Worker  # noqa: E402
+
+HELLO = {"Dockerfile": "FROM busybox\nCOPY . /app\nCMD [\"sh\"]\n", "a.txt": "one\n"}
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    if not BINARY.exists() and os.environ.get("CI") != "true":
+        pytest.skip(f"{BINARY} is not built")
+    servers = Stack(tmp_path_factory.mktemp("stack"))
+    try:
+        yield servers.start()
+    finally:
+        servers.stop()
+
+
+@pytest.fixture(autouse=True)
+def fresh(stack: Stack) -> None:
+    """No job, fault or record of an earlier test."""
+    stack.redis.clear()
+    stack.api.faults.clear()
+    stack.api.delay = 0.0
+    stack.ecr.control("/__fail", {})
+
+
+@pytest.fixture
+def make_worker(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    workers: list[Worker] = []
+
+    def make(start: bool = True, **environment: str) -> Worker:
+        worker = Worker(tmp_path / f"worker{len(workers)}", {**stack.environment, **environment})
+        workers.append(worker)
+        return worker.start() if start else worker
+
+    yield make
+    for worker in workers:
+        worker.kill()
+        shutil.rmtree(worker.work_dir, ignore_errors=True)
+
+
+@pytest.fixture
+def worker(make_worker: Callable[..., Worker]) -> Worker:
+    return make_worker()
+
+
+@pytest.fixture
+def repo(stack: Stack) -> Callable[..., Repository]:
+    def make(files: dict[str, str | bytes | None] | None = None, **more: str | bytes) -> Repository:
+        return stack.git.repository(dict(files if files is not None else HELLO) | more)
+
+    return make

@@ -1,0 +1,345 @@
+"""Cancel, crashes, outages: every deployment ends, and only once."""
+
+from __future__ import annotations
+
+import base64
+import re
+import signal
+import threading
+import time
+import urllib.parse
+
+import pytest
+from kit.git_server import PASSWORD, USER
+from kit.platform_api import API_KEY
+from kit.process import wait_for
+from kit.registry import SECRET
+from kit.stack import REDIS_PASSWORD
+from kit.worker import ArgvSampler
+
+SLOW = {"Dockerfile": "FROM busybox\nRUN echo started && sleep 1003\n"}
+HUGE_LAYER = {"Dockerfile": "FROM busybox\nRUN head -c 30000000 /dev/urandom > /big\n"}
+
+
+def in_phase(stack, worker, repo, phase, **job_changes):
+    """Starts a deployment and returns when it is in the phase."""
+    service = f"svc-{phase}-{time.monotonic_ns()}"
+    if phase == "fetch":
+        repository = repo()
+        # A request that git waits for: nginx holds it until the backend answers.
+        stalled = stack.git.provider(url=f"http://127.0.0.1:{stall_port(stack)}/git")
+        identity = stack.api.enqueue(stack.job(repository.name, serviceId=service, gitProvider=stalled, **job_changes))
+        wait_for(lambda: worker.children(), 20, "git runs")
+    elif phase == "build":
+        identity = stack.api.enqueue(stack.job(repo(SLOW).name, serviceId=service, **job_changes))
+        stack.api.wait_log(identity, "started")
+    else:
+        stack.ecr.control("/__fail", {"delay": 3})
+        identity = stack.api.enqueue(stack.job(repo(HUGE_LAYER).name, serviceId=service, **job_changes))
+        stack.api.wait_log(identity, "Pushing image")
+    return identity, service
+
+
+_stall: list[int] = []
+
+
+def stall_port(stack) -> int:
+    """A listener that accepts and never answers."""
+    if not _stall:
+        import socket
+        listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        _stall.append(listener.getsockname()[1])
+        stack.keep = [*getattr(stack, "keep", []), listener]
+    return _stall[0]
+
+
+def no_leftovers(stack, worker):
+    wait_for(lambda: not worker.build_folders(), 10, "build folders removed")
+    wait_for(lambda: not worker.children(), 10, "children gone")
+    stack.engine.wait_gone("sleep 1003")
+
+
+@pytest.mark.parametrize("phase", ["fetch", "build", "push"])
+def test_cancel_stops_a_running_build(stack, worker, repo, phase):
+    identity, service = in_phase(stack, worker, repo, phase)
+    asked = time.monotonic()
+    stack.api.cancel(identity)
+    assert stack.api.wait_end(identity) == "CANCELLED"
+    assert time.monotonic() - asked < 2
+    no_leftovers(stack, worker)
+    stack.ecr.control("/__fail", {})
+    time_of_end = stack.api.deployments[identity].posts[-1][0]
+    wait_for(lambda: stack.redis.client.keys("*taken*") == [], 10, "job settled")
+    assert not [entry for entry in stack.api.record if identity in entry.path and entry.at > time_of_end + 0.05]
+    assert stack.api.deployments[identity].logs[-1][1:] == ("ERROR", "Deployment cancelled by user")
+    assert stack.ecr.digest_of(f"deployra/{service}", "latest") is None
+
+
+def test_cancel_of_a_queued_job(stack, make_worker, repo):
+    worker = make_worker(MAX_PARALLEL_BUILDS="1")
+    running, _ = in_phase(stack, worker, repo, "build")
+    queued = stack.api.enqueue(stack.job(repo().name))
+    wait_for(lambda: stack.redis.client.llen("builder-queue") == 1)
+    stack.api.cancel(queued)
+    wait_for(lambda: stack.redis.client.llen("builder-queue") == 0, 5, "job removed from the queue")
+    wait_for(lambda: stack.api.final_posts(queued) == ["CANCELLED"], 5)
+    assert "BUILDING" not in stack.api.statuses(queued)
+    stack.api.cancel(running)
+    stack.api.wait_end(running)
+
+
+def test_cancel_while_the_worker_was_away(stack, make_worker, repo):
+    identity = stack.api.enqueue(stack.job(repo().name))
+    stack.api.cancel(identity)
+    make_worker()
+    assert stack.api.wait_end(identity) == "CANCELLED"
+    assert "BUILDED" not in stack.api.statuses(identity)
+    assert "Building image" not in stack.api.log_text(identity)
+
+
+def test_a_deleted_service_is_not_built(stack, make_worker, repo):
+    identity = stack.api.enqueue(stack.job(repo().name))
+    stack.api.deployments[identity].service_deleted = True
+    make_worker()
+    assert stack.api.wait_end(identity) == "CANCELLED"
+
+
+def test_an_unknown_deployment_is_left_alone(stack, worker, repo):
+    job = stack.job(repo().name)
+    stack.api.push(job)
+    wait_for(lambda: worker.metric('deployra_builder_builds_total{result="gone"}') == 1, 20)
+    assert stack.redis.client.keys("*taken*") == []
+
+
+def test_late_and_repeated_and_malformed_cancels_do_no_harm(stack, worker, repo):
+    identity = stack.api.enqueue(stack.job(repo().name))
+    assert stack.api.wait_end(identity) == "BUILDED"
+    for message in ("garbage", "{}", '{"deploymentId":7}', '{"deploymentId":"../x"}', f'{{"deploymentId":"{identity}"}}'):
+        stack.redis.client.publish("builder:cancel", message)
+    other = stack.api.enqueue(stack.job(repo().name))
+    assert stack.api.wait_end(other) == "BUILDED"
+    assert stack.api.statuses(identity) == ["BUILDING", "BUILDED"]
+
+
+@pytest.mark.parametrize("phase", ["fetch", "build", "push"])
+def test_kill_9_loses_no_job(stack, make_worker, repo, phase):
+    worker = make_worker()
+    identity, service = in_phase(stack, worker, repo, phase)
+    worker.kill()
+    stack.engine.wait_gone("sleep 1003")
+    stack.ecr.control("/__fail", {})
+    worker.start()
+    if phase == "push":
+        assert stack.api.wait_end(identity) == "BUILDED"
+        assert stack.ecr.digest_of(f"deployra/{service}", "latest") == stack.ecr.digest_of(f"deployra/{service}", identity)
+    else:
+        wait_for(lambda: stack.api.statuses(identity).count("BUILDING") >= (2 if phase == "build" else 1), 20, "built again")
+        stack.api.cancel(identity)
+        assert stack.api.wait_end(identity) == "CANCELLED"
+    no_leftovers(stack, worker)
+    assert len(stack.api.final_posts(identity)) == 1
+
+
+@pytest.mark.parametrize("phase", ["fetch", "build", "push"])
+def test_a_second_signal_gives_the_job_back(stack, make_worker, repo, phase):
+    worker = make_worker()
+    identity, _ = in_phase(stack, worker, repo, phase)
+    worker.signal(signal.SIGTERM)
+    wait_for(lambda: "stopping" in worker.text())
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(10) == 0
+    stack.engine.wait_gone("sleep 1003")
+    assert stack.redis.client.llen("builder-queue") == 1
+    assert stack.api.final_posts(identity) == []
+    assert stack.redis.client.keys("*taken*") == []
+
+
+def test_sigterm_lets_running_builds_finish_and_takes_no_more(stack, make_worker, repo):
+    worker = make_worker(MAX_PARALLEL_BUILDS="1")
+    repository = repo({"Dockerfile": "FROM busybox\nRUN echo started && sleep 1\n"})
+    running = stack.api.enqueue(stack.job(repository.name))
+    stack.api.wait_log(running, "started")
+    waiting = stack.api.enqueue(stack.job(repo().name))
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(20) == 0
+    assert stack.api.final_posts(running) == ["BUILDED"]
+    assert stack.api.statuses(waiting) == [] and stack.redis.client.llen("builder-queue") == 1
+
+
+def test_the_drain_timeout_gives_the_job_back(stack, make_worker, repo):
+    worker = make_worker(DRAIN_TIMEOUT="1")
+    in_phase(stack, worker, repo, "build")
+    worker.signal(signal.SIGINT)
+    assert worker.wait(10) == 0
+    assert stack.redis.client.llen("builder-queue") == 1
+    stack.engine.wait_gone("sleep 1003")
+
+
+def test_a_build_timeout_is_a_failure_that_says_so(stack, make_worker, repo):
+    make_worker(BUILD_TIMEOUT="2")
+    identity = stack.api.enqueue(stack.job(repo(SLOW).name))
+    assert stack.api.wait_end(identity) == "FAILED"
+    assert "took longer than" in stack.api.error_of(identity)
+    stack.engine.wait_gone("sleep 1003")
+
+
+def test_an_api_that_is_away_loses_no_line_and_no_status(stack, worker, repo):
+    repository = repo({"Dockerfile": "FROM busybox\nRUN echo started && for i in $(seq 200); do echo line-$i; sleep 0.01; done\n"})
+    identity = stack.api.enqueue(stack.job(repository.name))
+    stack.api.wait_log(identity, "started")
+    stack.api.stop()
+    time.sleep(5)
+    stack.api.start()
+    assert stack.api.wait_end(identity) == "BUILDED"
+    lines = re.findall(r"line-(\d+)$", stack.api.log_text(identity), re.M)
+    assert [int(line) for line in lines] == list(range(1, 201))
+
+
+@pytest.mark.parametrize("faults", [[500] * 3, ["drop"] * 2, [429], [503, "drop", 408]])
+def test_statuses_survive_an_unwell_api(stack, make_worker, repo, faults):
+    stack.api.faults[:] = list(faults)
+    identity = stack.api.enqueue(stack.job(repo().name))
+    make_worker()
+    assert stack.api.wait_end(identity) == "BUILDED"
+    assert stack.api.statuses(identity) == ["BUILDING", "BUILDED"]
+
+
+def test_a_wrong_api_key_keeps_the_job_and_says_why(stack, make_worker, repo):
+    worker = make_worker(API_KEY="wrong-api-key")
+    identity = stack.api.enqueue(stack.job(repo().name))
+    wait_for(lambda: "refuses" in worker.get("/readyz")[1], 20)
+    wait_for(lambda: stack.redis.client.llen("builder-queue") == 1, 10)
+    assert stack.api.statuses(identity) == []
+
+
+def test_redis_may_restart_at_any_time(stack, worker, repo):
+    identity, _ = in_phase(stack, worker, repo, "build")
+    stack.redis.restart()
+    quick = stack.api.enqueue(stack.job(repo().name))
+    assert stack.api.wait_end(quick) == "BUILDED"
+    wait_for(lambda: stack.redis.client.pubsub_numsub("builder:cancel")[0][1] == 1, 10, "subscribed again")
+    stack.api.cancel(identity)
+    assert stack.api.wait_end(identity) == "CANCELLED"
+    wait_for(lambda: stack.redis.client.keys("*taken*") == [], 10, "jobs settled")
+
+
+def test_a_registry_in_trouble_is_asked_again(stack, worker, repo):
+    stack.ecr.control("/__fail", {"api": ["throttle", "500"], "data": [503, 502]})
+    identity = stack.api.enqueue(stack.job(repo().name))
+    assert stack.api.wait_end(identity) == "BUILDED", stack.api.log_text(identity)
+
+
+def test_an_expired_registry_token_is_renewed(stack, worker, repo):
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
+    stack.ecr.control("/__expire")
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
+
+
+def test_a_repository_deleted_in_between_is_made_again(stack, worker, repo):
+    repository = repo()
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repository.name, serviceId="svc-deleted"))) == "BUILDED"
+    stack.ecr.api("DeleteRepository", repositoryName="deployra/svc-deleted", force=True)
+    repository.commit({"a.txt": "new"})
+    identity = stack.api.enqueue(stack.job(repository.name, serviceId="svc-deleted"))
+    assert stack.api.wait_end(identity) == "BUILDED", stack.api.log_text(identity)
+
+
+def test_an_engine_that_restarts_during_a_build(stack, worker, repo):
+    identity, _ = in_phase(stack, worker, repo, "build")
+    stack.engine.stop(signal.SIGKILL)
+    for pid in stack.engine.processes_matching("sleep 1003"):
+        import os
+        os.kill(pid, signal.SIGKILL)
+    stack.engine.start()
+    wait_for(lambda: stack.api.log_text(identity).count("started") > 1 or stack.api.final_posts(identity), 60)
+    stack.api.cancel(identity)
+    assert stack.api.wait_end(identity) in ("CANCELLED", "FAILED")
+    stack.engine.wait_gone("sleep 1003", 10)
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
+
+
+def test_strange_output_arrives_readable_and_whole(stack, worker, repo):
+    script = r"""
+printf 'plain\n\001\000nul\n'
+printf '\377\376bad\n'
+printf 'a\033[31mred\033[0m\033[2J\033[H\033]0;title\007z\n'
+i=0; while [ $i -lt 50 ]; do printf "progress $i\r"; i=$((i+1)); done; printf 'done-progress\n'
+head -c 200000 /dev/zero | tr '\0' 'x'; printf 'END\n'
+printf 'no newline at the end'
+"""
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nCOPY s.sh /\nRUN sh /s.sh\n", "s.sh": script}).name))
+    assert stack.api.wait_end(identity) == "BUILDED"
+    log = stack.api.log_text(identity)
+    assert "plain" in log and "nul" in log and "\ufffd\ufffdbad" in log and "\0" not in log and "\1" not in log
+    assert "a\x1b[31mred\x1b[0mz" in log and "[2J" not in log and "title" not in log
+    assert "done-progress" in log and log.count("progress") < 40
+    assert sum(map(len, re.findall("x{100,}", log))) == 200_000
+    assert "no newline at the end" in log
+    assert all(len(row[2].encode()) <= 60_000 for row in stack.api.deployments[identity].logs)
+
+
+def test_a_hundred_thousand_lines_complete_and_in_order(stack, worker, repo):
+    stack.api.delay = 0.005
+    pad = "y" * 90
+    repository = repo({"Dockerfile": f"FROM busybox\nRUN seq 1 100000 | sed 's/$/ {pad}/'\n"})
+    identity = stack.api.enqueue(stack.job(repository.name))
+    assert stack.api.wait_end(identity, 120) == "BUILDED"
+    numbers = [int(number) for number in re.findall(r"^(\d+) y{90}$", stack.api.log_text(identity), re.M)]
+    assert numbers == list(range(1, 100_001))
+    assert worker.memory("VmHWM") < 64 * 1024
+
+
+def base64_core(value: str) -> str:
+    """The characters that do not depend on what follows the value."""
+    return base64.b64encode(value.encode()).decode()[:len(value.encode()) * 8 // 6]
+
+
+def test_no_secret_is_shown_anywhere(stack, make_worker, repo):
+    token = "gho_" + "Sup3rSecretToken0123456789abcd"
+    secret_value = "hunter2-value-of-a-secret"
+    planted = [PASSWORD, API_KEY, SECRET, REDIS_PASSWORD, secret_value, token]
+    forms = [form for value in planted for form in (
+        value, urllib.parse.quote(value, safe=""), base64_core(value))]
+    forms.append(base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
+    prints = "\n".join(f"printf '%s\\n' '{form}'" for form in forms)
+    with ArgvSampler() as argv:
+        worker = make_worker()
+        good = repo({"Dockerfile": "FROM busybox\nCOPY s.sh /\nRUN sh /s.sh\n", "s.sh": prints + f"\nprintf '{PASSWORD[:4].replace('%', '%%')}'; sleep 0.3; printf '{PASSWORD[4:].replace('%', '%%')}\\n'"})
+        jobs = [stack.job(good.name, environmentVariables=[{"key": "MY_TOKEN", "value": secret_value}, {"key": "API_SECRET", "value": token}]),
+                stack.job("team/missing"), stack.job(good.name, gitProvider=stack.git.provider(username="nobody"))]
+        for job in jobs:
+            stack.api.wait_end(stack.api.enqueue(job))
+    haystacks = {"argv": "\n".join(line for line in argv.seen if "AKIDEXAMPLE:" not in line),
+                 "service log": worker.text(), "metrics": worker.get("/metrics")[1],
+                 "api": stack.api.all_bytes().decode(errors="replace")}
+    for path in worker.work_dir.rglob("*"):
+        if path.is_file() and path.stat().st_size < 1_000_000:
+            haystacks[str(path)] = path.read_bytes().decode(errors="replace")
+    known_in_repository = {form for form in forms}
+    for where, text in haystacks.items():
+        for form in known_in_repository:
+            if form in text:
+                pytest.fail(f"{form!r} is shown in {where}: …{text[max(0, text.index(form) - 80):text.index(form) + 80]!r}")
+    assert "[REDACTED]" in haystacks["api"]
+
+
+def test_nothing_leaks_over_many_deployments(stack, worker, repo):
+    repository = repo()
+    for round_number in range(2):
+        identities = [stack.api.enqueue(stack.job(repository.name)) for _ in range(8)]
+        for identity in identities:
+            assert stack.api.wait_end(identity) == "BUILDED"
+        wait_for(lambda: worker.metric("deployra_builder_builds_running") == 0, 20)
+        no_leftovers(stack, worker)
+        if round_number == 0:
+            before = (worker.descriptors(), worker.threads())
+    wait_for(lambda: worker.descriptors() <= before[0] + 4 and worker.threads() <= before[1] + 4, 20,
+             f"descriptors and threads back to {before}, are {worker.descriptors()}, {worker.threads()}")
+
+
+def test_one_folder_belongs_to_one_process(stack, make_worker):
+    worker = make_worker()
+    second = make_worker(start=False, WORK_DIR=str(worker.work_dir))
+    second.start(ready=False)
+    assert second.wait(10) == 1
+    assert "in use by another worker" in second.text()

@@ -1,0 +1,141 @@
+#include "adapters/git/address_policy.hpp"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+
+namespace builder::adapters::git {
+namespace {
+
+Address address(const std::string& text) {
+  Address result;
+  if (text.contains(':')) {
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6;
+    EXPECT_EQ(::inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr), 1) << text;
+    std::memcpy(&result.storage, &v6, sizeof v6);
+    result.size = sizeof v6;
+  } else {
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    EXPECT_EQ(::inet_pton(AF_INET, text.c_str(), &v4.sin_addr), 1) << text;
+    std::memcpy(&result.storage, &v4, sizeof v4);
+    result.size = sizeof v4;
+  }
+  return result;
+}
+
+TEST(AddressPolicy, KnowsTheSpecialNetworks) {
+  using enum AddressClass;
+  const std::pair<const char*, AddressClass> table[] = {
+      {"8.8.8.8", public_address},
+      {"172.15.255.255", public_address},
+      {"172.32.0.0", public_address},
+      {"2606:4700::1", public_address},
+      {"10.0.0.1", private_address},
+      {"172.16.0.1", private_address},
+      {"172.31.255.255", private_address},
+      {"192.168.1.1", private_address},
+      {"100.64.0.1", private_address},
+      {"fc00::1", private_address},
+      {"fd12:3456::1", private_address},
+      {"127.0.0.1", loopback},
+      {"127.255.255.254", loopback},
+      {"::1", loopback},
+      {"0.0.0.0", forbidden},
+      {"0.1.2.3", forbidden},
+      {"169.254.169.254", forbidden},
+      {"169.254.0.1", forbidden},
+      {"100.100.100.200", forbidden},
+      {"168.63.129.16", forbidden},
+      {"192.0.0.192", forbidden},
+      {"224.0.0.1", forbidden},
+      {"240.0.0.1", forbidden},
+      {"255.255.255.255", forbidden},
+      {"::", forbidden},
+      {"fe80::1", forbidden},
+      {"febf::1", forbidden},
+      {"ff02::1", forbidden},
+      {"fd00:ec2::254", forbidden},
+      {"fd20:ce::254", forbidden},
+      {"::ffff:127.0.0.1", loopback},
+      {"::ffff:10.0.0.1", private_address},
+      {"::ffff:169.254.169.254", forbidden},
+      {"::ffff:8.8.8.8", public_address},
+      {"64:ff9b::7f00:1", loopback},
+      {"64:ff9b::a9fe:a9fe", forbidden},
+      {"64:ff9b::808:808", public_address},
+      {"2002:7f00:1::1", loopback},
+      {"2002:a9fe:a9fe::1", forbidden},
+      {"::7f00:1", forbidden},
+  };
+  for (const auto& [text, expected] : table) {
+    EXPECT_EQ(classify(address(text).get()), expected) << text;
+  }
+}
+
+TEST(AddressPolicy, AllowsByPolicyAndScheme) {
+  using enum NetworkPolicy;
+  struct Row {
+    const char* scheme;
+    const char* address;
+    bool in_public;
+    bool in_private;
+    bool in_any;
+  };
+  const Row table[] = {
+      {"https", "8.8.8.8", true, true, true},    {"http", "8.8.8.8", false, false, true},
+      {"https", "10.0.0.1", false, true, true},  {"http", "10.0.0.1", false, true, true},
+      {"https", "127.0.0.1", false, false, true}, {"http", "127.0.0.1", false, false, true},
+      {"https", "169.254.169.254", false, false, false}, {"http", "::", false, false, false},
+  };
+  for (const Row& row : table) {
+    const Endpoint endpoint{.scheme = row.scheme, .host = "git.example.test", .port = 443};
+    const auto allowed = [&](NetworkPolicy policy) {
+      return check_addresses(endpoint, {address(row.address)}, policy).has_value();
+    };
+    SCOPED_TRACE(std::string(row.scheme) + " " + row.address);
+    EXPECT_EQ(allowed(public_only), row.in_public);
+    EXPECT_EQ(allowed(private_networks), row.in_private);
+    EXPECT_EQ(allowed(any), row.in_any);
+  }
+}
+
+TEST(AddressPolicy, OneForbiddenAddressRefusesTheHostAndAllOthersArePinned) {
+  const Endpoint endpoint{.scheme = "https", .host = "git.example.test", .port = 443};
+  const auto both = check_addresses(endpoint, {address("2606:4700::1"), address("8.8.8.8")},
+                                    NetworkPolicy::public_only);
+  ASSERT_TRUE(both);
+  EXPECT_EQ(both->addresses, (std::vector<std::string>{"2606:4700::1", "8.8.8.8"}));
+  const auto mixed = check_addresses(endpoint, {address("8.8.8.8"), address("127.0.0.1")},
+                                     NetworkPolicy::public_only);
+  ASSERT_FALSE(mixed);
+  EXPECT_EQ(mixed.error().kind, ErrorKind::invalid_input);
+  EXPECT_FALSE(mixed.error().customer.empty());
+  EXPECT_FALSE(mixed.error().customer.contains("127.0.0.1"));
+}
+
+TEST(Endpoint, IsReadFromAUrl) {
+  const std::pair<const char*, const char*> table[] = {
+      {"https://Git.Example.Test/x", "https://git.example.test"},
+      {"https://h:443/x", "https://h"},
+      {"https://h:8443/x", "https://h:8443"},
+      {"http://h:80", "http://h"},
+      {"http://[::1]:8080/x", "http://[::1]:8080"},
+      {"http://[::1]/x", "http://[::1]"},
+  };
+  for (const auto& [url, origin] : table) {
+    const auto endpoint = parse_endpoint(url);
+    ASSERT_TRUE(endpoint) << url;
+    EXPECT_EQ(endpoint->origin(), origin);
+  }
+  for (const char* url : {"file:///x", "ssh://h/x", "https://", "https:///x", "https://u@h/", "https://h:0/", "https://h:x/",
+                          "https://h:99999/", "https://[::1"}) {
+    EXPECT_FALSE(parse_endpoint(url)) << url;
+  }
+}
+
+}  // namespace
+}  // namespace builder::adapters::git
