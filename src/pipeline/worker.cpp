@@ -128,7 +128,7 @@ void Worker::handle(TakenJob job) {
       run_job(job, *parsed.request, *cancellation);
     } else {
       metrics_.malformed_job();
-      settle(job, runner_.reject(id, parsed.request.error()));
+      settle(id, job, runner_.reject(id, parsed.request.error()));
     }
     running_.leave(id);
   });
@@ -137,7 +137,7 @@ void Worker::handle(TakenJob job) {
 void Worker::run_job(const TakenJob& job, const domain::DeploymentRequest& request,
                      ports::JobCancellation& cancellation) {
   if (cancellation.reason() == StopReason::shutdown) {
-    settle(job, Outcome::given_back);
+    settle(request.deployment_id, job, Outcome::given_back);
     return;
   }
   const auto cancelled = queue_.is_cancelled(request.deployment_id);
@@ -145,10 +145,12 @@ void Worker::run_job(const TakenJob& job, const domain::DeploymentRequest& reque
     cancellation.request_stop(StopReason::cancelled_by_user);
   }
   if (cancellation.reason() != StopReason::none) {
-    settle(job, runner_.cancel(request.deployment_id, cancellation.reason()));
+    settle(request.deployment_id, job,
+           runner_.cancel(request.deployment_id, cancellation.reason()));
     return;
   }
-  runner_.run(request, cancellation, [&](Outcome outcome) { settle(job, outcome); });
+  runner_.run(request, cancellation,
+              [&](Outcome outcome) { settle(request.deployment_id, job, outcome); });
 }
 
 void Worker::forget(const TakenJob& job) {
@@ -157,19 +159,21 @@ void Worker::forget(const TakenJob& job) {
   }
 }
 
-void Worker::settle(const TakenJob& job, Outcome outcome) {
+void Worker::settle(const domain::DeploymentId& id, const TakenJob& job, Outcome outcome) {
   metrics_.build_finished(to_string(outcome));
-  const bool back = outcome == Outcome::given_back || outcome == Outcome::refused;
-  if (!back) {
-    forget(job);
-  } else if (const auto given = queue_.give_back(job); !given) {
-    // The job stays in our own list and is given back at the next start.
-    log_.error("a job could not be given back: {}", given.error().message);
-  }
   if (outcome == Outcome::refused) {
     pause(k_refused_pause, "the platform's API refuses the API key (API_KEY)");
   } else if (outcome == Outcome::given_back) {
     pause(k_unreachable_pause, "the platform's API could not be reached");
+  } else {
+    forget(job);
+    return;
+  }
+  // Before the job is in the queue again: whoever takes it must not find it still running.
+  running_.leave(id);
+  if (const auto given = queue_.give_back(job); !given) {
+    // The job stays in our own list and is given back at the next start.
+    log_.error("a job could not be given back: {}", given.error().message);
   }
 }
 

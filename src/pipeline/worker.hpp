@@ -60,7 +60,7 @@ class Worker {
   void run_job(const ports::TakenJob& job, const domain::DeploymentRequest& request,
                ports::JobCancellation& cancellation);
   void forget(const ports::TakenJob& job);
-  void settle(const ports::TakenJob& job, Outcome outcome);
+  void settle(const domain::DeploymentId& id, const ports::TakenJob& job, Outcome outcome);
   void pause(std::chrono::seconds duration, std::string reason);
   void reap_slots();
 

@@ -149,6 +149,16 @@ TEST_F(WorkerTest, ASecondSignalGivesRunningJobsBack) {
   EXPECT_EQ(reporter_.statuses("d1").back(), DeploymentStatus::building);
 }
 
+TEST_F(WorkerTest, AJobThatIsGivenBackIsNotTakenForItsOwnDuplicate) {
+  settings_.building_patience = 0s;
+  reporter_.fail_next(ErrorKind::unavailable, 1);
+  start(2);
+  queue_.push(job("d1", "s1"));
+  ASSERT_TRUE(eventually([&] { return !worker_->paused_because().empty(); }));
+  stop();
+  EXPECT_EQ(queue_.queued(), (std::vector<std::string>{job("d1", "s1")}));
+}
+
 TEST_F(WorkerTest, GarbageIsDroppedAndAMalformedJobFails) {
   queue_.push("not json");
   queue_.push(R"({"deploymentId":"../victim","serviceId":"s"})");
