@@ -1,15 +1,15 @@
 #include "app/cli.hpp"
 
-#include <fmt/core.h>
+#include "app/config.hpp"
+#include "app/service.hpp"
 
 #include <CLI/CLI.hpp>
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
-
-#include "app/config.hpp"
-#include "app/service.hpp"
 
 namespace builder::app {
 
@@ -18,7 +18,8 @@ namespace {
 constexpr int k_exit_broken = 1;
 constexpr int k_exit_usage = 2;
 
-constexpr const char* k_footer = R"(Configuration comes from the environment and from .env in the working directory; the environment
+constexpr const char* k_footer =
+    R"(Configuration comes from the environment and from .env in the working directory; the environment
 wins. `deployra-builder config` shows every setting, its value and where the value comes from.
 
 Examples:
@@ -70,9 +71,10 @@ int serve(const LoadedConfig& loaded) {
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
-  CLI::App app("Build worker of the Deployra platform: takes deployments from a Redis queue, builds "
-               "their images and pushes them.",
-               "deployra-builder");
+  CLI::App app(
+      "Build worker of the Deployra platform: takes deployments from a Redis queue, builds "
+      "their images and pushes them.",
+      "deployra-builder");
   app.set_version_flag("--version", "deployra-builder " BUILDER_VERSION);
   app.footer(k_footer);
   app.require_subcommand(0, 1);

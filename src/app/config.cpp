@@ -116,9 +116,8 @@ std::function<Complaint(const std::string&)> listen_address(std::string& target)
   return [&target](const std::string& value) -> Complaint {
     const std::size_t colon = value.rfind(':');
     std::uint16_t port = 0;
-    if (!value.empty() &&
-        (colon == std::string::npos || colon == 0 ||
-         !number(port, 0, 65'535)(value.substr(colon + 1)).empty())) {
+    if (!value.empty() && (colon == std::string::npos || colon == 0 ||
+                           !number(port, 0, 65'535)(value.substr(colon + 1)).empty())) {
       return "must be host:port, e.g. 127.0.0.1:9090";
     }
     target = value;
@@ -158,7 +157,8 @@ std::vector<Setting> settings(Config& c, std::string& ecr_endpoint, std::string&
       {"AWS_SESSION_TOKEN", "", true, "of temporary credentials", secret(c.aws_session_token)},
       {"AWS_ENDPOINT_URL_ECR", "", false, "another ECR API endpoint", http_url(ecr_endpoint)},
       {"AWS_ENDPOINT_URL", "", false, "another endpoint for all of AWS", http_url(any_endpoint)},
-      {"ECR_KEEP_IMAGES", "1", false, "images a repository keeps", number(c.ecr_keep_images, 1, 1000)},
+      {"ECR_KEEP_IMAGES", "1", false, "images a repository keeps",
+       number(c.ecr_keep_images, 1, 1000)},
       {"IMAGE_REFERENCE", "auto", false, "auto, tag (bare URI) or digest",
        one_of<ImageReference>(c.image_reference, {{"auto", ImageReference::automatic},
                                                   {"tag", ImageReference::tag},

@@ -1,5 +1,9 @@
 #pragma once
 
+#include "base/log.hpp"
+#include "base/secret.hpp"
+#include "pipeline/job_runner.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -7,10 +11,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "base/log.hpp"
-#include "base/secret.hpp"
-#include "pipeline/job_runner.hpp"
 
 namespace builder::app {
 

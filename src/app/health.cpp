@@ -21,7 +21,8 @@ HealthMonitor::HealthMonitor(std::vector<HealthCheck> checks, pipeline::Metrics&
       metrics_(metrics),
       log_(std::move(log)),
       on_first_ready_(std::move(on_first_ready)),
-      thread_([this](const std::stop_token& stop) { run(stop); }) {}
+      thread_([this](const std::stop_token& stop) { run(stop); }) {
+}
 
 void HealthMonitor::run(const std::stop_token& stop) {
   bool was_ready = false;

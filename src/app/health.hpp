@@ -1,16 +1,16 @@
 #pragma once
 
-#include <functional>
-#include <map>
-#include <string>
-#include <thread>
-#include <vector>
-
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "base/stop.hpp"
 #include "base/sync.hpp"
 #include "pipeline/metrics.hpp"
+
+#include <functional>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
 
 namespace builder::app {
 

@@ -37,8 +37,7 @@ class SpdlogSink final : public LogSink {
 
   void write(LogLevel level, std::string_view line) override {
     std::string text = secrets_.redactor()->redact(line);
-    std::ranges::replace_if(
-        text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+    std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
     logger_.log(to_spdlog(level), std::string_view(text));
   }
 

@@ -1,18 +1,5 @@
 #include "app/service.hpp"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <systemd/sd-daemon.h>
-#include <unistd.h>
-
-#include <climits>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <memory>
-#include <thread>
-#include <utility>
-
 #include "adapters/buildkit/image_builder.hpp"
 #include "adapters/dashboard/reporter.hpp"
 #include "adapters/docker/engine.hpp"
@@ -31,6 +18,20 @@
 #include "base/temp_dir.hpp"
 #include "base/text.hpp"
 #include "pipeline/worker.hpp"
+
+#include <systemd/sd-daemon.h>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <thread>
+#include <utility>
 
 namespace builder::app {
 
@@ -104,13 +105,13 @@ class Service {
         log_(std::move(log)),
         http_(adapters::http::make_client()),
         engine_(adapters::docker::make_engine(std::move(engine), *http_)),
-        credentials_(adapters::ecr::make_credentials(
-            {.region = config.aws_region,
-             .access_key_id = config.aws_access_key_id,
-             .secret_access_key = config.aws_secret_access_key,
-             .session_token = config.aws_session_token,
-             .environment = environment_variable},
-            *http_, log_)),
+        credentials_(
+            adapters::ecr::make_credentials({.region = config.aws_region,
+                                             .access_key_id = config.aws_access_key_id,
+                                             .secret_access_key = config.aws_secret_access_key,
+                                             .session_token = config.aws_session_token,
+                                             .environment = environment_variable},
+                                            *http_, log_)),
         ecr_(adapters::ecr::make_api(
             {.endpoint = adapters::ecr::api_endpoint(config.ecr_endpoint, config.aws_region),
              .region = config.aws_region},
@@ -123,20 +124,21 @@ class Service {
         image_(std::move(image)),
         queue_(adapters::redis::make_job_queue(redis_config(config), work_.worker_id)),
         cancels_(adapters::redis::make_cancel_feed(redis_config(config), log_)),
-        runner_({*source_, *image_, *registry_, *reporter_}, job_settings(config), secrets, metrics_,
-                log_, abort_.get_token()),
-        worker_(*queue_, runner_,
-                {.parallel_builds = config.max_parallel_builds,
-                 .drain_timeout = config.drain_timeout},
-                metrics_, log_) {}
+        runner_({*source_, *image_, *registry_, *reporter_}, job_settings(config), secrets,
+                metrics_, log_, abort_.get_token()),
+        worker_(
+            *queue_, runner_,
+            {.parallel_builds = config.max_parallel_builds, .drain_timeout = config.drain_timeout},
+            metrics_, log_) {}
 
   Result<> run(const Config& config, Signals& signals) {
     HealthMonitor health(checks(), metrics_, log_, [] { sd_notify(0, "READY=1"); });
     std::unique_ptr<HttpEndpoint> endpoint;
     if (!config.http_listen.empty()) {
-      BUILDER_TRY_ASSIGN(endpoint, HttpEndpoint::start(config.http_listen,
-                                                       {.not_ready_reasons = [&] { return health.reasons(); },
-                                                        .metrics = [this] { return render_metrics(); }}));
+      BUILDER_TRY_ASSIGN(endpoint,
+                         HttpEndpoint::start(config.http_listen,
+                                             {.not_ready_reasons = [&] { return health.reasons(); },
+                                              .metrics = [this] { return render_metrics(); }}));
       log_.info("health and metrics on {}", config.http_listen);
     }
     signals.listen(log_);
@@ -241,12 +243,11 @@ Result<> run_service(const Config& config) {
   }
   BUILDER_TRY_ASSIGN(WorkDir work, open_work_dir(config));
   BUILDER_TRY_ASSIGN(const auto engine, adapters::docker::parse_docker_host(config.docker_host));
-  BUILDER_TRY_ASSIGN(auto source,
-                     adapters::git::make_source_fetcher(
-                         {.work_dir = work.path, .policy = to_git(config.git_network_policy)}, log));
-  BUILDER_TRY_ASSIGN(auto image,
-                     adapters::buildkit::make_image_builder(
-                         {.engine = config.docker_host, .logins = {}}, log));
+  BUILDER_TRY_ASSIGN(
+      auto source, adapters::git::make_source_fetcher(
+                       {.work_dir = work.path, .policy = to_git(config.git_network_policy)}, log));
+  BUILDER_TRY_ASSIGN(auto image, adapters::buildkit::make_image_builder(
+                                     {.engine = config.docker_host, .logins = {}}, log));
   Service service(config, std::move(work), engine, log, secrets, std::move(source),
                   std::move(image));
   return service.run(config, signals);

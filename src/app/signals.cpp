@@ -1,15 +1,15 @@
 #include "app/signals.hpp"
 
+#include "base/check.hpp"
+#include "base/fd.hpp"
+#include "base/stop.hpp"
+
 #include <poll.h>
 #include <pthread.h>
 #include <sys/signalfd.h>
 
 #include <array>
 #include <cstdlib>
-
-#include "base/check.hpp"
-#include "base/fd.hpp"
-#include "base/stop.hpp"
 
 namespace builder::app {
 
@@ -28,8 +28,8 @@ Signals::Signals() {
 }
 
 void Signals::listen(Log log) {
-  thread_ = std::jthread(
-      [this, log = std::move(log)](const std::stop_token& stop) { run(stop, log); });
+  thread_ =
+      std::jthread([this, log = std::move(log)](const std::stop_token& stop) { run(stop, log); });
 }
 
 void Signals::run(const std::stop_token& stop, const Log& log) {

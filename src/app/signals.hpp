@@ -1,15 +1,15 @@
 #pragma once
 
+#include "base/log.hpp"
+
 #include <csignal>
 #include <stop_token>
 #include <thread>
 
-#include "base/log.hpp"
-
 namespace builder::app {
 
-/// Turns SIGTERM and SIGINT into stop requests: the first into `drain`, the second into `hurry`; the
-/// third ends the process at once.
+/// Turns SIGTERM and SIGINT into stop requests: the first into `drain`, the second into `hurry`;
+/// the third ends the process at once.
 ///
 /// Make one before the first thread starts, so that every thread inherits the blocked mask; SIGPIPE
 /// is ignored as well, since peers may close sockets at any time.
@@ -20,6 +20,7 @@ class Signals {
   void listen(Log log);
 
   [[nodiscard]] std::stop_token drain() const { return drain_.get_token(); }
+
   [[nodiscard]] std::stop_token hurry() const { return hurry_.get_token(); }
 
  private:

@@ -35,14 +35,17 @@ class Log {
   void debug(fmt::format_string<Args...> format, Args&&... args) const {
     write(LogLevel::debug, format, std::forward<Args>(args)...);
   }
+
   template <class... Args>
   void info(fmt::format_string<Args...> format, Args&&... args) const {
     write(LogLevel::info, format, std::forward<Args>(args)...);
   }
+
   template <class... Args>
   void warning(fmt::format_string<Args...> format, Args&&... args) const {
     write(LogLevel::warning, format, std::forward<Args>(args)...);
   }
+
   template <class... Args>
   void error(fmt::format_string<Args...> format, Args&&... args) const {
     write(LogLevel::error, format, std::forward<Args>(args)...);

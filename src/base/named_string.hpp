@@ -12,10 +12,13 @@ template <class Tag>
 class NamedString {
  public:
   NamedString() = default;
+
   explicit NamedString(std::string value) : value_(std::move(value)) {}
 
   [[nodiscard]] const std::string& str() const { return value_; }
+
   [[nodiscard]] bool empty() const { return value_.empty(); }
+
   friend auto operator<=>(const NamedString&, const NamedString&) = default;
 
  private:

@@ -1,10 +1,10 @@
 #include "base/redactor.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
 #include <cctype>
 #include <optional>
-
-#include "base/text.hpp"
 
 namespace builder {
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/secret.hpp"
+
 #include <array>
 #include <bitset>
 #include <cstdint>
@@ -7,8 +9,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "base/secret.hpp"
 
 namespace builder {
 
@@ -23,7 +23,8 @@ struct NamedSecret {
 /// them whatever looks like a credential by its shape (GitHub and AWS keys, passwords in URLs,
 /// Authorization values). Immutable; used by every thread.
 ///
-/// Values of less than six bytes and common words are not searched for: they would match everywhere.
+/// Values of less than six bytes and common words are not searched for: they would match
+/// everywhere.
 class Redactor {
  public:
   static constexpr std::string_view k_replacement = "[REDACTED]";
@@ -39,6 +40,7 @@ class Redactor {
 
  private:
   friend class RedactingStream;
+
   struct Region {
     std::size_t begin;
     std::size_t end;

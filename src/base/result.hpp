@@ -69,19 +69,19 @@ using Result = std::expected<T, Error>;
 #define BUILDER_CONCAT(a, b) BUILDER_CONCAT_INNER(a, b)
 
 /// Returns the error of a Result from the enclosing function; the value, if any, is dropped.
-#define BUILDER_TRY(expression)                                                   \
-  do {                                                                            \
-    if (auto builder_try_result = (expression); !builder_try_result) {            \
-      return std::unexpected(std::move(builder_try_result).error());              \
-    }                                                                             \
+#define BUILDER_TRY(expression)                                        \
+  do {                                                                 \
+    if (auto builder_try_result = (expression); !builder_try_result) { \
+      return std::unexpected(std::move(builder_try_result).error());   \
+    }                                                                  \
   } while (false)
 
 /// Declares or assigns `target` from the value of a Result, or returns its error.
 #define BUILDER_TRY_ASSIGN(target, expression) \
   BUILDER_TRY_ASSIGN_INNER(BUILDER_CONCAT(builder_result_, __LINE__), target, expression)
-#define BUILDER_TRY_ASSIGN_INNER(result, target, expression)  \
-  auto result = (expression);                                 \
-  if (!result) {                                              \
-    return std::unexpected(std::move(result).error());        \
-  }                                                           \
+#define BUILDER_TRY_ASSIGN_INNER(result, target, expression) \
+  auto result = (expression);                                \
+  if (!result) {                                             \
+    return std::unexpected(std::move(result).error());       \
+  }                                                          \
   target = *std::move(result)

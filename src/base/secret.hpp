@@ -13,14 +13,18 @@ namespace builder {
 class Secret {
  public:
   Secret() = default;
+
   explicit Secret(std::string value) : value_(std::move(value)) {}
+
   Secret(const Secret&) = default;
   Secret(Secret&&) noexcept = default;
   Secret& operator=(const Secret&) = default;
   Secret& operator=(Secret&&) noexcept = default;
+
   ~Secret() { OPENSSL_cleanse(value_.data(), value_.size()); }
 
   [[nodiscard]] const std::string& reveal() const { return value_; }
+
   [[nodiscard]] bool empty() const { return value_.empty(); }
 
  private:

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "base/redactor.hpp"
+
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
-
-#include "base/redactor.hpp"
 
 namespace builder {
 
@@ -18,20 +18,25 @@ class SecretStore {
   class Registration {
    public:
     Registration() = default;
+
     Registration(Registration&& other) noexcept
         : store_(std::exchange(other.store_, nullptr)), key_(other.key_) {}
+
     Registration& operator=(Registration&& other) noexcept {
       std::swap(store_, other.store_);
       std::swap(key_, other.key_);
       return *this;
     }
+
     Registration(const Registration&) = delete;
     Registration& operator=(const Registration&) = delete;
     ~Registration();
 
    private:
     friend class SecretStore;
+
     Registration(SecretStore* store, std::uint64_t key) : store_(store), key_(key) {}
+
     SecretStore* store_ = nullptr;
     std::uint64_t key_ = 0;
   };
@@ -50,7 +55,8 @@ class SecretStore {
   std::uint64_t next_key_ = 1;
   std::map<std::uint64_t, std::vector<NamedSecret>> secrets_;
   // Shared with the lines that are being redacted while the set changes.
-  std::shared_ptr<const Redactor> redactor_ = std::make_shared<Redactor>(std::vector<NamedSecret>());
+  std::shared_ptr<const Redactor> redactor_ =
+      std::make_shared<Redactor>(std::vector<NamedSecret>());
 };
 
 }  // namespace builder

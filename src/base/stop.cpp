@@ -1,12 +1,12 @@
 #include "base/stop.hpp"
 
+#include "base/check.hpp"
+
 #include <sys/eventfd.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
-
-#include "base/check.hpp"
 
 namespace builder {
 
@@ -25,8 +25,8 @@ WaitResult wait_any(std::span<pollfd> fds, const StopFd& stop, SteadyTime deadli
   for (;;) {
     int timeout = -1;
     if (deadline != SteadyTime::max()) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-          deadline - std::chrono::steady_clock::now());
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       timeout = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1'000'000'000));
     }
     const int ready = ::poll(all.data(), all.size(), timeout);
@@ -47,8 +47,7 @@ WaitResult wait_any(std::span<pollfd> fds, const StopFd& stop, SteadyTime deadli
 
 bool sleep_for(std::chrono::milliseconds duration, const std::stop_token& stop) {
   const StopFd stop_fd(stop);
-  return wait_any({}, stop_fd, std::chrono::steady_clock::now() + duration) !=
-         WaitResult::stopped;
+  return wait_any({}, stop_fd, std::chrono::steady_clock::now() + duration) != WaitResult::stopped;
 }
 
 }  // namespace builder

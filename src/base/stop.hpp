@@ -1,13 +1,13 @@
 #pragma once
 
+#include "base/fd.hpp"
+
 #include <poll.h>
 
 #include <chrono>
 #include <functional>
 #include <span>
 #include <stop_token>
-
-#include "base/fd.hpp"
 
 namespace builder {
 

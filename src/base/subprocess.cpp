@@ -1,5 +1,8 @@
 #include "base/subprocess.hpp"
 
+#include "base/check.hpp"
+#include "base/fd.hpp"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -13,9 +16,6 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
-
-#include "base/check.hpp"
-#include "base/fd.hpp"
 
 namespace builder {
 
@@ -45,9 +45,12 @@ Result<Pipe> make_pipe() {
 class SpawnActions {
  public:
   SpawnActions() { BUILDER_CHECK(::posix_spawn_file_actions_init(&actions_) == 0); }
+
   ~SpawnActions() { ::posix_spawn_file_actions_destroy(&actions_); }
+
   SpawnActions(const SpawnActions&) = delete;
   SpawnActions& operator=(const SpawnActions&) = delete;
+
   posix_spawn_file_actions_t* get() { return &actions_; }
 
  private:
@@ -68,9 +71,12 @@ class SpawnAttributes {
     ::posix_spawnattr_setflags(
         &attributes_, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   }
+
   ~SpawnAttributes() { ::posix_spawnattr_destroy(&attributes_); }
+
   SpawnAttributes(const SpawnAttributes&) = delete;
   SpawnAttributes& operator=(const SpawnAttributes&) = delete;
+
   const posix_spawnattr_t* get() const { return &attributes_; }
 
  private:
@@ -86,13 +92,15 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   return all;
 }
 
-/// A started program. Only its owner signals it, and reaps it last, so that a recycled pid can never be
-/// hit.
+/// A started program. Only its owner signals it, and reaps it last, so that a recycled pid can
+/// never be hit.
 class Child {
  public:
   Child(pid_t pid, Fd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
+
   ~Child() {
     if (pid_ > 0) {
       signal(SIGKILL);
@@ -101,10 +109,11 @@ class Child {
   }
 
   [[nodiscard]] int pidfd() const { return pidfd_.get(); }
+
   void signal(int number) const { ::kill(-pid_, number); }
 
-  /// The leader has ended or was killed. What it left in its group goes too, before it is reaped: until
-  /// then the number of the group cannot belong to anybody else.
+  /// The leader has ended or was killed. What it left in its group goes too, before it is reaped:
+  /// until then the number of the group cannot belong to anybody else.
   int reap() {
     signal(SIGKILL);
     int status = 0;
@@ -190,7 +199,8 @@ Result<Finished> run_process(const Command& command, const OutputSink& out, cons
     return errno_failure("watch " + command.arguments.front());
   }
   if (command.largest_file != 0) {
-    // Children inherit it. What the program writes in its first microseconds is not what this is for.
+    // Children inherit it. What the program writes in its first microseconds is not what this is
+    // for.
     const rlimit limit{.rlim_cur = command.largest_file, .rlim_max = command.largest_file};
     ::prlimit(pid, RLIMIT_FSIZE, &limit, nullptr);
   }
@@ -203,9 +213,10 @@ Result<Finished> run_process(const Command& command, const OutputSink& out, cons
   bool exited = false;
   SteadyTime until = deadline;
   for (;;) {
-    std::array<pollfd, 3> fds{{{.fd = out_pipe.read.get(), .events = POLLIN, .revents = 0},
-                               {.fd = err_pipe.read.get(), .events = POLLIN, .revents = 0},
-                               {.fd = exited ? -1 : child.pidfd(), .events = POLLIN, .revents = 0}}};
+    std::array<pollfd, 3> fds{
+        {{.fd = out_pipe.read.get(), .events = POLLIN, .revents = 0},
+         {.fd = err_pipe.read.get(), .events = POLLIN, .revents = 0},
+         {.fd = exited ? -1 : child.pidfd(), .events = POLLIN, .revents = 0}}};
     const bool open = out_pipe.read || err_pipe.read;
     if (exited && !open) {
       return Finished{child.reap()};

@@ -1,14 +1,14 @@
 #pragma once
 
+#include "base/result.hpp"
+#include "base/stop.hpp"
+
 #include <cstdint>
 #include <functional>
 #include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "base/result.hpp"
-#include "base/stop.hpp"
 
 namespace builder {
 
@@ -27,9 +27,10 @@ struct Finished {
 
 using OutputSink = std::function<void(std::string_view)>;
 
-/// Runs a program in a process group of its own and waits for it. Output goes to the sinks in chunks
-/// as it comes, on the calling thread. On stop (`cancelled`) or at the deadline (`timed_out`) the whole
-/// group gets SIGTERM, after a short grace SIGKILL; nothing of it is left when this returns.
+/// Runs a program in a process group of its own and waits for it. Output goes to the sinks in
+/// chunks as it comes, on the calling thread. On stop (`cancelled`) or at the deadline
+/// (`timed_out`) the whole group gets SIGTERM, after a short grace SIGKILL; nothing of it is left
+/// when this returns.
 Result<Finished> run_process(const Command& command, const OutputSink& out, const OutputSink& err,
                              const std::stop_token& stop, SteadyTime deadline);
 

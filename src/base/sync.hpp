@@ -13,7 +13,9 @@ class Sync {
   class Guard {
    public:
     explicit Guard(Sync& owner) : lock_(owner.mutex_), value_(owner.value_) {}
+
     T* operator->() { return &value_; }
+
     T& operator*() { return value_; }
 
    private:

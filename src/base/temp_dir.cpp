@@ -1,5 +1,7 @@
 #include "base/temp_dir.hpp"
 
+#include "base/fd.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -10,8 +12,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "base/fd.hpp"
 
 namespace builder {
 
@@ -41,6 +41,7 @@ void empty_folder(Fd top) {
     std::unique_ptr<DIR, DirCloser> directory;
     std::string name;  ///< In the parent.
   };
+
   std::vector<Level> levels;
   DIR* first = ::fdopendir(top.get());
   if (first == nullptr) {
@@ -71,7 +72,8 @@ void empty_folder(Fd top) {
     if (name == "." || name == "..") {
       continue;
     }
-    if (::unlinkat(fd, name.c_str(), 0) == 0 || (errno != EISDIR && errno != EPERM && errno != EACCES)) {
+    if (::unlinkat(fd, name.c_str(), 0) == 0 ||
+        (errno != EISDIR && errno != EPERM && errno != EACCES)) {
       continue;
     }
     if (levels.size() >= k_deepest) {
@@ -138,7 +140,8 @@ Result<TempDir> TempDir::make(const std::string& parent, const std::string& pref
   return TempDir(std::move(path));
 }
 
-TempDir::TempDir(TempDir&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+TempDir::TempDir(TempDir&& other) noexcept : path_(std::exchange(other.path_, {})) {
+}
 
 TempDir& TempDir::operator=(TempDir&& other) noexcept {
   std::swap(path_, other.path_);

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <string>
-
 #include "base/result.hpp"
+
+#include <string>
 
 namespace builder {
 
@@ -28,6 +28,7 @@ class TempDir {
 
  private:
   explicit TempDir(std::string path) : path_(std::move(path)) {}
+
   std::string path_;
 };
 

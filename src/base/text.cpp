@@ -1,11 +1,11 @@
 #include "base/text.hpp"
 
+#include "base/check.hpp"
+
 #include <openssl/evp.h>
 
 #include <array>
 #include <random>
-
-#include "base/check.hpp"
 
 namespace builder {
 
@@ -60,8 +60,8 @@ std::string cut_characters(std::string_view text, std::size_t characters) {
 std::string sha256_hex(std::string_view data) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;
-  BUILDER_CHECK(
-      EVP_Digest(data.data(), data.size(), digest.data(), &size, EVP_sha256(), nullptr) == 1);
+  BUILDER_CHECK(EVP_Digest(data.data(), data.size(), digest.data(), &size, EVP_sha256(), nullptr) ==
+                1);
   std::string hex;
   for (unsigned int i = 0; i < size; ++i) {
     append_hex(hex, digest[i]);

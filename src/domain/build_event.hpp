@@ -50,6 +50,7 @@ class EventSink {
   virtual void emit(BuildEvent event) = 0;
 
   void info(std::string text) { emit(Message{LogType::info, std::move(text)}); }
+
   void warning(std::string text) { emit(Message{LogType::warning, std::move(text)}); }
 };
 

@@ -1,13 +1,13 @@
 #include "domain/deployment_request.hpp"
 
+#include "base/text.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cctype>
 #include <utility>
-
-#include "base/text.hpp"
 
 namespace builder::domain {
 
@@ -44,8 +44,7 @@ bool is_service_id(std::string_view id) {
     while (i + run < id.size() && id[i + run] == id[i]) {
       ++run;
     }
-    const bool separator =
-        (c == '.' && run == 1) || (c == '_' && run <= 2) || c == '-';
+    const bool separator = (c == '.' && run == 1) || (c == '_' && run <= 2) || c == '-';
     if (!after_word || !separator) {
       return false;
     }
@@ -164,7 +163,8 @@ Result<std::vector<EnvironmentVariable>> read_environment(const json& job) {
     return refused("environmentVariables", "must be a list");
   }
   if (list->size() > k_most_variables) {
-    return refused("environmentVariables", fmt::format("has more than {} entries", k_most_variables));
+    return refused("environmentVariables",
+                   fmt::format("has more than {} entries", k_most_variables));
   }
   for (const json& entry : *list) {
     if (!entry.is_object()) {

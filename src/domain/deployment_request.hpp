@@ -1,14 +1,14 @@
 #pragma once
 
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "domain/ids.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "base/result.hpp"
-#include "base/secret.hpp"
-#include "domain/ids.hpp"
 
 namespace builder::domain {
 

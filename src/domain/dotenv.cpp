@@ -18,8 +18,7 @@ bool is_key(std::string_view key) {
 /// A key as it may be shown: what is not printable ASCII becomes '?'.
 std::string shown(std::string_view key) {
   std::string text(key.substr(0, 60));
-  std::ranges::replace_if(
-      text, [](unsigned char c) { return c < 0x20 || c > 0x7E; }, '?');
+  std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c > 0x7E; }, '?');
   return text;
 }
 
@@ -33,9 +32,9 @@ bool has_any(std::string_view value, std::string_view characters) {
   return value.find_first_of(characters) != std::string_view::npos;
 }
 
-/// Every reader takes the text between single quotes as it is, but: none has a way to write a quote;
-/// python-dotenv reads `\\` as one backslash; a backslash before the closing quote hides it from
-/// some; a carriage return is turned into a line end by most.
+/// Every reader takes the text between single quotes as it is, but: none has a way to write a
+/// quote; python-dotenv reads `\\` as one backslash; a backslash before the closing quote hides it
+/// from some; a carriage return is turned into a line end by most.
 bool fits_single_quotes(std::string_view value) {
   return !has_any(value, "'\r") && !value.contains("\\\\") && !value.ends_with('\\');
 }
@@ -127,8 +126,8 @@ DotenvFile write_dotenv(std::span<const EnvironmentVariable> variables) {
     }
     const Written written = write_value(value);
     if (!written.problem.empty()) {
-      file.warnings.push_back("Variable '" + variable.key + "' in .env: " +
-                              std::string(written.problem));
+      file.warnings.push_back("Variable '" + variable.key +
+                              "' in .env: " + std::string(written.problem));
     }
     file.content += variable.key + "=" + written.text + "\n";
   }

@@ -1,10 +1,10 @@
 #pragma once
 
+#include "domain/deployment_request.hpp"
+
 #include <span>
 #include <string>
 #include <vector>
-
-#include "domain/deployment_request.hpp"
 
 namespace builder::domain {
 

@@ -47,16 +47,16 @@ bool is_hidden_character(std::string_view character) {
 }  // namespace
 
 LineAssembler::LineAssembler(std::shared_ptr<const Redactor> redactor, Sink sink)
-    : redactor_(redactor), stream_(std::move(redactor)), sink_(std::move(sink)) {}
+    : redactor_(redactor), stream_(std::move(redactor)), sink_(std::move(sink)) {
+}
 
 void LineAssembler::feed(std::string_view chunk, SteadyTime now) {
   now_ = now;
   while (!chunk.empty()) {
     // Plain text goes over in one piece; everything else byte by byte.
     if (state_ == State::ground && !after_return_) {
-      const auto special = std::ranges::find_if(chunk, [](unsigned char c) {
-        return (c < 0x20 && c != '\t') || c >= 0x7F;
-      });
+      const auto special = std::ranges::find_if(
+          chunk, [](unsigned char c) { return (c < 0x20 && c != '\t') || c >= 0x7F; });
       const auto plain = static_cast<std::size_t>(special - chunk.begin());
       append(chunk.substr(0, plain));
       chunk.remove_prefix(plain);
@@ -212,7 +212,8 @@ void LineAssembler::append(std::string_view text) {
     const std::size_t room = k_longest_row - std::min(k_longest_row, line_.size());
     // Plain text may be cut anywhere; characters and colours come as a whole and may go over a bit.
     const bool whole = static_cast<unsigned char>(text.front()) >= 0x80 || text.front() == 0x1B;
-    const std::size_t count = whole ? text.size() : std::min(std::max<std::size_t>(room, 1), text.size());
+    const std::size_t count =
+        whole ? text.size() : std::min(std::max<std::size_t>(room, 1), text.size());
     line_ += text.substr(0, count);
     text.remove_prefix(count);
     if (line_.size() >= k_longest_row) {

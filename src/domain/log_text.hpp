@@ -1,23 +1,23 @@
 #pragma once
 
+#include "base/redactor.hpp"
+#include "base/stop.hpp"
+
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
-#include "base/redactor.hpp"
-#include "base/stop.hpp"
-
 namespace builder::domain {
 
 /// Makes rows for a person out of the raw output of one stream of one step.
 ///
-/// `\n`, `\r\n` and a lone `\r` end a line. Of a run of lines that a lone `\r` ends (a progress bar)
-/// the last state of each second is passed on, and always the final one. Invalid UTF-8 becomes U+FFFD
-/// byte by byte; control characters, escape sequences other than colours (SGR), and characters that
-/// change the reading direction are dropped, since the dashboard is a terminal. Secrets are taken out,
-/// also where they are cut by a chunk's border.
+/// `\n`, `\r\n` and a lone `\r` end a line. Of a run of lines that a lone `\r` ends (a progress
+/// bar) the last state of each second is passed on, and always the final one. Invalid UTF-8 becomes
+/// U+FFFD byte by byte; control characters, escape sequences other than colours (SGR), and
+/// characters that change the reading direction are dropped, since the dashboard is a terminal.
+/// Secrets are taken out, also where they are cut by a chunk's border.
 ///
 /// Memory stays bounded whatever comes: a line longer than `k_longest_row` is passed on in several
 /// rows, and no byte of it is lost. Not thread-safe.

@@ -11,8 +11,8 @@ namespace builder::domain {
 namespace {
 
 constexpr std::array<std::string_view, 13> k_secret_words{
-    "SECRET", "TOKEN", "PASSWORD", "PASSWD", "PASS", "PWD", "KEY",
-    "CREDENTIAL", "PRIVATE", "AUTH", "DSN", "SALT", "SIGNATURE"};
+    "SECRET",     "TOKEN",   "PASSWORD", "PASSWD", "PASS", "PWD",      "KEY",
+    "CREDENTIAL", "PRIVATE", "AUTH",     "DSN",    "SALT", "SIGNATURE"};
 
 /// Words such as PUBLIC_KEY name values that are meant to be seen.
 bool is_secret_name(std::string key) {
@@ -57,8 +57,7 @@ std::vector<NamedSecret> secrets_of(const DeploymentRequest& request) {
   for (const EnvironmentVariable& variable : request.environment) {
     if (is_secret_name(variable.key)) {
       secrets.push_back({"variable " + variable.key, Secret(variable.value)});
-    } else if (const std::string_view password = url_password(variable.value);
-               !password.empty()) {
+    } else if (const std::string_view password = url_password(variable.value); !password.empty()) {
       secrets.push_back({"password in variable " + variable.key, Secret(std::string(password))});
     }
   }

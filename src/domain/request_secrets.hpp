@@ -1,9 +1,9 @@
 #pragma once
 
-#include <vector>
-
 #include "base/secret_store.hpp"
 #include "domain/deployment_request.hpp"
+
+#include <vector>
 
 namespace builder::domain {
 

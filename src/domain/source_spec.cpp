@@ -1,13 +1,13 @@
 #include "domain/source_spec.hpp"
 
+#include "base/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <utility>
-
-#include "base/text.hpp"
 
 namespace builder::domain {
 
@@ -107,8 +107,9 @@ Result<std::string> base_url(const DeploymentRequest& request, std::string_view 
   }
   typed.remove_prefix(std::min(typed.find_first_not_of(' '), typed.size()));
   if (typed.empty()) {
-    return refused("custom provider without URL",
-                   "The custom git provider has no URL; enter its https:// address in the settings");
+    return refused(
+        "custom provider without URL",
+        "The custom git provider has no URL; enter its https:// address in the settings");
   }
   // Scheme and host are compared by others (credentials, mirrors): one form of them only.
   std::string url(typed);
@@ -127,8 +128,9 @@ Result<std::string> base_url(const DeploymentRequest& request, std::string_view 
   const std::string_view rest = std::string_view(url).substr(https ? 8 : 7);
   const std::string_view authority = rest.substr(0, rest.find('/'));
   if (authority.contains('@')) {
-    return refused("git URL with credentials",
-                   "The git provider's URL holds a user or password; enter them in their own fields");
+    return refused(
+        "git URL with credentials",
+        "The git provider's URL holds a user or password; enter them in their own fields");
   }
   const std::string_view path = rest.substr(authority.size());
   const bool clean = std::ranges::all_of(
@@ -174,31 +176,33 @@ Result<SourceSpec> resolve_source(const DeploymentRequest& request, std::string_
     }
     // Of HTTP's "user:password" the first colon ends the user (RFC 7617).
     if (spec.username.contains(':')) {
-      return refused("user name with a colon",
-                     "The git provider's user name must not hold a colon; correct it in the settings");
+      return refused(
+          "user name with a colon",
+          "The git provider's user name must not hold a colon; correct it in the settings");
     }
   }
 
   spec.branch = request.branch.empty() ? "main" : request.branch;
   if (!is_branch(spec.branch)) {
-    return refused("branch " + quoted(spec.branch),
-                   "The branch name " + quoted(spec.branch) + " is not valid; correct it in the "
-                   "service's settings");
+    return refused("branch " + quoted(spec.branch), "The branch name " + quoted(spec.branch) +
+                                                        " is not valid; correct it in the "
+                                                        "service's settings");
   }
 
   spec.commit = request.commit_sha;
   std::ranges::transform(spec.commit, spec.commit.begin(),
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const bool hex = std::ranges::all_of(
-      spec.commit, [](unsigned char c) { return std::isxdigit(c) != 0; });
+  const bool hex =
+      std::ranges::all_of(spec.commit, [](unsigned char c) { return std::isxdigit(c) != 0; });
   if (!spec.commit.empty() && (!hex || spec.commit.size() < 7 || spec.commit.size() > 64)) {
     return refused("commit " + quoted(request.commit_sha),
                    "The commit " + quoted(request.commit_sha) +
                        " is not a commit SHA; enter 7 to 40 hexadecimal digits, or leave it empty");
   }
   if (!spec.commit.empty() && spec.commit.find_first_not_of('0') == std::string::npos) {
-    return refused("commit of zeros", "The pushed branch was deleted, so there is no commit to "
-                                      "build; deploy another branch");
+    return refused("commit of zeros",
+                   "The pushed branch was deleted, so there is no commit to "
+                   "build; deploy another branch");
   }
   return spec;
 }

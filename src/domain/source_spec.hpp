@@ -1,11 +1,11 @@
 #pragma once
 
-#include <string>
-#include <string_view>
-
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "domain/deployment_request.hpp"
+
+#include <string>
+#include <string_view>
 
 namespace builder::domain {
 
@@ -13,9 +13,9 @@ namespace builder::domain {
 struct SourceSpec {
   std::string url;  ///< `<base>/<owner>/<repository>.git`, http or https, never with credentials.
   std::string username;
-  Secret password;     ///< Empty: anonymous.
-  std::string branch;  ///< A valid branch name; never starts with `-`.
-  std::string commit;  ///< Lower-case hex, 7..64 digits; empty: head of the branch.
+  Secret password;       ///< Empty: anonymous.
+  std::string branch;    ///< A valid branch name; never starts with `-`.
+  std::string commit;    ///< Lower-case hex, 7..64 digits; empty: head of the branch.
   ServiceId service_id;  ///< Mirrors are kept per service, so that no service reads another's.
 };
 

@@ -1,14 +1,14 @@
 #include "pipeline/build_context.hpp"
 
+#include "domain/dockerignore.hpp"
+#include "domain/dotenv.hpp"
+#include "pipeline/overlay_tree.hpp"
+
 #include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
 #include <vector>
-
-#include "domain/dockerignore.hpp"
-#include "domain/dotenv.hpp"
-#include "pipeline/overlay_tree.hpp"
 
 namespace builder::pipeline {
 
@@ -64,7 +64,8 @@ Result<std::string> find_dockerfile(const std::string& requested, const ports::S
               .for_customer("'" + shown + "' is a link out of the repository; commit the file"));
     default:
       return std::unexpected(Error(opened.error())
-                                 .for_customer("'" + shown + "' is not a regular file; the "
+                                 .for_customer("'" + shown +
+                                               "' is not a regular file; the "
                                                "Dockerfile path must name a file"));
   }
 }

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <memory>
-#include <string>
-
 #include "base/result.hpp"
 #include "domain/build_event.hpp"
 #include "domain/deployment_request.hpp"
 #include "ports/source_tree.hpp"
+
+#include <memory>
+#include <string>
 
 namespace builder::pipeline {
 

@@ -1,10 +1,10 @@
 #include "pipeline/deployment_channel.hpp"
 
-#include <algorithm>
-#include <utility>
-
 #include "base/backoff.hpp"
 #include "base/stop.hpp"
+
+#include <algorithm>
+#include <utility>
 
 namespace builder::pipeline {
 
@@ -47,7 +47,8 @@ DeploymentChannel::DeploymentChannel(ports::DeploymentReporter& reporter,
       limits_(limits),
       metrics_(metrics),
       log_(std::move(log)),
-      sender_([this](const std::stop_token& abort) { run(abort); }) {}
+      sender_([this](const std::stop_token& abort) { run(abort); }) {
+}
 
 DeploymentChannel::~DeploymentChannel() {
   close();
@@ -72,8 +73,8 @@ void DeploymentChannel::append(domain::LogType type, std::string line,
     line = " ";
   }
   std::unique_lock lock(mutex_);
-  const bool has_room = progress_.wait(
-      lock, stop, [this] { return closed_ || buffered_ < limits_.buffer_bytes; });
+  const bool has_room =
+      progress_.wait(lock, stop, [this] { return closed_ || buffered_ < limits_.buffer_bytes; });
   if (!has_room || closed_) {
     return;
   }
@@ -143,7 +144,8 @@ void DeploymentChannel::run(const std::stop_token& abort) {
 bool DeploymentChannel::must_skip_logs() const {
   // A first BUILDING is not held up by a log that cannot be sent: its answer decides whether the
   // build goes on at all.
-  return pending_ != nullptr && (pending_->stop.stop_requested() || Clock::now() > pending_->deadline);
+  return pending_ != nullptr &&
+         (pending_->stop.stop_requested() || Clock::now() > pending_->deadline);
 }
 
 std::string DeploymentChannel::next_batch(domain::LogType& type, std::size_t& lines) {
@@ -249,8 +251,7 @@ Result<ports::StatusAnswer> DeploymentChannel::send_status(const PendingStatus& 
     }
     metrics_.api_retry("status");
     log_.warning("status {} not delivered, trying again in {} ms: {}",
-                 ports::to_string(pending.update->status), delay.count(),
-                 answer.error().message);
+                 ports::to_string(pending.update->status), delay.count(), answer.error().message);
     // Either stop ends the pause: the job's (a cancel) or the channel's (abort).
     std::stop_source pause;
     const std::stop_callback on_stop(pending.stop, [&pause] { pause.request_stop(); });

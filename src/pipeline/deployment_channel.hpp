@@ -1,5 +1,10 @@
 #pragma once
 
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "pipeline/metrics.hpp"
+#include "ports/deployment_reporter.hpp"
+
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -8,16 +13,11 @@
 #include <string>
 #include <thread>
 
-#include "base/log.hpp"
-#include "base/result.hpp"
-#include "pipeline/metrics.hpp"
-#include "ports/deployment_reporter.hpp"
-
 namespace builder::pipeline {
 
 struct ChannelLimits {
   std::size_t post_bytes = 60'000;  ///< Text of one log post (the platform's column takes 65,535).
-  std::size_t buffer_bytes = 16u << 20;  ///< Waiting log text; beyond it the build waits.
+  std::size_t buffer_bytes = 16u << 20;   ///< Waiting log text; beyond it the build waits.
   std::chrono::milliseconds linger{100};  ///< At least this long between two log posts.
   /// Longest wait for log text before a final status; what is left then is announced and dropped.
   std::chrono::milliseconds final_flush{120'000};
@@ -37,17 +37,17 @@ class DeploymentChannel {
   DeploymentChannel& operator=(const DeploymentChannel&) = delete;
   ~DeploymentChannel();
 
-  /// Adds a log line (valid UTF-8 without line end, already free of secrets). Waits while the buffer
-  /// is full: a line is never dropped because the API is slow. Returns early, without the line,
-  /// once `stop` is requested or the channel is closed.
+  /// Adds a log line (valid UTF-8 without line end, already free of secrets). Waits while the
+  /// buffer is full: a line is never dropped because the API is slow. Returns early, without the
+  /// line, once `stop` is requested or the channel is closed.
   void append(domain::LogType type, std::string line, const std::stop_token& stop);
 
   /// Posts a status behind all lines appended before it, repeating it with back-off while the API
   /// is away, until `deadline`. `stop` gives up between two attempts: a post in flight is awaited,
   /// so that nothing of ours can arrive after what is posted next.
   /// `unavailable`/`timed_out` at the deadline; other kinds as the reporter's.
-  Result<ports::StatusAnswer> status(const ports::StatusUpdate& update,
-                                     const std::stop_token& stop, SteadyTime deadline);
+  Result<ports::StatusAnswer> status(const ports::StatusUpdate& update, const std::stop_token& stop,
+                                     SteadyTime deadline);
 
   /// Drops what is waiting and lets nothing out any more. Idempotent.
   void close();
@@ -57,6 +57,7 @@ class DeploymentChannel {
     domain::LogType type;
     std::string text;
   };
+
   struct PendingStatus {
     const ports::StatusUpdate* update;
     std::stop_token stop;
@@ -79,7 +80,7 @@ class DeploymentChannel {
   const Log log_;
 
   std::mutex mutex_;
-  std::condition_variable_any changed_;  ///< New lines, a new status, closed.
+  std::condition_variable_any changed_;   ///< New lines, a new status, closed.
   std::condition_variable_any progress_;  ///< Room in the buffer, a status answered.
   std::deque<Line> lines_;
   std::size_t buffered_ = 0;

@@ -51,8 +51,8 @@ void EventLog::on(const domain::StepFinished& event) {
   if (!event.error.empty()) {
     write(LogType::error, fmt::format("{} ERROR: {}", number, event.error));
   } else if (!is_internal(event.name) || event.duration >= k_noteworthy) {
-    write(LogType::info, event.cached ? number + " CACHED"
-                                      : fmt::format("{} DONE {:.1f}s", number, seconds));
+    write(LogType::info,
+          event.cached ? number + " CACHED" : fmt::format("{} DONE {:.1f}s", number, seconds));
   }
 }
 
@@ -88,9 +88,8 @@ void EventLog::finish_step(Step& step) {
 
 void EventLog::write(LogType type, const std::string& text) {
   // Text of ours may quote what strangers wrote: it gets the same treatment as their output.
-  domain::LineAssembler row(secrets_.redactor(), [&](const std::string& line) {
-    channel_.append(type, line, stop_);
-  });
+  domain::LineAssembler row(secrets_.redactor(),
+                            [&](const std::string& line) { channel_.append(type, line, stop_); });
   row.feed(text);
   row.finish();
 }

@@ -1,15 +1,15 @@
 #pragma once
 
+#include "base/secret_store.hpp"
+#include "domain/build_event.hpp"
+#include "domain/log_text.hpp"
+#include "pipeline/deployment_channel.hpp"
+
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
-
-#include "base/secret_store.hpp"
-#include "domain/build_event.hpp"
-#include "domain/log_text.hpp"
-#include "pipeline/deployment_channel.hpp"
 
 namespace builder::pipeline {
 

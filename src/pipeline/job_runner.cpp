@@ -1,15 +1,15 @@
 #include "pipeline/job_runner.hpp"
 
+#include "domain/request_secrets.hpp"
+#include "domain/source_spec.hpp"
+#include "pipeline/build_context.hpp"
+#include "pipeline/event_log.hpp"
+
 #include <exception>
 #include <functional>
 #include <future>
 #include <optional>
 #include <utility>
-
-#include "domain/request_secrets.hpp"
-#include "domain/source_spec.hpp"
-#include "pipeline/build_context.hpp"
-#include "pipeline/event_log.hpp"
 
 namespace builder::pipeline {
 
@@ -37,9 +37,9 @@ StatusUpdate cancelled_update(StopReason reason) {
   const bool superseded = reason == StopReason::superseded;
   return {.status = DeploymentStatus::cancelled,
           .error = {},
-          .log = Message{LogType::error, superseded
-                                             ? "Deployment superseded by a newer one of this service"
-                                             : "Deployment cancelled by user"},
+          .log = Message{LogType::error,
+                         superseded ? "Deployment superseded by a newer one of this service"
+                                    : "Deployment cancelled by user"},
           .image_uri = {}};
 }
 
@@ -49,9 +49,12 @@ class ScopedStop {
  public:
   explicit ScopedStop(const std::stop_token& outer)
       : forward_(outer, [this] { source_.request_stop(); }) {}
+
   ScopedStop(const ScopedStop&) = delete;
   ScopedStop& operator=(const ScopedStop&) = delete;
+
   ~ScopedStop() { source_.request_stop(); }
+
   [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
 
  private:
@@ -120,9 +123,9 @@ class Run {
   Result<> announce() {
     const StatusUpdate update{
         .status = DeploymentStatus::building, .error = {}, .log = {}, .image_uri = {}};
-    BUILDER_TRY_ASSIGN(const StatusAnswer answer,
-                       channel_.status(update, cancellation_.token(),
-                                       Clock::now() + settings_.building_patience));
+    BUILDER_TRY_ASSIGN(
+        const StatusAnswer answer,
+        channel_.status(update, cancellation_.token(), Clock::now() + settings_.building_patience));
     if (answer.deployment_completed || answer.service_deleted) {
       log_.info("the platform has ended this deployment already");
       cancellation_.request_stop(StopReason::cancelled_by_user);
@@ -242,15 +245,15 @@ class Run {
   }
 
   Outcome report_builded(const ports::PublishedImage& image) {
-    const bool by_digest = settings_.image_reference == ImageReference::digest ||
-                           (settings_.image_reference == ImageReference::automatic &&
-                            settings_.keep_images > 1);
+    const bool by_digest =
+        settings_.image_reference == ImageReference::digest ||
+        (settings_.image_reference == ImageReference::automatic && settings_.keep_images > 1);
     const std::string& repository = image.repository.uri;
     const StatusUpdate update{
         .status = DeploymentStatus::builded,
         .error = {},
-        .log = Message{LogType::info,
-                       "Build completed successfully. Image is ready for deployment."},
+        .log =
+            Message{LogType::info, "Build completed successfully. Image is ready for deployment."},
         .image_uri = by_digest ? repository + "@" + image.digest : repository};
     const auto answer = post_final(update, cancellation_.token());
     if (answer) {
@@ -360,11 +363,10 @@ void JobRunner::run(const domain::DeploymentRequest& request, JobCancellation& c
   } catch (const std::exception& error) {
     // A defect of ours must not take the other deployments with it, nor leave this one hanging.
     log.error("unexpected: {}", error.what());
-    settle(report(request.deployment_id,
-                  {.status = DeploymentStatus::failed,
-                   .error = std::string(k_our_fault),
-                   .log = Message{LogType::error, std::string(k_our_fault)},
-                   .image_uri = {}}));
+    settle(report(request.deployment_id, {.status = DeploymentStatus::failed,
+                                          .error = std::string(k_our_fault),
+                                          .log = Message{LogType::error, std::string(k_our_fault)},
+                                          .image_uri = {}}));
   }
 }
 

@@ -1,10 +1,5 @@
 #pragma once
 
-#include <chrono>
-#include <functional>
-#include <string>
-#include <string_view>
-
 #include "base/log.hpp"
 #include "base/secret_store.hpp"
 #include "domain/deployment_request.hpp"
@@ -15,6 +10,11 @@
 #include "ports/job_context.hpp"
 #include "ports/registry.hpp"
 #include "ports/source_fetcher.hpp"
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
 
 namespace builder::pipeline {
 

@@ -21,8 +21,8 @@ double seconds(std::chrono::steady_clock::duration duration) {
 
 struct Metrics::Families {
   prometheus::Registry registry;
-  prometheus::Family<prometheus::Gauge>& queue = gauge(
-      "deployra_builder_queue_length", "Jobs waiting in the platform's queue.");
+  prometheus::Family<prometheus::Gauge>& queue =
+      gauge("deployra_builder_queue_length", "Jobs waiting in the platform's queue.");
   prometheus::Family<prometheus::Gauge>& running =
       gauge("deployra_builder_builds_running", "Deployments this worker runs now.");
   prometheus::Family<prometheus::Gauge>& ready =
@@ -33,26 +33,28 @@ struct Metrics::Families {
       counter("deployra_builder_malformed_jobs_total", "Queue elements that were not jobs.");
   prometheus::Family<prometheus::Counter>& pushed =
       counter("deployra_builder_pushed_bytes_total", "Image bytes uploaded to the registry.");
-  prometheus::Family<prometheus::Counter>& context = counter(
-      "deployra_builder_context_bytes_total", "Build context bytes sent to the engine.");
+  prometheus::Family<prometheus::Counter>& context =
+      counter("deployra_builder_context_bytes_total", "Build context bytes sent to the engine.");
   prometheus::Family<prometheus::Counter>& posts = counter(
       "deployra_builder_api_posts_total", "Posts to the platform's API, by kind and result.");
   prometheus::Family<prometheus::Counter>& retries =
       counter("deployra_builder_api_retries_total", "Posts that had to be repeated, by kind.");
   prometheus::Family<prometheus::Counter>& lines =
       counter("deployra_builder_log_lines_total", "Build log lines delivered to the platform.");
-  prometheus::Family<prometheus::Histogram>& phases = histogram(
-      "deployra_builder_phase_seconds", "Time spent in each phase of a deployment.");
-  prometheus::Family<prometheus::Histogram>& waits = histogram(
-      "deployra_builder_queue_wait_seconds",
-      "From the moment this worker first saw a job to its start.");
+  prometheus::Family<prometheus::Histogram>& phases =
+      histogram("deployra_builder_phase_seconds", "Time spent in each phase of a deployment.");
+  prometheus::Family<prometheus::Histogram>& waits =
+      histogram("deployra_builder_queue_wait_seconds",
+                "From the moment this worker first saw a job to its start.");
 
   prometheus::Family<prometheus::Gauge>& gauge(const char* name, const char* help) {
     return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
   }
+
   prometheus::Family<prometheus::Counter>& counter(const char* name, const char* help) {
     return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
   }
+
   prometheus::Family<prometheus::Histogram>& histogram(const char* name, const char* help) {
     return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
   }
@@ -60,7 +62,8 @@ struct Metrics::Families {
 
 Metrics::Metrics() : families_(std::make_unique<Families>()) {
   // A series that exists from the start shows as 0 instead of "no data".
-  for (const char* result : {"builded", "failed", "cancelled", "superseded", "given_back", "gone"}) {
+  for (const char* result :
+       {"builded", "failed", "cancelled", "superseded", "given_back", "gone"}) {
     families_->finished.Add({{"result", result}});
   }
   set_queue_length(0);
@@ -102,8 +105,7 @@ void Metrics::context_bytes_sent(std::uint64_t bytes) {
 }
 
 void Metrics::api_post(std::string_view kind, std::string_view result) {
-  families_->posts.Add({{"kind", std::string(kind)}, {"result", std::string(result)}})
-      .Increment();
+  families_->posts.Add({{"kind", std::string(kind)}, {"result", std::string(result)}}).Increment();
 }
 
 void Metrics::api_retry(std::string_view kind) {

@@ -42,9 +42,8 @@ class OverlayTree final : public SourceTree {
   Result<std::vector<DirectoryEntry>> list(std::string_view path) const override {
     BUILDER_TRY_ASSIGN(std::vector<DirectoryEntry> entries, base_->list(path));
     if (path.empty()) {
-      std::erase_if(entries, [this](const DirectoryEntry& entry) {
-        return files_.contains(entry.name);
-      });
+      std::erase_if(entries,
+                    [this](const DirectoryEntry& entry) { return files_.contains(entry.name); });
       for (const auto& [name, content] : files_) {
         entries.push_back({name, info(content)});
       }

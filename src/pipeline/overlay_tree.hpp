@@ -1,10 +1,10 @@
 #pragma once
 
+#include "ports/source_tree.hpp"
+
 #include <map>
 #include <memory>
 #include <string>
-
-#include "ports/source_tree.hpp"
 
 namespace builder::pipeline {
 

@@ -27,9 +27,9 @@ void RunningDeployments::wait_for_turn(const domain::DeploymentId& deployment) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] {
     const auto self = std::ranges::find(entries_, deployment, &Entry::deployment);
-    return self == entries_.end() ||
-           std::none_of(entries_.begin(), self,
-                        [&](const Entry& older) { return older.service == self->service; });
+    return self == entries_.end() || std::none_of(entries_.begin(), self, [&](const Entry& older) {
+             return older.service == self->service;
+           });
   });
 }
 

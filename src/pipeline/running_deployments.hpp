@@ -1,15 +1,15 @@
 #pragma once
 
+#include "base/result.hpp"
+#include "domain/ids.hpp"
+#include "ports/job_context.hpp"
+
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "base/result.hpp"
-#include "domain/ids.hpp"
-#include "ports/job_context.hpp"
 
 namespace builder::pipeline {
 

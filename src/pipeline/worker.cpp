@@ -22,13 +22,10 @@ constexpr std::chrono::seconds k_unreachable_pause{5};
 
 }  // namespace
 
-Worker::Worker(ports::JobQueue& queue, JobRunner& runner, WorkerSettings settings,
-               Metrics& metrics, Log log)
-    : queue_(queue),
-      runner_(runner),
-      settings_(settings),
-      metrics_(metrics),
-      log_(std::move(log)) {}
+Worker::Worker(ports::JobQueue& queue, JobRunner& runner, WorkerSettings settings, Metrics& metrics,
+               Log log)
+    : queue_(queue), runner_(runner), settings_(settings), metrics_(metrics), log_(std::move(log)) {
+}
 
 void Worker::run(const std::stop_token& stop) {
   recover(stop);
@@ -195,9 +192,7 @@ void Worker::on_cancel(const domain::DeploymentId& deployment) {
                      : "not here");
   if (queued && !running) {
     // On a thread of its own: a slow API must not hold up the next cancel.
-    run_in_slot([this, deployment] {
-      runner_.cancel(deployment, StopReason::cancelled_by_user);
-    });
+    run_in_slot([this, deployment] { runner_.cancel(deployment, StopReason::cancelled_by_user); });
   }
 }
 

@@ -1,5 +1,11 @@
 #pragma once
 
+#include "base/log.hpp"
+#include "pipeline/job_runner.hpp"
+#include "pipeline/metrics.hpp"
+#include "pipeline/running_deployments.hpp"
+#include "ports/job_queue.hpp"
+
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -9,12 +15,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "base/log.hpp"
-#include "pipeline/job_runner.hpp"
-#include "pipeline/metrics.hpp"
-#include "pipeline/running_deployments.hpp"
-#include "ports/job_queue.hpp"
 
 namespace builder::pipeline {
 

@@ -1,9 +1,9 @@
 #pragma once
 
+#include "domain/ids.hpp"
+
 #include <functional>
 #include <stop_token>
-
-#include "domain/ids.hpp"
 
 namespace builder::ports {
 

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <optional>
-#include <string>
-
 #include "base/result.hpp"
+#include "base/stop.hpp"
 #include "domain/build_event.hpp"
 #include "domain/ids.hpp"
-#include "base/stop.hpp"
+
+#include <optional>
+#include <string>
 
 namespace builder::ports {
 
@@ -30,7 +30,8 @@ struct StatusAnswer {
 
 /// One call to the platform each; no retry in here. Thread-safe.
 /// Errors: `not_found` (the deployment is gone), `denied` (wrong API key), `invalid_input` (refused
-/// body: a defect of ours), `unavailable` (with `retry_after` when named), `timed_out`, `cancelled`.
+/// body: a defect of ours), `unavailable` (with `retry_after` when named), `timed_out`,
+/// `cancelled`.
 class DeploymentReporter {
  public:
   virtual ~DeploymentReporter() = default;

@@ -1,15 +1,15 @@
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <string>
-#include <vector>
-
 #include "base/result.hpp"
 #include "domain/build_event.hpp"
 #include "domain/ids.hpp"
 #include "ports/job_context.hpp"
 #include "ports/source_tree.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace builder::ports {
 
@@ -22,7 +22,7 @@ struct ImageSpec {
 };
 
 struct BuiltImage {
-  std::string name;       ///< As asked for.
+  std::string name;           ///< As asked for.
   std::string config_digest;  ///< `sha256:…` of the image configuration.
   std::uint64_t context_bytes_sent = 0;
 };

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <atomic>
-#include <stop_token>
-
 #include "base/stop.hpp"
 #include "domain/ids.hpp"
+
+#include <atomic>
+#include <stop_token>
 
 namespace builder::ports {
 
@@ -27,7 +27,9 @@ class JobCancellation {
     source_.request_stop();
     return first;
   }
+
   [[nodiscard]] StopReason reason() const { return reason_.load(); }
+
   [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
 
  private:

@@ -1,13 +1,13 @@
 #pragma once
 
+#include "base/result.hpp"
+#include "domain/ids.hpp"
+
 #include <chrono>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
-
-#include "base/result.hpp"
-#include "domain/ids.hpp"
 
 namespace builder::ports {
 

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <string>
-
 #include "base/result.hpp"
 #include "domain/build_event.hpp"
 #include "domain/ids.hpp"
 #include "ports/image_builder.hpp"
 #include "ports/job_context.hpp"
+
+#include <string>
 
 namespace builder::ports {
 

@@ -1,13 +1,13 @@
 #pragma once
 
-#include <memory>
-#include <string>
-
 #include "base/result.hpp"
 #include "domain/build_event.hpp"
 #include "domain/source_spec.hpp"
 #include "ports/job_context.hpp"
 #include "ports/source_tree.hpp"
+
+#include <memory>
+#include <string>
 
 namespace builder::ports {
 

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "ports/deployment_reporter.hpp"
+
 #include <deque>
 #include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
-
-#include "ports/deployment_reporter.hpp"
 
 namespace builder::fakes {
 

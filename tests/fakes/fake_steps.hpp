@@ -1,16 +1,16 @@
 #pragma once
 
+#include "fakes/memory_tree.hpp"
+#include "ports/image_builder.hpp"
+#include "ports/registry.hpp"
+#include "ports/source_fetcher.hpp"
+
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include "fakes/memory_tree.hpp"
-#include "ports/image_builder.hpp"
-#include "ports/registry.hpp"
-#include "ports/source_fetcher.hpp"
 
 namespace builder::fakes {
 
@@ -21,10 +21,12 @@ class StepRecord {
     const std::scoped_lock lock(mutex_);
     steps_.push_back(std::move(step));
   }
+
   [[nodiscard]] std::vector<std::string> steps() const {
     const std::scoped_lock lock(mutex_);
     return steps_;
   }
+
   [[nodiscard]] bool has(const std::string& step) const {
     const auto all = steps();
     return std::find(all.begin(), all.end(), step) != all.end();
@@ -63,9 +65,8 @@ class FakeSource final : public ports::SourceFetcher {
         return std::unexpected(*error);
       }
     }
-    return ports::FetchedSource{.commit = domain::CommitSha(std::string(40, 'a')),
-                                .subject = "subject",
-                                .tree = tree};
+    return ports::FetchedSource{
+        .commit = domain::CommitSha(std::string(40, 'a')), .subject = "subject", .tree = tree};
   }
 
   StepHook hook;
@@ -93,7 +94,8 @@ class FakeImageBuilder final : public ports::ImageBuilder {
         return std::unexpected(*error);
       }
     }
-    return ports::BuiltImage{.name = image.name, .config_digest = "sha256:c", .context_bytes_sent = 0};
+    return ports::BuiltImage{
+        .name = image.name, .config_digest = "sha256:c", .context_bytes_sent = 0};
   }
 
   StepHook hook;
@@ -149,6 +151,7 @@ class FakeRegistry final : public ports::Registry {
 class NullLogSink final : public LogSink {
  public:
   void write(LogLevel, std::string_view) override {}
+
   [[nodiscard]] bool enabled(LogLevel) const override { return true; }
 };
 

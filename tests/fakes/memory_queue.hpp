@@ -1,5 +1,8 @@
 #pragma once
 
+#include "domain/deployment_request.hpp"
+#include "ports/job_queue.hpp"
+
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
@@ -7,9 +10,6 @@
 #include <set>
 #include <string>
 #include <vector>
-
-#include "domain/deployment_request.hpp"
-#include "ports/job_queue.hpp"
 
 namespace builder::fakes {
 
@@ -21,10 +21,12 @@ class MemoryQueue final : public ports::JobQueue {
     queue_.push_back(std::move(payload));
     changed_.notify_all();
   }
+
   [[nodiscard]] bool idle() const {
     const std::scoped_lock lock(mutex_);
     return queue_.empty() && taken_.empty();
   }
+
   [[nodiscard]] std::vector<std::string> queued() const {
     const std::scoped_lock lock(mutex_);
     return {queue_.begin(), queue_.end()};
@@ -48,7 +50,8 @@ class MemoryQueue final : public ports::JobQueue {
   Result<std::vector<std::string>> peek(std::size_t limit) override {
     const std::scoped_lock lock(mutex_);
     return std::vector<std::string>(
-        queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(std::min(limit, queue_.size())));
+        queue_.begin(),
+        queue_.begin() + static_cast<std::ptrdiff_t>(std::min(limit, queue_.size())));
   }
 
   Result<> finish(const ports::TakenJob& job) override {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "ports/source_tree.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <functional>
@@ -7,8 +9,6 @@
 #include <memory>
 #include <string>
 #include <utility>
-
-#include "ports/source_tree.hpp"
 
 namespace builder::fakes {
 
@@ -20,14 +20,17 @@ class MemoryTree final : public ports::SourceTree {
     add_parents(path);
     nodes_[path] = {ports::FileType::regular, std::move(content), permissions};
   }
+
   void add_symlink(const std::string& path, std::string target) {
     add_parents(path);
     nodes_[path] = {ports::FileType::symlink, std::move(target), 0777};
   }
+
   void add_directory(const std::string& path) {
     add_parents(path);
     nodes_[path] = {ports::FileType::directory, {}, 0755};
   }
+
   void add_other(const std::string& path) {
     add_parents(path);
     nodes_[path] = {ports::FileType::other, {}, 0644};
@@ -88,6 +91,7 @@ class MemoryTree final : public ports::SourceTree {
   class Reader final : public ports::FileReader {
    public:
     explicit Reader(std::string_view content) : rest_(content) {}
+
     Result<std::size_t> read(std::span<std::byte> buffer) override {
       const std::size_t count = std::min(buffer.size(), rest_.size());
       std::memcpy(buffer.data(), rest_.data(), count);
@@ -119,7 +123,8 @@ class MemoryTree final : public ports::SourceTree {
     return {.type = node.type,
             .permissions = node.permissions,
             .size = folder ? 0 : node.content.size(),
-            .modified = static_cast<std::int64_t>(std::hash<std::string>{}(node.content) % 1'000'000'000)};
+            .modified =
+                static_cast<std::int64_t>(std::hash<std::string>{}(node.content) % 1'000'000'000)};
   }
 
   std::map<std::string, Node> nodes_;

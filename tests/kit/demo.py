@@ -16,11 +16,10 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from .engine import Dockerd
+from .engine import base_image_tar
 from .process import NotReady, free_port, wait_for
-from .registry import registry_login
 from .stack import Stack
-from .worker import ROOT, Worker
+from .worker import ROOT
 
 NAME = "Deployra"
 COLOURS = {"dim": "2", "bold": "1", "good": "32", "bad": "31", "INFO": "36", "WARNING": "33", "ERROR": "31"}
@@ -48,12 +47,13 @@ def step(what: str) -> Iterator[list[str]]:
     print(f"{paint('✓', 'good')} {' '.join([what, *notes])}  {took}", flush=True)
 
 
-def run(*command: str, env: dict[str, str] | None = None, text: str | None = None) -> str:
-    done = subprocess.run(command, cwd=ROOT, env=env, input=text, text=True, errors="replace",
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+def run(*command: str, env: dict[str, str] | None = None, data: bytes = b"") -> str:
+    done = subprocess.run(command, cwd=ROOT, env=env, input=data, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    text = done.stdout.decode(errors="replace").strip()
     if done.returncode != 0:
-        raise NotReady(f"{' '.join(command[:3])} ended with {done.returncode}:\n{done.stdout[-3000:]}")
-    return done.stdout.strip()
+        raise NotReady(f"{' '.join(command[:3])} ended with {done.returncode}:\n{text[-3000:]}")
+    return text
 
 
 def running_engine() -> str:
@@ -70,8 +70,8 @@ class Docker:
     def __init__(self, host: str, folder: Path) -> None:
         self.env = {**os.environ, "DOCKER_HOST": host, "DOCKER_CONFIG": str(folder / "docker-client")}
 
-    def __call__(self, *arguments: str, text: str | None = None) -> str:
-        return run("docker", *arguments, env=self.env, text=text)
+    def __call__(self, *arguments: str, data: bytes = b"") -> str:
+        return run("docker", *arguments, env=self.env, data=data)
 
     def quietly(self, *arguments: str) -> None:
         subprocess.run(["docker", *arguments], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -122,47 +122,59 @@ def answer_of(docker: Docker, image: str) -> str:
         docker.quietly("rm", "--force", "--volumes", container)
 
 
-def deploy(stack: Stack, worker: Worker, docker: Docker) -> None:
-    files = {str(path.relative_to(ROOT / "examples/hello")): path.read_bytes()
-             for path in (ROOT / "examples/hello").rglob("*") if path.is_file()}
+def deploy(stack: Stack, docker: Docker) -> None:
     with step("examples/hello is a repository behind a password") as notes:
         repository = stack.git.repository(name="octo/hello")
-        sha = repository.commit(files, "Say hello", executable=("render",))
+        shutil.copytree(ROOT / "examples" / "hello", repository.work, dirs_exist_ok=True)
+        sha = repository.commit_all("Say hello")
         notes.append(sha[:7])
-    with step("the worker is ready"):
-        worker.start()
-    job = stack.job(repository.name, commitSha=sha, environmentVariables=[{"key": "NAME", "value": NAME}],
-                    ports=[{"servicePort": 80, "containerPort": 3000}])
+    worker = stack.worker()
+    try:
+        with step("the worker is ready"):
+            worker.start()
+        image = deployed_image(stack, stack.job(
+            repository.name, commitSha=sha, environmentVariables=[{"key": "NAME", "value": NAME}],
+            ports=[{"servicePort": 80, "containerPort": 3000}]), docker)
+        show_answer(stack, image, docker)
+        with step("the worker ended cleanly"):
+            code = worker.stop()
+            if code != 0:
+                raise NotReady(f"the worker ended with {code}")
+    finally:
+        worker.kill()
+
+
+def deployed_image(stack: Stack, job: dict[str, object], docker: Docker) -> str:
+    """Queues the job, shows its build, and gives the image by digest, of which the engine keeps no copy."""
     print("• a deployment goes into the queue", flush=True)
     started = time.monotonic()
     identity = stack.api.enqueue(job)
     status = follow(stack, identity, started)
     if status != "BUILDED":
         raise NotReady(f"the deployment ended as {status}")
-    uri = stack.api.deployments[identity].image_uri.split("@")[0]
-    host, name = uri.split("/", 1)
-    digest = stack.ecr.digest_of(name.split(":")[0], identity)
+    host, name = stack.api.deployments[identity].image_uri.split("@")[0].split("/", 1)
+    name = name.split(":")[0]
+    digest = stack.ecr.digest_of(name, identity)
     if digest is None:
         raise NotReady(f"the registry has no image tagged {identity}")
-    image = f"{host}/{name.split(':')[0]}@{digest}"
+    # What is left of the build must not stand in for the registry's copy.
+    for tag in ("latest", identity):
+        docker.quietly("image", "rm", "--force", f"{host}/{name}:{tag}")
+    return f"{host}/{name}@{digest}"
+
+
+def show_answer(stack: Stack, image: str, docker: Docker) -> None:
     try:
-        with step(f"pulled {digest[:19]}…"):
-            # What is left of the build must not stand in for the registry's copy.
-            for tag in ("latest", identity):
-                docker.quietly("image", "rm", "--force", f"{image.split('@')[0]}:{tag}")
-            docker("login", "--username=AWS", "--password-stdin", host, text=registry_login(stack.ecr))
+        with step(f"pulled {image.split('@')[1][:19]}…"):
+            docker("login", "--username=AWS", "--password-stdin", stack.ecr.host, data=stack.ecr.token().encode())
             docker("pull", "--quiet", image)
-        with step("the container answered") as notes:
+        with step("the container answered:") as notes:
             answer = answer_of(docker, image)
             notes.append(paint(answer, "bold"))
         if NAME not in answer:
             raise NotReady(f"the page does not greet {NAME}")
     finally:
         docker.quietly("image", "rm", "--force", image)
-    with step("the worker ended cleanly"):
-        code = worker.stop()
-        if code != 0:
-            raise NotReady(f"the worker ended with {code}")
 
 
 def demo(folder: Path) -> None:
@@ -172,19 +184,17 @@ def demo(folder: Path) -> None:
     engine = running_engine()
     stack = Stack(folder, engine)
     docker = Docker(stack.docker_host, folder)
-    worker = stack.worker()
     made_base = False
     try:
         which = "this machine's engine" if engine else "dockerd"
         with step(f"Redis, {which}, registry, git server and the platform's API run on loopback"):
             stack.start()
             if engine and not docker.has("busybox:latest"):
-                Dockerd.at(engine, folder).make_base_image()
+                docker("import", "-", "busybox:latest", data=base_image_tar())
                 made_base = True
-        deploy(stack, worker, docker)
+        deploy(stack, docker)
     finally:
         with step("cleaned up"):
-            worker.kill()
             if made_base:
                 docker.quietly("image", "rm", "busybox:latest")
             stack.stop()

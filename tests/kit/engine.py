@@ -13,8 +13,8 @@ import tarfile
 import urllib.parse
 from pathlib import Path
 
+from .bridge import BridgeUse
 from .process import Server, wait_for
-
 
 # BuildKit clips the log of a step. Newer engines take -1 for "no limit"; 20.10 clips everything then,
 # so the largest number it can read is used.
@@ -32,13 +32,36 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
+def base_image_tar() -> bytes:
+    """A small base image from Debian's static busybox; nothing can be pulled here."""
+    binary = Path("/bin/busybox").read_bytes()
+    applets = subprocess.run(["/bin/busybox", "--list"], capture_output=True, text=True, check=True).stdout.split()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for folder, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("root", 0o700)):
+            info = tarfile.TarInfo(folder)
+            info.type, info.mode = tarfile.DIRTYPE, mode
+            tar.addfile(info)
+        for path, content, mode in (("bin/busybox", binary, 0o755),
+                                    ("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n", 0o644)):
+            info = tarfile.TarInfo(path)
+            info.size, info.mode = len(content), mode
+            tar.addfile(info, io.BytesIO(content))
+        for applet in applets:
+            if applet != "busybox":
+                info = tarfile.TarInfo(f"bin/{applet}")
+                info.type, info.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(info)
+    return buffer.getvalue()
+
+
 class Dockerd:
-    """Debian's dockerd. One at a time owns the bridge; tests start it without."""
+    """Debian's dockerd, on docker0 unless told otherwise; what it leaves on the host goes at stop."""
 
     def __init__(self, folder: Path, bridge: bool = True) -> None:
         self.server = Server("dockerd", folder / "docker")
         self.socket = self.server.folder / "docker.sock"
-        self.bridge = bridge
+        self.bridge = BridgeUse() if bridge else None
 
     @property
     def host(self) -> str:
@@ -52,7 +75,9 @@ class Dockerd:
                    f"--host={self.host}", f"--pidfile={folder / 'docker.pid'}",
                    f"--containerd-namespace=kit{os.getpid()}",
                    f"--containerd-plugins-namespace=kit{os.getpid()}-plugins"]
-        if not self.bridge:
+        if self.bridge:
+            self.bridge.begin()
+        else:
             command += ["--bridge=none", "--iptables=false", "--ip6tables=false"]
         env = {**os.environ, "BUILDKIT_STEP_LOG_MAX_SIZE": NO_LIMIT, "BUILDKIT_STEP_LOG_MAX_SPEED": NO_LIMIT}
         self.server.launch(command, self._ready, 60, env)
@@ -72,6 +97,8 @@ class Dockerd:
             mount = line.split()[1]
             if mount.startswith(str(self.server.folder)):
                 subprocess.run(["umount", "-l", mount], check=False, stderr=subprocess.DEVNULL)
+        if self.bridge:
+            self.bridge.end()
 
     def call(self, method: str, path: str, body: bytes | None = None,
              headers: dict[str, str] | None = None) -> tuple[int, bytes]:
@@ -91,30 +118,10 @@ class Dockerd:
         return json.loads(data) if data.strip() else None
 
     def make_base_image(self, name: str = "busybox:latest") -> None:
-        """A small base image from Debian's static busybox; nothing can be pulled here."""
-        binary = Path("/bin/busybox").read_bytes()
-        applets = subprocess.run(["/bin/busybox", "--list"], capture_output=True, text=True,
-                                 check=True).stdout.split()
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w") as tar:
-            for folder, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("root", 0o700)):
-                info = tarfile.TarInfo(folder)
-                info.type, info.mode = tarfile.DIRTYPE, mode
-                tar.addfile(info)
-            for path, content, mode in (("bin/busybox", binary, 0o755),
-                                        ("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n", 0o644)):
-                info = tarfile.TarInfo(path)
-                info.size, info.mode = len(content), mode
-                tar.addfile(info, io.BytesIO(content))
-            for applet in applets:
-                if applet != "busybox":
-                    info = tarfile.TarInfo(f"bin/{applet}")
-                    info.type, info.linkname = tarfile.SYMTYPE, "busybox"
-                    tar.addfile(info)
         repository, tag = name.rsplit(":", 1)
         query = urllib.parse.urlencode({"fromSrc": "-", "repo": repository, "tag": tag,
                                         "changes": "CMD [\"/bin/sh\"]"})
-        status, data = self.call("POST", f"/images/create?{query}", buffer.getvalue(),
+        status, data = self.call("POST", f"/images/create?{query}", base_image_tar(),
                                  {"Content-Type": "application/x-tar"})
         if status != 200 or b'"error"' in data:
             raise RuntimeError(f"import of the base image: {status} {data!r}")

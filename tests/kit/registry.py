@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
 import urllib.request
 from pathlib import Path
+
+import botocore.session
 
 from .process import Server, free_port, port_open
 
@@ -87,6 +90,14 @@ class EcrFront:
                               "SignedHeaders=host, Signature=0"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
+
+    def token(self) -> str:
+        """The password of a docker login, asked for with a signed call as any client does."""
+        client = botocore.session.get_session().create_client(
+            "ecr", region_name="us-east-1", endpoint_url=f"http://{self.host}", aws_access_key_id=KEY_ID,
+            aws_secret_access_key=SECRET)
+        data = client.get_authorization_token()["authorizationData"][0]
+        return base64.b64decode(data["authorizationToken"]).decode().split(":", 1)[1]
 
     def pushes(self, repository: str) -> list[list[object]]:
         return [push for push in self.control("/__stats")["pushes"] if push[1] == repository]  # type: ignore

@@ -7,8 +7,8 @@
 #include "adapters/buildkit/session.hpp"
 #include "adapters/buildkit/solve.hpp"
 
+#include <grpc/grpc.h>
 #include <grpcpp/health_check_service_interface.h>
-#include <grpcpp/impl/grpc_library.h>
 
 #include <atomic>
 #include <chrono>
@@ -257,7 +257,7 @@ class BuildkitImageBuilder final : public ports::ImageBuilder {
 /// Holds the gRPC library until the process ends, on purpose: it would otherwise start and end its
 /// threads with each build, and its shutdown (1.51) joins a thread that may sit in a 10 s poll.
 void keep_library() {
-  [[maybe_unused]] static const auto* const library = new grpc::GrpcLibraryCodegen();
+  [[maybe_unused]] static const bool kept = (grpc_init(), true);  // No grpc_shutdown.
 }
 
 }  // namespace

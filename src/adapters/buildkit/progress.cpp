@@ -75,8 +75,10 @@ void Progress::complete(Step& step, const wire::Vertex& vertex) {
                        .name = step.name,
                        .error = vertex.error()});
   }
-  const bool may_run_again =
-      vertex.inputs().empty() && !vertex.cached() && vertex.error().empty() && step.runs < 2;
+  // The second run of an [internal] source is empty: it need not be waited for.
+  const bool may_run_again = vertex.inputs().empty() && !vertex.cached() &&
+                             vertex.error().empty() && step.runs < 2 &&
+                             !step.name.starts_with("[internal]");
   if (may_run_again) {
     step.held_back = true;
     return;

@@ -25,8 +25,8 @@ struct FailedStep {
 ///
 /// The daemon repeats a vertex whenever something about it changes; its steps are numbered here in
 /// the order in which they start. Sources (vertices without inputs) run twice, once to find their
-/// cache key and once for their content, and report completion each time: their StepFinished waits
-/// for the second run, a step that uses them, or the end.
+/// cache key and once for their content, and report completion each time: the StepFinished of a
+/// base image, whose second run is the pull, waits for it, for a step that uses it, or for the end.
 class Progress {
  public:
   /// Steps are numbered from `first_step`.

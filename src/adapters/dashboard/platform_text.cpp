@@ -70,7 +70,9 @@ bool is_blank(char32_t code) {
          code == 0x2029;
 }
 
-bool is_control(char32_t code) { return code < 0x20 || (code >= 0x7F && code <= 0x9F); }
+bool is_control(char32_t code) {
+  return code < 0x20 || (code >= 0x7F && code <= 0x9F);
+}
 
 }  // namespace
 

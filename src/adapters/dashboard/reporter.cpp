@@ -1,9 +1,9 @@
 #include "adapters/dashboard/reporter.hpp"
 
+#include "adapters/dashboard/platform_text.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-
-#include "adapters/dashboard/platform_text.hpp"
 
 namespace builder::adapters::dashboard {
 namespace {
@@ -88,7 +88,8 @@ class HttpReporter final : public Reporter {
   }
 
   Result<> probe(const std::stop_token& stop) override {
-    const http::Request request{.url = settings_.api_url, .headers = {}, .timeout = k_probe_timeout};
+    const http::Request request{
+        .url = settings_.api_url, .headers = {}, .timeout = k_probe_timeout};
     auto response = client_.send(request, stop, SteadyTime::max());
     if (!response) {
       return std::unexpected(std::move(response).error().with_context("the platform's API"));
@@ -166,11 +167,10 @@ Result<> classify(const http::Response& response) {
   if (response.ok()) {
     return {};
   }
-  return std::unexpected(
-      Error{.kind = kind_of(response.status),
-            .message = fmt::format("the platform answered {}: {}", response.status,
-                                   answer_text(response)),
-            .retry_after = response.retry_after()});
+  return std::unexpected(Error{.kind = kind_of(response.status),
+                               .message = fmt::format("the platform answered {}: {}",
+                                                      response.status, answer_text(response)),
+                               .retry_after = response.retry_after()});
 }
 
 std::unique_ptr<Reporter> make_reporter(ReporterSettings settings, http::Client& client) {

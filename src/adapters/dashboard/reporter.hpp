@@ -1,12 +1,11 @@
 #pragma once
 
-#include <memory>
-#include <string>
-
+#include "adapters/http/client.hpp"
 #include "base/secret.hpp"
 #include "ports/deployment_reporter.hpp"
 
-#include "adapters/http/client.hpp"
+#include <memory>
+#include <string>
 
 namespace builder::adapters::dashboard {
 

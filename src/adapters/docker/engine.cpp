@@ -1,9 +1,9 @@
 #include "adapters/docker/engine.hpp"
 
+#include "adapters/docker/json_lines.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-
-#include "adapters/docker/json_lines.hpp"
 
 #include <ctime>
 
@@ -103,8 +103,8 @@ class HttpEngine final : public Engine {
     PushStream stream;
     JsonLines lines([&stream](std::string_view line) { stream.take(line); });
     // Without `tag` the Engine pushes every local tag of the name.
-    auto request = make_request(http::Method::post, "/images/" + encoded(repository) +
-                                                        "/push?tag=" + encoded(tag));
+    auto request = make_request(http::Method::post,
+                                "/images/" + encoded(repository) + "/push?tag=" + encoded(tag));
     request.headers.push_back(
         {.name = "X-Registry-Auth", .value = registry_auth_header(auth).reveal()});
     request.timeout = std::chrono::milliseconds(0);
@@ -127,9 +127,9 @@ class HttpEngine final : public Engine {
     }
     if (stream.error().empty()) {
       constexpr std::string_view k_no_end = "the Engine's answer ended without a digest";
-      return std::unexpected(
-          PushFailure{.fault = PushFault::engine,
-                      .error = push_error(PushFault::engine, fmt::format("{}: {}", what, k_no_end))});
+      return std::unexpected(PushFailure{
+          .fault = PushFault::engine,
+          .error = push_error(PushFault::engine, fmt::format("{}: {}", what, k_no_end))});
     }
     const PushFault fault = classify_push_error(stream.error());
     return std::unexpected(PushFailure{
@@ -139,8 +139,8 @@ class HttpEngine final : public Engine {
   Result<> tag(const std::string& image, const std::string& repository, const std::string& tag,
                const std::stop_token& stop) override {
     const auto request = make_request(
-        http::Method::post, "/images/" + encoded(image) + "/tag?repo=" + encoded(repository) +
-                                "&tag=" + encoded(tag));
+        http::Method::post,
+        "/images/" + encoded(image) + "/tag?repo=" + encoded(repository) + "&tag=" + encoded(tag));
     BUILDER_TRY(call(request, stop));
     return {};
   }

@@ -1,5 +1,12 @@
 #pragma once
 
+#include "adapters/docker/engine_address.hpp"
+#include "adapters/docker/push_stream.hpp"
+#include "adapters/docker/registry_auth.hpp"
+#include "adapters/http/client.hpp"
+#include "base/result.hpp"
+#include "base/stop.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <expected>
@@ -8,14 +15,6 @@
 #include <stop_token>
 #include <string>
 #include <vector>
-
-#include "base/result.hpp"
-#include "base/stop.hpp"
-
-#include "adapters/docker/engine_address.hpp"
-#include "adapters/docker/push_stream.hpp"
-#include "adapters/docker/registry_auth.hpp"
-#include "adapters/http/client.hpp"
 
 namespace builder::adapters::docker {
 

@@ -9,8 +9,7 @@ constexpr std::string_view k_default_port = "2375";
 bool has_port(std::string_view authority) {
   const auto colon = authority.rfind(':');
   const auto bracket = authority.rfind(']');
-  return colon != std::string_view::npos &&
-         (bracket == std::string_view::npos || colon > bracket);
+  return colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
 }
 
 }  // namespace

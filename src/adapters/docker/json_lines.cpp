@@ -20,7 +20,9 @@ void JsonLines::feed(std::string_view chunk) {
   }
 }
 
-void JsonLines::finish() { end_line(); }
+void JsonLines::finish() {
+  end_line();
+}
 
 void JsonLines::append(std::string_view part) {
   if (too_long_ || partial_.size() + part.size() > k_longest_line) {

@@ -14,9 +14,8 @@ using nlohmann::json;
 
 std::string lower(std::string_view text) {
   std::string result(text);
-  std::ranges::transform(result, result.begin(), [](unsigned char c) {
-    return static_cast<char>(std::tolower(c));
-  });
+  std::ranges::transform(result, result.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return result;
 }
 
@@ -59,21 +58,22 @@ PushFault classify_push_error(std::string_view text) {
                            "status: 429", "status code 429"})) {
     return PushFault::registry_busy;
   }
-  if (contains_any(words, {"unauthorized", "no basic auth credentials", 
-                           "status: 401", "status code 401", "authentication required"})) {
+  if (contains_any(words, {"unauthorized", "no basic auth credentials", "status: 401",
+                           "status code 401", "authentication required"})) {
     return PushFault::unauthorized;
   }
   if (contains_any(words, {"denied", "not authorized", "forbidden", "status: 403"})) {
     return PushFault::denied;
   }
   if (words.starts_with("unknown:") ||
-      contains_any(words, {"connection refused", "connection reset", "no such host", "i/o timeout",
-                           "tls handshake timeout", "timeout exceeded", "deadline exceeded",
-                           "unexpected eof", ": eof", "broken pipe", "no route to host",
-                           "network is unreachable", "temporary failure", "server misbehaving",
-                           "bad gateway", "unavailable", "gateway timeout",
-                           "internal server error", "retries exceeded", "blob upload unknown",
-                           "blob upload invalid", "http status: 5", "status code 5"})) {
+      contains_any(words, {"connection refused", "connection reset",      "no such host",
+                           "i/o timeout",        "tls handshake timeout", "timeout exceeded",
+                           "deadline exceeded",  "unexpected eof",        ": eof",
+                           "broken pipe",        "no route to host",      "network is unreachable",
+                           "temporary failure",  "server misbehaving",    "bad gateway",
+                           "unavailable",        "gateway timeout",       "internal server error",
+                           "retries exceeded",   "blob upload unknown",   "blob upload invalid",
+                           "http status: 5",     "status code 5"})) {
     return PushFault::registry_away;
   }
   return PushFault::other;

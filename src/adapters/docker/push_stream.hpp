@@ -1,11 +1,11 @@
 #pragma once
 
+#include "base/result.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-
-#include "base/result.hpp"
 
 namespace builder::adapters::docker {
 
@@ -37,8 +37,11 @@ class PushStream {
   void take(std::string_view line);
 
   [[nodiscard]] const std::string& digest() const { return digest_; }
+
   [[nodiscard]] const std::string& error() const { return error_; }
+
   [[nodiscard]] std::uint64_t bytes_pushed() const;
+
   /// HTTP 200 says nothing: only a digest without an error is a success.
   [[nodiscard]] bool succeeded() const { return error_.empty() && !digest_.empty(); }
 

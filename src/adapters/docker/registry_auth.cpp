@@ -26,8 +26,7 @@ std::string base64_url(std::string_view bytes) {
 
 Secret registry_auth_header(const RegistryAuth& auth) {
   const nlohmann::json fields{{"username", auth.username}, {"password", auth.password.reveal()}};
-  const Secret text(
-      fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  const Secret text(fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   return Secret(base64_url(text.reveal()));
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 
+#include "base/secret.hpp"
+
 #include <string>
 #include <string_view>
-
-#include "base/secret.hpp"
 
 namespace builder::adapters::docker {
 

@@ -1,15 +1,14 @@
 #include "adapters/ecr/api.hpp"
 
+#include "adapters/ecr/api_errors.hpp"
+#include "adapters/ecr/sigv4.hpp"
+#include "base/backoff.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <atomic>
 #include <charconv>
-
-#include "base/backoff.hpp"
-
-#include "adapters/ecr/api_errors.hpp"
-#include "adapters/ecr/sigv4.hpp"
 
 namespace builder::adapters::ecr {
 namespace {
@@ -142,8 +141,8 @@ class JsonApi final : public Api {
     if (!response) {
       Error error = std::move(response).error();
       attempt.remedy = error.is_transient() ? Remedy::retry : Remedy::none;
-      attempt.result = std::unexpected(
-          ApiError{.error = explained(std::move(error), operation), .code = {}});
+      attempt.result =
+          std::unexpected(ApiError{.error = explained(std::move(error), operation), .code = {}});
       return attempt;
     }
     learn_clock(*response, std::chrono::steady_clock::now() - started);
@@ -191,11 +190,11 @@ class JsonApi final : public Api {
         return;
       }
       attempt.remedy = Remedy::retry;
-      attempt.result = std::unexpected(
-          ApiError{.error = explained({.kind = ErrorKind::unavailable,
-                                       .message = "the answer is no JSON object"},
-                                      operation),
-                   .code = {}});
+      attempt.result =
+          std::unexpected(ApiError{.error = explained({.kind = ErrorKind::unavailable,
+                                                       .message = "the answer is no JSON object"},
+                                                      operation),
+                                   .code = {}});
       return;
     }
     std::string code = error_code(response);

@@ -1,17 +1,16 @@
 #pragma once
 
+#include "adapters/ecr/credentials.hpp"
+#include "adapters/http/client.hpp"
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "base/stop.hpp"
+
 #include <nlohmann/json_fwd.hpp>
 
 #include <expected>
 #include <memory>
 #include <string>
-
-#include "base/log.hpp"
-#include "base/result.hpp"
-#include "base/stop.hpp"
-
-#include "adapters/ecr/credentials.hpp"
-#include "adapters/http/client.hpp"
 
 namespace builder::adapters::ecr {
 

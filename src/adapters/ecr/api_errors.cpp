@@ -11,22 +11,28 @@ namespace {
 constexpr std::size_t k_longest_message = 500;
 
 // LimitExceededException is in botocore's list too, but for ECR it is a quota: waiting is useless.
-constexpr std::array<std::string_view, 11> k_throttling{
-    "Throttling",           "ThrottlingException",
-    "ThrottledException",   "RequestThrottledException",
-    "RequestThrottled",     "TooManyRequestsException",
-    "RequestLimitExceeded", "ProvisionedThroughputExceededException",
-    "SlowDown",             "BandwidthLimitExceeded",
-    "EC2ThrottledException"};
+constexpr std::array<std::string_view, 11> k_throttling{"Throttling",
+                                                        "ThrottlingException",
+                                                        "ThrottledException",
+                                                        "RequestThrottledException",
+                                                        "RequestThrottled",
+                                                        "TooManyRequestsException",
+                                                        "RequestLimitExceeded",
+                                                        "ProvisionedThroughputExceededException",
+                                                        "SlowDown",
+                                                        "BandwidthLimitExceeded",
+                                                        "EC2ThrottledException"};
 constexpr std::array<std::string_view, 8> k_passing{
-    "RequestTimeout",      "RequestTimeoutException", "PriorRequestNotComplete",
-    "ServerException",     "InternalFailure",         "InternalServerError",
-    "ServiceUnavailable",  "ServiceUnavailableException"};
+    "RequestTimeout",          "RequestTimeoutException",
+    "PriorRequestNotComplete", "ServerException",
+    "InternalFailure",         "InternalServerError",
+    "ServiceUnavailable",      "ServiceUnavailableException"};
 constexpr std::array<std::string_view, 4> k_expired{"ExpiredTokenException", "ExpiredToken",
                                                     "RequestExpired", "TokenRefreshRequired"};
 constexpr std::array<std::string_view, 4> k_clock{"InvalidSignatureException",
                                                   "SignatureDoesNotMatch", "RequestTimeTooSkewed",
                                                   "RequestInTheFuture"};
+
 template <std::size_t N>
 bool is_in(const std::array<std::string_view, N>& codes, std::string_view code) {
   return std::ranges::find(codes, code) != codes.end();

@@ -1,21 +1,20 @@
 #pragma once
 
-#include <string>
-#include <string_view>
-
+#include "adapters/http/message.hpp"
 #include "base/result.hpp"
 
-#include "adapters/http/message.hpp"
+#include <string>
+#include <string_view>
 
 namespace builder::adapters::ecr {
 
 /// What the table of ecr-and-registries.md §1 says to do about an error code.
 enum class Remedy {
-  none,                 ///< A fault of configuration or of the request: fail at once.
-  retry,                ///< Try again soon.
-  slow_down,            ///< Try again with the long back-off of throttling.
-  renew_credentials,    ///< Drop the cached credentials and try once more.
-  correct_clock,        ///< Try once more when the peer's clock differs from what was signed.
+  none,               ///< A fault of configuration or of the request: fail at once.
+  retry,              ///< Try again soon.
+  slow_down,          ///< Try again with the long back-off of throttling.
+  renew_credentials,  ///< Drop the cached credentials and try once more.
+  correct_clock,      ///< Try once more when the peer's clock differs from what was signed.
 };
 
 /// The error's code: after the last `#` of `__type`, or from `x-amzn-errortype`; the HTTP status as

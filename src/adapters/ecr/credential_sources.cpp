@@ -1,5 +1,7 @@
 #include "adapters/ecr/credential_sources.hpp"
 
+#include "adapters/ecr/api_errors.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -8,8 +10,6 @@
 #include <ctime>
 #include <fstream>
 #include <iterator>
-
-#include "adapters/ecr/api_errors.hpp"
 
 namespace builder::adapters::ecr {
 namespace {
@@ -51,9 +51,9 @@ std::string element(std::string_view xml, std::string_view name) {
 std::unexpected<Error> refused(std::string_view who, const http::Response& response,
                                std::string_view code = {}) {
   const bool passing = response.status >= 500 || response.status == 429;
-  return failure(passing ? ErrorKind::unavailable : ErrorKind::denied,
-                 fmt::format("{} answered {}{}{}", who, response.status, code.empty() ? "" : " ",
-                             code));
+  return failure(
+      passing ? ErrorKind::unavailable : ErrorKind::denied,
+      fmt::format("{} answered {}{}{}", who, response.status, code.empty() ? "" : " ", code));
 }
 
 Result<Credentials> checked(Credentials credentials, std::string_view who) {
@@ -155,38 +155,38 @@ FetchCredentials static_keys(SigningKey key) {
 }
 
 FetchCredentials web_identity(const CredentialSettings& settings, http::Client& client) {
-  return [settings, &client](const std::stop_token& stop,
-                             SteadyTime deadline) -> Result<Credentials> {
-    // The kubelet replaces the file, so it is read again each time.
-    BUILDER_TRY_ASSIGN(const std::string file,
-                       read_small_file(setting(settings, "AWS_WEB_IDENTITY_TOKEN_FILE")));
-    const Secret token{std::string(trimmed(file))};
-    std::string session = setting(settings, "AWS_ROLE_SESSION_NAME");
-    std::string endpoint = setting(settings, "AWS_ENDPOINT_URL_STS");
-    if (endpoint.empty()) {
-      endpoint = fmt::format("https://sts.{}.amazonaws.com{}", settings.region,
-                             settings.region.starts_with("cn-") ? ".cn" : "");
-    }
-    const http::Request request{
-        .method = http::Method::post,
-        .url = endpoint.ends_with('/') ? endpoint : endpoint + "/",
-        .headers = {{.name = "Content-Type", .value = "application/x-www-form-urlencoded"}},
-        .body = fmt::format(
-            "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={}&RoleSessionName={}"
-            "&WebIdentityToken={}",
-            http::percent_encode(setting(settings, "AWS_ROLE_ARN")),
-            http::percent_encode(session.empty() ? "deployra-builder" : session),
-            http::percent_encode(token.reveal()))};
-    BUILDER_TRY_ASSIGN(const http::Response response, client.send(request, stop, deadline));
-    if (!response.ok()) {
-      const std::string code = element(response.body, "Code");
-      if (code == "IDPCommunicationError") {
-        return failure(ErrorKind::unavailable, "STS answered IDPCommunicationError");
-      }
-      return refused("STS", response, code);
-    }
-    return parse_sts_credentials(response.body);
-  };
+  return
+      [settings, &client](const std::stop_token& stop, SteadyTime deadline) -> Result<Credentials> {
+        // The kubelet replaces the file, so it is read again each time.
+        BUILDER_TRY_ASSIGN(const std::string file,
+                           read_small_file(setting(settings, "AWS_WEB_IDENTITY_TOKEN_FILE")));
+        const Secret token{std::string(trimmed(file))};
+        std::string session = setting(settings, "AWS_ROLE_SESSION_NAME");
+        std::string endpoint = setting(settings, "AWS_ENDPOINT_URL_STS");
+        if (endpoint.empty()) {
+          endpoint = fmt::format("https://sts.{}.amazonaws.com{}", settings.region,
+                                 settings.region.starts_with("cn-") ? ".cn" : "");
+        }
+        const http::Request request{
+            .method = http::Method::post,
+            .url = endpoint.ends_with('/') ? endpoint : endpoint + "/",
+            .headers = {{.name = "Content-Type", .value = "application/x-www-form-urlencoded"}},
+            .body = fmt::format(
+                "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={}&RoleSessionName={}"
+                "&WebIdentityToken={}",
+                http::percent_encode(setting(settings, "AWS_ROLE_ARN")),
+                http::percent_encode(session.empty() ? "deployra-builder" : session),
+                http::percent_encode(token.reveal()))};
+        BUILDER_TRY_ASSIGN(const http::Response response, client.send(request, stop, deadline));
+        if (!response.ok()) {
+          const std::string code = element(response.body, "Code");
+          if (code == "IDPCommunicationError") {
+            return failure(ErrorKind::unavailable, "STS answered IDPCommunicationError");
+          }
+          return refused("STS", response, code);
+        }
+        return parse_sts_credentials(response.body);
+      };
 }
 
 bool is_allowed_container_uri(std::string_view uri) {
@@ -219,8 +219,8 @@ FetchCredentials container(const CredentialSettings& settings, http::Client& cli
                      "AWS_CONTAINER_CREDENTIALS_FULL_URI names a host that plain http may not be "
                      "spoken to");
     }
-    http::Request request{.url = uri, .headers = {}, .timeout = std::chrono::seconds(2),
-                          .direct = true};
+    http::Request request{
+        .url = uri, .headers = {}, .timeout = std::chrono::seconds(2), .direct = true};
     Secret token(setting(settings, "AWS_CONTAINER_AUTHORIZATION_TOKEN"));
     if (const std::string path = setting(settings, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
         !path.empty()) {

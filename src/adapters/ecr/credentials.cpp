@@ -1,11 +1,10 @@
 #include "adapters/ecr/credentials.hpp"
 
-#include <fmt/format.h>
-
-#include "base/backoff.hpp"
-
 #include "adapters/ecr/credential_sources.hpp"
 #include "adapters/ecr/refreshed_value.hpp"
+#include "base/backoff.hpp"
+
+#include <fmt/format.h>
 
 namespace builder::adapters::ecr {
 namespace {
@@ -24,6 +23,7 @@ class RefreshedSource final : public CredentialSource {
   }
 
   void drop(const CredentialsPtr& stale) override { value_.drop(stale); }
+
   [[nodiscard]] std::string_view name() const override { return name_; }
 
  private:

@@ -1,19 +1,18 @@
 #pragma once
 
+#include "adapters/ecr/sigv4.hpp"
+#include "adapters/http/client.hpp"
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "base/stop.hpp"
+
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "base/log.hpp"
-#include "base/result.hpp"
-#include "base/secret.hpp"
-#include "base/stop.hpp"
-
-#include "adapters/ecr/sigv4.hpp"
-#include "adapters/http/client.hpp"
 
 namespace builder::adapters::ecr {
 

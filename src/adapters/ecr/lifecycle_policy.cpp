@@ -12,14 +12,14 @@ using Json = nlohmann::ordered_json;
 
 Json policy(std::int64_t images) {
   // The form the original wrote, so that either service recognises the other's.
-  return {{"rules", Json::array({{{"rulePriority", 1},
-                                  {"description", fmt::format("Keep only {} image{}", images,
-                                                              images == 1 ? "" : "s")},
-                                  {"selection",
-                                   {{"tagStatus", "any"},
-                                    {"countType", "imageCountMoreThan"},
-                                    {"countNumber", images}}},
-                                  {"action", {{"type", "expire"}}}}})}};
+  return {
+      {"rules",
+       Json::array(
+           {{{"rulePriority", 1},
+             {"description", fmt::format("Keep only {} image{}", images, images == 1 ? "" : "s")},
+             {"selection",
+              {{"tagStatus", "any"}, {"countType", "imageCountMoreThan"}, {"countNumber", images}}},
+             {"action", {{"type", "expire"}}}}})}};
 }
 
 /// The count of a policy's only rule; 0 when there is no such thing.
@@ -41,7 +41,9 @@ std::int64_t count_of(const nlohmann::json& text) {
 
 }  // namespace
 
-std::string lifecycle_policy(int images) { return policy(images).dump(); }
+std::string lifecycle_policy(int images) {
+  return policy(images).dump();
+}
 
 PolicyJudgement judge_policy(std::string_view text, int images) {
   const auto found = nlohmann::json::parse(text, nullptr, false);

@@ -1,14 +1,14 @@
 #pragma once
 
+#include "base/result.hpp"
+#include "base/stop.hpp"
+
 #include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <stop_token>
-
-#include "base/result.hpp"
-#include "base/stop.hpp"
 
 namespace builder::adapters::ecr {
 

@@ -1,5 +1,11 @@
 #include "adapters/ecr/registry.hpp"
 
+#include "adapters/ecr/lifecycle_policy.hpp"
+#include "adapters/ecr/refreshed_value.hpp"
+#include "adapters/ecr/repository_name.hpp"
+#include "base/backoff.hpp"
+#include "base/sync.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <openssl/evp.h>
@@ -7,12 +13,6 @@
 #include <algorithm>
 #include <map>
 #include <utility>
-
-#include "adapters/ecr/lifecycle_policy.hpp"
-#include "adapters/ecr/refreshed_value.hpp"
-#include "adapters/ecr/repository_name.hpp"
-#include "base/backoff.hpp"
-#include "base/sync.hpp"
 
 namespace builder::adapters::ecr {
 
@@ -82,8 +82,7 @@ class EcrRegistry final : public ports::Registry {
     if (!uri) {
       return operators(Result<Repository>(std::unexpected(std::move(uri).error())));
     }
-    remembered_.lock()->insert_or_assign(
-        name, Known{*uri, Clock::now() + k_remember_repository});
+    remembered_.lock()->insert_or_assign(name, Known{*uri, Clock::now() + k_remember_repository});
     return Repository{*std::move(uri)};
   }
 
@@ -109,7 +108,8 @@ class EcrRegistry final : public ports::Registry {
     BUILDER_TRY_ASSIGN(const docker::PushedImage moved,
                        push_tag(job, image.repository, "latest", nullptr));
     if (moved.digest != image.digest) {
-      return failure(ErrorKind::internal, "latest became " + moved.digest + " instead of " + image.digest);
+      return failure(ErrorKind::internal,
+                     "latest became " + moved.digest + " instead of " + image.digest);
     }
     return {};
   }
@@ -157,7 +157,8 @@ class EcrRegistry final : public ports::Registry {
 
   std::expected<json, ApiError> call(const JobContext& job, std::string_view operation,
                                      const json& input) {
-    return api_.call(operation, input, job.stop, std::min(job.deadline, Clock::now() + k_api_limit));
+    return api_.call(operation, input, job.stop,
+                     std::min(job.deadline, Clock::now() + k_api_limit));
   }
 
   Result<std::string> describe_or_create(const JobContext& job, const std::string& name) {
@@ -246,16 +247,18 @@ class EcrRegistry final : public ports::Registry {
     }
     auto fetched = std::make_shared<Token>();
     fetched->auth = {decoded.substr(0, colon), Secret(decoded.substr(colon + 1))};
-    fetched->secret = secrets_.add({{"registry token", fetched->auth.password},
-                                    {"registry token, encoded", Secret(encoded)}});
+    fetched->secret = secrets_.add(
+        {{"registry token", fetched->auth.password}, {"registry token, encoded", Secret(encoded)}});
     const WallClock::time_point now = WallClock::now();
     WallClock::time_point expires = now + std::chrono::hours(12);
-    if (const auto at = list->front().find("expiresAt"); at != list->front().end() && at->is_number()) {
-      expires = WallClock::time_point(
-          std::chrono::duration_cast<WallClock::duration>(std::chrono::duration<double>(at->get<double>())));
+    if (const auto at = list->front().find("expiresAt");
+        at != list->front().end() && at->is_number()) {
+      expires = WallClock::time_point(std::chrono::duration_cast<WallClock::duration>(
+          std::chrono::duration<double>(at->get<double>())));
     }
-    return RefreshedValue<Token>::Fetched{
-        .value = std::move(fetched), .refresh_at = now + (expires - now) / 2, .unusable_at = expires};
+    return RefreshedValue<Token>::Fetched{.value = std::move(fetched),
+                                          .refresh_at = now + (expires - now) / 2,
+                                          .unusable_at = expires};
   }
 
   Result<docker::PushedImage> push_tag(const JobContext& job, const Repository& repository,

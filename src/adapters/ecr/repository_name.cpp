@@ -5,7 +5,9 @@
 namespace builder::adapters::ecr {
 namespace {
 
-bool is_word(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+bool is_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
 
 /// Length of the separator `text` begins with: one of `.`, `_`, `__`, `-…`; 0 when there is none.
 std::size_t separator_length(std::string_view text) {

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <string>
-#include <string_view>
-
 #include "base/result.hpp"
 #include "domain/ids.hpp"
+
+#include <string>
+#include <string_view>
 
 namespace builder::adapters::ecr {
 

@@ -1,5 +1,7 @@
 #include "adapters/ecr/sigv4.hpp"
 
+#include "base/check.hpp"
+
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
@@ -9,8 +11,6 @@
 #include <cctype>
 #include <ctime>
 #include <tuple>
-
-#include "base/check.hpp"
 
 namespace builder::adapters::ecr {
 namespace {
@@ -27,8 +27,8 @@ std::string hex(const Digest& digest) {
 
 std::string sha256_hex(std::string_view data) {
   Digest digest{};
-  BUILDER_CHECK(::EVP_Digest(data.data(), data.size(), digest.data(), nullptr, ::EVP_sha256(),
-                             nullptr) == 1);
+  BUILDER_CHECK(
+      ::EVP_Digest(data.data(), data.size(), digest.data(), nullptr, ::EVP_sha256(), nullptr) == 1);
   return hex(digest);
 }
 
@@ -49,9 +49,8 @@ std::vector<http::Header> canonical_headers(const std::vector<http::Header>& hea
   std::vector<http::Header> result;
   for (const http::Header& header : headers) {
     std::string name = header.name;
-    std::ranges::transform(name, name.begin(), [](unsigned char c) {
-      return static_cast<char>(std::tolower(c));
-    });
+    std::ranges::transform(name, name.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     std::string value;
     for (const char c : header.value) {
       const char blank = c == '\t' ? ' ' : c;

@@ -1,12 +1,11 @@
 #pragma once
 
+#include "adapters/http/message.hpp"
+#include "base/secret.hpp"
+
 #include <chrono>
 #include <string>
 #include <vector>
-
-#include "base/secret.hpp"
-
-#include "adapters/http/message.hpp"
 
 namespace builder::adapters::ecr {
 

@@ -23,7 +23,8 @@ AddressClass classify_v4(std::uint32_t a) {
   if (in_range(a, 0x7F000000, 8)) {
     return AddressClass::loopback;
   }
-  // "This network", link-local (metadata services), multicast and reserved, Alibaba's metadata service.
+  // "This network", link-local (metadata services), multicast and reserved, Alibaba's metadata
+  // service.
   if (in_range(a, 0x00000000, 8) || in_range(a, 0xA9FE0000, 16) || in_range(a, 0xE0000000, 3) ||
       // … Oracle's and Azure's.
       in_range(a, 0xC0000000, 24) || a == 0x646464C8 || a == 0xA83F8110) {
@@ -37,7 +38,8 @@ AddressClass classify_v4(std::uint32_t a) {
 }
 
 std::uint32_t last_four(const std::array<unsigned char, 16>& bytes) {
-  return static_cast<std::uint32_t>(bytes[12]) << 24u | static_cast<std::uint32_t>(bytes[13]) << 16u |
+  return static_cast<std::uint32_t>(bytes[12]) << 24u |
+         static_cast<std::uint32_t>(bytes[13]) << 16u |
          static_cast<std::uint32_t>(bytes[14]) << 8u | static_cast<std::uint32_t>(bytes[15]);
 }
 
@@ -53,14 +55,16 @@ AddressClass classify_v6(const std::array<unsigned char, 16>& b) {
     return last_four(b) == 1 ? AddressClass::loopback : AddressClass::forbidden;
   }
   if (b[0] == 0x20 && b[1] == 0x02) {  // 6to4
-    return classify_v4(static_cast<std::uint32_t>(b[2]) << 24u | static_cast<std::uint32_t>(b[3]) << 16u |
+    return classify_v4(static_cast<std::uint32_t>(b[2]) << 24u |
+                       static_cast<std::uint32_t>(b[3]) << 16u |
                        static_cast<std::uint32_t>(b[4]) << 8u | static_cast<std::uint32_t>(b[5]));
   }
   // fd00:ec2::254 is AWS's metadata service, fd20:ce::254 Google's.
   constexpr std::array<unsigned char, 4> k_aws{0xFD, 0x00, 0x0E, 0xC2};
   constexpr std::array<unsigned char, 4> k_google{0xFD, 0x20, 0x00, 0xCE};
   if (b[0] == 0xFF || (b[0] == 0xFE && (b[1] & 0xC0u) == 0x80) ||
-      std::memcmp(b.data(), k_aws.data(), 4) == 0 || std::memcmp(b.data(), k_google.data(), 4) == 0) {
+      std::memcmp(b.data(), k_aws.data(), 4) == 0 ||
+      std::memcmp(b.data(), k_google.data(), 4) == 0) {
     return AddressClass::forbidden;
   }
   if ((b[0] & 0xFEu) == 0xFC || (b[0] == 0xFE && (b[1] & 0xC0u) == 0xC0)) {
@@ -162,8 +166,9 @@ Result<CheckedEndpoint> check_addresses(const Endpoint& endpoint,
           .kind = ErrorKind::invalid_input,
           .message = endpoint.origin() + " has the address " + address.numeric() +
                      ", which GIT_NETWORK_POLICY does not allow",
-          .customer = "The git host " + endpoint.host.substr(0, 60) +
-                      " is not allowed for this builder (network policy); use a public https address"});
+          .customer =
+              "The git host " + endpoint.host.substr(0, 60) +
+              " is not allowed for this builder (network policy); use a public https address"});
     }
     checked.addresses.push_back(address.numeric());
   }

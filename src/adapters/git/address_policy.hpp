@@ -1,12 +1,12 @@
 #pragma once
 
+#include "adapters/git/resolver.hpp"
+#include "base/result.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "adapters/git/resolver.hpp"
-#include "base/result.hpp"
 
 namespace builder::adapters::git {
 

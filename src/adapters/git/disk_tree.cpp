@@ -1,5 +1,7 @@
 #include "adapters/git/disk_tree.hpp"
 
+#include "base/fd.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -10,8 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <utility>
-
-#include "base/fd.hpp"
 
 namespace builder::adapters::git {
 
@@ -69,7 +69,7 @@ class DiskTree final : public ports::SourceTree {
       if (name == "." || name == ".." || name == ".git") {
         continue;
       }
-      struct stat status {};
+      struct stat status{};
       if (::fstatat(::dirfd(directory.get()), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
         return errno_failure("stat " + name);
       }
@@ -82,7 +82,7 @@ class DiskTree final : public ports::SourceTree {
 
   Result<FileInfo> stat(std::string_view path) const override {
     BUILDER_TRY_ASSIGN(const Fd fd, open_below(path, O_PATH | O_NOFOLLOW));
-    struct stat status {};
+    struct stat status{};
     if (::fstat(fd.get(), &status) != 0) {
       return errno_failure("stat " + std::string(path));
     }
@@ -92,7 +92,7 @@ class DiskTree final : public ports::SourceTree {
   Result<std::unique_ptr<FileReader>> open(std::string_view path) const override {
     // O_NONBLOCK: opening a fifo must not wait for a writer.
     BUILDER_TRY_ASSIGN(Fd fd, open_below(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
-    struct stat status {};
+    struct stat status{};
     if (::fstat(fd.get(), &status) != 0) {
       return errno_failure("stat " + std::string(path));
     }

@@ -1,13 +1,13 @@
 #include "adapters/git/git_process.hpp"
 
+#include "base/subprocess.hpp"
+#include "base/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-
-#include "base/subprocess.hpp"
-#include "base/text.hpp"
 
 namespace builder::adapters::git {
 
@@ -77,8 +77,7 @@ void add_access(std::vector<std::pair<std::string, std::string>>& config, const 
     // Bound to one origin: git sends it nowhere else. Sent at once, it saves the 401 round trip.
     config.emplace_back(
         "http." + endpoint.origin() + "/.extraHeader",
-        "Authorization: Basic " +
-            base64_encode(access.username + ":" + access.password.reveal()));
+        "Authorization: Basic " + base64_encode(access.username + ":" + access.password.reveal()));
   }
 }
 
@@ -165,15 +164,21 @@ constexpr auto k_symptoms = std::to_array<Symptom>({
     {"not valid: is this a git repository", ErrorKind::not_found,
      "There is no git repository at this address on {}; check the repository's name"},
     {"Could not resolve host", ErrorKind::unavailable, "{} cannot be found at the moment"},
-    {"Failed to connect", ErrorKind::unavailable, "{} cannot be reached at the moment; deploy again later"},
-    {"Connection refused", ErrorKind::unavailable, "{} cannot be reached at the moment; deploy again later"},
-    {"returned error: 5", ErrorKind::unavailable, "{} has a problem at the moment; deploy again later"},
-    {"returned error: 429", ErrorKind::unavailable, "{} limits requests at the moment; deploy again later"},
-    {"Operation too slow", ErrorKind::timed_out, "{} is too slow at the moment; deploy again later"},
+    {"Failed to connect", ErrorKind::unavailable,
+     "{} cannot be reached at the moment; deploy again later"},
+    {"Connection refused", ErrorKind::unavailable,
+     "{} cannot be reached at the moment; deploy again later"},
+    {"returned error: 5", ErrorKind::unavailable,
+     "{} has a problem at the moment; deploy again later"},
+    {"returned error: 429", ErrorKind::unavailable,
+     "{} limits requests at the moment; deploy again later"},
+    {"Operation too slow", ErrorKind::timed_out,
+     "{} is too slow at the moment; deploy again later"},
     {"early EOF", ErrorKind::unavailable, "The connection to {} broke; deploy again"},
     {"unexpected disconnect", ErrorKind::unavailable, "The connection to {} broke; deploy again"},
     {"RPC failed", ErrorKind::unavailable, "The connection to {} broke; deploy again"},
-    {"unable to access", ErrorKind::unavailable, "{} cannot be reached at the moment; deploy again later"},
+    {"unable to access", ErrorKind::unavailable,
+     "{} cannot be reached at the moment; deploy again later"},
 });
 
 }  // namespace
@@ -189,7 +194,8 @@ Error explain_git_failure(int exit_code, std::string_view standard_error, std::s
       const bool lacks_credentials = symptom.customer == k_refused && !authenticated;
       std::string line(lacks_credentials ? k_no_credentials : symptom.customer);
       if (const std::size_t mark = line.find("{}"); mark != std::string::npos) {
-        line.replace(mark, 2, host.empty() ? std::string("The git host") : std::string(host.substr(0, 60)));
+        line.replace(mark, 2,
+                     host.empty() ? std::string("The git host") : std::string(host.substr(0, 60)));
       }
       error.customer = std::move(line);
       break;
@@ -214,8 +220,12 @@ Result<std::string> GitProcess::run(const ports::JobContext& job,
   const auto started = std::chrono::steady_clock::now();
   const auto finished = run_process(
       command,
-      [&](std::string_view chunk) { out += chunk.substr(0, k_largest_output - std::min(k_largest_output, out.size())); },
-      [&](std::string_view chunk) { err += chunk.substr(0, k_kept_errors - std::min(k_kept_errors, err.size())); },
+      [&](std::string_view chunk) {
+        out += chunk.substr(0, k_largest_output - std::min(k_largest_output, out.size()));
+      },
+      [&](std::string_view chunk) {
+        err += chunk.substr(0, k_kept_errors - std::min(k_kept_errors, err.size()));
+      },
       job.stop, job.deadline);
   if (!finished) {
     return std::unexpected(finished.error());

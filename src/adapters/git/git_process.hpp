@@ -1,15 +1,15 @@
 #pragma once
 
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
 #include "adapters/git/address_policy.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "ports/job_context.hpp"
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace builder::adapters::git {
 
@@ -46,8 +46,8 @@ class GitProcess {
   Log log_;
 };
 
-/// Sorts a git failure by its message; sets the customer's line. `authenticated`: we had credentials to
-/// send. Exposed for tests.
+/// Sorts a git failure by its message; sets the customer's line. `authenticated`: we had
+/// credentials to send. Exposed for tests.
 Error explain_git_failure(int exit_code, std::string_view standard_error, std::string_view host,
                           bool authenticated);
 

@@ -1,5 +1,8 @@
 #include "adapters/git/mirror.hpp"
 
+#include "base/temp_dir.hpp"
+#include "base/text.hpp"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -11,22 +14,19 @@
 #include <system_error>
 #include <utility>
 
-#include "base/temp_dir.hpp"
-#include "base/text.hpp"
-
 namespace builder::adapters::git {
 
 namespace {
 
 constexpr std::chrono::milliseconds k_lock_interval{20};
 constexpr const char* k_kept_ref = "refs/deployra/last";
-/// Nothing is ever packed anew: a mirror with more than this is made anew instead. Loose objects are
-/// counted in one of their 256 folders.
+/// Nothing is ever packed anew: a mirror with more than this is made anew instead. Loose objects
+/// are counted in one of their 256 folders.
 constexpr int k_most_packs = 100;
 constexpr int k_most_loose_objects = 40;
 
 bool exists(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   return ::lstat(path.c_str(), &status) == 0;
 }
 
@@ -51,7 +51,8 @@ Result<> make_repository(const std::string& folder) {
   BUILDER_TRY(make_directories(folder + "/refs/heads"));
   BUILDER_TRY(make_directories(folder + "/refs/tags"));
   BUILDER_TRY(make_directories(folder + "/seen"));
-  BUILDER_TRY(write_text(folder + "/config", "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"));
+  BUILDER_TRY(
+      write_text(folder + "/config", "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"));
   return write_text(folder + "/HEAD", "ref: refs/heads/main\n");
 }
 
@@ -128,8 +129,8 @@ bool Mirror::has(const ports::JobContext& job, const std::string& commit) const 
   if (exists(folder_ + "/seen/" + commit)) {
     return true;
   }
-  // A fetch that was killed may leave a commit without its files; and asking costs a process. A full
-  // history is worth it: a shallow fetch would make it shallow again.
+  // A fetch that was killed may leave a commit without its files; and asking costs a process. A
+  // full history is worth it: a shallow fetch would make it shallow again.
   if (exists(folder_ + "/shallow") || !exists(folder_ + "/refs/deployra")) {
     return false;
   }
@@ -163,9 +164,8 @@ Result<> Mirror::fetch_everything(const ports::JobContext& job, const std::strin
   if (exists(folder_ + "/shallow")) {
     arguments.emplace_back("--unshallow");
   }
-  arguments.insert(arguments.end(),
-                   {"--end-of-options", url, "+refs/heads/*:refs/deployra/heads/*",
-                    "+refs/tags/*:refs/deployra/tags/*"});
+  arguments.insert(arguments.end(), {"--end-of-options", url, "+refs/heads/*:refs/deployra/heads/*",
+                                     "+refs/tags/*:refs/deployra/tags/*"});
   BUILDER_TRY(git(job, arguments, &access));
   return {};
 }
@@ -177,8 +177,10 @@ Result<std::string> Mirror::ensure(const ports::JobContext& job, const std::stri
     auto head = fetch_head(job, url, "refs/heads/" + branch, true, access);
     if (!head && head.error().kind == ErrorKind::not_found && head.error().customer.empty()) {
       return std::unexpected(std::move(head).error().for_customer(
-          cut_characters("Branch '" + branch + "' does not exist in this repository; check the "
-                         "service's settings", 191)));
+          cut_characters("Branch '" + branch +
+                             "' does not exist in this repository; check the "
+                             "service's settings",
+                         191)));
     }
     return head;
   }
@@ -194,12 +196,12 @@ Result<std::string> Mirror::ensure(const ports::JobContext& job, const std::stri
     }
   }
   BUILDER_TRY(fetch_everything(job, url, access));
-  auto resolved = git(job, {"rev-parse", "--verify", "--end-of-options",
-                            commit + "^{commit}"});
+  auto resolved = git(job, {"rev-parse", "--verify", "--end-of-options", commit + "^{commit}"});
   if (resolved) {
     return one_line(*resolved);
   }
-  if (resolved.error().kind == ErrorKind::cancelled || resolved.error().kind == ErrorKind::timed_out) {
+  if (resolved.error().kind == ErrorKind::cancelled ||
+      resolved.error().kind == ErrorKind::timed_out) {
     return resolved;
   }
   const bool ambiguous = resolved.error().message.contains("ambiguous");

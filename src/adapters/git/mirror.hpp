@@ -1,11 +1,11 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "adapters/git/disk_tree.hpp"
 #include "adapters/git/git_process.hpp"
 #include "base/fd.hpp"
+
+#include <string>
+#include <vector>
 
 namespace builder::adapters::git {
 
@@ -17,8 +17,8 @@ struct TreeEntry {
 };
 
 /// What is at hand of one repository: a bare mirror that every fetch adds to. Locked against other
-/// builds of the service as long as the object lives: a thread that holds one must not open another of
-/// the same URL (a repository may be its own submodule).
+/// builds of the service as long as the object lives: a thread that holds one must not open another
+/// of the same URL (a repository may be its own submodule).
 class Mirror {
  public:
   /// Makes the mirror when there is none yet, when it has collected too many files, or when `anew`;
@@ -32,7 +32,8 @@ class Mirror {
                              const std::string& branch, const std::string& commit,
                              const Access& access) const;
 
-  Result<std::vector<TreeEntry>> list(const ports::JobContext& job, const std::string& commit) const;
+  Result<std::vector<TreeEntry>> list(const ports::JobContext& job,
+                                      const std::string& commit) const;
   Result<std::string> subject(const ports::JobContext& job, const std::string& commit) const;
   /// The content of `git config --list --null` for a blob in its format.
   Result<std::string> config_of(const ports::JobContext& job, const std::string& object) const;

@@ -1,5 +1,8 @@
 #include "adapters/git/resolver.hpp"
 
+#include "base/fd.hpp"
+#include "base/stop.hpp"
+
 #include <netdb.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -7,9 +10,6 @@
 #include <array>
 #include <atomic>
 #include <cstring>
-
-#include "base/fd.hpp"
-#include "base/stop.hpp"
 
 namespace builder::adapters::git {
 

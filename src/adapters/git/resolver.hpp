@@ -1,5 +1,9 @@
 #pragma once
 
+#include "base/result.hpp"
+#include "base/sync.hpp"
+#include "ports/job_context.hpp"
+
 #include <netinet/in.h>
 
 #include <memory>
@@ -7,19 +11,14 @@
 #include <thread>
 #include <vector>
 
-#include "base/result.hpp"
-#include "base/sync.hpp"
-#include "ports/job_context.hpp"
-
 namespace builder::adapters::git {
 
 struct Address {
   sockaddr_storage storage{};
   socklen_t size = 0;
 
-  [[nodiscard]] const sockaddr& get() const {
-    return reinterpret_cast<const sockaddr&>(storage);
-  }
+  [[nodiscard]] const sockaddr& get() const { return reinterpret_cast<const sockaddr&>(storage); }
+
   /// As getnameinfo writes it, without brackets.
   [[nodiscard]] std::string numeric() const;
 };
@@ -35,10 +34,12 @@ class Resolver {
 
  private:
   struct Answer;
+
   struct Running {
     std::shared_ptr<Answer> answer;  // Shared with the thread, which may outlive the waiting job.
     std::jthread thread;
   };
+
   Sync<std::vector<Running>> running_;
 };
 

@@ -1,17 +1,17 @@
 #include "adapters/git/source_fetcher.hpp"
 
-#include <algorithm>
-#include <future>
-#include <map>
-#include <optional>
-#include <utility>
-
 #include "adapters/git/mirror.hpp"
 #include "adapters/git/resolver.hpp"
 #include "adapters/git/submodules.hpp"
 #include "base/backoff.hpp"
 #include "base/temp_dir.hpp"
 #include "base/text.hpp"
+
+#include <algorithm>
+#include <future>
+#include <map>
+#include <optional>
+#include <utility>
 
 namespace builder::adapters::git {
 
@@ -33,12 +33,11 @@ constexpr std::size_t k_longest_subject = 72;
 constexpr int k_most_repositories = 200;
 constexpr std::size_t k_most_attribute_files = 1'000;  // Their ids are the input of one process.
 
-/// Nanoseconds that stand for a file's content and mode, and for the attributes that may change what a
-/// checkout makes of the content.
+/// Nanoseconds that stand for a file's content and mode, and for the attributes that may change
+/// what a checkout makes of the content.
 std::uint32_t identity(const TreeEntry& entry, const std::string& attributes) {
   const std::string digest = sha256_hex(entry.object + entry.mode + attributes);
-  return static_cast<std::uint32_t>(std::stoull(digest.substr(0, 12), nullptr, 16) %
-                                    1'000'000'000);
+  return static_cast<std::uint32_t>(std::stoull(digest.substr(0, 12), nullptr, 16) % 1'000'000'000);
 }
 
 bool is_attributes(const std::string& path) {
@@ -123,13 +122,13 @@ class GitSourceFetcher final : public ports::SourceFetcher {
                       .scratch = folder.path(),
                       .identities = {}};
     BUILDER_TRY(make_directories(checkout.root));
-    BUILDER_TRY_ASSIGN(const auto commit, check_out(checkout, source.url, source.branch,
-                                                    source.commit, "", 0));
+    BUILDER_TRY_ASSIGN(const auto commit,
+                       check_out(checkout, source.url, source.branch, source.commit, "", 0));
     std::string subject = cut_characters(printable(commit.subject), k_longest_subject);
     events.info("Checked out " + commit.sha.substr(0, 12) + " " + subject);
     const std::string root = checkout.root;
-    BUILDER_TRY_ASSIGN(auto tree, make_disk_tree(std::move(folder), root,
-                                                 std::move(checkout.identities)));
+    BUILDER_TRY_ASSIGN(auto tree,
+                       make_disk_tree(std::move(folder), root, std::move(checkout.identities)));
     return FetchedSource{.commit = domain::CommitSha(commit.sha),
                          .subject = std::move(subject),
                          .tree = std::move(tree)};
@@ -157,8 +156,9 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       files = write_files(checkout, {mirror_folder, true}, url, branch, commit, access, prefix);
       if (!files && files.error().kind == ErrorKind::internal && files.error().customer.empty()) {
         files.error().kind = ErrorKind::invalid_input;
-        files.error().customer = "git cannot check out this repository; it may be damaged or hold "
-                                 "paths that are not allowed";
+        files.error().customer =
+            "git cannot check out this repository; it may be damaged or hold "
+            "paths that are not allowed";
       }
     }
     BUILDER_TRY(files);
@@ -233,7 +233,8 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       checkout.identities[prefix + entry.path] = identity(entry, attributes);
     }
     for (const TreeEntry& entry : *entries) {
-      if (!files.submodules.empty() && entry.path == ".gitmodules" && entry.mode.starts_with("100")) {
+      if (!files.submodules.empty() && entry.path == ".gitmodules" &&
+          entry.mode.starts_with("100")) {
         auto modules = mirror.config_of(job, entry.object);
         if (!modules) {
           return std::unexpected(std::move(modules).error().for_customer(
@@ -255,8 +256,9 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       access.password = checkout.source.password;
     }
     if (access.endpoint.plain_http && config_.policy != NetworkPolicy::any) {
-      checkout.events.warning("The repository is fetched over http: its content and credentials can "
-                              "be read on the way; use https");
+      checkout.events.warning(
+          "The repository is fetched over http: its content and credentials can "
+          "be read on the way; use https");
       log_.warning("{} is fetched over plain http", endpoint.origin());
     }
     return access;
@@ -275,10 +277,13 @@ class GitSourceFetcher final : public ports::SourceFetcher {
                       {"remote.origin.url", url},
                       {"lfs.url", url + "/info/lfs"},
                       {"lfs.basictransfersonly", "true"},
+                      // Its own default is eight, with waits that add up to a minute.
+                      {"lfs.transfer.maxretries", "2"},
                       {"lfs.storage", mirror.folder() + "/lfs"}};
     BUILDER_TRY(remove_tree(folder));
     BUILDER_TRY(make_directories(folder));
-    const auto checked_out = mirror.check_out(checkout.job, commit, folder, index + "-lfs", options);
+    const auto checked_out =
+        mirror.check_out(checkout.job, commit, folder, index + "-lfs", options);
     if (!checked_out && checked_out.error().kind != ErrorKind::cancelled &&
         checked_out.error().kind != ErrorKind::timed_out) {
       Error error = checked_out.error();
@@ -318,13 +323,14 @@ class GitSourceFetcher final : public ports::SourceFetcher {
         return bad("its path is not a folder of its own");
       }
       checkout.events.info("Fetching submodule " + shown);
-      auto done = check_out(checkout, target, "main", entry.object, prefix + entry.path + "/",
-                            depth + 1);
+      auto done =
+          check_out(checkout, target, "main", entry.object, prefix + entry.path + "/", depth + 1);
       if (!done) {
         Error error = std::move(done).error();
         if (error.kind != ErrorKind::cancelled) {
-          const std::string why =
-              error.customer.empty() ? "it cannot be fetched; check its URL and commit" : error.customer;
+          const std::string why = error.customer.empty()
+                                      ? "it cannot be fetched; check its URL and commit"
+                                      : error.customer;
           error.customer = cut_characters("Submodule '" + shown + "': " + why, 191);
         }
         return std::unexpected(std::move(error).with_context("submodule " + shown));

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <memory>
-#include <string>
-
 #include "adapters/git/address_policy.hpp"
 #include "base/log.hpp"
 #include "ports/source_fetcher.hpp"
+
+#include <memory>
+#include <string>
 
 namespace builder::adapters::git {
 

@@ -1,9 +1,9 @@
 #include "adapters/git/submodules.hpp"
 
+#include "adapters/git/address_policy.hpp"
+
 #include <algorithm>
 #include <utility>
-
-#include "adapters/git/address_policy.hpp"
 
 namespace builder::adapters::git {
 

@@ -1,5 +1,8 @@
 #include "adapters/http/client.hpp"
 
+#include "base/check.hpp"
+#include "base/sync.hpp"
+
 #include <curl/curl.h>
 #include <fmt/format.h>
 
@@ -7,9 +10,6 @@
 #include <array>
 #include <atomic>
 #include <optional>
-
-#include "base/check.hpp"
-#include "base/sync.hpp"
 
 namespace builder::adapters::http {
 namespace {
@@ -219,8 +219,10 @@ class Attached {
   explicit Attached(Session& session) : session_(session) {
     BUILDER_CHECK(::curl_multi_add_handle(session.multi.get(), session.easy.get()) == CURLM_OK);
   }
+
   Attached(const Attached&) = delete;
   Attached& operator=(const Attached&) = delete;
+
   ~Attached() { ::curl_multi_remove_handle(session_.multi.get(), session_.easy.get()); }
 
  private:
@@ -325,8 +327,7 @@ class CurlClient final : public Client {
                                      sent ? "the request may have arrived" : "nothing was sent"));
   }
 
-  static std::pair<ErrorKind, std::string> explain(const Exchange& exchange,
-                                                   const Outcome& outcome,
+  static std::pair<ErrorKind, std::string> explain(const Exchange& exchange, const Outcome& outcome,
                                                    const char* error_text) {
     switch (outcome.ending) {
       case Ending::cancelled:
@@ -383,6 +384,8 @@ class CurlClient final : public Client {
 
 }  // namespace
 
-std::unique_ptr<Client> make_client() { return std::make_unique<CurlClient>(); }
+std::unique_ptr<Client> make_client() {
+  return std::make_unique<CurlClient>();
+}
 
 }  // namespace builder::adapters::http

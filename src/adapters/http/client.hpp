@@ -1,13 +1,12 @@
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <stop_token>
-
+#include "adapters/http/message.hpp"
 #include "base/result.hpp"
 #include "base/stop.hpp"
 
-#include "adapters/http/message.hpp"
+#include <cstdint>
+#include <memory>
+#include <stop_token>
 
 namespace builder::adapters::http {
 

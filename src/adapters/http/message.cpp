@@ -1,6 +1,7 @@
 #include "adapters/http/message.hpp"
 
 #include <curl/curl.h>
+
 #include <strings.h>
 
 #include <algorithm>
@@ -74,8 +75,7 @@ std::optional<std::chrono::milliseconds> parse_retry_after(
     if (seconds < 0) {
       return std::nullopt;
     }
-    return std::chrono::seconds(
-        std::min<long long>(seconds, k_longest_retry_after.count()));
+    return std::chrono::seconds(std::min<long long>(seconds, k_longest_retry_after.count()));
   }
   const auto date = parse_http_date(value);
   if (!date) {

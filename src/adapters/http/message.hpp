@@ -40,6 +40,7 @@ struct Response {
   std::string body;
 
   [[nodiscard]] bool ok() const { return status >= 200 && status < 300; }
+
   /// The first header of that name, in any case; nullopt when there is none.
   [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const;
   /// The wait the peer asks for with `Retry-After`, as seconds or as a date.

@@ -1,11 +1,11 @@
 #include "adapters/redis/cancel_feed.hpp"
 
+#include "base/backoff.hpp"
+#include "domain/deployment_request.hpp"
+
 #include <atomic>
 #include <optional>
 #include <utility>
-
-#include "base/backoff.hpp"
-#include "domain/deployment_request.hpp"
 
 namespace builder::adapters::redis {
 

@@ -1,6 +1,7 @@
 #include "adapters/redis/connection.hpp"
 
 #include <hiredis/hiredis.h>
+
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -93,7 +94,9 @@ void Connection::ReaderDeleter::operator()(redisReader* reader) const {
   redisReaderFree(reader);
 }
 
-Connection::Connection() : reader_(redisReaderCreate()) {}
+Connection::Connection() : reader_(redisReaderCreate()) {
+}
+
 Connection::~Connection() = default;
 
 std::unexpected<Error> Connection::broken(std::string what) {
@@ -170,8 +173,7 @@ Result<> Connection::send(const std::vector<std::string>& command, const std::st
   const StopFd stop_fd(stop);
   const SteadyTime deadline = std::chrono::steady_clock::now() + k_connect_patience;
   for (std::size_t sent = 0; sent < bytes.size();) {
-    const ssize_t count =
-        ::send(fd_.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+    const ssize_t count = ::send(fd_.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
     if (count > 0) {
       sent += static_cast<std::size_t>(count);
       continue;
@@ -231,12 +233,12 @@ Result<Reply> Connection::receive(const std::stop_token& stop, SteadyTime deadli
   }
 }
 
-Result<Reply> Connection::call(const std::vector<std::string>& command,
-                               const std::stop_token& stop, std::chrono::milliseconds patience) {
+Result<Reply> Connection::call(const std::vector<std::string>& command, const std::stop_token& stop,
+                               std::chrono::milliseconds patience) {
   BUILDER_TRY(send(command, stop));
   auto reply = receive(stop, std::chrono::steady_clock::now() + patience);
-  if (!reply && (reply.error().kind == ErrorKind::timed_out ||
-                 reply.error().kind == ErrorKind::cancelled)) {
+  if (!reply &&
+      (reply.error().kind == ErrorKind::timed_out || reply.error().kind == ErrorKind::cancelled)) {
     fd_.reset();  // Its answer may still come: nobody may take it for another one.
   }
   if (!reply && reply.error().message.starts_with("redis refuses a command")) {

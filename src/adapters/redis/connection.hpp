@@ -1,16 +1,16 @@
 #pragma once
 
+#include "base/fd.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "base/stop.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <stop_token>
 #include <string>
 #include <vector>
-
-#include "base/fd.hpp"
-#include "base/result.hpp"
-#include "base/secret.hpp"
-#include "base/stop.hpp"
 
 struct redisReader;
 
@@ -35,7 +35,8 @@ struct Reply {
 };
 
 /// One connection. Every call ends at its deadline or on stop; after a failure other than a refusal
-/// by Redis itself the connection is closed, since an answer may still be under way. Not thread-safe.
+/// by Redis itself the connection is closed, since an answer may still be under way. Not
+/// thread-safe.
 class Connection {
  public:
   /// Connects, authenticates and names the connection.
@@ -63,6 +64,7 @@ class Connection {
   struct ReaderDeleter {
     void operator()(redisReader* reader) const;
   };
+
   Fd fd_;
   std::unique_ptr<redisReader, ReaderDeleter> reader_;
 };

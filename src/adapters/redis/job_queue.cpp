@@ -1,12 +1,12 @@
 #include "adapters/redis/job_queue.hpp"
 
+#include "adapters/redis/scripts.hpp"
+#include "base/backoff.hpp"
+
 #include <algorithm>
 #include <mutex>
 #include <set>
 #include <utility>
-
-#include "adapters/redis/scripts.hpp"
-#include "base/backoff.hpp"
 
 namespace builder::adapters::redis {
 
@@ -64,8 +64,8 @@ class RedisJobQueue final : public ports::JobQueue {
   }
 
   Result<std::vector<std::string>> peek(std::size_t limit) override {
-    BUILDER_TRY_ASSIGN(
-        Reply reply, command({"LRANGE", config_.queue, "0", std::to_string(limit - 1)}, once()));
+    BUILDER_TRY_ASSIGN(Reply reply,
+                       command({"LRANGE", config_.queue, "0", std::to_string(limit - 1)}, once()));
     std::vector<std::string> payloads;
     for (Reply& element : reply.list) {
       payloads.push_back(std::move(element.text));
@@ -114,6 +114,7 @@ class RedisJobQueue final : public ports::JobQueue {
 
  private:
   static SteadyTime insist() { return Clock::now() + k_insist; }
+
   static SteadyTime once() { return Clock::now(); }
 
   Result<> connect_blocking(const std::stop_token& stop) {
@@ -221,8 +222,7 @@ class RedisJobQueue final : public ports::JobQueue {
 
 }  // namespace
 
-std::unique_ptr<ports::JobQueue> make_job_queue(RedisConfig config,
-                                                const std::string& worker_id) {
+std::unique_ptr<ports::JobQueue> make_job_queue(RedisConfig config, const std::string& worker_id) {
   return std::make_unique<RedisJobQueue>(std::move(config), worker_id);
 }
 

@@ -1,5 +1,10 @@
 #pragma once
 
+#include "adapters/git/source_fetcher.hpp"
+#include "base/temp_dir.hpp"
+
+#include "git_server.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,11 +14,6 @@
 #include <variant>
 #include <vector>
 
-#include "adapters/git/source_fetcher.hpp"
-#include "base/temp_dir.hpp"
-
-#include "git_server.hpp"
-
 namespace builder::test {
 
 class Lines final : public LogSink, public domain::EventSink {
@@ -22,17 +22,21 @@ class Lines final : public LogSink, public domain::EventSink {
     const std::scoped_lock lock(mutex_);
     log_ += std::string(line) + "\n";
   }
+
   [[nodiscard]] bool enabled(LogLevel) const override { return true; }
+
   void emit(domain::BuildEvent event) override {
     const std::scoped_lock lock(mutex_);
     if (const auto* message = std::get_if<domain::Message>(&event)) {
       events_ += message->text + "\n";
     }
   }
+
   [[nodiscard]] std::string log() const {
     const std::scoped_lock lock(mutex_);
     return log_;
   }
+
   [[nodiscard]] std::string events() const {
     const std::scoped_lock lock(mutex_);
     return events_;
@@ -51,13 +55,15 @@ class GitContract : public ::testing::Test {
 
   [[nodiscard]] std::unique_ptr<ports::SourceFetcher> make_fetcher(
       adapters::git::NetworkPolicy policy) const {
-    return *adapters::git::make_source_fetcher({.work_dir = work_dir(), .policy = policy}, Log(lines_));
+    return *adapters::git::make_source_fetcher({.work_dir = work_dir(), .policy = policy},
+                                               Log(lines_));
   }
 
   [[nodiscard]] std::string work_dir() const { return folder_.path() + "/work"; }
 
   /// With the right credentials.
-  [[nodiscard]] domain::SourceSpec spec(const std::string& repository, const std::string& commit = "",
+  [[nodiscard]] domain::SourceSpec spec(const std::string& repository,
+                                        const std::string& commit = "",
                                         const std::string& branch = "main",
                                         const std::string& mode = "private") const {
     domain::SourceSpec spec;
@@ -85,14 +91,16 @@ class GitContract : public ::testing::Test {
   std::string make_repository(const std::string& name) {
     return server_.shell("mkdir -p $R; git init -q -b main " + name + "; cd " + name +
                          "; echo one > file; git add -A; git commit -q -m 'First words'; "
-                         "git clone -q --bare . $R/" + name + ".git; git remote add o $R/" + name +
-                         ".git; git rev-parse HEAD");
+                         "git clone -q --bare . $R/" +
+                         name + ".git; git remote add o $R/" + name + ".git; git rev-parse HEAD");
   }
+
   /// Runs a script in the repository's work folder, commits everything, pushes all. The new commit.
   std::string commit(const std::string& name, const std::string& script) {
-    return server_.shell("cd " + name + "; " + script +
-                         "; git add -A; git commit -q --allow-empty -m 'Next words'; git push -q --all o; "
-                         "git rev-parse HEAD");
+    return server_.shell(
+        "cd " + name + "; " + script +
+        "; git add -A; git commit -q --allow-empty -m 'Next words'; git push -q --all o; "
+        "git rev-parse HEAD");
   }
 
   TempDir folder_ = *TempDir::make(::testing::TempDir(), "git-contract-");

@@ -1,5 +1,8 @@
 #include "git_server.hpp"
 
+#include "base/subprocess.hpp"
+#include "base/text.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -7,9 +10,6 @@
 #include <future>
 #include <sstream>
 #include <stdexcept>
-
-#include "base/subprocess.hpp"
-#include "base/text.hpp"
 
 namespace builder::test {
 
@@ -76,7 +76,9 @@ std::string GitServer::shell(const std::string& script) const {
   return out.substr(0, out.find_last_not_of('\n') + 1);
 }
 
-std::string GitServer::origin() const { return "http://127.0.0.1:" + port_; }
+std::string GitServer::origin() const {
+  return "http://127.0.0.1:" + port_;
+}
 
 std::string GitServer::url(const std::string& mode, const std::string& repository) const {
   return origin() + "/" + mode + "/" + repository + ".git";

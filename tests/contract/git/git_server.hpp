@@ -1,10 +1,10 @@
 #pragma once
 
+#include "base/temp_dir.hpp"
+
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "base/temp_dir.hpp"
 
 namespace builder::test {
 
@@ -32,7 +32,9 @@ class GitServer {
   /// `http://127.0.0.1:port/<mode>/<repository>.git`
   [[nodiscard]] std::string url(const std::string& mode, const std::string& repository) const;
   [[nodiscard]] std::string origin() const;
+
   [[nodiscard]] std::string port() const { return port_; }
+
   [[nodiscard]] const std::string& root() const { return folder_.path(); }
 
   /// Requests since the last call.

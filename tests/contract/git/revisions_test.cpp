@@ -35,7 +35,8 @@ TEST_F(Revisions, TheHeadAfterAForcedPush) {
   commit("app", "echo two > file");
   ASSERT_TRUE(fetch(spec("app")));
   const std::string forced = server_.shell(
-      "cd app; git reset -q --hard HEAD~1; echo three > file; git commit -qam Forced; git push -qf o main; git rev-parse HEAD");
+      "cd app; git reset -q --hard HEAD~1; echo three > file; git commit -qam Forced; git push -qf "
+      "o main; git rev-parse HEAD");
   const auto fetched = fetch(spec("app"));
   ASSERT_TRUE(fetched) << fetched.error().message;
   EXPECT_EQ(fetched->commit.str(), forced);
@@ -92,7 +93,8 @@ TEST_F(Revisions, AShortCommitOfAnyBranch) {
 TEST_F(Revisions, AnAmbiguousShortCommit) {
   make_repository("app");
   // Two commits with the same first seven digits.
-  const std::string prefix = server_.shell(R"(cd app; T=$(git rev-parse HEAD^{tree}); python3 - "$T" <<'P'
+  const std::string prefix =
+      server_.shell(R"(cd app; T=$(git rev-parse HEAD^{tree}); python3 - "$T" <<'P'
 import hashlib, subprocess, sys
 seen = {}
 n = 0
@@ -162,7 +164,9 @@ TEST_F(Revisions, TimesStandForContent) {
   commit("app", "echo y > changed; chmod +x file");
   const auto second = fetch(spec("app"));
   ASSERT_TRUE(first && second);
-  const auto time = [](const auto& fetched, std::string_view path) { return fetched->tree->stat(path)->modified; };
+  const auto time = [](const auto& fetched, std::string_view path) {
+    return fetched->tree->stat(path)->modified;
+  };
   EXPECT_EQ(time(first, "d/same"), time(second, "d/same"));
   EXPECT_EQ(time(first, "link"), time(second, "link"));
   EXPECT_NE(time(first, "changed"), time(second, "changed"));
@@ -178,8 +182,10 @@ TEST_F(Revisions, TimesStandForContent) {
 
 TEST_F(Revisions, SubjectsAreOneShortLineOfText) {
   make_repository("app");
-  server_.shell("cd app; printf '\\033[31mcaf\\351 %0100d\\n\\nbody' 1 > ../m; git -c i18n.commitEncoding=latin1 "
-                "commit -q --allow-empty -F ../m; git push -q o main");
+  server_.shell(
+      "cd app; printf '\\033[31mcaf\\351 %0100d\\n\\nbody' 1 > ../m; git -c "
+      "i18n.commitEncoding=latin1 "
+      "commit -q --allow-empty -F ../m; git push -q o main");
   const auto fetched = fetch(spec("app"));
   ASSERT_TRUE(fetched) << fetched.error().message;
   EXPECT_THAT(fetched->subject, HasSubstr("[31mcaf? 000"));

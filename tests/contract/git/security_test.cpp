@@ -1,13 +1,13 @@
+#include "base/text.hpp"
+
+#include "fixture.hpp"
+
 #include <dirent.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-
-#include "base/text.hpp"
-
-#include "fixture.hpp"
 
 namespace builder::test {
 namespace {
@@ -40,7 +40,8 @@ std::string command_lines_with(const std::string& word) {
 class Security : public GitContract {
  protected:
   const std::vector<std::string> secrets_{
-      GitServer::k_password, base64_encode(std::string(GitServer::k_user) + ":" + GitServer::k_password)};
+      GitServer::k_password,
+      base64_encode(std::string(GitServer::k_user) + ":" + GitServer::k_password)};
 };
 
 TEST_F(Security, CredentialsAreInNoFileLogOrEvent) {
@@ -49,7 +50,8 @@ TEST_F(Security, CredentialsAreInNoFileLogOrEvent) {
   ASSERT_TRUE(fetched);
   const auto missing = fetch(spec("missing"));
   ASSERT_FALSE(missing);
-  std::string all = lines_->log() + lines_->events() + missing.error().message + missing.error().customer;
+  std::string all =
+      lines_->log() + lines_->events() + missing.error().message + missing.error().customer;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(work_dir())) {
     if (entry.is_regular_file()) {
       all += file_text(entry.path());
@@ -112,7 +114,9 @@ TEST_F(Security, ANewFetcherRemovesWhatAKilledOneLeft) {
 
 TEST_F(Security, LinksOfTheRepositoryLeadNowhere) {
   make_repository("app");
-  commit("app", "ln -s /etc/passwd .env; ln -s / root; ln -s ../../../../etc/passwd Dockerfile; ln -s file inside");
+  commit("app",
+         "ln -s /etc/passwd .env; ln -s / root; ln -s ../../../../etc/passwd Dockerfile; ln -s "
+         "file inside");
   const auto fetched = fetch(spec("app"));
   ASSERT_TRUE(fetched);
   for (const char* path : {".env", "root/etc/passwd", "Dockerfile"}) {
@@ -127,10 +131,12 @@ TEST_F(Security, LinksOfTheRepositoryLeadNowhere) {
 TEST_F(Security, TheRepositoryRunsNothing) {
   make_repository("app");
   const std::string canary = folder_.path() + "/canary";
-  commit("app", "echo '* filter=evil diff=evil' > .gitattributes; mkdir hooks; "
-                "printf '[filter \"evil\"]\\nsmudge=touch " + canary + "\\n[core]\\nfsmonitor=touch " + canary +
-                "\\nhooksPath=hooks\\n' > .gitconfig; printf '#!/bin/sh\\ntouch " + canary +
-                "\\n' > hooks/post-checkout; chmod +x hooks/post-checkout; cp .gitconfig config");
+  commit("app",
+         "echo '* filter=evil diff=evil' > .gitattributes; mkdir hooks; "
+         "printf '[filter \"evil\"]\\nsmudge=touch " +
+             canary + "\\n[core]\\nfsmonitor=touch " + canary +
+             "\\nhooksPath=hooks\\n' > .gitconfig; printf '#!/bin/sh\\ntouch " + canary +
+             "\\n' > hooks/post-checkout; chmod +x hooks/post-checkout; cp .gitconfig config");
   const auto fetched = fetch(spec("app"));
   ASSERT_TRUE(fetched) << fetched.error().message;
   EXPECT_FALSE(std::filesystem::exists(canary));
@@ -140,13 +146,17 @@ TEST_F(Security, HostileTreesAreRefused) {
   make_repository("app");
   // What no porcelain makes: a ".git" folder, "..", and a name twice, once as a link.
   for (const char* script :
-       {"B=$(echo x | git hash-object -w --stdin); T=$(printf '100644 blob %s\\tconfig\\n' $B | git mktree); "
+       {"B=$(echo x | git hash-object -w --stdin); T=$(printf '100644 blob %s\\tconfig\\n' $B | "
+        "git mktree); "
         "R2=$(printf '040000 tree %s\\t.git\\n' $T | git mktree)",
-        "B=$(echo x | git hash-object -w --stdin); T=$(printf '100644 blob %s\\tescaped\\n' $B | git mktree); "
+        "B=$(echo x | git hash-object -w --stdin); T=$(printf '100644 blob %s\\tescaped\\n' $B | "
+        "git mktree); "
         "R2=$(printf '040000 tree %s\\t..\\n' $T | git mktree)",
-        "B=$(printf /tmp | git hash-object -w --stdin); T=$(printf '100644 blob %s\\tescaped\\n' $B | git mktree); "
+        "B=$(printf /tmp | git hash-object -w --stdin); T=$(printf '100644 blob %s\\tescaped\\n' "
+        "$B | git mktree); "
         "R2=$(printf '120000 blob %s\\ta\\n040000 tree %s\\ta\\n' $B $T | git mktree)"}) {
-    server_.shell(std::string("cd app; ") + script + "; C=$(git commit-tree -m evil $R2); git push -qf o $C:refs/heads/evil");
+    server_.shell(std::string("cd app; ") + script +
+                  "; C=$(git commit-tree -m evil $R2); git push -qf o $C:refs/heads/evil");
     const auto fetched = fetch(spec("app", "", "evil"));
     ASSERT_FALSE(fetched) << script;
     EXPECT_FALSE(fetched.error().customer.empty()) << fetched.error().message;
@@ -157,7 +167,8 @@ TEST_F(Security, HostileTreesAreRefused) {
 
 TEST_F(Security, TheNetworkPolicyHolds) {
   make_repository("app");
-  for (const auto policy : {adapters::git::NetworkPolicy::public_only, adapters::git::NetworkPolicy::private_networks}) {
+  for (const auto policy : {adapters::git::NetworkPolicy::public_only,
+                            adapters::git::NetworkPolicy::private_networks}) {
     fetcher_ = make_fetcher(policy);
     const auto fetched = fetch(spec("app"));
     ASSERT_FALSE(fetched);

@@ -1,8 +1,8 @@
+#include "fixture.hpp"
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-
-#include "fixture.hpp"
 
 namespace builder::test {
 namespace {
@@ -22,6 +22,7 @@ class Troubles : public GitContract {
     }
     return {};
   }
+
   /// Processes of ours that talk to the server.
   int git_processes() const {
     int count = 0;
@@ -82,15 +83,15 @@ TEST_F(Troubles, ARepositoryThatDoesNotExist) {
 TEST_F(Troubles, AMirrorHealsWhateverIsWrongWithIt) {
   make_repository("app");
   const std::vector<std::string> damages{
-      "find M/objects -type f | while read f; do : > $f; done",             // emptied objects
-      "find M/objects -type f -exec rm {} +",                               // lost objects
-      "rm -rf M/objects",                                                    //
-      "rm -rf M/refs",                                                       //
-      "echo garbage > M/HEAD",                                               //
-      "echo garbage > M/config",                                             //
-      "rm M/HEAD",                                                           //
-      "touch M/shallow.lock M/refs/deployra/last.lock M/config.lock",        // a killed git's locks
-      "echo garbage > M/shallow",                                            //
+      "find M/objects -type f | while read f; do : > $f; done",        // emptied objects
+      "find M/objects -type f -exec rm {} +",                          // lost objects
+      "rm -rf M/objects",                                              //
+      "rm -rf M/refs",                                                 //
+      "echo garbage > M/HEAD",                                         //
+      "echo garbage > M/config",                                       //
+      "rm M/HEAD",                                                     //
+      "touch M/shallow.lock M/refs/deployra/last.lock M/config.lock",  // a killed git's locks
+      "echo garbage > M/shallow",                                      //
       "echo 1111111111111111111111111111111111111111 > M/refs/deployra/last",  //
   };
   std::string sha = commit("app", "echo start > file");
@@ -127,14 +128,16 @@ TEST_F(Troubles, StopEndsAStalledFetchWithAllItsProcesses) {
       stopped = Clock::now();
       source.request_stop();
     });
-    const auto fetched = fetch(spec(mode, "", "main", mode), {.deployment_id = {}, .stop = source.get_token()});
+    const auto fetched =
+        fetch(spec(mode, "", "main", mode), {.deployment_id = {}, .stop = source.get_token()});
     const auto took = Clock::now() - stopped;
     ASSERT_FALSE(fetched);
     EXPECT_EQ(fetched.error().kind, ErrorKind::cancelled) << fetched.error().message;
     EXPECT_LT(took, 300ms);
     EXPECT_EQ(git_processes(), 0);
-    RecordProperty(std::string(mode) + "_ms",
-                   static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
+    RecordProperty(
+        std::string(mode) + "_ms",
+        static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
   }
 }
 
@@ -152,7 +155,8 @@ TEST_F(Troubles, LargeFilesComeFromLfs) {
   make_repository("app");
   const std::string pointer = server_.shell(
       "printf 'large content\\n' > big; OID=$(sha256sum big | cut -d' ' -f1); cp big ../lfs/$OID; "
-      "printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:%s\\nsize 14\\n' $OID > app/big.bin; "
+      "printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:%s\\nsize 14\\n' $OID > "
+      "app/big.bin; "
       "echo '*.bin filter=lfs diff=lfs merge=lfs -text' > app/.gitattributes; cat app/big.bin");
   commit("app", "true");
   const auto fetched = fetch(spec("app"));
@@ -163,8 +167,10 @@ TEST_F(Troubles, LargeFilesComeFromLfs) {
 
 TEST_F(Troubles, LargeFilesThatWereNotPushedAreNamed) {
   make_repository("app");
-  commit("app", "printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:%064d\\nsize 14\\n' 1 > big.bin; "
-                "echo '*.bin filter=lfs diff=lfs merge=lfs -text' > .gitattributes");
+  commit("app",
+         "printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:%064d\\nsize 14\\n' 1 > "
+         "big.bin; "
+         "echo '*.bin filter=lfs diff=lfs merge=lfs -text' > .gitattributes");
   const auto fetched = fetch(spec("app"));
   ASSERT_FALSE(fetched);
   EXPECT_THAT(fetched.error().customer, HasSubstr("LFS"));

@@ -64,9 +64,9 @@ TEST(Config, AllErrorsComeAtOnceAndNameTheirVariable) {
   for (const std::string& error : loaded.errors) {
     all += error + "\n";
   }
-  for (const char* name : {"API_KEY", "REDIS_PORT", "API_URL", "BUILD_TIMEOUT",
-                           "GIT_NETWORK_POLICY", "AWS_SECRET_ACCESS_KEY", "HTTP_LISTEN",
-                           "DOCKER_HOST"}) {
+  for (const char* name :
+       {"API_KEY", "REDIS_PORT", "API_URL", "BUILD_TIMEOUT", "GIT_NETWORK_POLICY",
+        "AWS_SECRET_ACCESS_KEY", "HTTP_LISTEN", "DOCKER_HOST"}) {
     EXPECT_TRUE(all.contains(name)) << name << " is missing in\n" << all;
   }
 }

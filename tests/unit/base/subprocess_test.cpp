@@ -1,5 +1,7 @@
 #include "base/subprocess.hpp"
 
+#include "base/fd.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -14,8 +16,6 @@
 #include <future>
 #include <string>
 
-#include "base/fd.hpp"
-
 namespace builder {
 namespace {
 
@@ -29,7 +29,8 @@ struct Ran {
   Clock::duration took{};
 };
 
-Ran run(Command command, const std::stop_token& stop = {}, SteadyTime deadline = SteadyTime::max()) {
+Ran run(Command command, const std::stop_token& stop = {},
+        SteadyTime deadline = SteadyTime::max()) {
   command.environment.emplace_back("PATH=/usr/bin:/bin");
   std::string out;
   std::string err;
@@ -89,14 +90,16 @@ TEST(Subprocess, ReportsASignalAs128AndMore) {
 }
 
 TEST(Subprocess, ReportsAProgramThatDoesNotExist) {
-  const Ran ran = run({.arguments = {"no-such-program-here"}, .environment = {}, .directory = {}, .input = {}});
+  const Ran ran =
+      run({.arguments = {"no-such-program-here"}, .environment = {}, .directory = {}, .input = {}});
   ASSERT_FALSE(ran.finished);
   EXPECT_EQ(ran.finished.error().kind, ErrorKind::not_found);
 }
 
 TEST(Subprocess, PassesArgumentsUntouched) {
   const std::string nasty = "a b;c $(touch x) `id` \" ' \\ *";
-  const Ran ran = run({.arguments = {"printf", "%s", nasty}, .environment = {}, .directory = {}, .input = {}});
+  const Ran ran =
+      run({.arguments = {"printf", "%s", nasty}, .environment = {}, .directory = {}, .input = {}});
   ASSERT_TRUE(ran.finished);
   EXPECT_EQ(ran.out, nasty);
 }
@@ -109,12 +112,14 @@ TEST(Subprocess, PassesOnlyTheGivenEnvironment) {
 }
 
 TEST(Subprocess, GivesInputOrTheNullDevice) {
-  EXPECT_EQ(run({.arguments = {"cat"}, .environment = {}, .directory = {}, .input = "hello"}).out, "hello");
+  EXPECT_EQ(run({.arguments = {"cat"}, .environment = {}, .directory = {}, .input = "hello"}).out,
+            "hello");
   EXPECT_EQ(shell("readlink /proc/self/fd/0").out, "/dev/null\n");
 }
 
 TEST(Subprocess, LeaksNoDescriptorToTheProgramNorToUs) {
-  const Fd inheritable(::open("/dev/null", O_RDONLY));  // NOLINT: without CLOEXEC, as a library would
+  const Fd inheritable(
+      ::open("/dev/null", O_RDONLY));  // NOLINT: without CLOEXEC, as a library would
   const int before = open_descriptors();
   // ls holds the three standard ones and the folder it reads.
   EXPECT_EQ(shell("ls /proc/self/fd | wc -l").out, "4\n");
@@ -140,10 +145,11 @@ TEST(Subprocess, StartsWithDefaultSignalsUnblocked) {
 TEST(Subprocess, StopKillsTheWholeGroupEvenWhenItIgnoresTheRequest) {
   std::stop_source source;
   std::string grandchild;
-  const Command command{.arguments = {"sh", "-c", "trap '' TERM; sleep 60 & echo $!; wait; sleep 60"},
-                        .environment = {"PATH=/usr/bin:/bin"},
-                        .directory = {},
-                        .input = {}};
+  const Command command{
+      .arguments = {"sh", "-c", "trap '' TERM; sleep 60 & echo $!; wait; sleep 60"},
+      .environment = {"PATH=/usr/bin:/bin"},
+      .directory = {},
+      .input = {}};
   Clock::time_point stopped;
   const auto finished = run_process(
       command,
@@ -177,7 +183,8 @@ TEST(Subprocess, EndsAtTheDeadline) {
 
 TEST(Subprocess, EndsAtTheDeadlineWhileOutputFloods) {
   std::size_t seen = 0;
-  const Command command{.arguments = {"yes"}, .environment = {"PATH=/usr/bin:/bin"}, .directory = {}, .input = {}};
+  const Command command{
+      .arguments = {"yes"}, .environment = {"PATH=/usr/bin:/bin"}, .directory = {}, .input = {}};
   const auto started = Clock::now();
   const auto finished = run_process(
       command, [&](std::string_view chunk) { seen += chunk.size(); }, {}, {}, started + 100ms);
@@ -229,8 +236,9 @@ TEST(Subprocess, WaitsForAProgramThatClosedItsOutput) {
 }
 
 TEST(Subprocess, LimitsTheSizeOfFiles) {
-  Command command{.arguments = {"sh", "-c", "sleep 0.05; head -c 4096 /dev/zero > /dev/shm/builder-limit.$$; "
-                                            "echo $?; rm -f /dev/shm/builder-limit.$$"},
+  Command command{.arguments = {"sh", "-c",
+                                "sleep 0.05; head -c 4096 /dev/zero > /dev/shm/builder-limit.$$; "
+                                "echo $?; rm -f /dev/shm/builder-limit.$$"},
                   .environment = {},
                   .directory = {},
                   .input = {}};

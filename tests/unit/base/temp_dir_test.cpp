@@ -1,5 +1,7 @@
 #include "base/temp_dir.hpp"
 
+#include "base/fd.hpp"
+
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
@@ -11,26 +13,28 @@
 #include <string>
 #include <utility>
 
-#include "base/fd.hpp"
-
 namespace builder {
 namespace {
 
 bool exists(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   return ::lstat(path.c_str(), &status) == 0;
 }
 
-void write(const std::string& path, std::string_view text) { std::ofstream(path) << text; }
+void write(const std::string& path, std::string_view text) {
+  std::ofstream(path) << text;
+}
 
-TempDir make() { return *TempDir::make(::testing::TempDir(), "builder-"); }
+TempDir make() {
+  return *TempDir::make(::testing::TempDir(), "builder-");
+}
 
 TEST(TempDir, IsPrivateAndGoneWithTheObject) {
   std::string path;
   {
     const TempDir folder = make();
     path = folder.path();
-    struct stat status {};
+    struct stat status{};
     ASSERT_EQ(::stat(path.c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 07777U, 0700U);
     ASSERT_TRUE(make_directories(path + "/a/b/c"));
@@ -86,7 +90,9 @@ TEST(RemoveTree, RemovesWhatItsOwnerMayNotWrite) {
   EXPECT_FALSE(exists(folder.path()));
 }
 
-TEST(RemoveTree, IsFineWithNothing) { EXPECT_TRUE(remove_tree("/no/such/folder")); }
+TEST(RemoveTree, IsFineWithNothing) {
+  EXPECT_TRUE(remove_tree("/no/such/folder"));
+}
 
 TEST(RemoveTree, RemovesDeepTreesWithFewDescriptors) {
   const TempDir folder = make();

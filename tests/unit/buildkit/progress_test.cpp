@@ -104,6 +104,12 @@ TEST_F(ProgressTest, WaitsForTheSecondRunOfASource) {
   EXPECT_THAT(events.lines(), ElementsAre("start 1 step", "done 1"));
 }
 
+TEST_F(ProgressTest, EndsAnInternalSourceAtOnce) {
+  say({.digest = "s", .name = "[internal] load x", .started = 1, .completed = 2, .inputs = {}});
+  say({.digest = "s", .name = "[internal] load x", .started = 3, .completed = 3, .inputs = {}});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 [internal] load x", "done 1"));
+}
+
 TEST_F(ProgressTest, EndsASourceBeforeTheStepThatUsesIt) {
   const std::vector<std::string> none;
   say({.digest = "s", .name = "S", .started = 1, .completed = 2, .inputs = none});

@@ -95,7 +95,8 @@ TEST(ResolveSource, CustomUrlsThatAreTakenAndTheirForm) {
       {"HTTPS://Git.Example.Test/Git", "https://git.example.test/Git/team/app.git"},
       {"http://10.0.0.1:3000", "http://10.0.0.1:3000/team/app.git"},
       {"https://[2001:db8::1]:8443/x", "https://[2001:db8::1]:8443/x/team/app.git"},
-      {"https://dev.example.test/My%20Project/_git", "https://dev.example.test/My%20Project/_git/team/app.git"},
+      {"https://dev.example.test/My%20Project/_git",
+       "https://dev.example.test/My%20Project/_git/team/app.git"},
       {"https://git.example.test/~user", "https://git.example.test/~user/team/app.git"},
   };
   for (const auto& [url, expected] : table) {
@@ -106,19 +107,41 @@ TEST(ResolveSource, CustomUrlsThatAreTakenAndTheirForm) {
 }
 
 TEST(ResolveSource, CustomUrlsThatAreRefused) {
-  for (const char* url :
-       {"", "   ", "/", "git.example.test", "file:///etc", "ext::sh -c touch% /tmp/x", "ssh://-oProxyCommand=x/y",
-        "git://h/x", "https:", "https://", "https:///x", "https://-h/x", "https://h:0/", "https://h:65536",
-        "https://h:abc", "https://h:1:2", "https://[::1", "https://[fe80::1%25eth0]/", "https://h/../x",
-        "https://h/x/..", "https://h/x?y", "https://h/x#y", "https://h/a b", "https://h\\@evil/", "https://h/\nx",
-        "https://h%2eevil/", "https://.h/"}) {
+  for (const char* url : {"",
+                          "   ",
+                          "/",
+                          "git.example.test",
+                          "file:///etc",
+                          "ext::sh -c touch% /tmp/x",
+                          "ssh://-oProxyCommand=x/y",
+                          "git://h/x",
+                          "https:",
+                          "https://",
+                          "https:///x",
+                          "https://-h/x",
+                          "https://h:0/",
+                          "https://h:65536",
+                          "https://h:abc",
+                          "https://h:1:2",
+                          "https://[::1",
+                          "https://[fe80::1%25eth0]/",
+                          "https://h/../x",
+                          "https://h/x/..",
+                          "https://h/x?y",
+                          "https://h/x#y",
+                          "https://h/a b",
+                          "https://h\\@evil/",
+                          "https://h/\nx",
+                          "https://h%2eevil/",
+                          "https://.h/"}) {
     SCOPED_TRACE(url);
     expect_refused(custom_request(url), "provider");
   }
 }
 
 TEST(ResolveSource, RefusesCredentialsInTheUrlWithoutShowingThem) {
-  const auto spec = resolve_source(custom_request("https://user:hunter22@git.example.test"), k_github);
+  const auto spec =
+      resolve_source(custom_request("https://user:hunter22@git.example.test"), k_github);
   ASSERT_FALSE(spec);
   EXPECT_THAT(spec.error().customer, HasSubstr("their own fields"));
   EXPECT_THAT(spec.error().customer + spec.error().message, Not(HasSubstr("hunter22")));
@@ -158,10 +181,31 @@ TEST(ResolveSource, CustomRepositoriesMayHaveOneOrMorePartsAndGitHubsHaveTwo) {
 }
 
 TEST(ResolveSource, RefusesHostileRepositoryNames) {
-  for (const char* name :
-       {"", "/", "octo/", "/hello", "octo//hello", "../../x", "octo/..", "octo/./x", ".git", "octo/.git", "octo/he llo",
-        "octo/hello?x", "octo/hello#x", "user@octo/hello", "octo/hello:x", "octo\\hello", "-octo/hello", "octo/-hello",
-        "octo/a%0ab", "octo/$(x)", "octo/a;b", "octo/a\nb", "octo/\x1b[31m", "octo/\x7f", "octo/\xff"}) {
+  for (const char* name : {"",
+                           "/",
+                           "octo/",
+                           "/hello",
+                           "octo//hello",
+                           "../../x",
+                           "octo/..",
+                           "octo/./x",
+                           ".git",
+                           "octo/.git",
+                           "octo/he llo",
+                           "octo/hello?x",
+                           "octo/hello#x",
+                           "user@octo/hello",
+                           "octo/hello:x",
+                           "octo\\hello",
+                           "-octo/hello",
+                           "octo/-hello",
+                           "octo/a%0ab",
+                           "octo/$(x)",
+                           "octo/a;b",
+                           "octo/a\nb",
+                           "octo/\x1b[31m",
+                           "octo/\x7f",
+                           "octo/\xff"}) {
     SCOPED_TRACE(name);
     DeploymentRequest request = github_request();
     request.repository_name = name;
@@ -178,7 +222,8 @@ TEST(ResolveSource, ShowsLittleOfALongValue) {
 }
 
 TEST(ResolveSource, BranchesThatAreTaken) {
-  for (const char* branch : {"main", "feature/x", "release-1.2", "a.b", "user@home", "fix#12", "ümlaut", "a/b/c", "v1+2"}) {
+  for (const char* branch : {"main", "feature/x", "release-1.2", "a.b", "user@home", "fix#12",
+                             "ümlaut", "a/b/c", "v1+2"}) {
     DeploymentRequest request = github_request();
     request.branch = branch;
     const auto spec = resolve_source(request, k_github);
@@ -194,9 +239,31 @@ TEST(ResolveSource, AnEmptyBranchIsMain) {
 }
 
 TEST(ResolveSource, RefusesHostileBranches) {
-  for (const char* branch :
-       {"--upload-pack=touch /tmp/x", "-c", "a b;c", "a b", "a..b", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "/a",
-        "a/", "a//b", "a.", ".a", "a/.b", "a.lock", "a.lock/b", "a@{1}", "a\nb", "a\tb", "\x01", "a\x7f"}) {
+  for (const char* branch : {"--upload-pack=touch /tmp/x",
+                             "-c",
+                             "a b;c",
+                             "a b",
+                             "a..b",
+                             "a~1",
+                             "a^",
+                             "a:b",
+                             "a?",
+                             "a*",
+                             "a[",
+                             "a\\b",
+                             "/a",
+                             "a/",
+                             "a//b",
+                             "a.",
+                             ".a",
+                             "a/.b",
+                             "a.lock",
+                             "a.lock/b",
+                             "a@{1}",
+                             "a\nb",
+                             "a\tb",
+                             "\x01",
+                             "a\x7f"}) {
     SCOPED_TRACE(branch);
     DeploymentRequest request = github_request();
     request.branch = branch;
@@ -222,9 +289,10 @@ TEST(ResolveSource, CommitsThatAreTaken) {
 
 TEST(ResolveSource, RefusesHostileCommits) {
   for (const std::string& commit :
-       {std::string("HEAD --"), std::string("--orphan=x"), std::string("HEAD"), std::string("abcdef"),
-        std::string("abcdefg"), std::string("$(touch x)"), std::string("abcdef0 "), std::string("abcdef0\n"),
-        std::string("main"), std::string(65, 'a')}) {
+       {std::string("HEAD --"), std::string("--orphan=x"), std::string("HEAD"),
+        std::string("abcdef"), std::string("abcdefg"), std::string("$(touch x)"),
+        std::string("abcdef0 "), std::string("abcdef0\n"), std::string("main"),
+        std::string(65, 'a')}) {
     SCOPED_TRACE(commit);
     DeploymentRequest request = github_request();
     request.commit_sha = commit;

@@ -1,7 +1,8 @@
 #include "adapters/git/address_policy.hpp"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
+
+#include <arpa/inet.h>
 
 #include <cstring>
 #include <string>
@@ -78,6 +79,7 @@ TEST(AddressPolicy, KnowsTheSpecialNetworks) {
 
 TEST(AddressPolicy, AllowsByPolicyAndScheme) {
   using enum NetworkPolicy;
+
   struct Row {
     const char* scheme;
     const char* address;
@@ -85,11 +87,16 @@ TEST(AddressPolicy, AllowsByPolicyAndScheme) {
     bool in_private;
     bool in_any;
   };
+
   const Row table[] = {
-      {"https", "8.8.8.8", true, true, true},    {"http", "8.8.8.8", false, false, true},
-      {"https", "10.0.0.1", false, true, true},  {"http", "10.0.0.1", false, true, true},
-      {"https", "127.0.0.1", false, false, true}, {"http", "127.0.0.1", false, false, true},
-      {"https", "169.254.169.254", false, false, false}, {"http", "::", false, false, false},
+      {"https", "8.8.8.8", true, true, true},
+      {"http", "8.8.8.8", false, false, true},
+      {"https", "10.0.0.1", false, true, true},
+      {"http", "10.0.0.1", false, true, true},
+      {"https", "127.0.0.1", false, false, true},
+      {"http", "127.0.0.1", false, false, true},
+      {"https", "169.254.169.254", false, false, false},
+      {"http", "::", false, false, false},
   };
   for (const Row& row : table) {
     const Endpoint endpoint{.scheme = row.scheme, .host = "git.example.test", .port = 443};
@@ -131,8 +138,8 @@ TEST(Endpoint, IsReadFromAUrl) {
     ASSERT_TRUE(endpoint) << url;
     EXPECT_EQ(endpoint->origin(), origin);
   }
-  for (const char* url : {"file:///x", "ssh://h/x", "https://", "https:///x", "https://u@h/", "https://h:0/", "https://h:x/",
-                          "https://h:99999/", "https://[::1"}) {
+  for (const char* url : {"file:///x", "ssh://h/x", "https://", "https:///x", "https://u@h/",
+                          "https://h:0/", "https://h:x/", "https://h:99999/", "https://[::1"}) {
     EXPECT_FALSE(parse_endpoint(url)) << url;
   }
 }

@@ -56,7 +56,8 @@ class DiskTreeTest : public ::testing::Test {
 };
 
 TEST_F(DiskTreeTest, ListsSortedWithoutGitFoldersAtAnyLevel) {
-  EXPECT_THAT(names(""), ElementsAre(".env", "dir", "escape", "inside", "loop", "magic", "pipe", "run.sh"));
+  EXPECT_THAT(names(""),
+              ElementsAre(".env", "dir", "escape", "inside", "loop", "magic", "pipe", "run.sh"));
   EXPECT_THAT(names("dir"), ElementsAre("file"));
 }
 
@@ -89,7 +90,8 @@ TEST_F(DiskTreeTest, FollowsLinksThatStayInside) {
 }
 
 TEST_F(DiskTreeTest, NeverLeavesTheTree) {
-  for (const char* path : {"escape", ".env", "magic/etc/passwd", "../secret", "dir/../../secret", "/etc/passwd", "loop"}) {
+  for (const char* path : {"escape", ".env", "magic/etc/passwd", "../secret", "dir/../../secret",
+                           "/etc/passwd", "loop"}) {
     const auto opened = tree_->open(path);
     ASSERT_FALSE(opened) << path;
     EXPECT_EQ(opened.error().kind, ErrorKind::denied) << path << opened.error().message;

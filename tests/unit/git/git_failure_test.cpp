@@ -1,7 +1,7 @@
+#include "adapters/git/git_process.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include "adapters/git/git_process.hpp"
 
 namespace builder::adapters::git {
 namespace {
@@ -16,21 +16,31 @@ struct Row {
 
 TEST(GitFailure, IsSortedByGitsWords) {
   const Row table[] = {
-      {"fatal: could not read Username for 'https://h': terminal prompts disabled", ErrorKind::denied, "expired"},
+      {"fatal: could not read Username for 'https://h': terminal prompts disabled",
+       ErrorKind::denied, "expired"},
       {"fatal: Authentication failed for 'https://h/x'", ErrorKind::denied, "reconnect"},
-      {"fatal: unable to access 'https://h/x/': The requested URL returned error: 403", ErrorKind::denied, "denies"},
+      {"fatal: unable to access 'https://h/x/': The requested URL returned error: 403",
+       ErrorKind::denied, "denies"},
       {"fatal: repository 'https://h/x/' not found", ErrorKind::not_found, "not found on h"},
-      {"remote: Repository not found.\nfatal: repository 'x' not found", ErrorKind::not_found, "not found on h"},
-      {"fatal: unable to access 'x': The requested URL returned error: 301", ErrorKind::invalid_input, "moved"},
-      {"fatal: unable to access 'x': The requested URL returned error: 503", ErrorKind::unavailable, "problem"},
-      {"fatal: unable to access 'x': The requested URL returned error: 429", ErrorKind::unavailable, "limits"},
-      {"fatal: unable to access 'x': Could not resolve host: h", ErrorKind::unavailable, "cannot be found"},
-      {"fatal: unable to access 'x': Failed to connect to h port 1", ErrorKind::unavailable, "reached"},
-      {"fatal: unable to access 'x': SSL certificate problem: self-signed certificate", ErrorKind::invalid_input,
-       "certificate"},
+      {"remote: Repository not found.\nfatal: repository 'x' not found", ErrorKind::not_found,
+       "not found on h"},
+      {"fatal: unable to access 'x': The requested URL returned error: 301",
+       ErrorKind::invalid_input, "moved"},
+      {"fatal: unable to access 'x': The requested URL returned error: 503", ErrorKind::unavailable,
+       "problem"},
+      {"fatal: unable to access 'x': The requested URL returned error: 429", ErrorKind::unavailable,
+       "limits"},
+      {"fatal: unable to access 'x': Could not resolve host: h", ErrorKind::unavailable,
+       "cannot be found"},
+      {"fatal: unable to access 'x': Failed to connect to h port 1", ErrorKind::unavailable,
+       "reached"},
+      {"fatal: unable to access 'x': SSL certificate problem: self-signed certificate",
+       ErrorKind::invalid_input, "certificate"},
       {"fatal: unable to access 'x': gnutls_handshake() failed: oh", ErrorKind::unavailable, "TLS"},
-      {"error: RPC failed; curl 28 Operation too slow. Less than 1000 bytes/sec", ErrorKind::timed_out, "slow"},
-      {"fatal: early EOF\nfatal: fetch-pack: invalid index-pack output", ErrorKind::unavailable, "broke"},
+      {"error: RPC failed; curl 28 Operation too slow. Less than 1000 bytes/sec",
+       ErrorKind::timed_out, "slow"},
+      {"fatal: early EOF\nfatal: fetch-pack: invalid index-pack output", ErrorKind::unavailable,
+       "broke"},
       {"fatal: write error: No space left on device", ErrorKind::unavailable, "disk"},
       {"error: index-pack died of signal 25", ErrorKind::invalid_input, "too large"},
       {"fatal: couldn't find remote ref refs/heads/x", ErrorKind::not_found, ""},
@@ -47,7 +57,8 @@ TEST(GitFailure, IsSortedByGitsWords) {
 }
 
 TEST(GitFailure, AsksForAnAccountWhenNoneWasGiven) {
-  const Error error = explain_git_failure(128, "fatal: could not read Username for 'https://h'", "h", false);
+  const Error error =
+      explain_git_failure(128, "fatal: could not read Username for 'https://h'", "h", false);
   EXPECT_EQ(error.kind, ErrorKind::denied);
   EXPECT_THAT(error.customer, HasSubstr("connect an account"));
 }

@@ -1,15 +1,16 @@
 #include "adapters/git/resolver.hpp"
 
-#include <gtest/gtest.h>
-
 #include "adapters/git/address_policy.hpp"
+
+#include <gtest/gtest.h>
 
 namespace builder::adapters::git {
 namespace {
 
 TEST(Resolver, ReadsEveryFormOfALiteralAddress) {
   Resolver resolver;
-  for (const char* host : {"127.0.0.1", "2130706433", "0177.0.0.1", "0x7f.1", "127.1", "::1", "::ffff:127.0.0.1"}) {
+  for (const char* host :
+       {"127.0.0.1", "2130706433", "0177.0.0.1", "0x7f.1", "127.1", "::1", "::ffff:127.0.0.1"}) {
     const auto found = resolver.lookup(host, {});
     ASSERT_TRUE(found) << host;
     ASSERT_EQ(found->size(), 1U) << host;
@@ -28,8 +29,8 @@ TEST(Resolver, LeavesTheLookupWhenTheJobIsStopped) {
   Resolver resolver;
   std::stop_source source;
   source.request_stop();
-  const auto found = resolver.lookup("name.invalid",
-                                     {.deployment_id = {}, .stop = source.get_token()});
+  const auto found =
+      resolver.lookup("name.invalid", {.deployment_id = {}, .stop = source.get_token()});
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().kind, ErrorKind::cancelled);
 }

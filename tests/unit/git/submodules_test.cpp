@@ -24,10 +24,30 @@ TEST(SubmoduleUrl, IsResolvedAsGitDoes) {
 }
 
 TEST(SubmoduleUrl, RefusesEverythingElse) {
-  for (const char* url :
-       {"", "lib", "/etc", "-u./x", "file:///etc", "ssh://h/x", "git@h:x/y", "ext::sh -c x", "git://h/x", "../../../x",
-        "../a/../../x", "../..", "../", "../..//x", "https://u:p@h/x", "https://h/x\n", "https://h/x y", "https://h/../x",
-        "https://h\\@e/x", "https://h/x?y", "https://h/x#y", "https://h/x\r", "HTTPS://h/x", "https://"}) {
+  for (const char* url : {"",
+                          "lib",
+                          "/etc",
+                          "-u./x",
+                          "file:///etc",
+                          "ssh://h/x",
+                          "git@h:x/y",
+                          "ext::sh -c x",
+                          "git://h/x",
+                          "../../../x",
+                          "../a/../../x",
+                          "../..",
+                          "../",
+                          "../..//x",
+                          "https://u:p@h/x",
+                          "https://h/x\n",
+                          "https://h/x y",
+                          "https://h/../x",
+                          "https://h\\@e/x",
+                          "https://h/x?y",
+                          "https://h/x#y",
+                          "https://h/x\r",
+                          "HTTPS://h/x",
+                          "https://"}) {
     EXPECT_EQ(resolve_submodule_url("https://h.test/group/app.git", url), "") << url;
   }
 }

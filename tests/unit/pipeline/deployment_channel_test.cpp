@@ -1,11 +1,11 @@
 #include "pipeline/deployment_channel.hpp"
 
+#include "fakes/fake_reporter.hpp"
+#include "fakes/fake_steps.hpp"
+
 #include <gtest/gtest.h>
 
 #include <atomic>
-
-#include "fakes/fake_reporter.hpp"
-#include "fakes/fake_steps.hpp"
 
 namespace builder::pipeline {
 namespace {
@@ -21,6 +21,7 @@ class ChannelTest : public testing::Test {
   void open(ChannelLimits limits = {.linger = std::chrono::milliseconds(1)}) {
     channel_.emplace(reporter_, domain::DeploymentId("d1"), limits, metrics_, fakes::null_log());
   }
+
   Result<ports::StatusAnswer> post(DeploymentStatus status, std::stop_token stop = {}) {
     StatusUpdate update;
     update.status = status;

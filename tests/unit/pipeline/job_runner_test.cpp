@@ -1,9 +1,9 @@
 #include "pipeline/job_runner.hpp"
 
-#include <gtest/gtest.h>
-
 #include "fakes/fake_reporter.hpp"
 #include "fakes/fake_steps.hpp"
+
+#include <gtest/gtest.h>
 
 namespace builder::pipeline {
 namespace {
@@ -38,6 +38,7 @@ class JobRunnerTest : public testing::Test {
   }
 
   [[nodiscard]] Statuses statuses() const { return reporter_.statuses("d1"); }
+
   [[nodiscard]] FakeReporter::Post last() const { return reporter_.posts().back(); }
 
   fakes::StepRecord record_;

@@ -1,9 +1,9 @@
 #include "pipeline/overlay_tree.hpp"
 
-#include <gtest/gtest.h>
-
 #include "fakes/memory_tree.hpp"
 #include "pipeline/build_context.hpp"
+
+#include <gtest/gtest.h>
 
 namespace builder::pipeline {
 namespace {
@@ -17,6 +17,7 @@ class EventList final : public domain::EventSink {
       text += message->text + "\n";
     }
   }
+
   std::string text;
 };
 

@@ -1,0 +1,156 @@
+#include "domain/deployment_request.hpp"
+
+#include "domain/dockerignore.hpp"
+#include "domain/dotenv.hpp"
+#include "domain/request_secrets.hpp"
+
+#include <gtest/gtest.h>
+
+namespace builder::domain {
+namespace {
+
+constexpr const char* k_full =
+    R"({"deploymentId":"d0exampleexample0002","serviceId":"s0exampleexample0002",
+ "commitSha":"0123456789abcdef0123456789abcdef01234567","branch":"feature/x","repositoryName":"team/app",
+ "runtimeFilePath":"docker/Dockerfile",
+ "gitProvider":{"type":"custom","url":"https://git.example.test/git","username":"us er@x","password":"p@ss:w/rd%"},
+ "environmentVariables":[{"key":"QUOTES","value":"a \"b\" \u003c\u2028"},{"key":"EMPTY","value":""}],
+ "ports":[{"servicePort":5000,"containerPort":5001}],"unknown":{"a":[1,2]}})";
+
+TEST(ParseJob, ReadsEveryField) {
+  const ParsedJob job = parse_job(k_full);
+  ASSERT_TRUE(job.request) << job.request.error().message;
+  EXPECT_EQ(job.request->deployment_id.str(), "d0exampleexample0002");
+  EXPECT_EQ(job.request->branch, "feature/x");
+  EXPECT_EQ(job.request->git_provider->type, GitProviderType::custom);
+  EXPECT_EQ(job.request->git_provider->password.reveal(), "p@ss:w/rd%");
+  EXPECT_EQ(job.request->environment.at(0).value, "a \"b\" <\u2028");
+  EXPECT_EQ(job.request->ports.at(0).container_port, 5001);
+}
+
+TEST(ParseJob, NullEqualsAbsent) {
+  const ParsedJob job = parse_job(R"({"deploymentId":"d1","serviceId":"s1","branch":null,
+      "runtimeFilePath":null,"gitProvider":null,"environmentVariables":null,"ports":null})");
+  ASSERT_TRUE(job.request) << job.request.error().message;
+  EXPECT_FALSE(job.request->git_provider);
+}
+
+struct BadField {
+  const char* json;
+  const char* field;
+};
+
+class BadFieldTest : public testing::TestWithParam<BadField> {};
+
+TEST_P(BadFieldTest, IsNamedInBothVoices) {
+  const ParsedJob job =
+      parse_job(std::string(R"({"deploymentId":"d1","serviceId":"s1",)") + GetParam().json + "}");
+  ASSERT_FALSE(job.request);
+  EXPECT_EQ(job.deployment_id, DeploymentId("d1"));
+  EXPECT_EQ(job.request.error().kind, ErrorKind::invalid_input);
+  EXPECT_TRUE(job.request.error().message.contains(GetParam().field))
+      << job.request.error().message;
+  EXPECT_TRUE(job.request.error().customer.contains(GetParam().field));
+  EXPECT_LE(job.request.error().customer.size(), 191u);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Fields, BadFieldTest,
+    testing::Values(
+        BadField{R"("branch":7)", "branch"}, BadField{R"("commitSha":{})", "commitSha"},
+        BadField{R"("repositoryName":[])", "repositoryName"},
+        BadField{R"("runtimeFilePath":true)", "runtimeFilePath"},
+        BadField{R"("gitProvider":"x")", "gitProvider"},
+        BadField{R"("gitProvider":{"type":"SVN"})", "gitProvider.type"},
+        BadField{R"("gitProvider":{})", "gitProvider.type"},
+        BadField{R"("gitProvider":{"type":"GITHUB","githubAccount":5})", "githubAccount"},
+        BadField{R"("environmentVariables":{})", "environmentVariables"},
+        BadField{R"("environmentVariables":[1])", "environmentVariables"},
+        BadField{R"("environmentVariables":[{"value":"x"}])", "environmentVariables.key"},
+        BadField{R"("environmentVariables":[{"key":"a","value":1}])", "value"},
+        BadField{R"("ports":[{"servicePort":0,"containerPort":1}])", "servicePort"},
+        BadField{R"("ports":[{"servicePort":1,"containerPort":"80"}])", "containerPort"},
+        BadField{R"("ports":[{"servicePort":1,"containerPort":65536}])", "containerPort"}));
+
+TEST(ParseJob, MalformedIdentifiersAreNotUsed) {
+  for (const char* id : {"../victim", "a?b", "a#b", "", "-a", "a b", "\\u0000"}) {
+    const ParsedJob job =
+        parse_job(std::string(R"({"serviceId":"s","deploymentId":")") + id + "\"}");
+    EXPECT_FALSE(job.deployment_id) << id;
+    EXPECT_FALSE(job.request);
+  }
+  for (const char* id : {"Upper", "a..b", "a/b", "-a", "a-", "a___b", ""}) {
+    const ParsedJob job =
+        parse_job(std::string(R"({"deploymentId":"d","serviceId":")") + id + "\"}");
+    EXPECT_FALSE(job.service_id) << id;
+    EXPECT_TRUE(job.deployment_id);
+    EXPECT_FALSE(job.request);
+  }
+  for (const char* id : {"a", "a-b", "a--b", "a_b", "a__b", "a.b", "0"}) {
+    EXPECT_TRUE(
+        parse_job(std::string(R"({"deploymentId":"d","serviceId":")") + id + "\"}").service_id)
+        << id;
+  }
+}
+
+TEST(ParseJob, HostileInputIsRefusedWithoutHarm) {
+  EXPECT_FALSE(parse_job("").request);
+  EXPECT_FALSE(parse_job("[]").request);
+  EXPECT_FALSE(parse_job("{\"deploymentId\":\"d\"").request);
+  EXPECT_FALSE(parse_job(std::string(100'000, '[')).request);
+  std::string deep = R"({"deploymentId":"d","serviceId":"s","x":)";
+  deep += std::string(100'000, '[') + std::string(100'000, ']') + "}";
+  EXPECT_FALSE(parse_job(deep).request);
+  EXPECT_FALSE(
+      parse_job("{\"deploymentId\":\"d\",\"serviceId\":\"s\",\"branch\":\"\xFF\"}").request);
+  EXPECT_FALSE(parse_job(std::string(2u << 20, 'x')).request);
+}
+
+TEST(Dotenv, EachValueGetsTheSimplestFormThatEveryReaderTakes) {
+  const std::vector<EnvironmentVariable> variables{
+      {"BARE", "abc-1.2:/x"}, {"EMPTY", ""},    {"SPACE", " a # b "}, {"DOLLAR", "$HOME"},
+      {"LINES", "a\nB=1"},    {"APOS", "it's"}, {"CRLF", "a\r\nb"}};
+  const DotenvFile file = write_dotenv(variables);
+  EXPECT_EQ(file.content,
+            "BARE=abc-1.2:/x\nEMPTY=\nSPACE=' a # b '\nDOLLAR='$HOME'\nLINES='a\nB=1'\n"
+            "APOS=\"it's\"\nCRLF=\"a\\r\\nb\"\n");
+  EXPECT_TRUE(file.warnings.empty());
+}
+
+TEST(Dotenv, OddCasesWarnAndNeverShowAValue) {
+  const std::vector<EnvironmentVariable> variables{
+      {"MIX", "a'b\"c$d"}, {"A B", "secret"},
+      {"X=Y", "secret"},   {"NUL", std::string("sec\0ret", 7)},
+      {"TWICE", "first"},  {"TWICE", "last"}};
+  const DotenvFile file = write_dotenv(variables);
+  EXPECT_EQ(file.content, "MIX=`a'b\"c$d`\nTWICE=last\n");
+  EXPECT_EQ(file.warnings.size(), 4u);
+  for (const std::string& warning : file.warnings) {
+    EXPECT_FALSE(warning.contains("secret")) << warning;
+  }
+}
+
+TEST(Dockerignore, TheDefaultKeepsSecretsAndHistoryOutButNotTheEnvironment) {
+  const std::string text = "\n" + default_dockerignore();
+  for (const char* line :
+       {"\n.git\n", "\nnode_modules\n", "\ntests\n", "\n*.key\n", "\nDockerfile*\n"}) {
+    EXPECT_TRUE(text.contains(line)) << line;
+  }
+  EXPECT_FALSE(text.contains("\n.env\n"));
+}
+
+TEST(SecretsOf, KnowsSecretVariablesByNameAndPasswordsInUrls) {
+  DeploymentRequest request;
+  request.environment = {{"API_TOKEN", "t"},
+                         {"NODE_ENV", "production"},
+                         {"NEXT_PUBLIC_KEY", "p"},
+                         {"DATABASE_URL", "postgres://u:dbpass@h/x"}};
+  std::vector<std::string> values;
+  for (const NamedSecret& secret : secrets_of(request)) {
+    values.push_back(secret.value.reveal());
+  }
+  EXPECT_EQ(values, (std::vector<std::string>{"t", "dbpass"}));
+}
+
+}  // namespace
+}  // namespace builder::domain
