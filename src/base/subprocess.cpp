@@ -26,6 +26,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds k_grace{100};
 /// A grandchild may keep the pipes open after the program has ended.
 constexpr std::chrono::milliseconds k_output_patience{500};
+/// What is killed and keeps a pipe open this long sits in the kernel; nobody can wait for that.
+constexpr std::chrono::milliseconds k_burial{200};
 constexpr std::size_t k_chunk = 64 * 1024;
 constexpr std::size_t k_largest_input = 64 * 1024;
 
@@ -247,6 +249,21 @@ Result<Finished> run_process(const Command& command, const OutputSink& out, cons
     const StopFd never{std::stop_token()};
     wait_any(ended, never, Clock::now() + k_grace);
     child.signal(SIGKILL);
+    // Death takes the kernel a moment. Whoever still holds a pipe is not dead yet.
+    const SteadyTime buried = Clock::now() + k_burial;
+    while ((out_pipe.read || err_pipe.read) && Clock::now() < buried) {
+      std::array<pollfd, 2> held{{{.fd = out_pipe.read.get(), .events = POLLIN, .revents = 0},
+                                  {.fd = err_pipe.read.get(), .events = POLLIN, .revents = 0}}};
+      if (wait_any(held, never, buried) != WaitResult::ready) {
+        break;
+      }
+      if (held[0].revents != 0) {
+        pump(out_pipe.read, {}, buffer);
+      }
+      if (held[1].revents != 0) {
+        pump(err_pipe.read, {}, buffer);
+      }
+    }
     child.reap();
     return waited == WaitResult::stopped
                ? failure(ErrorKind::cancelled, command.arguments.front() + " was stopped")

@@ -38,6 +38,8 @@ def step(what: str) -> Iterator[list[str]]:
     """One line per step; the block may append words to it. A failure shows the line and goes on up."""
     notes: list[str] = []
     started = time.monotonic()
+    if sys.stdout.isatty():
+        print(f"… {what}", end="\r", flush=True)
     try:
         yield notes
     except BaseException:
@@ -180,7 +182,7 @@ def show_answer(stack: Stack, image: str, docker: Docker) -> None:
 def demo(folder: Path) -> None:
     with step("built the worker"):
         run("cmake", "--preset", "release")
-        run("cmake", "--build", "--preset", "release")
+        run("cmake", "--build", "--preset", "release", "--target", "deployra-builder")
     engine = running_engine()
     stack = Stack(folder, engine)
     docker = Docker(stack.docker_host, folder)

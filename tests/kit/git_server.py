@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import crypt
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+from .large_files import LargeFiles
 from .process import Server, free_port, port_open
 
 USER = "us er@x"
@@ -22,9 +25,15 @@ http {{
   fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
   server {{
     listen 127.0.0.1:{port};
+    if (-f {folder}/unwell) {{ return 503; }}
     location /moved/ {{ return 301 http://localhost:{port}/git/; }}
     location /broken/ {{ return 503; }}
     location /public/ {{ {backend} }}
+    location ~ ^/git/.+\.git/info/lfs/ {{
+      auth_basic git; auth_basic_user_file {folder}/htpasswd;
+      proxy_set_header Host $http_host;
+      proxy_pass http://127.0.0.1:{lfs_port};
+    }}
     location /git/ {{
       auth_basic git; auth_basic_user_file {folder}/htpasswd;
       {backend}
@@ -96,6 +105,7 @@ class GitServer:
         self.port = free_port()
         self.nginx = Server("nginx", self.folder)
         self.fcgi = Server("fcgiwrap", self.folder)
+        self.large_files = LargeFiles()
         self.count = 0
 
     @property
@@ -108,6 +118,7 @@ class GitServer:
 
     def start(self) -> GitServer:
         folder = self.folder
+        self.large_files.start()
         # nginx workers run as another user than root; everything here is test data.
         (folder / "htpasswd").write_text(f"{USER}:{crypt.crypt(PASSWORD, crypt.mksalt(crypt.METHOD_SHA512, rounds=1000))}\n")
         socket = folder / "fcgi.sock"
@@ -116,7 +127,8 @@ class GitServer:
                          env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_COUNT": "1",
                               "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"})
         backend = BACKEND.format(folder=folder)
-        (folder / "nginx.conf").write_text("user root;\n" + NGINX.format(folder=folder, port=self.port, backend=backend))
+        (folder / "nginx.conf").write_text("user root;\n" + NGINX.format(
+            folder=folder, port=self.port, lfs_port=self.large_files.port, backend=backend))
         self.nginx.launch(["nginx", "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log"), "-p", str(folder)],
                           lambda: port_open(self.port))
         return self
@@ -124,6 +136,16 @@ class GitServer:
     def stop(self) -> None:
         self.nginx.end()
         self.fcgi.end()
+        self.large_files.stop()
+
+    @contextlib.contextmanager
+    def unwell(self) -> Iterator[None]:
+        """Every request is answered with 503 inside the block."""
+        (self.folder / "unwell").touch()
+        try:
+            yield
+        finally:
+            (self.folder / "unwell").unlink()
 
     def repository(self, files: dict[str, str | bytes | None] | None = None, name: str = "") -> Repository:
         self.count += 1

@@ -1,5 +1,6 @@
 #include "adapters/git/resolver.hpp"
 
+#include "base/check.hpp"
 #include "base/fd.hpp"
 #include "base/stop.hpp"
 
@@ -94,6 +95,8 @@ Result<std::vector<Address>> Resolver::lookup(const std::string& host,
   const StopFd stop(job.stop);
   switch (wait_any(fds, stop, job.deadline)) {
     case WaitResult::ready:
+      // The descriptor woke us; this read is what makes the thread's writes ours.
+      BUILDER_CHECK(answer->done.load());
       return to_result(host, std::move(answer->found));
     case WaitResult::stopped:
       return failure(ErrorKind::cancelled, "stopped while resolving " + host);

@@ -53,12 +53,14 @@ class RedisJobQueue final : public ports::JobQueue {
     if (!reply) {
       return std::unexpected(explain(std::move(reply).error()));
     }
+    if (stop.stop_requested()) {
+      if (reply->type == Reply::Type::text) {
+        BUILDER_TRY(give_back({reply->text}));
+      }
+      return failure(ErrorKind::cancelled, "stopped");
+    }
     if (reply->type != Reply::Type::text) {
       return std::nullopt;
-    }
-    if (stop.stop_requested()) {
-      BUILDER_TRY(give_back({reply->text}));
-      return failure(ErrorKind::cancelled, "stopped");
     }
     return hand_out(std::move(reply->text));
   }
