@@ -7,6 +7,7 @@ Nothing here is a test: machines are noisy, so figures are quoted with their con
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -18,10 +19,13 @@ import time
 import urllib.parse
 from pathlib import Path
 
+import boto3
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from kit.git_server import PASSWORD, USER  # noqa: E402
 from kit.process import wait_for  # noqa: E402
+from kit.registry import KEY_ID, SECRET  # noqa: E402
 from kit.stack import Stack  # noqa: E402
 
 
@@ -31,11 +35,20 @@ def quantiles(values: list[float]) -> str:
     return f"p50 {at(0.5) * 1000:.1f} ms, p95 {at(0.95) * 1000:.1f} ms, p99 {at(0.99) * 1000:.1f} ms, max {values[-1] * 1000:.1f} ms (n={len(values)})"
 
 
+def log_in(stack: Stack, home: Path) -> None:
+    """The docker command gets ECR's token, as `aws ecr get-login-password` would give it."""
+    ecr = boto3.client("ecr", endpoint_url=f"http://{stack.ecr.host}", region_name="us-east-1",
+                       aws_access_key_id=KEY_ID, aws_secret_access_key=SECRET)
+    token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    (home / ".docker").mkdir(exist_ok=True)
+    (home / ".docker" / "config.json").write_text(json.dumps({"auths": {stack.ecr.host: {"auth": token}}}))
+
+
 def plain(stack: Stack, url: str, registry: str, folder: Path, environment: dict[str, str]) -> float:
     """What a person would type, with the docker command and the Engine's classic builder."""
     started = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
-    image = f"127.0.0.1:{stack.registry.port}/{registry}"
+    image = f"{stack.ecr.host}/deployra/{registry}-plain:latest"
     for command in (["git", "clone", "--quiet", "--depth", "1", url, str(folder)],
                     ["docker", "build", "--quiet", "-t", "plain-build", str(folder)],
                     ["docker", "tag", "plain-build", image], ["docker", "push", "--quiet", image]):
@@ -60,6 +73,7 @@ def warm_builds(stack: Stack, pairs: int, title: str, files: dict[str, str | byt
     environment = {"PATH": os.environ["PATH"], "DOCKER_HOST": stack.docker_host, "DOCKER_BUILDKIT": "0",
                    "HOME": str(stack.folder), "GIT_CONFIG_NOSYSTEM": "1"}
     service = f"bench-{repository.name.replace('/', '-')}"
+    stack.ecr.api("CreateRepository", repositoryName=f"deployra/{service}-plain")
     theirs, mine, picked = [], [], []
     for i in range(pairs + 2):
         sha = repository.commit({change: f"{i}\n"})
@@ -127,6 +141,7 @@ def main() -> None:
                 worker.stop()
             print(f"start -> ready: {quantiles(starts)}; idle memory {idle[0]:.1f} MB, of it private {idle[1]:.1f} MB")
             worker = stack.worker("bench", LOG_LEVEL="info").start()
+            log_in(stack, stack.folder)
             warm_builds(stack, pairs, "warm trivial build, 20 files, a new commit each time",
                         {"Dockerfile": "FROM busybox\nCOPY a1.txt /\nCMD [\"sh\"]\n", **{f"a{i}.txt": f"{i}\n" for i in range(19)}}, "a0.txt")
             warm_builds(stack, max(3, pairs // 4), "80 MB in 5,000 files, one changed",
