@@ -29,7 +29,7 @@ http {{
     location /moved/ {{ return 301 http://localhost:{port}/git/; }}
     location /broken/ {{ return 503; }}
     location /public/ {{ {backend} }}
-    location ~ ^/git/.+\.git/info/lfs/ {{
+    location ~ ^/git/.+[.]git/info/lfs/ {{
       auth_basic git; auth_basic_user_file {folder}/htpasswd;
       proxy_set_header Host $http_host;
       proxy_pass http://127.0.0.1:{lfs_port};

@@ -250,8 +250,13 @@ class PlatformApi:
         return 200, {"status": "success", "data": {}}
 
     def take_status(self, deployment: Deployment, data: dict[str, object], error) -> tuple[int, dict[str, object]]:  # type: ignore[no-untyped-def]
-        status, logs, image = data.get("status"), data.get("logs"), data.get("data") or {}
-        if not isinstance(status, str) or not isinstance(logs, (dict, type(None))) or not isinstance(image, dict):
+        status, logs, image = data.get("status"), data.get("logs"), data.get("data")
+        objects = [value for value in (logs, image) if value is not None]
+        if not isinstance(status, str) or not all(isinstance(value, dict) for value in objects):
+            return error(400, "Invalid request body")
+        fields = [(data, "error"), *[(value, name) for value in objects for name in
+                                     ("text", "type", "containerImageUri", "containerRegistryType")]]
+        if not all(isinstance(holder.get(name), (str, type(None))) for holder, name in fields):
             return error(400, "Invalid request body")
         if status not in STATUSES:
             return error(500, "database error")
@@ -260,11 +265,11 @@ class PlatformApi:
         deployment.status = "DEPLOYING" if status == "BUILDED" else status
         if logs:
             # Too long or of a wrong type: the status is stored, the line is lost, the answer is 200.
-            text, kind = str(logs.get("text", "")), logs.get("type") or "STDOUT"
+            text, kind = str(logs.get("text") or ""), logs.get("type") or "STDOUT"
             if text and len(text.encode()) <= TEXT_LIMIT and kind in LOG_TYPES:
                 deployment.logs.append((time.time(), str(kind), text))
         if status == "BUILDED":
-            if image.get("containerImageUri"):
+            if image and image.get("containerImageUri"):
                 deployment.image_uri = str(image["containerImageUri"])
                 deployment.registry_type = str(image.get("containerRegistryType") or "")
             deployment.logs.append((time.time(), "INFO", "Awaiting deploy…"))

@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from kit import invariants  # noqa: E402
 from kit.git_server import Repository  # noqa: E402
 from kit.stack import Stack  # noqa: E402
 from kit.worker import BINARY, Worker  # noqa: E402
@@ -42,6 +43,7 @@ def fresh(stack: Stack) -> None:
 @pytest.fixture
 def make_worker(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
     workers: list[Worker] = []
+    earlier = set(stack.api.deployments)
 
     def make(start: bool = True, **environment: str) -> Worker:
         worker = Worker(tmp_path / f"worker{len(workers)}", {**stack.environment, **environment})
@@ -52,6 +54,9 @@ def make_worker(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., Worker]]
     for worker in workers:
         worker.kill()
         shutil.rmtree(worker.work_dir, ignore_errors=True)
+    ended = [deployment for identity, deployment in stack.api.deployments.items()
+             if identity not in earlier and stack.api.final_posts(identity)]
+    assert [breach for deployment in ended for breach in invariants.breaches(stack.api, deployment)] == []
 
 
 @pytest.fixture
