@@ -6,7 +6,7 @@
 
 namespace builder::adapters::dashboard {
 
-/// Longer error texts are silently lost by the platform (contract §3.1).
+/// Longer error texts are silently lost by the platform.
 inline constexpr std::size_t k_error_characters = 191;
 /// The platform stores 65,535 bytes of a log row; what stays below leaves room for what it may add.
 inline constexpr std::size_t k_log_bytes = 60'000;

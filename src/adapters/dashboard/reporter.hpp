@@ -14,7 +14,7 @@ struct ReporterSettings {
   Secret api_key;
 };
 
-/// The platform's webhook API (contract §3). Thread-safe, keeps its connections.
+/// The platform's webhook API (docs/protocol.md). Thread-safe, keeps its connections.
 class Reporter : public ports::DeploymentReporter {
  public:
   /// Whether the API can be reached: any HTTP answer counts, whatever it says.

@@ -40,7 +40,7 @@ struct PushFailure {
 };
 
 /// The image part of the Docker Engine's HTTP API. Thread-safe, one call each, no retry; a stop
-/// closes the connection, on which the Engine drops what it was doing (ecr-and-registries.md §6).
+/// closes the connection, on which the Engine drops what it was doing.
 class Engine {
  public:
   virtual ~Engine() = default;

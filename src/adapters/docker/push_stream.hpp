@@ -30,7 +30,7 @@ PushFault classify_push_error(std::string_view text);
 /// The error of a fault, with the line for the customer where one is due.
 Error push_error(PushFault fault, std::string message);
 
-/// Collects the records of one push (ecr-and-registries.md §6).
+/// Collects the records of one push.
 class PushStream {
  public:
   /// One line of the answer; what is no JSON object is skipped.

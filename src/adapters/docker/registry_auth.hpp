@@ -14,7 +14,7 @@ struct RegistryAuth {
 
 /// The value of the Engine's X-Registry-Auth header: base64 of a JSON object with the URL-safe
 /// alphabet **and** padding. Anything else the Engine silently takes for "no credentials"
-/// (ecr-and-registries.md §6), so that an encoder's fault looks like a wrong password.
+///, so that an encoder's fault looks like a wrong password.
 Secret registry_auth_header(const RegistryAuth& auth);
 
 std::string base64_url(std::string_view bytes);

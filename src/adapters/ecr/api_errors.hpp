@@ -8,7 +8,7 @@
 
 namespace builder::adapters::ecr {
 
-/// What the table of ecr-and-registries.md §1 says to do about an error code.
+/// What to do about an error code of the API.
 enum class Remedy {
   none,               ///< A fault of configuration or of the request: fail at once.
   retry,              ///< Try again soon.

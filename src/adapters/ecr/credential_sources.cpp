@@ -288,7 +288,7 @@ FetchCredentials instance_metadata(const CredentialSettings& settings, http::Cli
     }
     BUILDER_TRY_ASSIGN(Credentials credentials, parse_json_credentials(keys.body));
     // When IMDS cannot renew, it hands out keys near or past their end that still work: use them
-    // and ask again later ("static stability", ecr-and-registries.md §4).
+    // and ask again later ("static stability").
     const auto soon = std::chrono::system_clock::now() + std::chrono::minutes(15);
     if (credentials.expires_at && *credentials.expires_at < soon) {
       credentials.expires_at = soon + std::chrono::minutes(5);

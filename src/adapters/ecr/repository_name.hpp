@@ -8,7 +8,7 @@
 
 namespace builder::adapters::ecr {
 
-/// `deployra/<service>`: the name the platform deletes together with the service (contract §4).
+/// `deployra/<service>`: the name the platform deletes together with the service.
 Result<std::string> repository_name(const domain::ServiceId& service);
 
 /// ECR's rule: 2 to 256 characters, lower-case segments joined by `/`.

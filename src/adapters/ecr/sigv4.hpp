@@ -27,7 +27,7 @@ struct SignableRequest {
 
 /// AWS Signature Version 4: the headers to add to the request (X-Amz-Date, X-Amz-Security-Token
 /// for temporary keys, Authorization). libcurl's own signer cannot be told the time, which a
-/// skewed clock needs (ecr-and-registries.md §3).
+/// skewed clock needs.
 std::vector<http::Header> sign(const SignableRequest& request, const SigningKey& key,
                                const std::string& region, const std::string& service,
                                std::chrono::system_clock::time_point now);

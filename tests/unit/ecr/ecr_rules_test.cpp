@@ -1,0 +1,93 @@
+#include "adapters/ecr/api_errors.hpp"
+#include "adapters/ecr/credential_sources.hpp"
+#include "adapters/ecr/lifecycle_policy.hpp"
+#include "adapters/ecr/repository_name.hpp"
+#include "adapters/ecr/sigv4.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace builder::adapters::ecr {
+namespace {
+
+std::string authorization(const SignableRequest& request, const SigningKey& key) {
+  // 2015-08-30T12:36:00Z, the time of AWS's published vectors.
+  const auto when = std::chrono::system_clock::from_time_t(1'440'938'160);
+  for (const http::Header& header : sign(request, key, "us-east-1", "service", when)) {
+    if (header.name == "Authorization") {
+      return header.value;
+    }
+  }
+  return {};
+}
+
+const SigningKey k_key{"AKIDEXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"), Secret()};
+
+// The vectors "get-vanilla" and "post-vanilla" of AWS's Signature Version 4 test suite.
+TEST(SigV4, AgreesWithThePublishedVectors) {
+  EXPECT_EQ(
+      authorization({.method = "GET", .headers = {{"Host", "example.amazonaws.com"}}, .body = ""},
+                    k_key),
+      "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
+      "SignedHeaders=host;x-amz-date, "
+      "Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31");
+  EXPECT_TRUE(
+      authorization({.method = "POST", .headers = {{"Host", "example.amazonaws.com"}}, .body = ""},
+                    k_key)
+          .ends_with("5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"));
+}
+
+TEST(SigV4, SignsTheTokenOfTemporaryKeys) {
+  SigningKey key = k_key;
+  key.session_token = Secret("token");
+  EXPECT_TRUE(authorization({.method = "POST", .headers = {{"Host", "h"}}, .body = "{}"}, key)
+                  .contains("SignedHeaders=host;x-amz-date;x-amz-security-token"));
+}
+
+TEST(LifecyclePolicy, OursIsKnownAndAnOperatorsIsLeftAlone) {
+  EXPECT_EQ(judge_policy(lifecycle_policy(3), 3), PolicyJudgement::current);
+  EXPECT_EQ(judge_policy(lifecycle_policy(3), 5), PolicyJudgement::outdated);
+  const char* original =
+      R"({"rules":[{"rulePriority":1,"description":"Keep only 1 image","selection":{"tagStatus":"any",)"
+      R"("countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]})";
+  EXPECT_EQ(judge_policy(original, 1), PolicyJudgement::current);
+  EXPECT_EQ(judge_policy(original, 4), PolicyJudgement::outdated);
+  for (const char* other :
+       {"", "not json", "{}", R"({"rules":[]})", R"({"rules":[{"description":"mine"}]})",
+        R"({"rules":[{"rulePriority":1,"description":"Keep two","selection":{"tagStatus":"any",)"
+        R"("countType":"imageCountMoreThan","countNumber":2},"action":{"type":"expire"}}]})"}) {
+    EXPECT_EQ(judge_policy(other, 1), PolicyJudgement::operators) << other;
+  }
+  EXPECT_GE(lifecycle_policy(1).size(), 100u) << "ECR refuses shorter texts";
+}
+
+TEST(RepositoryName, IsThePlatformsAndValid) {
+  EXPECT_EQ(repository_name(domain::ServiceId("s0example")).value(), "deployra/s0example");
+  for (const char* bad : {"", "A", "a//b", "-a", "a-", "/a", "a/"}) {
+    EXPECT_FALSE(is_repository_name(bad)) << bad;
+  }
+  EXPECT_EQ(name_in_uri("1.dkr.ecr.us-east-1.amazonaws.com/deployra/x"), "deployra/x");
+  EXPECT_EQ(api_endpoint("", "eu-west-1"), "https://api.ecr.eu-west-1.amazonaws.com");
+  EXPECT_EQ(api_endpoint("", "cn-north-1"), "https://api.ecr.cn-north-1.amazonaws.com.cn");
+  EXPECT_EQ(api_endpoint("http://127.0.0.1:1", "eu-west-1"), "http://127.0.0.1:1");
+}
+
+TEST(ApiErrors, DecideByCodeAndNotByStatus) {
+  EXPECT_EQ(remedy_for("ThrottlingException", 400), Remedy::slow_down);
+  EXPECT_EQ(remedy_for("ServerException", 500), Remedy::retry);
+  EXPECT_EQ(remedy_for("ExpiredTokenException", 400), Remedy::renew_credentials);
+  EXPECT_EQ(remedy_for("AccessDeniedException", 400), Remedy::none);
+  EXPECT_EQ(kind_for("AccessDeniedException", 400), ErrorKind::denied);
+}
+
+TEST(Credentials, ContainerCredentialsComeOnlyFromWhereNobodyListensIn) {
+  EXPECT_TRUE(is_allowed_container_uri("http://169.254.170.2/v2/x"));
+  EXPECT_TRUE(is_allowed_container_uri("http://127.0.0.1:80/x"));
+  EXPECT_TRUE(is_allowed_container_uri("https://example.test/x"));
+  EXPECT_FALSE(is_allowed_container_uri("http://example.test/x"));
+  EXPECT_FALSE(is_allowed_container_uri("http://127.0.0.1.example.test/x"));
+}
+
+}  // namespace
+}  // namespace builder::adapters::ecr
