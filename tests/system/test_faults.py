@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import signal
-import threading
+import socket
 import time
 import urllib.parse
 
@@ -46,7 +47,6 @@ _stall: list[int] = []
 def stall_port(stack) -> int:
     """A listener that accepts and never answers."""
     if not _stall:
-        import socket
         listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         _stall.append(listener.getsockname()[1])
         stack.keep = [*getattr(stack, "keep", []), listener]
@@ -248,7 +248,6 @@ def test_an_engine_that_restarts_during_a_build(stack, worker, repo):
     identity, _ = in_phase(stack, worker, repo, "build")
     stack.engine.stop(signal.SIGKILL)
     for pid in stack.engine.processes_matching("sleep 1003"):
-        import os
         os.kill(pid, signal.SIGKILL)
     stack.engine.start()
     wait_for(lambda: stack.api.log_text(identity).count("started") > 1 or stack.api.final_posts(identity), 60)
@@ -343,3 +342,14 @@ def test_one_folder_belongs_to_one_process(stack, make_worker):
     second.start(ready=False)
     assert second.wait(10) == 1
     assert "in use by another worker" in second.text()
+
+
+def test_systemd_is_told_when_the_worker_is_ready_and_when_it_stops(make_worker, tmp_path):
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(20)
+        worker = make_worker(NOTIFY_SOCKET=str(path))
+        assert listener.recv(4096) == b"READY=1"
+        assert worker.stop() == 0
+        assert listener.recv(4096) == b"STOPPING=1"
