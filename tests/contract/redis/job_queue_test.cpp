@@ -246,8 +246,12 @@ TEST_F(RealRedisTest, TheCancelFeedHearsEveryMessageAndHealsByItself) {
   say(R"({"deploymentId":"d1"})");
   ASSERT_TRUE(wait([&] { return heard == 1; }));
   ASSERT_TRUE(other->call({"CLIENT", "KILL", "TYPE", "pubsub"}, {}));
-  ASSERT_TRUE(wait([&] { return say(R"({"deploymentId":"d1"})") > 0; }));
-  ASSERT_TRUE(wait([&] { return heard == 2; }));
+  // Redis may count the killed connection for a moment: say it until it is heard.
+  ASSERT_TRUE(wait([&] {
+    say(R"({"deploymentId":"d1"})");
+    return heard >= 2;
+  }));
+  EXPECT_LT(heard, 100);
 }
 
 }  // namespace
