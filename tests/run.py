@@ -84,12 +84,13 @@ def gtests(folder: Path, kind: str) -> list[Path]:
 
 
 def sanitizer_env() -> dict[str, str]:
-    suppressions = ROOT / "tests" / "tsan-suppressions.txt"
     return {
         **os.environ,
         "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
-        "TSAN_OPTIONS": f"suppressions={suppressions}:halt_on_error=0",
+        # Debian's libraries (gRPC, abseil, curl) are built without the sanitizer, which therefore sees
+        # half of their locks: only code of ours is watched.
+        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1",
     }
 
 
