@@ -188,7 +188,7 @@ def test_an_api_that_is_away_loses_no_line_and_no_status(stack, worker, repo):
     identity = stack.api.enqueue(stack.job(repository.name))
     stack.api.wait_log(identity, "started")
     stack.api.stop()
-    time.sleep(5)
+    time.sleep(60)
     stack.api.start()
     assert stack.api.wait_end(identity) == "BUILDED"
     lines = re.findall(r"line-(\d+)$", stack.api.log_text(identity), re.M)
