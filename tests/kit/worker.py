@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -107,7 +108,8 @@ class Worker:
         assert self.process is not None
         found = []
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            found += [int(pid) for pid in (task / "children").read_text().split()]
+            with contextlib.suppress(OSError):  # The thread may end at any time.
+                found += [int(pid) for pid in (task / "children").read_text().split()]
         return found
 
     def build_folders(self) -> list[str]:

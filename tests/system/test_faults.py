@@ -280,7 +280,7 @@ printf 'no newline at the end'
 def test_a_hundred_thousand_lines_complete_and_in_order(stack, worker, repo):
     stack.api.delay = 0.005
     pad = "y" * 90
-    repository = repo({"Dockerfile": f"FROM busybox\nRUN seq 1 100000 | sed 's/$/ {pad}/'\n"})
+    repository = repo({"Dockerfile": f"FROM busybox\nRUN seq 1 100000 | sed 's/$/ {pad}/' > /lines && cat /lines\n"})
     identity = stack.api.enqueue(stack.job(repository.name))
     assert stack.api.wait_end(identity, 120) == "BUILDED"
     numbers = [int(number) for number in re.findall(r"^(\d+) y{90}$", stack.api.log_text(identity), re.M)]
