@@ -39,6 +39,8 @@ class DockerConnector final : public Connector {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);
     arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, k_metadata_limit);
+    // Bandwidth probes of both ends answer each other without end during a log storm.
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     fresh.channel = grpc::CreateCustomInsecureChannelFromFd("localhost", fd.release(), arguments);
     std::shared_ptr<grpc::Channel> channel = fresh.channel;
     // The replaced channel is destroyed here, outside the lock; builds on it hold it themselves.
