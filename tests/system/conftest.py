@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from kit import invariants  # noqa: E402
 from kit.git_server import Repository  # noqa: E402
 from kit.stack import Stack  # noqa: E402
 from kit.worker import BINARY, Worker  # noqa: E402
+
+# A terminated run (a timeout around it, CI) ends as an interrupted one does: with its servers.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 HELLO = {"Dockerfile": "FROM busybox\nCOPY . /app\nCMD [\"sh\"]\n", "a.txt": "one\n"}
 
