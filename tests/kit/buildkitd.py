@@ -1,0 +1,66 @@
+"""A standalone buildkitd of our own, built from its Go module."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from .go_tools import tool
+from .process import Server
+
+
+class Buildkitd:
+    """On a unix socket of its own. RUN steps use the host's network: there is no CNI here."""
+
+    def __init__(self, folder: Path, mirrors: dict[str, str] | None = None,
+                 http: tuple[str, ...] = (), address: str = "", options: tuple[str, ...] = ()) -> None:
+        """`mirrors`: registry → the `host:port` asked in its place; `http`: registries that have no TLS;
+        `address` and `options` (tls) for one that listens elsewhere."""
+        self.server = Server("buildkitd", folder / "buildkitd")
+        self.socket = self.server.folder / "buildkitd.sock"
+        self.address = address or f"unix://{self.socket}"
+        self.mirrors, self.http, self.options = mirrors or {}, http, options
+
+    @property
+    def host(self) -> str:
+        return self.address
+
+    def start(self) -> Buildkitd:
+        folder = self.server.folder
+        config = folder / "buildkitd.toml"
+        lines = ['insecure-entitlements = ["network.host"]']
+        for name, mirror in self.mirrors.items():
+            lines += [f"[registry.{json.dumps(name)}]", f"mirrors = [{json.dumps(mirror)}]"]
+        for name in sorted({*self.http, *self.mirrors.values()}):
+            lines += [f"[registry.{json.dumps(name)}]", "http = true"]
+        config.write_text("\n".join(lines) + "\n")
+        # The log of a step is clipped otherwise.
+        env = {**os.environ, "BUILDKIT_STEP_LOG_MAX_SIZE": "-1", "BUILDKIT_STEP_LOG_MAX_SPEED": "-1",
+               # Its lock and temporary files; several daemons may live on one machine.
+               "TMPDIR": str(folder)}
+        # The containers of its steps go below a cgroup of this daemon's own.
+        command = [str(tool("buildkitd")), f"--config={config}", f"--root={folder / 'root'}",
+                   f"--addr={self.address}", "--containerd-worker=false", "--oci-worker-binary=runc",
+                   f"--oci-cni-config-path={folder / 'no-cni.json'}", *self.options]
+        self.server.launch(command, self._ready, 60, env)
+        return self
+
+    def _ready(self) -> bool:
+        if not self.address.startswith("unix://") or "--tlscert" in " ".join(self.options):
+            return f"running server on {self.address.removeprefix('tcp://')}" in self.server.tail(20000)
+        return self.buildctl("debug", "workers").returncode == 0
+
+    def buildctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([str(tool("buildctl")), "--addr", self.address, *arguments],
+                              capture_output=True, text=True, check=False)
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        self.server.end(how, 40)
+        # A killed daemon leaves its mounts, and steps that still run: their containers hold the folder.
+        for line in Path("/proc/self/mounts").read_text().splitlines()[::-1]:
+            mount = line.split()[1]
+            if mount.startswith(str(self.server.folder)):
+                subprocess.run(["umount", "-l", mount], check=False, stderr=subprocess.DEVNULL)
