@@ -114,8 +114,7 @@ Result<BuildContext> make_build_context(const domain::DeploymentRequest& request
     for (std::string& warning : dotenv.warnings) {
       events.warning(std::move(warning));
     }
-    events.info("Writing " + std::to_string(request.environment.size()) +
-                " environment variables to .env");
+    events.info("Writing " + std::to_string(dotenv.written) + " environment variables to .env");
     generated[".env"] = std::move(dotenv.content);
   }
 

@@ -1,7 +1,6 @@
 #include "domain/deployment_request.hpp"
 
 #include "domain/dockerignore.hpp"
-#include "domain/dotenv.hpp"
 #include "domain/request_secrets.hpp"
 
 #include <gtest/gtest.h>
@@ -104,30 +103,6 @@ TEST(ParseJob, HostileInputIsRefusedWithoutHarm) {
   EXPECT_FALSE(
       parse_job("{\"deploymentId\":\"d\",\"serviceId\":\"s\",\"branch\":\"\xFF\"}").request);
   EXPECT_FALSE(parse_job(std::string(2u << 20, 'x')).request);
-}
-
-TEST(Dotenv, EachValueGetsTheSimplestFormThatEveryReaderTakes) {
-  const std::vector<EnvironmentVariable> variables{
-      {"BARE", "abc-1.2:/x"}, {"EMPTY", ""},    {"SPACE", " a # b "}, {"DOLLAR", "$HOME"},
-      {"LINES", "a\nB=1"},    {"APOS", "it's"}, {"CRLF", "a\r\nb"}};
-  const DotenvFile file = write_dotenv(variables);
-  EXPECT_EQ(file.content,
-            "BARE=abc-1.2:/x\nEMPTY=\nSPACE=' a # b '\nDOLLAR='$HOME'\nLINES='a\nB=1'\n"
-            "APOS=\"it's\"\nCRLF=\"a\\r\\nb\"\n");
-  EXPECT_TRUE(file.warnings.empty());
-}
-
-TEST(Dotenv, OddCasesWarnAndNeverShowAValue) {
-  const std::vector<EnvironmentVariable> variables{
-      {"MIX", "a'b\"c$d"}, {"A B", "secret"},
-      {"X=Y", "secret"},   {"NUL", std::string("sec\0ret", 7)},
-      {"TWICE", "first"},  {"TWICE", "last"}};
-  const DotenvFile file = write_dotenv(variables);
-  EXPECT_EQ(file.content, "MIX=`a'b\"c$d`\nTWICE=last\n");
-  EXPECT_EQ(file.warnings.size(), 4u);
-  for (const std::string& warning : file.warnings) {
-    EXPECT_FALSE(warning.contains("secret")) << warning;
-  }
 }
 
 TEST(Dockerignore, TheDefaultKeepsSecretsAndHistoryOutButNotTheEnvironment) {
