@@ -1,6 +1,7 @@
 #include "domain/log_text.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 namespace builder::domain {
@@ -42,6 +43,19 @@ bool is_hidden_character(std::string_view character) {
            (second == 0x81 && third >= 0xA6 && third <= 0xA9);
   }
   return false;
+}
+
+/// Whether a row can stand inside a PEM block, whatever a tool puts in front of its lines.
+bool is_key_row(std::string_view row) {
+  constexpr std::size_t k_surely_base64 = 32;
+  std::size_t run = 0;
+  for (const char c : row) {
+    run = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '+' || c == '/' ? run + 1 : 0;
+    if (run >= k_surely_base64) {
+      return true;
+    }
+  }
+  return !row.contains(' ') || row.starts_with("Proc-Type:") || row.starts_with("DEK-Info:");
 }
 
 }  // namespace
@@ -228,6 +242,14 @@ void LineAssembler::append(std::string_view text) {
 }
 
 void LineAssembler::end_line() {
+  const bool shown = std::exchange(progress_shown_, false);
+  if (line_.empty() && !in_long_line_) {
+    // "\r\r\n": the line end belongs to the text that the first return ended.
+    if (shown && progress_.empty()) {
+      return;
+    }
+    line_ = std::exchange(progress_, {});
+  }
   progress_.clear();
   if (in_long_line_) {
     std::string rest = stream_.feed(line_);
@@ -253,6 +275,7 @@ void LineAssembler::end_progress() {
   if (now_ - last_progress_ >= k_progress_interval) {
     last_progress_ = now_;
     progress_.clear();
+    progress_shown_ = true;
     pass_on(std::exchange(line_, {}));
   } else {
     progress_ = std::exchange(line_, {});
@@ -262,6 +285,9 @@ void LineAssembler::end_progress() {
 void LineAssembler::pass_on(std::string row) {
   const bool begins_key = row.contains("-----BEGIN ") && row.contains("PRIVATE KEY-----");
   const bool ends_key = row.contains("-----END ") && row.contains("PRIVATE KEY-----");
+  if (in_private_key_ && !begins_key && !ends_key && !is_key_row(row)) {
+    in_private_key_ = false;  // Only its first lines were shown, e.g. by grep.
+  }
   if (begins_key || in_private_key_) {
     in_private_key_ = !ends_key;
     sink_(std::string(Redactor::k_replacement));

@@ -57,7 +57,8 @@ class LineAssembler {
   bool in_long_line_ = false;
   bool after_return_ = false;
   bool in_private_key_ = false;
-  std::string progress_;  ///< The last progress state not yet shown.
+  std::string progress_;         ///< The last progress state not yet shown.
+  bool progress_shown_ = false;  ///< The one before was, and nothing but returns came since.
   SteadyTime now_{};
   SteadyTime last_progress_{};
 };

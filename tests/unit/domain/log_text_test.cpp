@@ -1,7 +1,10 @@
 #include "domain/log_text.hpp"
 
+#include "base/text.hpp"
+
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 namespace builder::domain {
@@ -16,7 +19,7 @@ class LineAssemblerTest : public testing::Test {
     LineAssembler assembler(redactor_, [&](const std::string& row) { rows.push_back(row); });
     for (const std::string& chunk : chunks) {
       assembler.feed(chunk, now_);
-      now_ += 10ms;
+      now_ += 1ms;
     }
     assembler.finish();
     return rows;
@@ -40,6 +43,11 @@ TEST_F(LineAssemblerTest, AProgressBarShowsItsLastState) {
   }
   EXPECT_EQ(rows({text}), (Rows{"0 %", "999 %"}));
   EXPECT_EQ(rows({text + "done\n"}), (Rows{"0 %", "done"}));
+}
+
+TEST_F(LineAssemblerTest, SeveralReturnsBeforeALineEndLoseNoLine) {
+  // As tools write that put "\r\n" on a terminal which adds one more.
+  EXPECT_EQ(rows({"a\r\r\nb\r\r\r\nc\r\r\n"}), (Rows{"a", "b", "c"}));
 }
 
 TEST_F(LineAssemblerTest, OnlyColoursAreKeptOfEscapeSequences) {
@@ -69,6 +77,14 @@ TEST_F(LineAssemblerTest, SecretsAreTakenOutAcrossChunks) {
 TEST_F(LineAssemblerTest, APrivateKeyIsTakenOutLineByLine) {
   EXPECT_EQ(rows({"-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nafter\n"}),
             (Rows{"[REDACTED]", "[REDACTED]", "[REDACTED]", "after"}));
+}
+
+TEST_F(LineAssemblerTest, AKeyThatNeverEndsHidesNoMoreThanItself) {
+  const std::string body(64, 'M');
+  EXPECT_EQ(rows({"grep: x: -----BEGIN PRIVATE KEY-----\n", body + "\n", "  2 " + body + "\n",
+                  "Ab3=\n", "next step of the build\nlast\n"}),
+            (Rows{"[REDACTED]", "[REDACTED]", "[REDACTED]", "[REDACTED]", "next step of the build",
+                  "last"}));
 }
 
 TEST_F(LineAssemblerTest, ALongLineComesInRowsAndLosesNothing) {
@@ -110,6 +126,65 @@ TEST_F(LineAssemblerTest, GivesTheSameForEveryWayToCutTheText) {
   const Rows whole = rows({text});
   for (std::size_t cut = 0; cut <= text.size(); ++cut) {
     ASSERT_EQ(rows({text.substr(0, cut), text.substr(cut)}), whole) << "cut at " << cut;
+  }
+}
+
+TEST_F(LineAssemblerTest, WhateverComesTheRowsAreCleanAndCutsChangeNothing) {
+  const std::vector<std::string> pieces{"a",
+                                        "word ",
+                                        "the-secret-value",
+                                        "\n",
+                                        "\r",
+                                        "\r\n",
+                                        "\x1B",
+                                        "\x1B[31m",
+                                        "\x1B[2J",
+                                        "\x1B]0;t\x07",
+                                        "\x1B[",
+                                        "\x1BP",
+                                        "\xE2\x82",
+                                        "\xE2\x82\xAC",
+                                        "\xFF",
+                                        "\xC2\x9B",
+                                        "\xE2\x80\xAE",
+                                        "\xF0\x9F",
+                                        "\t",
+                                        "\x07",
+                                        ";1m",
+                                        "\x08",
+                                        "m",
+                                        std::string(1, '\0'),
+                                        "\x1B\\",
+                                        "\xC0\x80",
+                                        "\xED\xA0\x80"};
+  std::mt19937_64 random(3);
+  for (int round = 0; round < 3'000; ++round) {
+    std::string text;
+    for (std::size_t i = random() % 24; i > 0; --i) {
+      text += pieces[random() % pieces.size()];
+    }
+    std::vector<std::string> chunks;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t size = 1 + random() % 5;
+      chunks.push_back(text.substr(at, size));
+      at += size;
+    }
+    const Rows whole = rows({text});
+    now_ += 1h;  // Each run begins with no progress shown lately.
+    ASSERT_EQ(rows(chunks), whole) << testing::PrintToString(text);
+    now_ += 1h;
+    for (std::string row : whole) {
+      EXPECT_TRUE(is_utf8(row)) << testing::PrintToString(text);
+      EXPECT_FALSE(row.contains("the-secret-value"));
+      for (std::size_t at = row.find("\x1B["); at != std::string::npos; at = row.find("\x1B[")) {
+        const std::size_t end = row.find_first_not_of("0123456789;:", at + 2);
+        ASSERT_TRUE(end != std::string::npos && row[end] == 'm') << testing::PrintToString(text);
+        row.erase(at, end + 1 - at);
+      }
+      EXPECT_TRUE(std::ranges::all_of(row, [](unsigned char c) {
+        return (c >= 0x20 && c != 0x7F) || c == '\t';
+      })) << testing::PrintToString(text);
+    }
   }
 }
 
