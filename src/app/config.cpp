@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -93,16 +94,35 @@ std::function<Complaint(const std::string&)> one_of(
   };
 }
 
+/// `host`, `host:port`, or the same with an IPv6 address in brackets.
+bool is_authority(std::string_view text, bool needs_port) {
+  const std::size_t host_end = text.starts_with('[') ? text.find(']') + 1 : text.rfind(':');
+  const std::string_view host = text.substr(0, host_end);
+  const std::string_view port = text.substr(std::min(host_end, text.size()));
+  const bool is_host = std::ranges::all_of(host, [&](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' ||
+           (host.starts_with('[') && (c == ':' || c == '[' || c == ']'));
+  });
+  std::uint16_t parsed = 0;
+  const bool is_port = port.starts_with(':')
+                           ? number(parsed, 0, 65'535)(std::string(port.substr(1))).empty()
+                           : port.empty() && !needs_port;
+  return is_host && !host.empty() && is_port;
+}
+
 std::function<Complaint(const std::string&)> http_url(std::string& target) {
   return [&target](const std::string& value) -> Complaint {
-    const bool http = value.starts_with("http://") && value.size() > 7;
-    const bool https = value.starts_with("https://") && value.size() > 8;
-    if (!value.empty() && !http && !https) {
-      return "must be an http:// or https:// address";
-    }
-    const auto authority = value.substr(std::min(value.size(), value.find("//") + 2));
-    if (authority.substr(0, authority.find('/')).contains('@')) {
-      return "must not hold credentials";
+    const std::string_view scheme = value.starts_with("http://") ? "http://" : "https://";
+    if (!value.empty()) {
+      const std::string_view rest =
+          std::string_view(value).substr(std::min(scheme.size(), value.size()));
+      const std::string_view authority = rest.substr(0, rest.find('/'));
+      if (authority.contains('@')) {
+        return "must not hold credentials";
+      }
+      if (!value.starts_with(scheme) || !is_authority(authority, false) || value.contains(' ')) {
+        return "must be an http:// or https:// address";
+      }
     }
     target = value;
     while (target.ends_with('/')) {
@@ -114,10 +134,7 @@ std::function<Complaint(const std::string&)> http_url(std::string& target) {
 
 std::function<Complaint(const std::string&)> listen_address(std::string& target) {
   return [&target](const std::string& value) -> Complaint {
-    const std::size_t colon = value.rfind(':');
-    std::uint16_t port = 0;
-    if (!value.empty() && (colon == std::string::npos || colon == 0 ||
-                           !number(port, 0, 65'535)(value.substr(colon + 1)).empty())) {
+    if (!value.empty() && !is_authority(value, true)) {
       return "must be host:port, e.g. 127.0.0.1:9090";
     }
     target = value;
@@ -127,8 +144,21 @@ std::function<Complaint(const std::string&)> listen_address(std::string& target)
 
 std::function<Complaint(const std::string&)> engine_address(std::string& target) {
   return [&target](const std::string& value) -> Complaint {
-    if (!value.starts_with("unix://") && !value.starts_with("tcp://")) {
+    const bool tcp = value.starts_with("tcp://") && is_authority(value.substr(6), true);
+    if (!value.starts_with("unix:///") && !tcp) {
       return "must be unix:///path/of/docker.sock or tcp://host:port";
+    }
+    target = value;
+    return {};
+  };
+}
+
+std::function<Complaint(const std::string&)> region(std::string& target) {
+  return [&target](const std::string& value) -> Complaint {
+    // It becomes part of a host name.
+    if (!std::ranges::all_of(value,
+                             [](unsigned char c) { return std::isalnum(c) != 0 || c == '-'; })) {
+      return "must be a region such as us-east-1";
     }
     target = value;
     return {};
@@ -149,7 +179,7 @@ std::vector<Setting> settings(Config& c, std::string& ecr_endpoint, std::string&
        text(c.redis_cancel_channel)},
       {"API_URL", "http://127.0.0.1:3000/api", false, "the platform's API", http_url(c.api_url)},
       {"API_KEY", "", true, "the platform's WEBHOOK_API_KEY (required)", secret(c.api_key)},
-      {"AWS_REGION", "us-east-1", false, "region of the registry", text(c.aws_region)},
+      {"AWS_REGION", "us-east-1", false, "region of the registry", region(c.aws_region)},
       {"AWS_ACCESS_KEY_ID", "", false, "empty: container, web identity or instance role",
        text(c.aws_access_key_id)},
       {"AWS_SECRET_ACCESS_KEY", "", true, "belongs to AWS_ACCESS_KEY_ID",
@@ -210,6 +240,9 @@ std::string trimmed(std::string_view text) {
 /// `KEY=value` lines as systemd, docker and dotenv write them; quotes around a value are removed.
 std::map<std::string, std::string, std::less<>> parse_dotenv(std::string_view content) {
   std::map<std::string, std::string, std::less<>> values;
+  if (content.starts_with("\xEF\xBB\xBF")) {
+    content.remove_prefix(3);
+  }
   std::istringstream lines{std::string(content)};
   for (std::string line; std::getline(lines, line);) {
     line = trimmed(line);
@@ -264,14 +297,14 @@ LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view 
       value = *from_environment;
       origin = "environment";
     }
+    // An address with an '@' may hold a password.
+    const bool hide = setting.secret || value.contains('@');
     if (const Complaint complaint = setting.apply(value); !complaint.empty()) {
-      // An address with an '@' may hold a password.
-      const bool hide = setting.secret || value.contains('@');
       loaded.errors.push_back(fmt::format("{} {} ({} comes from: {})", setting.name, complaint,
                                           hide ? "its value" : "'" + value + "'", origin));
     }
     loaded.settings.push_back({std::string(setting.name),
-                               setting.secret && !value.empty() ? "********" : value, origin,
+                               hide && !value.empty() ? "********" : value, origin,
                                std::string(setting.help)});
   }
   loaded.config.ecr_endpoint = ecr_endpoint.empty() ? any_endpoint : ecr_endpoint;
@@ -281,15 +314,25 @@ LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view 
 
 LoadedConfig load_config() {
   std::ostringstream dotenv;
-  if (std::ifstream file(".env", std::ios::binary); file) {
-    dotenv << file.rdbuf();
+  std::string problem;
+  if (std::filesystem::exists(".env")) {
+    const std::ifstream file(".env", std::ios::binary);
+    if (!file || std::filesystem::is_directory(".env")) {
+      problem = ".env in the working directory cannot be read";
+    } else {
+      dotenv << file.rdbuf();
+    }
   }
-  return load_config(
+  LoadedConfig loaded = load_config(
       [](std::string_view name) -> std::optional<std::string> {
         const char* value = std::getenv(std::string(name).c_str());
         return value == nullptr ? std::nullopt : std::optional<std::string>(value);
       },
       dotenv.view());
+  if (!problem.empty()) {
+    loaded.errors.push_back(std::move(problem));
+  }
+  return loaded;
 }
 
 }  // namespace builder::app

@@ -17,6 +17,11 @@ class HttplibEndpoint final : public HttpEndpoint {
   explicit HttplibEndpoint(EndpointPages pages) : pages_(std::move(pages)) {
     server_.new_task_queue = [] { return new httplib::ThreadPool(k_threads); };
     server_.set_payload_max_length(k_largest_request);
+    // Not httplib's own option, which lets two processes share one address in silence.
+    server_.set_socket_options([](int socket) {
+      const int on = 1;
+      ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    });
     server_.Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
       response.set_content("ok\n", "text/plain; charset=utf-8");
     });
@@ -67,8 +72,12 @@ class HttplibEndpoint final : public HttpEndpoint {
 Result<std::unique_ptr<HttpEndpoint>> HttpEndpoint::start(const std::string& address,
                                                           EndpointPages pages) {
   const std::size_t colon = address.rfind(':');
+  std::string host = address.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) {
+    host = host.substr(1, host.size() - 2);
+  }
   auto endpoint = std::make_unique<HttplibEndpoint>(std::move(pages));
-  if (!endpoint->bind(address.substr(0, colon), std::stoi(address.substr(colon + 1)))) {
+  if (!endpoint->bind(host, std::stoi(address.substr(colon + 1)))) {
     return failure(ErrorKind::conflict, "HTTP_LISTEN: cannot listen on " + address);
   }
   return endpoint;

@@ -51,7 +51,9 @@ Result<WorkDir> open_work_dir(const Config& config) {
   while (work.path.size() > 1 && work.path.ends_with('/')) {
     work.path.pop_back();
   }
-  BUILDER_TRY(make_directories(work.path));
+  if (auto made = make_directories(work.path); !made) {
+    return std::unexpected(std::move(made).error().with_context("WORK_DIR"));
+  }
   work.lock = Fd(::open((work.path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!work.lock) {
     return errno_failure("WORK_DIR: open " + work.path + "/lock");

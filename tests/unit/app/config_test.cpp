@@ -71,6 +71,71 @@ TEST(Config, AllErrorsComeAtOnceAndNameTheirVariable) {
   }
 }
 
+TEST(Config, WhatCouldOnlyFailLaterFailsAtOnce) {
+  for (const auto& [name, value] :
+       std::vector<std::pair<std::string, std::string>>{{"DOCKER_HOST", "tcp://host"},
+                                                        {"DOCKER_HOST", "tcp://:2375"},
+                                                        {"DOCKER_HOST", "tcp://host:port"},
+                                                        {"DOCKER_HOST", "unix://docker.sock"},
+                                                        {"DOCKER_HOST", "/var/run/docker.sock"},
+                                                        {"API_URL", "http:///api"},
+                                                        {"API_URL", "https://"},
+                                                        {"API_URL", "http://a b/"},
+                                                        {"GITHUB_URL", "github.com"},
+                                                        {"AWS_REGION", "eu west/1"},
+                                                        {"AWS_REGION", "evil.example/#"},
+                                                        {"HTTP_LISTEN", ":9090"},
+                                                        {"HTTP_LISTEN", "9090"},
+                                                        {"HTTP_LISTEN", "::1:9090"},
+                                                        {"HTTP_LISTEN", "localhost:70000"},
+                                                        {"REDIS_PORT", "0"},
+                                                        {"REDIS_PORT", "6379x"},
+                                                        {"MAX_PARALLEL_BUILDS", "0"},
+                                                        {"MAX_PARALLEL_BUILDS", "65"},
+                                                        {"ECR_KEEP_IMAGES", "-1"},
+                                                        {"IMAGE_REFERENCE", "latest"},
+                                                        {"LOG_LEVEL", "loud"},
+                                                        {"WORKER_ID", "a/b"}}) {
+    const auto loaded = load({{name, value}});
+    ASSERT_EQ(loaded.errors.size(), 1u) << name << "=" << value;
+    EXPECT_TRUE(loaded.errors[0].starts_with(name)) << loaded.errors[0];
+  }
+  for (const auto& [name, value] : std::vector<std::pair<std::string, std::string>>{
+           {"DOCKER_HOST", "tcp://[::1]:2375"},
+           {"DOCKER_HOST", "unix:///x y/docker.sock"},
+           {"API_URL", "https://[2001:db8::1]:8443/api"},
+           {"HTTP_LISTEN", "[::1]:9090"},
+           {"HTTP_LISTEN", "0.0.0.0:0"},
+           {"AWS_REGION", "us-gov-west-1"}}) {
+    EXPECT_TRUE(load({{name, value}}).errors.empty()) << name << "=" << value;
+  }
+}
+
+TEST(Config, ReadsTheFileAsTheCommonReadersDo) {
+  const std::pair<const char*, const char*> table[] = {
+      {"REDIS_HOST=h", "h"},
+      {"  REDIS_HOST  =  h  ", "h"},
+      {"export REDIS_HOST=h", "h"},
+      {"REDIS_HOST='h # x'", "h # x"},
+      {"REDIS_HOST=\"h\" # tail", "h"},
+      {"REDIS_HOST=h # tail", "h"},
+      {"REDIS_HOST=h#1", "h#1"},
+      {"REDIS_HOST=h\r\nX=1\r", "h"},
+      {"REDIS_HOST=a=b==", "a=b=="},
+      {"REDIS_HOST=first\nREDIS_HOST=h", "h"},
+      {"REDIS_HOST='it\"s'", "it\"s"},
+      {"REDIS_HOST='unclosed", "'unclosed"},
+      {"#REDIS_HOST=x\n\n=\nnonsense\nREDIS_HOST=h", "h"},
+      {"\xEF\xBB\xBFREDIS_HOST=h", "h"},
+      {"REDIS_HOST=''", "localhost"},
+      {"REDIS_HOST=", "localhost"},
+      {"redis_host=x", "localhost"},
+  };
+  for (const auto& [file, host] : table) {
+    EXPECT_EQ(load({}, file).config.redis_host, host) << file;
+  }
+}
+
 TEST(Config, SecretsAreStarred) {
   const auto loaded = load({{"REDIS_PASSWORD", "hunter22"}, {"API_KEY", "topsecret"}});
   EXPECT_EQ(loaded.config.redis_password.reveal(), "hunter22");
@@ -92,6 +157,18 @@ TEST(Config, TheMoreSpecificEndpointWins) {
   EXPECT_EQ(load({{"AWS_ENDPOINT_URL", "http://a"}, {"AWS_ENDPOINT_URL_ECR", "http://b/"}})
                 .config.ecr_endpoint,
             "http://b");
+}
+
+TEST(Config, NoErrorShowsASecret) {
+  const auto loaded =
+      load({{"API_URL", "ftp://user:hunter22@host"}, {"AWS_SECRET_ACCESS_KEY", "hunter22"}});
+  ASSERT_EQ(loaded.errors.size(), 2u);
+  for (const std::string& error : loaded.errors) {
+    EXPECT_FALSE(error.contains("hunter22")) << error;
+  }
+  for (const EffectiveSetting& shown : loaded.settings) {
+    EXPECT_FALSE(shown.value.contains("hunter22")) << shown.name;
+  }
 }
 
 TEST(Config, CredentialsInAnAddressAreRefused) {

@@ -1,0 +1,75 @@
+"""What a person sees who runs the binary by hand."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+from kit.worker import BINARY
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(*arguments, **environment):
+        done = subprocess.run([str(BINARY), *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=20,
+                              env={"PATH": os.environ["PATH"], **environment})
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def test_help_and_version(run):
+    for arguments in (["--help"], ["-h"], ["config", "--help"]):
+        code, out, err = run(*arguments)
+        assert code == 0 and "Usage:" in out and "Exit codes" in out and err == ""
+    code, out, err = run("--version")
+    assert (code, err) == (0, "") and out.startswith("deployra-builder ") and out.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["bogus"], ["--bogus"], ["serve", "extra"]])
+def test_wrong_usage_is_exit_code_2_on_stderr(run, arguments):
+    code, out, err = run(*arguments)
+    assert code == 2 and out == "" and arguments[-1] in err and "--help" in err
+
+
+def test_config_shows_every_value_with_its_origin_and_no_secret(run, tmp_path):
+    (tmp_path / ".env").write_text("REDIS_PASSWORD='hunter22 x'\nAPI_URL=http://file.test/api/\nWORK_DIR=from-file\n")
+    code, out, err = run("config", API_KEY="topsecret-key", WORK_DIR="/from/environment", AWS_REGION="")
+    assert (code, err) == (0, "")
+    rows = {line.split()[0]: line.split() for line in out.splitlines()}
+    readme = (BINARY.parents[2] / "README.md").read_text()
+    assert all(f"`{name}`" in readme for name in rows)
+    assert rows["WORK_DIR"][1:3] == ["/from/environment", "environment"]
+    assert rows["API_URL"][1:3] == ["http://file.test/api/", ".env"]
+    assert rows["AWS_REGION"][1:3] == ["us-east-1", "default"]
+    assert rows["REDIS_PASSWORD"][1:3] == ["********", ".env"] and rows["API_KEY"][1:3] == ["********", "environment"]
+    assert "hunter22" not in out and "topsecret" not in out
+    assert os.listdir(tmp_path) == [".env"]
+
+
+@pytest.mark.parametrize("verb", [[], ["serve"], ["config"]])
+def test_all_configuration_errors_come_at_once_and_nothing_is_begun(run, tmp_path, verb):
+    bad = {"REDIS_PORT": "x", "API_URL": "ftp://user:hunter22@h", "DOCKER_HOST": "tcp://h", "BUILD_TIMEOUT": "soon",
+           "AWS_ACCESS_KEY_ID": "AKIA", "MAX_PARALLEL_BUILDS": "0"}
+    code, _, err = run(*verb, **bad)
+    assert code == 2
+    lines = err.splitlines()
+    assert "7 errors" in lines[0] and len(lines) == 8
+    for name in ("API_KEY", *bad):
+        assert [line for line in lines if name in line], name
+    assert "hunter22" not in err
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_that_cannot_be_read_is_an_error(run, tmp_path):
+    (tmp_path / ".env").mkdir()
+    code, _, err = run("config", API_KEY="k")
+    assert code == 2 and ".env" in err
+
+
+@pytest.mark.parametrize("environment, words", [
+    ({"WORK_DIR": "/proc/nowhere"}, "WORK_DIR"), ({"HTTP_LISTEN": "192.0.2.1:1"}, "HTTP_LISTEN")])
+def test_what_keeps_it_from_starting_is_exit_code_1_and_named(run, environment, words):
+    code, _, err = run("serve", **{"API_KEY": "some-api-key", "REDIS_PORT": "1", **environment})
+    assert code == 1 and words in err.splitlines()[-1], err
