@@ -4,10 +4,12 @@
 #include "adapters/dashboard/reporter.hpp"
 #include "adapters/docker/engine.hpp"
 #include "adapters/ecr/api.hpp"
+#include "adapters/ecr/logins.hpp"
 #include "adapters/ecr/registry.hpp"
 #include "adapters/ecr/repository_name.hpp"
 #include "adapters/git/source_fetcher.hpp"
 #include "adapters/http/client.hpp"
+#include "adapters/oci/client.hpp"
 #include "adapters/redis/cancel_feed.hpp"
 #include "adapters/redis/job_queue.hpp"
 #include "app/health.hpp"
@@ -102,7 +104,7 @@ class Service {
  public:
   Service(const Config& config, WorkDir work, adapters::docker::EngineAddress engine, Log log,
           SecretStore& secrets, std::unique_ptr<ports::SourceFetcher> source,
-          std::unique_ptr<ports::ImageBuilder> image)
+          std::unique_ptr<adapters::buildkit::Connector> connector)
       : work_(std::move(work)),
         log_(std::move(log)),
         http_(adapters::http::make_client()),
@@ -118,12 +120,16 @@ class Service {
             {.endpoint = adapters::ecr::api_endpoint(config.ecr_endpoint, config.aws_region),
              .region = config.aws_region},
             *http_, *credentials_, log_)),
+        logins_(*ecr_, secrets),
+        oci_(adapters::oci::make_client({}, *http_, logins_, log_)),
         registry_(adapters::ecr::make_registry({.keep_images = config.ecr_keep_images}, *ecr_,
-                                               *engine_, secrets, log_)),
+                                               logins_, *oci_, log_)),
         reporter_(adapters::dashboard::make_reporter(
             {.api_url = config.api_url, .api_key = config.api_key}, *http_)),
         source_(std::move(source)),
-        image_(std::move(image)),
+        solver_(adapters::buildkit::make_solver({}, std::move(connector), logins_, log_)),
+        image_(adapters::buildkit::make_engine_image_builder({*solver_, *registry_, logins_},
+                                                             *engine_, log_)),
         queue_(adapters::redis::make_job_queue(redis_config(config), work_.worker_id)),
         cancels_(adapters::redis::make_cancel_feed(redis_config(config), log_)),
         runner_({*source_, *image_, *registry_, *reporter_}, job_settings(config), secrets,
@@ -220,9 +226,12 @@ class Service {
   std::unique_ptr<adapters::docker::Engine> engine_;
   std::unique_ptr<adapters::ecr::CredentialSource> credentials_;
   std::unique_ptr<adapters::ecr::Api> ecr_;
+  adapters::ecr::Logins logins_;
+  std::unique_ptr<adapters::oci::Client> oci_;
   std::unique_ptr<ports::Registry> registry_;
   std::unique_ptr<adapters::dashboard::Reporter> reporter_;
   std::unique_ptr<ports::SourceFetcher> source_;
+  std::unique_ptr<adapters::buildkit::Solver> solver_;
   std::unique_ptr<ports::ImageBuilder> image_;
   std::unique_ptr<ports::JobQueue> queue_;
   std::unique_ptr<ports::CancelFeed> cancels_;
@@ -248,10 +257,9 @@ Result<> run_service(const Config& config) {
   BUILDER_TRY_ASSIGN(
       auto source, adapters::git::make_source_fetcher(
                        {.work_dir = work.path, .policy = to_git(config.git_network_policy)}, log));
-  BUILDER_TRY_ASSIGN(auto image, adapters::buildkit::make_image_builder(
-                                     {.engine = config.docker_host, .logins = {}}, log));
+  BUILDER_TRY_ASSIGN(auto connector, adapters::buildkit::make_docker_connector(config.docker_host));
   Service service(config, std::move(work), engine, log, secrets, std::move(source),
-                  std::move(image));
+                  std::move(connector));
   return service.run(config, signals);
 }
 

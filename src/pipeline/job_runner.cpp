@@ -111,12 +111,14 @@ class Run {
   auto timed(std::string_view phase, F&& step) {
     const auto started = Clock::now();
     auto result = std::forward<F>(step)();
-    const auto took = Clock::now() - started;
-    metrics_.phase_took(phase, took);
-    log_.debug("{} took {} ms{}", phase,
-               std::chrono::duration_cast<std::chrono::milliseconds>(took).count(),
-               result ? "" : " and failed");
+    took(phase, Clock::now() - started);
     return result;
+  }
+
+  void took(std::string_view phase, Clock::duration time) {
+    metrics_.phase_took(phase, time);
+    log_.debug("{} took {} ms", phase,
+               std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
   }
 
   /// Posts BUILDING. Its answer tells whether the deployment had already ended.
@@ -161,30 +163,24 @@ class Run {
     if (!target) {
       return std::unexpected(std::move(target).error().with_context("preparing the repository"));
     }
-    return build_and_push(std::move(context), *target);
+    return build_and_publish(std::move(context), *target);
   }
 
-  Result<ports::PublishedImage> build_and_push(BuildContext context,
-                                               const ports::Repository& repository) {
+  Result<ports::PublishedImage> build_and_publish(BuildContext context,
+                                                  const ports::Repository& repository) {
     repository_ = repository;
-    const std::string& tag = request_.deployment_id.str();
     events_.info("Building image from " + context.dockerfile);
     const ports::ImageSpec image{.service_id = request_.service_id,
                                  .context = std::move(context.tree),
                                  .dockerfile = std::move(context.dockerfile),
-                                 .name = repository.uri + ":" + tag};
-    auto built = timed("build", [&] { return ports_.image.build(job_, image, events_); });
-    if (!built) {
-      return std::unexpected(std::move(built).error().with_context("building image"));
-    }
-    metrics_.context_bytes_sent(built->context_bytes_sent);
-
-    auto published =
-        timed("push", [&] { return ports_.registry.push(job_, repository, tag, events_); });
-    if (!published) {
-      return std::unexpected(std::move(published).error().with_context("pushing image"));
-    }
-    metrics_.bytes_pushed(published->bytes_pushed);
+                                 .repository = repository,
+                                 .tag = request_.deployment_id.str()};
+    BUILDER_TRY_ASSIGN(const ports::PublishResult published,
+                       ports_.image.publish(job_, image, events_));
+    took("build", published.figures.build);
+    took("push", published.figures.push);
+    metrics_.context_bytes_sent(published.figures.context_bytes_sent);
+    metrics_.bytes_pushed(published.figures.bytes_pushed);
 
     // From here on a restarted pod runs the new image: the last moment to obey a cancel.
     if (job_.stop.stop_requested()) {
@@ -194,11 +190,11 @@ class Run {
                                .stop = {},
                                .deadline = Clock::now() + k_promote_limit};
     const auto promoted =
-        timed("promote", [&] { return ports_.registry.promote(committed, *published); });
+        timed("promote", [&] { return ports_.registry.promote(committed, published.image); });
     if (!promoted) {
       return std::unexpected(Error(promoted.error()).with_context("moving latest"));
     }
-    return published;
+    return published.image;
   }
 
   /// The build goes no further than its source before the platform has said that it wants it.
@@ -226,7 +222,7 @@ class Run {
       const JobContext job{.deployment_id = job_.deployment_id,
                            .stop = abort_,
                            .deadline = Clock::now() + k_clean_up_limit};
-      ports_.registry.clean_up(job, *repository_, request_.deployment_id.str());
+      ports_.image.clean_up(job, *repository_, request_.deployment_id.str());
     }
   }
 

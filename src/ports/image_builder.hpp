@@ -4,41 +4,58 @@
 #include "domain/build_event.hpp"
 #include "domain/ids.hpp"
 #include "ports/job_context.hpp"
+#include "ports/registry.hpp"
 #include "ports/source_tree.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace builder::ports {
 
-/// One image to build from a Dockerfile.
+/// One image to build from a Dockerfile, and where it goes.
 struct ImageSpec {
   domain::ServiceId service_id;  ///< Names the context's incremental copy at the engine.
   std::shared_ptr<const SourceTree> context;  ///< Shared with the session's transfer threads.
   std::string dockerfile;                     ///< Path inside the context.
-  std::string name;  ///< `host/repository:tag` the result gets at the engine.
+  Repository repository;
+  std::string tag;  ///< The deployment's own.
 };
 
-struct BuiltImage {
-  std::string name;           ///< As asked for.
-  std::string config_digest;  ///< `sha256:…` of the image configuration.
+struct PublishFigures {
   std::uint64_t context_bytes_sent = 0;
+  std::uint64_t bytes_pushed = 0;  ///< 0: the engine does not tell.
+  std::chrono::steady_clock::duration build{0};
+  std::chrono::steady_clock::duration push{0};
 };
 
+struct PublishResult {
+  PublishedImage image;
+  PublishFigures figures;
+};
+
+/// Builds one linux/amd64 image and brings it into the registry. How the bytes get there is the
+/// engine's affair: some keep an image and push it, some push while they build.
 class ImageBuilder {
  public:
   virtual ~ImageBuilder() = default;
   /// Connects ahead of the build, so that the connection costs no time later. Optional to call;
-  /// failures show up in `build`. Returns at once.
+  /// failures show up in `publish`. Returns at once.
   virtual void prepare(const JobContext& job) = 0;
-  /// Builds one linux/amd64 image; steps, output and warnings go to `events` in order.
-  /// Errors: `build_failed` with the customer's line (file, line, command, exit code),
-  /// `unavailable` when the engine is away or was lost, `timed_out`, `cancelled` (the build's
-  /// processes are gone or being killed by the engine when this returns).
-  virtual Result<BuiltImage> build(const JobContext& job, const ImageSpec& image,
-                                   domain::EventSink& events) = 0;
+  /// Steps, output and warnings go to `events` in order. What a registry says may be retried is
+  /// retried; a repository that vanished is made again, a refused login renewed, a lost engine
+  /// waited for.
+  /// Errors: `build_failed` with the customer's line (file, line, command, exit code), `denied`
+  /// (our configuration at the registry), `unavailable` when engine or registry stay away,
+  /// `timed_out`, `cancelled` (the build's processes are gone or being killed by the engine when
+  /// this returns).
+  virtual Result<PublishResult> publish(const JobContext& job, const ImageSpec& image,
+                                        domain::EventSink& events) = 0;
+  /// Removes what this and earlier deployments left at the engine for the repository. Best effort,
+  /// off the critical path.
+  virtual void clean_up(const JobContext& job, const Repository& repository,
+                        const std::string& tag) = 0;
 };
 
 }  // namespace builder::ports

@@ -1,9 +1,7 @@
 #pragma once
 
 #include "base/result.hpp"
-#include "domain/build_event.hpp"
 #include "domain/ids.hpp"
-#include "ports/image_builder.hpp"
 #include "ports/job_context.hpp"
 
 #include <string>
@@ -13,13 +11,22 @@ namespace builder::ports {
 /// Where the images of one service go: `host[:port]/path`, no tag.
 struct Repository {
   std::string uri;
+
+  /// The registry: what stands before the first slash.
+  [[nodiscard]] std::string host() const { return uri.substr(0, uri.find('/')); }
+
+  /// What stands behind it.
+  [[nodiscard]] std::string path() const {
+    const auto slash = uri.find('/');
+    return slash == std::string::npos ? std::string() : uri.substr(slash + 1);
+  }
 };
 
+/// An image that is in the registry under the deployment's own tag.
 struct PublishedImage {
   Repository repository;
   std::string tag;
   std::string digest;  ///< `sha256:…` of the manifest at the registry.
-  std::uint64_t bytes_pushed = 0;
 };
 
 /// The registry the platform pulls from. Every method retries what its peer says may be retried,
@@ -28,18 +35,15 @@ struct PublishedImage {
 class Registry {
  public:
   virtual ~Registry() = default;
-  /// The service's repository, created with its lifecycle policy when it does not exist.
+  /// The service's repository, created with its lifecycle policy when it does not exist. Its login
+  /// is at hand when this returns.
   virtual Result<Repository> ensure_repository(const JobContext& job,
                                                const domain::ServiceId& service) = 0;
-  /// Pushes a built image (named `<repository.uri>:<tag>` at the engine).
-  virtual Result<PublishedImage> push(const JobContext& job, const Repository& repository,
-                                      const std::string& tag, domain::EventSink& events) = 0;
-  /// Makes `latest` point to the published image. The last step of a deployment.
+  /// The registry says that a repository ensured before is not there: it is made again.
+  virtual Result<> restore_repository(const JobContext& job, const Repository& repository) = 0;
+  /// Makes `latest` point to the published image: one manifest, no engine. The last step of a
+  /// deployment.
   virtual Result<> promote(const JobContext& job, const PublishedImage& image) = 0;
-  /// Removes what earlier and failed builds left at the engine for this repository, keeping
-  /// `latest`. Best effort, off the critical path.
-  virtual void clean_up(const JobContext& job, const Repository& repository,
-                        const std::string& tag) = 0;
 };
 
 }  // namespace builder::ports

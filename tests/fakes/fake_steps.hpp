@@ -82,8 +82,8 @@ class FakeImageBuilder final : public ports::ImageBuilder {
 
   void prepare(const ports::JobContext&) override { record_.add("prepare"); }
 
-  Result<ports::BuiltImage> build(const ports::JobContext& job, const ports::ImageSpec& image,
-                                  domain::EventSink& events) override {
+  Result<ports::PublishResult> publish(const ports::JobContext& job, const ports::ImageSpec& image,
+                                       domain::EventSink& events) override {
     record_.add("build");
     events.emit(domain::StepStarted{1, "[1/1] RUN true"});
     events.emit(domain::StepOutput{1, false, "hello from the build\n"});
@@ -94,11 +94,23 @@ class FakeImageBuilder final : public ports::ImageBuilder {
         return std::unexpected(*error);
       }
     }
-    return ports::BuiltImage{
-        .name = image.name, .config_digest = "sha256:c", .context_bytes_sent = 0};
+    record_.add("push " + image.tag);
+    if (push_hook) {
+      if (auto error = push_hook(job)) {
+        return std::unexpected(*error);
+      }
+    }
+    return ports::PublishResult{
+        .image = {.repository = image.repository, .tag = image.tag, .digest = "sha256:d"},
+        .figures = {.bytes_pushed = 10}};
+  }
+
+  void clean_up(const ports::JobContext&, const ports::Repository&, const std::string&) override {
+    record_.add("clean_up");
   }
 
   StepHook hook;
+  StepHook push_hook;
   ports::ImageSpec built;
 
  private:
@@ -114,16 +126,9 @@ class FakeRegistry final : public ports::Registry {
     return ports::Repository{"registry.test/deployra/" + service.str()};
   }
 
-  Result<ports::PublishedImage> push(const ports::JobContext& job,
-                                     const ports::Repository& repository, const std::string& tag,
-                                     domain::EventSink&) override {
-    record_.add("push " + tag);
-    if (push_hook) {
-      if (auto error = push_hook(job)) {
-        return std::unexpected(*error);
-      }
-    }
-    return ports::PublishedImage{repository, tag, "sha256:d", 10};
+  Result<> restore_repository(const ports::JobContext&, const ports::Repository&) override {
+    record_.add("restore");
+    return {};
   }
 
   Result<> promote(const ports::JobContext& job, const ports::PublishedImage& image) override {
@@ -136,11 +141,6 @@ class FakeRegistry final : public ports::Registry {
     return {};
   }
 
-  void clean_up(const ports::JobContext&, const ports::Repository&, const std::string&) override {
-    record_.add("clean_up");
-  }
-
-  StepHook push_hook;
   StepHook promote_hook;
 
  private:

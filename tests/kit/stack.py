@@ -62,6 +62,16 @@ class Stack:
     def worker(self, name: str = "worker", **changes: str) -> Worker:
         return Worker(self.folder / name, {**self.environment, **changes})
 
+    def output_of(self, identity: str, command: list[str]) -> str:
+        """What a command prints in the image of a deployment, pulled as a node of the platform does."""
+        image = f"{self.ecr.host}/deployra/{self.api.deployments[identity].service}:{identity}"
+        assert self.engine is not None
+        self.engine.pull(image, "AWS", self.ecr.token())
+        try:
+            return self.engine.run_output(image, command)
+        finally:
+            self.engine.call("DELETE", f"/images/{image}")
+
     def job(self, repository: str, **changes: object) -> dict[str, object]:
         """A valid job for a repository of the git server; None removes a field."""
         with self.lock:

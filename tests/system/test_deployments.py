@@ -55,8 +55,7 @@ def test_the_environment_reaches_the_image_as_dotenv_and_git_never_does(stack, w
         {"key": "PLAIN", "value": "x"}, {"key": "QUOTED", "value": "a 'b' # c"}, {"key": "PLAIN", "value": "last"},
         {"key": "LINES", "value": "one\nEVIL=1"}])
     assert status == "BUILDED", stack.api.log_text(identity)
-    image = f"{stack.ecr.host}/{repository_of(stack, identity)}:latest"
-    text = stack.engine.run_output(image, ["sh", "-c", "ls -a /app; cat /app/.env"])
+    text = stack.output_of(identity, ["sh", "-c", "ls -a /app; cat /app/.env"])
     assert "PLAIN=last" in text and ".git\n" not in text
     assert "\nEVIL=" not in text  # A value never adds a key.
 
@@ -86,8 +85,7 @@ def test_revisions(stack, worker, repo):
                              ({"commitSha": ""}, "new"), ({"branch": "feature/x"}, "other"), ({"commitSha": old.upper()}, "old")):
         identity, status = deploy(stack, repository, **changes)
         assert status == "BUILDED", (changes, stack.api.log_text(identity))
-        image = f"{stack.ecr.host}/{repository_of(stack, identity)}:latest"
-        assert stack.engine.run_output(image, ["cat", "/app/a.txt"]) == content
+        assert stack.output_of(identity, ["cat", "/app/a.txt"]) == content
     identity = stack.api.enqueue(stack.job(repository.name, commitSha=gone))
     assert stack.api.wait_end(identity) in ("BUILDED", "FAILED")  # As the server permits; never stuck.
     for changes, words in (({"commitSha": "1" * 40}, "not in this repository"), ({"branch": "nope"}, "does not exist"),
@@ -158,8 +156,7 @@ def test_links_in_the_repository_lead_nowhere_outside(stack, worker, repo, tmp_p
     identity, status = deploy(stack, repository, environmentVariables=[{"key": "A", "value": "1"}])
     assert status == "BUILDED", stack.api.log_text(identity)
     assert canary.read_text() == "secret of the host"
-    image = f"{stack.ecr.host}/{repository_of(stack, identity)}:latest"
-    text = stack.engine.run_output(image, ["sh", "-c", "cat /app/.env; cat /app/out"])
+    text = stack.output_of(identity, ["sh", "-c", "cat /app/.env; cat /app/out"])
     assert "A=1" in text and "secret of the host" not in text
     (repository.work / "Dockerfile").unlink()
     (repository.work / "Dockerfile").symlink_to("/etc/shadow")
@@ -170,9 +167,8 @@ def test_links_in_the_repository_lead_nowhere_outside(stack, worker, repo, tmp_p
 
 def test_the_dockerignore_of_the_repository_is_respected(stack, worker, repo):
     identity, status = deploy(stack, repo(**{".dockerignore": "*.md\n!keep.md\n", "drop.md": "x", "keep.md": "y"}))
-    image = f"{stack.ecr.host}/{repository_of(stack, identity)}:latest"
     assert status == "BUILDED"
-    files = stack.engine.run_output(image, ["ls", "/app"]).split()
+    files = stack.output_of(identity, ["ls", "/app"]).split()
     assert "keep.md" in files and "drop.md" not in files
 
 
@@ -182,8 +178,7 @@ def test_changed_content_of_equal_size_is_rebuilt(stack, worker, repo):
     for content in ("aaa", "bbb", "aaa"):
         repository.commit({"a.txt": content})
         identity, status = deploy(stack, repository, serviceId=service)
-        image = f"{stack.ecr.host}/{repository_of(stack, identity)}:latest"
-        assert status == "BUILDED" and stack.engine.run_output(image, ["cat", "/app/a.txt"]) == content
+        assert status == "BUILDED" and stack.output_of(identity, ["cat", "/app/a.txt"]) == content
 
 
 def test_submodules_are_fetched_with_the_credentials_of_their_host(stack, worker, repo):
@@ -195,8 +190,7 @@ def test_submodules_are_fetched_with_the_credentials_of_their_host(stack, worker
     outer.commit_all()
     identity, status = deploy(stack, outer)
     assert status == "BUILDED", stack.api.log_text(identity)
-    image = f"{stack.ecr.host}/{repository_of(stack, identity)}:latest"
-    assert "from the submodule" in stack.engine.run_output(image, ["cat", "/app/lib/inner.txt"])
+    assert "from the submodule" in stack.output_of(identity, ["cat", "/app/lib/inner.txt"])
 
 
 def test_build_secrets_and_cache_mounts_need_a_frontend_but_never_hang(stack, worker, repo):

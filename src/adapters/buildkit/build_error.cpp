@@ -285,9 +285,11 @@ class Explainer {
                                         code == 137 ? " (killed; out of memory?)" : "");
     const std::string begin = placed("\"");
     const std::size_t used = std::min(begin.size() + end.size(), k_customer_limit);
-    return finish(
-        ErrorKind::build_failed,
-        begin + shortened(without_runs_of_blanks(command), k_customer_limit - used) + end);
+    Explanation out =
+        finish(ErrorKind::build_failed,
+               begin + shortened(without_runs_of_blanks(command), k_customer_limit - used) + end);
+    out.exit_code = code;
+    return out;
   }
 
   bool syntax(Explanation& out) const {

@@ -25,6 +25,7 @@ struct Explanation {
   std::vector<std::string> excerpt;
   /// The engine went away; the same build may succeed on a new connection.
   bool engine_lost = false;
+  std::optional<int> exit_code = {};  ///< Of the RUN that failed.
 };
 
 /// The longest line the platform keeps as a deployment's failure message.

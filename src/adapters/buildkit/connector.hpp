@@ -35,6 +35,8 @@ class Connector {
                                                       const Headers& headers) = 0;
 };
 
-std::unique_ptr<Connector> make_docker_connector(EngineAddress address);
+/// `unix:///path` or `tcp://host:port` (plain) of a Docker Engine; `invalid_input` for anything
+/// else. First contacted by the calls.
+Result<std::unique_ptr<Connector>> make_docker_connector(const std::string& address);
 
 }  // namespace builder::adapters::buildkit

@@ -80,8 +80,9 @@ class DockerConnector final : public Connector {
 
 }  // namespace
 
-std::unique_ptr<Connector> make_docker_connector(EngineAddress address) {
-  return std::make_unique<DockerConnector>(std::move(address));
+Result<std::unique_ptr<Connector>> make_docker_connector(const std::string& address) {
+  BUILDER_TRY_ASSIGN(EngineAddress parsed, parse_engine_address(address));
+  return std::make_unique<DockerConnector>(std::move(parsed));
 }
 
 }  // namespace builder::adapters::buildkit

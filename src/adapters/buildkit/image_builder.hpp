@@ -1,35 +1,26 @@
 #pragma once
 
+#include "adapters/buildkit/solver.hpp"
+#include "adapters/docker/engine.hpp"
 #include "base/log.hpp"
-#include "base/result.hpp"
-#include "base/secret.hpp"
 #include "ports/image_builder.hpp"
+#include "ports/registry.hpp"
+#include "ports/registry_login.hpp"
 
-#include <map>
 #include <memory>
-#include <string>
 
 namespace builder::adapters::buildkit {
 
-struct RegistryLogin {
-  std::string user;
-  Secret password;
+/// What a built image needs on its way into the registry; all of them outlive the builder.
+struct PublishPeers {
+  Solver& solver;
+  ports::Registry& registry;
+  ports::RegistryLogins& logins;
 };
 
-struct Config {
-  /// `unix:///path` or `tcp://host:port` (plain) of a Docker Engine; DOCKER_HOST.
-  std::string engine = "unix:///var/run/docker.sock";
-  /// Stands before the service id in the key of the context's incremental copy at the engine.
-  std::string shared_key_prefix = "deployra-builder:";
-  /// Logins for base images by the registry's API host and port, exactly as the daemon asks (Docker
-  /// Hub: `registry-1.docker.io`). None: anonymous.
-  std::map<std::string, RegistryLogin> logins;
-};
-
-/// Builds images with the BuildKit inside a Docker Engine. `invalid_input` when the address is
-/// malformed; the engine itself is first contacted by `prepare` or `build`. Both may be called from
-/// several threads at once. The destructor waits until the last build's session is closed; no build
-/// may be running then.
-Result<std::unique_ptr<ports::ImageBuilder>> make_image_builder(Config config, Log log);
+/// On a Docker Engine: the solve leaves an image at the Engine, whose push API brings it into the
+/// registry. What is left there is removed by `clean_up`.
+std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(PublishPeers peers,
+                                                               docker::Engine& engine, Log log);
 
 }  // namespace builder::adapters::buildkit

@@ -22,31 +22,42 @@ constexpr std::chrono::milliseconds k_shutdown_limit{200};
 
 class Auth final : public moby::filesync::v1::Auth::Service {
  public:
-  explicit Auth(const std::map<std::string, RegistryLogin>& logins) : logins_(logins) {}
+  explicit Auth(std::function<ports::SharedLogin(const std::string&)> login)
+      : login_(std::move(login)) {}
 
   // Asked when a registry answers 401. An empty answer means: go on without a login.
   grpc::Status Credentials(grpc::ServerContext* /*context*/,
                            const moby::filesync::v1::CredentialsRequest* request,
                            moby::filesync::v1::CredentialsResponse* response) override {
-    if (const auto found = logins_.find(request->host()); found != logins_.end()) {
-      response->set_username(found->second.user);
-      response->set_secret(found->second.password.reveal());
+    if (const ports::SharedLogin login = login_(request->host())) {
+      response->set_username(login->username);
+      response->set_secret(login->password.reveal());
     }
     return grpc::Status::OK;
   }
 
  private:
-  const std::map<std::string, RegistryLogin>& logins_;
+  std::function<ports::SharedLogin(const std::string&)> login_;
 };
 
-/// Builds are given no secrets; the daemon then names the missing one, or goes on without it.
+/// A secret that is not there is named by the daemon, which fails or goes on without it.
 class Secrets final : public moby::buildkit::secrets::v1::Secrets::Service {
  public:
+  explicit Secrets(std::map<std::string, Secret> secrets) : secrets_(std::move(secrets)) {}
+
   grpc::Status GetSecret(grpc::ServerContext* /*context*/,
                          const moby::buildkit::secrets::v1::GetSecretRequest* request,
-                         moby::buildkit::secrets::v1::GetSecretResponse* /*response*/) override {
-    return {grpc::StatusCode::NOT_FOUND, "secret " + request->id() + " not found"};
+                         moby::buildkit::secrets::v1::GetSecretResponse* response) override {
+    const auto found = secrets_.find(request->id());
+    if (found == secrets_.end()) {
+      return {grpc::StatusCode::NOT_FOUND, "secret " + request->id() + " not found"};
+    }
+    response->set_data(found->second.reveal());
+    return grpc::Status::OK;
   }
+
+ private:
+  const std::map<std::string, Secret> secrets_;
 };
 
 }  // namespace
@@ -57,12 +68,12 @@ struct Session::Services {
   Secrets secrets;
 };
 
-Session::Session(std::string shared_key, std::shared_ptr<const ports::SourceTree> tree,
-                 const std::map<std::string, RegistryLogin>& logins)
+Session::Session(SessionContent content)
     : id_(random_id()),
-      shared_key_(std::move(shared_key)),
-      services_(
-          new Services{.files = FileSync(std::move(tree)), .auth = Auth(logins), .secrets = {}}) {
+      shared_key_(std::move(content.shared_key)),
+      services_(new Services{.files = FileSync(std::move(content.tree)),
+                             .auth = Auth(std::move(content.login)),
+                             .secrets = Secrets(std::move(content.secrets))}) {
   grpc::ServerBuilder builder;
   builder.RegisterService(&services_->files);
   builder.RegisterService(&services_->auth);

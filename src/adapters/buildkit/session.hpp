@@ -1,13 +1,15 @@
 #pragma once
 
 #include "adapters/buildkit/connector.hpp"
-#include "adapters/buildkit/image_builder.hpp"
 #include "base/result.hpp"
+#include "base/secret.hpp"
+#include "ports/registry_login.hpp"
 #include "ports/source_tree.hpp"
 
 #include <grpcpp/grpcpp.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,13 +17,21 @@
 
 namespace builder::adapters::buildkit {
 
-/// What one build offers to the daemon: its files and its registry logins, on a server of its own
-/// that listens nowhere and is only reached through the connections attached to it.
+/// What one build offers to the daemon.
+struct SessionContent {
+  std::string shared_key;  ///< Names the incremental copy of the files at the daemon.
+  std::shared_ptr<const ports::SourceTree> tree;
+  std::map<std::string, Secret> secrets;  ///< By id.
+  /// The login for a registry by its API's host, exactly as the daemon asks; nullptr: anonymous.
+  /// Called on the session's threads.
+  std::function<ports::SharedLogin(const std::string& host)> login;
+};
+
+/// One build's server for the daemon: it listens nowhere and is only reached through the
+/// connections attached to it.
 class Session {
  public:
-  /// `logins` must outlive the session.
-  Session(std::string shared_key, std::shared_ptr<const ports::SourceTree> tree,
-          const std::map<std::string, RegistryLogin>& logins);
+  explicit Session(SessionContent content);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   /// Ends running calls and waits for their threads; a few milliseconds, 200 at most unless the

@@ -1,6 +1,8 @@
 #include "adapters/docker/engine.hpp"
 
 #include "adapters/docker/json_lines.hpp"
+#include "adapters/docker/push_stream.hpp"
+#include "adapters/docker/registry_auth.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -11,6 +13,10 @@ namespace builder::adapters::docker {
 namespace {
 
 using nlohmann::json;
+using oci::classify_push_error;
+using oci::push_error;
+using oci::PushFailure;
+using oci::PushFault;
 
 constexpr std::chrono::seconds k_call_timeout{60};
 /// A registry that accepts bytes no more keeps the Engine, and so us, waiting for ever.
@@ -97,7 +103,8 @@ class HttpEngine final : public Engine {
   }
 
   std::expected<PushedImage, PushFailure> push(const std::string& repository,
-                                               const std::string& tag, const RegistryAuth& auth,
+                                               const std::string& tag,
+                                               const ports::SharedLogin& login,
                                                const std::stop_token& stop,
                                                SteadyTime deadline) override {
     PushStream stream;
@@ -106,7 +113,9 @@ class HttpEngine final : public Engine {
     auto request = make_request(http::Method::post,
                                 "/images/" + encoded(repository) + "/push?tag=" + encoded(tag));
     request.headers.push_back(
-        {.name = "X-Registry-Auth", .value = registry_auth_header(auth).reveal()});
+        {.name = "X-Registry-Auth",
+         .value =
+             registry_auth_header(login == nullptr ? ports::RegistryLogin() : *login).reveal()});
     request.timeout = std::chrono::milliseconds(0);
     request.idle_timeout = k_push_silence;
     request.on_body = [&lines](std::string_view chunk) {
@@ -134,15 +143,6 @@ class HttpEngine final : public Engine {
     const PushFault fault = classify_push_error(stream.error());
     return std::unexpected(PushFailure{
         .fault = fault, .error = push_error(fault, fmt::format("{}: {}", what, stream.error()))});
-  }
-
-  Result<> tag(const std::string& image, const std::string& repository, const std::string& tag,
-               const std::stop_token& stop) override {
-    const auto request = make_request(
-        http::Method::post,
-        "/images/" + encoded(image) + "/tag?repo=" + encoded(repository) + "&tag=" + encoded(tag));
-    BUILDER_TRY(call(request, stop));
-    return {};
   }
 
   Result<std::vector<ImageSummary>> images_of(const std::string& repository,

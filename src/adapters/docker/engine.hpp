@@ -1,11 +1,11 @@
 #pragma once
 
 #include "adapters/docker/engine_address.hpp"
-#include "adapters/docker/push_stream.hpp"
-#include "adapters/docker/registry_auth.hpp"
 #include "adapters/http/client.hpp"
+#include "adapters/oci/push_fault.hpp"
 #include "base/result.hpp"
 #include "base/stop.hpp"
+#include "ports/registry_login.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -34,25 +34,19 @@ struct PushedImage {
   std::uint64_t bytes_pushed = 0;
 };
 
-struct PushFailure {
-  PushFault fault = PushFault::other;
-  Error error;
-};
-
 /// The image part of the Docker Engine's HTTP API. Thread-safe, one call each, no retry; a stop
 /// closes the connection, on which the Engine drops what it was doing.
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual Result<EngineVersion> version(const std::stop_token& stop) = 0;
-  /// Pushes exactly `repository:tag`. Silence of two minutes counts as `registry_away`.
-  virtual std::expected<PushedImage, PushFailure> push(const std::string& repository,
-                                                       const std::string& tag,
-                                                       const RegistryAuth& auth,
-                                                       const std::stop_token& stop,
-                                                       SteadyTime deadline) = 0;
-  virtual Result<> tag(const std::string& image, const std::string& repository,
-                       const std::string& tag, const std::stop_token& stop) = 0;
+  /// Pushes exactly `repository:tag`, without a login anonymously. Silence of two minutes counts as
+  /// `registry_away`.
+  virtual std::expected<PushedImage, oci::PushFailure> push(const std::string& repository,
+                                                            const std::string& tag,
+                                                            const ports::SharedLogin& login,
+                                                            const std::stop_token& stop,
+                                                            SteadyTime deadline) = 0;
   /// The images that have a tag or a digest in `repository`.
   virtual Result<std::vector<ImageSummary>> images_of(const std::string& repository,
                                                       const std::stop_token& stop) = 0;

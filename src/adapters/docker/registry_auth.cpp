@@ -24,8 +24,8 @@ std::string base64_url(std::string_view bytes) {
   return encoded;
 }
 
-Secret registry_auth_header(const RegistryAuth& auth) {
-  const nlohmann::json fields{{"username", auth.username}, {"password", auth.password.reveal()}};
+Secret registry_auth_header(const ports::RegistryLogin& login) {
+  const nlohmann::json fields{{"username", login.username}, {"password", login.password.reveal()}};
   const Secret text(fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   return Secret(base64_url(text.reveal()));
 }

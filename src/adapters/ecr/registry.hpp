@@ -1,13 +1,12 @@
 #pragma once
 
-#include "adapters/docker/engine.hpp"
 #include "adapters/ecr/api.hpp"
+#include "adapters/ecr/logins.hpp"
+#include "adapters/oci/client.hpp"
 #include "base/log.hpp"
-#include "base/secret_store.hpp"
 #include "ports/registry.hpp"
 
 #include <memory>
-#include <string>
 
 namespace builder::adapters::ecr {
 
@@ -15,12 +14,10 @@ struct RegistrySettings {
   int keep_images = 1;
 };
 
-/// ECR for repositories, policies and tokens; the Engine moves the bytes. Remembers for some
-/// minutes which repositories exist, and the token for half of its life, so that a warm deployment
-/// makes no call to ECR's API. Tokens are entered into `secrets` before they are used. `api`,
-/// `engine` and `secrets` outlive it.
-std::unique_ptr<ports::Registry> make_registry(RegistrySettings settings, Api& api,
-                                               docker::Engine& engine, SecretStore& secrets,
-                                               Log log);
+/// ECR for repositories and policies; `latest` is moved with the registry's own protocol. Remembers
+/// for some minutes which repositories exist, so that a warm deployment makes no call to ECR's API.
+/// `api`, `logins` and `client` outlive it.
+std::unique_ptr<ports::Registry> make_registry(RegistrySettings settings, Api& api, Logins& logins,
+                                               oci::Client& client, Log log);
 
 }  // namespace builder::adapters::ecr

@@ -67,11 +67,6 @@ Result<std::string> repository_name(const domain::ServiceId& service) {
   return name;
 }
 
-std::string name_in_uri(std::string_view uri) {
-  const auto slash = uri.find('/');
-  return std::string(slash == std::string_view::npos ? uri : uri.substr(slash + 1));
-}
-
 std::string api_endpoint(std::string_view configured, std::string_view region) {
   if (!configured.empty()) {
     return std::string(configured);

@@ -14,9 +14,6 @@ Result<std::string> repository_name(const domain::ServiceId& service);
 /// ECR's rule: 2 to 256 characters, lower-case segments joined by `/`.
 bool is_repository_name(std::string_view name);
 
-/// The name inside a repository URI: what stands behind the registry host.
-std::string name_in_uri(std::string_view uri);
-
 /// ECR's API host for a region, or the endpoint the operator named.
 std::string api_endpoint(std::string_view configured, std::string_view region);
 

@@ -121,8 +121,8 @@ TEST_F(EngineTest, BuildsInParallelOnOneConnection) {
         const std::string mark = "mark" + std::to_string(i) + fresh();
         auto image =
             spec(tree_of({{"Dockerfile", "FROM busybox\nCOPY a /\nRUN cat /a\n"}, {"a", mark}}));
-        image.name += std::to_string(i);
-        const auto built = image_builder->build(job(), image, own);
+        image.exporter_attributes["name"] += std::to_string(i);
+        const auto built = build(*solver, job(), image, own);
         EXPECT_TRUE(built) << built.error().message;
         EXPECT_THAT(own.output(), HasSubstr(mark));
         digests[static_cast<std::size_t>(i)] = built ? built->config_digest : "";
@@ -141,7 +141,7 @@ TEST_F(EngineTest, LeavesNoDescriptorAndNoThreadBehind) {
   std::this_thread::sleep_for(milliseconds(300));  // The library's idle pollers settle.
   const Usage before = Usage::now();
   for (int i = 0; i < 15; ++i) {
-    image_builder->prepare(job());
+    solver->prepare(job());
     EXPECT_TRUE(build(good));
     EXPECT_FALSE(build(bad));
   }

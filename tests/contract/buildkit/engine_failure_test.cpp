@@ -26,13 +26,6 @@ using testing::AnyOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-class NoLog final : public LogSink {
- public:
-  void write(LogLevel /*level*/, std::string_view /*line*/) override {}
-
-  [[nodiscard]] bool enabled(LogLevel /*level*/) const override { return false; }
-};
-
 class EngineFailureTest : public EngineTest {
  protected:
   std::string customer(const Files& files) {
@@ -149,7 +142,7 @@ TEST_F(EngineFailureTest, CancelsARunningStepAtOnceAndEndsItsProcess) {
   events.on_line = [&running](const std::string& line) {
     running = running || (line.starts_with("out ") && line.contains("is running"));
   };
-  std::optional<Result<ports::BuiltImage>> built;
+  std::optional<Result<Built>> built;
   steady_clock::time_point requested;
   std::jthread builder([&] {
     built = build({{"Dockerfile",
@@ -168,8 +161,8 @@ TEST_F(EngineFailureTest, CancelsARunningStepAtOnceAndEndsItsProcess) {
 
 TEST_F(EngineFailureTest, EndsAtTheDeadline) {
   const auto begin = steady_clock::now();
-  const auto built = image_builder->build(
-      job(seconds(3)),
+  const auto built = build(
+      *solver, job(seconds(3)),
       spec(tree_of({{"Dockerfile", "FROM busybox\nRUN sleep 98 # " + fresh() + "\n"}})), events);
   ASSERT_FALSE(built);
   EXPECT_EQ(built.error().kind, ErrorKind::timed_out) << built.error().message;
@@ -197,7 +190,7 @@ TEST_F(EngineFailureTest, CancelsWhileAHostileIgnoreFileIsMatched) {
   for (int i = 0; i < 1000; ++i) {
     files.emplace_back("d/" + std::string(150, 'a') + std::to_string(i), "");
   }
-  std::optional<Result<ports::BuiltImage>> built;
+  std::optional<Result<Built>> built;
   std::atomic<bool> loading{false};
   events.on_line = [&loading](const std::string& event) {
     loading = loading || event.contains("load build context");
@@ -307,21 +300,21 @@ class LostEngineTest : public EngineFailureTest {
     if (engine.starts_with("unix://")) {
       proxy.emplace(engine);
       engine = proxy->host();
-      image_builder = make_builder();
+      solver = make_solver();
     } else {
       GTEST_SKIP() << "the proxy speaks to unix sockets only";
     }
   }
 
-  void TearDown() override { image_builder.reset(); }
+  void TearDown() override { solver.reset(); }
 
   /// Starts a build and runs `during` once its step runs.
-  Result<ports::BuiltImage> build_and(const std::function<void()>& during) {
+  Result<Built> build_and(const std::function<void()>& during) {
     std::atomic<bool> running{false};
     events.on_line = [&running](const std::string& line) {
       running = running || (line.starts_with("out ") && line.contains("is running"));
     };
-    std::optional<Result<ports::BuiltImage>> built;
+    std::optional<Result<Built>> built;
     std::jthread builder([&] {
       built =
           build({{"Dockerfile", "FROM busybox\nRUN echo is running " + fresh() + "; sleep 2\n"}});
@@ -373,13 +366,11 @@ TEST_F(LostEngineTest, ReplacesAControlConnectionThatBrokeBetweenBuilds) {
 }
 
 TEST_F(EngineFailureTest, SaysUnavailableWhenNoEngineListens) {
-  Config config;
-  config.engine = "unix:///nonexistent/engine.sock";
-  const auto other = make_image_builder(config, Log(std::make_shared<NoLog>()));
-  ASSERT_TRUE(other);
-  (*other)->prepare(job());
+  engine = "unix:///nonexistent/engine.sock";
+  const auto other = make_solver();
+  other->prepare(job());
   const auto built =
-      (*other)->build(job(), spec(tree_of({{"Dockerfile", "FROM busybox\n"}})), events);
+      build(*other, job(), spec(tree_of({{"Dockerfile", "FROM busybox\n"}})), events);
   EXPECT_EQ(built.error().kind, ErrorKind::unavailable);
 }
 

@@ -44,16 +44,16 @@ void EngineTest::SetUp() {
     GTEST_SKIP() << "needs a Docker Engine: set DOCKER_HOST";
   }
   engine = host;
-  image_builder = make_builder();
+  solver = make_solver();
 }
 
-std::unique_ptr<ports::ImageBuilder> EngineTest::make_builder() const {
-  Config config;
-  config.engine = engine;
-  config.shared_key_prefix = "buildkit-contract:";
-  auto made = make_image_builder(std::move(config), Log(std::make_shared<TestLog>()));
-  EXPECT_TRUE(made) << made.error().message;
-  return made ? *std::move(made) : nullptr;
+std::unique_ptr<Solver> EngineTest::make_solver() {
+  auto connector = make_docker_connector(engine);
+  EXPECT_TRUE(connector) << connector.error().message;
+  return connector ? buildkit::make_solver({.shared_key_prefix = "buildkit-contract:"},
+                                           *std::move(connector), logins,
+                                           Log(std::make_shared<TestLog>()))
+                   : nullptr;
 }
 
 std::shared_ptr<fakes::MemoryTree> EngineTest::tree_of(const Files& files) {
@@ -64,7 +64,7 @@ std::shared_ptr<fakes::MemoryTree> EngineTest::tree_of(const Files& files) {
   return tree;
 }
 
-ports::ImageSpec EngineTest::spec(std::shared_ptr<const ports::SourceTree> tree) const {
+SolveSpec EngineTest::spec(std::shared_ptr<const ports::SourceTree> tree) const {
   const std::string name = testing::UnitTest::GetInstance()->current_test_info()->name();
   std::string lower;
   for (const char c : name) {
@@ -73,11 +73,25 @@ ports::ImageSpec EngineTest::spec(std::shared_ptr<const ports::SourceTree> tree)
   return {.service_id = domain::ServiceId(lower),
           .context = std::move(tree),
           .dockerfile = "Dockerfile",
-          .name = "buildkit-contract/" + lower + ":1"};
+          .exporter = "moby",
+          .exporter_attributes = {{"name", "buildkit-contract/" + lower + ":1"}}};
 }
 
-Result<ports::BuiltImage> EngineTest::build(const ports::ImageSpec& image) {
-  return image_builder->build(job(), image, events);
+Result<Built> EngineTest::build(Solver& with, const ports::JobContext& job, const SolveSpec& image,
+                                domain::EventSink& events) {
+  auto solved = with.solve(job, image, events);
+  if (!solved) {
+    return std::unexpected(std::move(solved).error().error);
+  }
+  Built built{.config_digest = {}, .context_bytes_sent = solved->context_bytes_sent};
+  // Engine 20.10 has only the second, with the same meaning (its exporter makes no manifest).
+  for (const char* key : {"containerimage.config.digest", "containerimage.digest"}) {
+    if (const auto found = solved->exporter_response.find(key);
+        built.config_digest.empty() && found != solved->exporter_response.end()) {
+      built.config_digest = found->second;
+    }
+  }
+  return built;
 }
 
 ports::JobContext EngineTest::job(std::chrono::seconds limit) const {

@@ -1,12 +1,14 @@
 #pragma once
 
-#include "adapters/buildkit/image_builder.hpp"
+#include "adapters/buildkit/solver.hpp"
 #include "fakes/memory_tree.hpp"
 #include "fakes/recording_events.hpp"
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +16,24 @@
 #include <vector>
 
 namespace builder::adapters::buildkit {
+
+/// Logins by host, as an operator may have named them.
+class FixedLogins final : public ports::RegistryLogins {
+ public:
+  Result<ports::SharedLogin> login(const ports::JobContext&, const std::string& host) override {
+    const auto found = logins.find(host);
+    return found == logins.end() ? nullptr : found->second;
+  }
+
+  void renew(const std::string&, const ports::SharedLogin&) override {}
+
+  std::map<std::string, ports::SharedLogin> logins;
+};
+
+struct Built {
+  std::string config_digest;
+  std::uint64_t context_bytes_sent = 0;
+};
 
 /// Tests against a real Docker Engine, named by DOCKER_HOST (a unix socket), which has an image
 /// `busybox` and whose steps may run. Without it they are skipped; with CI=true they fail.
@@ -23,19 +43,23 @@ class EngineTest : public testing::Test {
 
   void SetUp() override;
 
-  [[nodiscard]] std::unique_ptr<ports::ImageBuilder> make_builder() const;
+  [[nodiscard]] std::unique_ptr<Solver> make_solver();
   static std::shared_ptr<fakes::MemoryTree> tree_of(const Files& files);
-  [[nodiscard]] ports::ImageSpec spec(std::shared_ptr<const ports::SourceTree> tree) const;
+  [[nodiscard]] SolveSpec spec(std::shared_ptr<const ports::SourceTree> tree) const;
 
-  Result<ports::BuiltImage> build(const Files& files) { return build(spec(tree_of(files))); }
+  Result<Built> build(const Files& files) { return build(spec(tree_of(files))); }
 
-  Result<ports::BuiltImage> build(const ports::ImageSpec& image);
+  Result<Built> build(const SolveSpec& image) { return build(*solver, job(), image, events); }
+
+  static Result<Built> build(Solver& with, const ports::JobContext& job, const SolveSpec& image,
+                             domain::EventSink& events);
   [[nodiscard]] ports::JobContext job(std::chrono::seconds limit = std::chrono::seconds(120)) const;
   /// All output of a `RUN cat`-like step, busting the step's cache with a fresh number.
   static std::string fresh();
 
   std::string engine;
-  std::unique_ptr<ports::ImageBuilder> image_builder;
+  FixedLogins logins;
+  std::unique_ptr<Solver> solver;
   fakes::RecordingEvents events;
   std::stop_source stop;
 };

@@ -13,7 +13,8 @@ TEST(RegistryAuth, UsesTheUrlAlphabetWithPadding) {
   EXPECT_EQ(base64_url("ab"), "YWI=");
   EXPECT_EQ(base64_url("abc"), "YWJj");
   EXPECT_EQ(base64_url("?>~"), "Pz5-");
-  const std::string header = registry_auth_header({"AWS", Secret("p:a/s+s=\"")}).reveal();
+  const std::string header =
+      registry_auth_header({.username = "AWS", .password = Secret("p:a/s+s=\"")}).reveal();
   EXPECT_FALSE(header.contains('+') || header.contains('/'));
   EXPECT_EQ(header.size() % 4, 0u);
 }
@@ -29,30 +30,6 @@ TEST(PushStream, OnlyADigestWithoutAnErrorIsASuccess) {
   EXPECT_EQ(stream.digest(), "sha256:d");
   stream.take(R"({"errorDetail":{"message":"denied: x"},"error":"denied: x"})");
   EXPECT_FALSE(stream.succeeded());
-}
-
-TEST(PushStream, SortsErrorsByWhatCanBeDoneAboutThem) {
-  const std::vector<std::pair<const char*, PushFault>> cases{
-      {"name unknown: The repository with name 'x' does not exist in the registry with id '1'",
-       PushFault::repository_missing},
-      {"denied: Your authorization token has expired. Reauthenticate and try again.",
-       PushFault::token_expired},
-      {"toomanyrequests: Rate exceeded", PushFault::registry_busy},
-      {"unauthorized: authentication required", PushFault::unauthorized},
-      {"no basic auth credentials", PushFault::unauthorized},
-      {"denied: User: arn:x is not authorized to perform: ecr:InitiateLayerUpload",
-       PushFault::denied},
-      {"tag invalid: The image tag 't' already exists in the 'r' repository and cannot be "
-       "overwritten "
-       "because the tag is immutable.",
-       PushFault::tag_immutable},
-      {"An image does not exist locally with the tag: x", PushFault::image_missing},
-      {"Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
-       PushFault::registry_away},
-  };
-  for (const auto& [text, fault] : cases) {
-    EXPECT_EQ(classify_push_error(text), fault) << text;
-  }
 }
 
 TEST(DockerHost, TakesSocketsAndPlainTcp) {

@@ -3,6 +3,7 @@
 #include "adapters/ecr/lifecycle_policy.hpp"
 #include "adapters/ecr/repository_name.hpp"
 #include "adapters/ecr/sigv4.hpp"
+#include "ports/registry.hpp"
 
 #include <gtest/gtest.h>
 
@@ -67,7 +68,9 @@ TEST(RepositoryName, IsThePlatformsAndValid) {
   for (const char* bad : {"", "A", "a//b", "-a", "a-", "/a", "a/"}) {
     EXPECT_FALSE(is_repository_name(bad)) << bad;
   }
-  EXPECT_EQ(name_in_uri("1.dkr.ecr.us-east-1.amazonaws.com/deployra/x"), "deployra/x");
+  const ports::Repository repository{"1.dkr.ecr.us-east-1.amazonaws.com/deployra/x"};
+  EXPECT_EQ(repository.path(), "deployra/x");
+  EXPECT_EQ(repository.host(), "1.dkr.ecr.us-east-1.amazonaws.com");
   EXPECT_EQ(api_endpoint("", "eu-west-1"), "https://api.ecr.eu-west-1.amazonaws.com");
   EXPECT_EQ(api_endpoint("", "cn-north-1"), "https://api.ecr.cn-north-1.amazonaws.com.cn");
   EXPECT_EQ(api_endpoint("http://127.0.0.1:1", "eu-west-1"), "http://127.0.0.1:1");

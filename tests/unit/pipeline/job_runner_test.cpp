@@ -58,7 +58,8 @@ TEST_F(JobRunnerTest, BuildsPushesPromotesAndReports) {
   EXPECT_EQ(run(), Outcome::builded);
   EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::builded}));
   EXPECT_EQ(last().image_uri, "registry.test/deployra/s1");
-  EXPECT_EQ(image_.built.name, "registry.test/deployra/s1:d1");
+  EXPECT_EQ(image_.built.repository.uri, "registry.test/deployra/s1");
+  EXPECT_EQ(image_.built.tag, "d1");
   EXPECT_TRUE(reporter_.log_text().contains("hello from the build"));
   const auto steps = record_.steps();
   const auto at = [&](const std::string& step) {
@@ -85,8 +86,7 @@ TEST_F(JobRunnerTest, ReportsTheCustomersLineOfAFailedBuild) {
 }
 
 TEST_F(JobRunnerTest, AFailureOfOursDoesNotShowItsDetailsToTheCustomer) {
-  registry_.push_hook =
-      fakes::failing({.kind = ErrorKind::internal, .message = "10.0.0.7 said no"});
+  image_.push_hook = fakes::failing({.kind = ErrorKind::internal, .message = "10.0.0.7 said no"});
   EXPECT_EQ(run(), Outcome::failed);
   EXPECT_FALSE(last().error.contains("10.0.0.7"));
   EXPECT_FALSE(last().error.empty());
@@ -140,9 +140,7 @@ TEST_P(CancelTest, EndsTheDeploymentInEveryPhase) {
     return fakes::until_stopped()(job);
   };
   const std::string phase = test.phase;
-  (phase == "fetch"   ? source_.hook
-   : phase == "build" ? image_.hook
-                      : registry_.push_hook) = stop_here;
+  (phase == "fetch" ? source_.hook : phase == "build" ? image_.hook : image_.push_hook) = stop_here;
   EXPECT_EQ(run(), test.outcome);
   EXPECT_FALSE(record_.has("promote d1"));
   if (test.outcome == Outcome::given_back) {

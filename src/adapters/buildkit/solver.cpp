@@ -1,7 +1,6 @@
-#include "adapters/buildkit/image_builder.hpp"
+#include "adapters/buildkit/solver.hpp"
 
 #include "adapters/buildkit/build_error.hpp"
-#include "adapters/buildkit/connector.hpp"
 #include "adapters/buildkit/grpc_log.hpp"
 #include "adapters/buildkit/progress.hpp"
 #include "adapters/buildkit/session.hpp"
@@ -94,12 +93,14 @@ std::optional<Error> interruption(const ports::JobContext& job) {
   return std::nullopt;
 }
 
-class BuildkitImageBuilder final : public ports::ImageBuilder {
+class BuildkitSolver final : public Solver {
  public:
-  BuildkitImageBuilder(Config config, EngineAddress address, Log log)
-      : config_(std::move(config)),
+  BuildkitSolver(SolverSettings settings, std::unique_ptr<Connector> connector,
+                 ports::RegistryLogins& logins, Log log)
+      : settings_(std::move(settings)),
+        logins_(logins),
         log_(std::move(log)),
-        connector_(make_docker_connector(std::move(address))) {}
+        connector_(std::move(connector)) {}
 
   void prepare(const ports::JobContext& job) override {
     housekeeper_.add([this, job](const std::stop_token& stop) {
@@ -112,52 +113,61 @@ class BuildkitImageBuilder final : public ports::ImageBuilder {
     });
   }
 
-  Result<ports::BuiltImage> build(const ports::JobContext& job, const ports::ImageSpec& image,
-                                  domain::EventSink& events) override {
+  std::expected<Solved, SolveFailure> solve(const ports::JobContext& job, const SolveSpec& spec,
+                                            domain::EventSink& events) override {
     std::uint32_t next_step = 1;
-    Attempt attempt = build_once(job, image, events, next_step);
+    Attempt attempt = solve_once(job, spec, events, next_step);
     if (!attempt.engine_lost) {
       return std::move(attempt.result);
     }
     log_.warning("deployment={} engine lost: {}", job.deployment_id.str(),
-                 attempt.result.error().message);
+                 attempt.result.error().error.message);
     events.warning("The build engine went away during the build; waiting for it to return.");
-    BUILDER_TRY(wait_for_engine(job));
+    if (auto returned = wait_for_engine(job); !returned) {
+      return std::unexpected(SolveFailure{.error = std::move(returned).error()});
+    }
     events.warning("The build engine is back; the build starts again.");
-    return build_once(job, image, events, next_step).result;
+    return solve_once(job, spec, events, next_step).result;
   }
 
  private:
   struct Attempt {
-    Result<ports::BuiltImage> result;
+    std::expected<Solved, SolveFailure> result;
     bool engine_lost = false;
   };
 
-  Attempt build_once(const ports::JobContext& job, const ports::ImageSpec& image,
-                     domain::EventSink& events, std::uint32_t& next_step) {
+  static Attempt failed(Error error) {
+    return {.result = std::unexpected(SolveFailure{.error = std::move(error)})};
+  }
+
+  Attempt solve_once(const ports::JobContext& job, const SolveSpec& spec, domain::EventSink& events,
+                     std::uint32_t& next_step) {
     if (auto stopped = interruption(job)) {
-      return {.result = std::unexpected(*std::move(stopped))};
+      return failed(*std::move(stopped));
     }
     const auto begin = steady_clock::now();
     auto channel = connector_->control(job);
     if (!channel) {
-      return {.result = std::unexpected(std::move(channel).error())};
+      return failed(std::move(channel).error());
     }
-    auto session = std::make_unique<Session>(config_.shared_key_prefix + image.service_id.str(),
-                                             image.context, config_.logins);
+    auto session = std::make_unique<Session>(SessionContent{
+        .shared_key = settings_.shared_key_prefix + spec.service_id.str(),
+        .tree = spec.context,
+        .secrets = spec.secrets,
+        .login = [this, job](const std::string& host) { return login_for(job, host); }});
     if (auto attached = session->attach(*connector_, job); !attached) {
-      return {.result = std::unexpected(std::move(attached).error())};
+      return failed(std::move(attached).error());
     }
     const auto connected = steady_clock::now();
     Progress progress(events, next_step);
-    const SolveOutcome outcome = run_solve(*channel, job, request_for(image, *session), progress);
+    const SolveOutcome outcome = run_solve(*channel, job, request_for(spec, *session), progress);
     next_step = progress.next_step();
     log_.debug("deployment={} solve: connect={}us first_status={}us solve={}us tail={}us",
                job.deployment_id.str(),
                std::chrono::duration_cast<std::chrono::microseconds>(connected - begin).count(),
                outcome.first_status.count(), outcome.solve.count(), outcome.tail.count());
     session->stop();
-    Attempt attempt = judge(job, image, events, outcome, progress, *session);
+    Attempt attempt = judge(job, spec, events, outcome, progress, *session);
     if (attempt.engine_lost) {
       connector_->discard(*channel);
     }
@@ -167,7 +177,19 @@ class BuildkitImageBuilder final : public ports::ImageBuilder {
     return attempt;
   }
 
-  static moby::buildkit::v1::SolveRequest request_for(const ports::ImageSpec& image,
+  /// nullptr: anonymous. A login that cannot be had is the operator's matter; the registry's own
+  /// refusal tells the customer.
+  ports::SharedLogin login_for(const ports::JobContext& job, const std::string& host) {
+    auto login = logins_.login(job, host);
+    if (!login) {
+      log_.warning("deployment={} login for {}: {}", job.deployment_id.str(), host,
+                   login.error().message);
+      return nullptr;
+    }
+    return *std::move(login);
+  }
+
+  static moby::buildkit::v1::SolveRequest request_for(const SolveSpec& spec,
                                                       const Session& session) {
     moby::buildkit::v1::SolveRequest request;
     request.set_ref(random_id());
@@ -175,59 +197,56 @@ class BuildkitImageBuilder final : public ports::ImageBuilder {
     request.set_internal(true);
     request.set_frontend("dockerfile.v0");
     auto& frontend = *request.mutable_frontend_attrs();
-    frontend["filename"] = image.dockerfile;
+    frontend["filename"] = spec.dockerfile;
     frontend["platform"] = "linux/amd64";
-    request.set_exporter("moby");
-    (*request.mutable_exporter_attrs())["name"] = image.name;
-    auto* exporter = request.add_exporters();
-    exporter->set_type("moby");
-    (*exporter->mutable_attrs())["name"] = image.name;
+    for (const auto& [name, value] : spec.frontend) {
+      frontend[name] = value;
+    }
+    for (const std::string& entitlement : spec.entitlements) {
+      request.add_entitlements(entitlement);
+    }
+    if (!spec.exporter.empty()) {
+      // Twice: daemons before 0.13 read the first, later ones the second.
+      request.set_exporter(spec.exporter);
+      auto* exporter = request.add_exporters();
+      exporter->set_type(spec.exporter);
+      for (const auto& [name, value] : spec.exporter_attributes) {
+        (*request.mutable_exporter_attrs())[name] = value;
+        (*exporter->mutable_attrs())[name] = value;
+      }
+    }
     return request;
   }
 
-  Attempt judge(const ports::JobContext& job, const ports::ImageSpec& image,
-                domain::EventSink& events, const SolveOutcome& outcome, const Progress& progress,
-                Session& session) const {
+  Attempt judge(const ports::JobContext& job, const SolveSpec& spec, domain::EventSink& events,
+                const SolveOutcome& outcome, const Progress& progress, Session& session) const {
     if (outcome.status.ok()) {
-      return {.result = built(image, outcome, session)};
+      const auto& response = outcome.response.exporter_response();
+      return {.result = Solved{.exporter_response = {response.begin(), response.end()},
+                               .context_bytes_sent = session.bytes_sent()}};
     }
     if (auto stopped = interruption(job)) {
-      return {.result = std::unexpected(*std::move(stopped))};
+      return failed(*std::move(stopped));
     }
     if (auto error = session.transfer_error()) {
       std::string customer = "The source could not be sent to the build engine: " + error->message;
-      return {.result = std::unexpected(std::move(*error)
-                                            .with_context("sending the source")
-                                            .for_customer(std::move(customer)))};
+      return failed(
+          std::move(*error).with_context("sending the source").for_customer(std::move(customer)));
     }
-    FailedSolve failed{.status = outcome.status,
-                       .steps = progress.failed(),
-                       .dockerfile = image.dockerfile,
-                       .dockerfile_text = std::nullopt};
-    if (auto text = ports::read_file(*image.context, image.dockerfile, k_dockerfile_limit)) {
-      failed.dockerfile_text = *std::move(text);
+    FailedSolve solve{.status = outcome.status,
+                      .steps = progress.failed(),
+                      .dockerfile = spec.dockerfile,
+                      .dockerfile_text = std::nullopt};
+    if (auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit)) {
+      solve.dockerfile_text = *std::move(text);
     }
-    Explanation explanation = explain(failed);
+    Explanation explanation = explain(solve);
     for (std::string& line : explanation.excerpt) {
       events.emit(domain::Message{.type = domain::LogType::error, .text = std::move(line)});
     }
-    return {.result = std::unexpected(std::move(explanation.error)),
+    return {.result = std::unexpected(SolveFailure{.error = std::move(explanation.error),
+                                                   .exit_code = explanation.exit_code}),
             .engine_lost = explanation.engine_lost};
-  }
-
-  static Result<ports::BuiltImage> built(const ports::ImageSpec& image, const SolveOutcome& outcome,
-                                         const Session& session) {
-    ports::BuiltImage result{
-        .name = image.name, .config_digest = {}, .context_bytes_sent = session.bytes_sent()};
-    const auto& response = outcome.response.exporter_response();
-    // Engine 20.10 has only the second, with the same meaning (its exporter makes no manifest).
-    for (const char* key : {"containerimage.config.digest", "containerimage.digest"}) {
-      if (const auto found = response.find(key); found != response.end()) {
-        result.config_digest = found->second;
-        return result;
-      }
-    }
-    return failure(ErrorKind::internal, "the engine built the image but did not name its digest");
   }
 
   Result<> wait_for_engine(const ports::JobContext& job) {
@@ -248,8 +267,9 @@ class BuildkitImageBuilder final : public ports::ImageBuilder {
     }
   }
 
-  Config config_;
-  Log log_;
+  const SolverSettings settings_;
+  ports::RegistryLogins& logins_;
+  const Log log_;
   std::unique_ptr<Connector> connector_;
   Housekeeper housekeeper_;  // Last: its tasks use the others.
 };
@@ -262,14 +282,14 @@ void keep_library() {
 
 }  // namespace
 
-Result<std::unique_ptr<ports::ImageBuilder>> make_image_builder(Config config, Log log) {
+std::unique_ptr<Solver> make_solver(SolverSettings settings, std::unique_ptr<Connector> connector,
+                                    ports::RegistryLogins& logins, Log log) {
   keep_library();
-  BUILDER_TRY_ASSIGN(EngineAddress address, parse_engine_address(config.engine));
   forward_grpc_log(log);
   // The daemon polls grpc.health.v1 on every session and drops those that do not answer.
   grpc::EnableDefaultHealthCheckService(true);
-  return std::make_unique<BuildkitImageBuilder>(std::move(config), std::move(address),
-                                                std::move(log));
+  return std::make_unique<BuildkitSolver>(std::move(settings), std::move(connector), logins,
+                                          std::move(log));
 }
 
 }  // namespace builder::adapters::buildkit

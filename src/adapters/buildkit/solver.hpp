@@ -1,0 +1,80 @@
+#pragma once
+
+#include "adapters/buildkit/connector.hpp"
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "domain/build_event.hpp"
+#include "domain/ids.hpp"
+#include "ports/job_context.hpp"
+#include "ports/registry_login.hpp"
+#include "ports/source_tree.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace builder::adapters::buildkit {
+
+/// One solve of BuildKit's Dockerfile frontend.
+struct SolveSpec {
+  domain::ServiceId service_id;  ///< Names the context's incremental copy at the engine.
+  std::shared_ptr<const ports::SourceTree> context;  ///< Shared with the transfer threads.
+  std::string dockerfile;                            ///< Path inside the context.
+  /// Further attributes of the frontend (`build-arg:…`, `target`, `no-cache`, …). Unknown ones are
+  /// ignored by the engine without a word.
+  std::map<std::string, std::string> frontend = {};
+  /// `moby` (an Engine), `image` (a standalone daemon); empty: the result goes nowhere.
+  std::string exporter = {};
+  std::map<std::string, std::string> exporter_attributes = {};
+  /// For `RUN --mount=type=secret,id=…`, by id.
+  std::map<std::string, Secret> secrets = {};
+  /// `network.host`, where the engine grants it.
+  std::vector<std::string> entitlements = {};
+};
+
+struct Solved {
+  std::map<std::string, std::string> exporter_response;
+  std::uint64_t context_bytes_sent = 0;
+};
+
+struct SolveFailure {
+  Error error;
+  /// Of the RUN that failed.
+  std::optional<int> exit_code = {};
+  /// The engine built the image but a registry did not take it: its words.
+  std::string push_error = {};
+};
+
+/// The way a solve is run on any BuildKit: a session of its own with the context, registry logins
+/// and secrets; steps, output and warnings as events; a lost engine waited for, and the solve
+/// started again once. Thread-safe. The destructor waits until the last session is closed; no solve
+/// may be running then.
+class Solver {
+ public:
+  virtual ~Solver() = default;
+  /// Connects ahead of the solve. Returns at once.
+  virtual void prepare(const ports::JobContext& job) = 0;
+  /// Errors: `build_failed` with the customer's line, `unavailable` when the engine is away or was
+  /// lost or a registry did not answer, `timed_out`, `cancelled` (the processes are gone or being
+  /// killed by the engine when this returns).
+  virtual std::expected<Solved, SolveFailure> solve(const ports::JobContext& job,
+                                                    const SolveSpec& spec,
+                                                    domain::EventSink& events) = 0;
+};
+
+struct SolverSettings {
+  /// Stands before the service id in the key of the context's incremental copy at the engine.
+  std::string shared_key_prefix = "deployra-builder:";
+};
+
+/// `logins` outlives the solver: the engine asks for them when a registry wants to know who we are.
+std::unique_ptr<Solver> make_solver(SolverSettings settings, std::unique_ptr<Connector> connector,
+                                    ports::RegistryLogins& logins, Log log);
+
+}  // namespace builder::adapters::buildkit

@@ -1,0 +1,105 @@
+#include "adapters/ecr/logins.hpp"
+
+#include <nlohmann/json.hpp>
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace builder::adapters::ecr {
+
+namespace {
+
+using nlohmann::json;
+using WallClock = std::chrono::system_clock;
+
+constexpr std::chrono::seconds k_api_limit{60};
+
+struct Token {
+  ports::RegistryLogin login;
+  SecretStore::Registration secret;  ///< Redacted as long as anybody uses it.
+};
+
+std::string text_of(const json& object, const char* field) {
+  const auto found = object.find(field);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+Result<std::string> decode_base64(const std::string& text) {
+  std::string out(text.size(), '\0');
+  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                   reinterpret_cast<const unsigned char*>(text.data()),
+                                   static_cast<int>(text.size()));
+  if (size < 0) {
+    return failure(ErrorKind::internal, "ECR's token is not base64");
+  }
+  const auto padding = static_cast<std::size_t>(std::count(text.begin(), text.end(), '='));
+  out.resize(static_cast<std::size_t>(size) - std::min<std::size_t>(padding, 2));
+  return out;
+}
+
+/// The host of `https://host[:port][/…]`.
+std::string host_of(const std::string& endpoint) {
+  const auto mark = endpoint.find("://");
+  const std::string rest = mark == std::string::npos ? endpoint : endpoint.substr(mark + 3);
+  return rest.substr(0, rest.find('/'));
+}
+
+}  // namespace
+
+Result<ports::SharedLogin> Logins::login(const ports::JobContext& job, const std::string& host) {
+  if (auto hosts = hosts_.lock(); !hosts->empty() && !hosts->contains(host)) {
+    return nullptr;
+  }
+  BUILDER_TRY_ASSIGN(ports::SharedLogin current,
+                     token_.get([&] { return fetch(job); }, job.stop, job.deadline));
+  return hosts_.lock()->contains(host) ? std::move(current) : nullptr;
+}
+
+void Logins::renew(const std::string& /*host*/, const ports::SharedLogin& refused) {
+  token_.drop(refused);
+}
+
+void Logins::add_host(const std::string& host) {
+  hosts_.lock()->insert(host);
+}
+
+Result<Logins::Kept::Fetched> Logins::fetch(const ports::JobContext& job) {
+  auto answer = api_.call("GetAuthorizationToken", json::object(), job.stop,
+                          std::min(job.deadline, std::chrono::steady_clock::now() + k_api_limit));
+  if (!answer) {
+    return std::unexpected(std::move(answer).error().error);
+  }
+  const auto list = answer->find("authorizationData");
+  if (list == answer->end() || !list->is_array() || list->empty() || !list->front().is_object()) {
+    return failure(ErrorKind::internal, "ECR gives no token");
+  }
+  const json& data = list->front();
+  const std::string encoded = text_of(data, "authorizationToken");
+  BUILDER_TRY_ASSIGN(const std::string decoded, decode_base64(encoded));
+  // At the first colon: the password may hold more of them.
+  const std::size_t colon = decoded.find(':');
+  if (colon == std::string::npos) {
+    return failure(ErrorKind::internal, "ECR's token has no user");
+  }
+  auto token = std::make_shared<Token>();
+  token->login = {.username = decoded.substr(0, colon),
+                  .password = Secret(decoded.substr(colon + 1))};
+  token->secret = secrets_.add(
+      {{"registry token", token->login.password}, {"registry token, encoded", Secret(encoded)}});
+  if (const std::string host = host_of(text_of(data, "proxyEndpoint")); !host.empty()) {
+    add_host(host);
+  }
+  const WallClock::time_point now = WallClock::now();
+  WallClock::time_point expires = now + std::chrono::hours(12);
+  if (const auto at = data.find("expiresAt"); at != data.end() && at->is_number()) {
+    expires = WallClock::time_point(std::chrono::duration_cast<WallClock::duration>(
+        std::chrono::duration<double>(at->get<double>())));
+  }
+  const ports::RegistryLogin* login = &token->login;
+  return Kept::Fetched{.value = {std::move(token), login},
+                       .refresh_at = now + (expires - now) / 2,
+                       .unusable_at = expires};
+}
+
+}  // namespace builder::adapters::ecr

@@ -1,0 +1,76 @@
+#pragma once
+
+#include "adapters/http/client.hpp"
+#include "adapters/oci/reference.hpp"
+#include "base/backoff.hpp"
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "ports/job_context.hpp"
+#include "ports/registry_login.hpp"
+
+#include <memory>
+#include <string>
+
+namespace builder::adapters::oci {
+
+/// A manifest or an index, byte for byte: its digest is its name.
+struct Manifest {
+  std::string bytes;
+  std::string media_type;
+  std::string digest;
+};
+
+struct Descriptor {
+  std::string digest;
+  std::string media_type;
+};
+
+/// One image for linux/amd64 with its configuration.
+struct Image {
+  Reference reference;  ///< By the digest of what was named: an index, where there is one.
+  Manifest manifest;    ///< The image's own, chosen out of an index.
+  std::string config;   ///< JSON; its digest is checked.
+};
+
+struct ClientSettings {
+  /// Busy and absent registries are asked this often.
+  int attempts = 6;
+  BackoffPolicy backoff{.base = std::chrono::milliseconds(500),
+                        .cap = std::chrono::milliseconds(20'000)};
+};
+
+/// The part of the OCI distribution protocol that needs no layers: manifests and configurations.
+/// For `latest`, which is a manifest under another name, and for reading base images before a
+/// build.
+///
+/// Every login comes from `RegistryLogins` by the registry's host and goes to that host only, or to
+/// a token service `may_show_login` accepts. Basic and Bearer; what a host asked for is remembered,
+/// tokens are kept while they live, a refused login is renewed once. TLS except where
+/// `is_plain_http` says. Answers are bounded, digests checked; redirects (where registries keep
+/// their blobs) are followed without the login.
+///
+/// Errors: `not_found`, `denied` (login missing, wrong or not sufficient), `conflict` (immutable
+/// tag), `unavailable`/`timed_out` after the retries, `cancelled`, `internal` (a registry that
+/// breaks the protocol). The message holds the registry's own words. Thread-safe.
+class Client {
+ public:
+  virtual ~Client() = default;
+  virtual Result<Manifest> manifest(const ports::JobContext& job, const Reference& reference) = 0;
+  /// Whether it is there, and what it is.
+  virtual Result<Descriptor> head(const ports::JobContext& job, const Reference& reference) = 0;
+  /// Puts the manifest under `reference.tag`, and makes sure that it is there as it was sent.
+  virtual Result<> put(const ports::JobContext& job, const Reference& reference,
+                       const Manifest& manifest) = 0;
+  /// A small blob of the reference's repository; `internal` when it is larger than `limit`.
+  virtual Result<std::string> blob(const ports::JobContext& job, const Reference& reference,
+                                   const std::string& digest, std::size_t limit) = 0;
+  /// The linux/amd64 image a reference means, out of an index if need be, and its configuration.
+  /// `not_found` when an index has none.
+  Result<Image> image(const ports::JobContext& job, const Reference& reference);
+};
+
+/// `http` and `logins` outlive the client.
+std::unique_ptr<Client> make_client(ClientSettings settings, http::Client& http,
+                                    ports::RegistryLogins& logins, Log log);
+
+}  // namespace builder::adapters::oci

@@ -1,0 +1,108 @@
+#include "adapters/oci/push_fault.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <initializer_list>
+
+namespace builder::adapters::oci {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::ranges::transform(result, result.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return result;
+}
+
+bool contains_any(std::string_view text, std::initializer_list<std::string_view> needles) {
+  return std::ranges::any_of(needles,
+                             [&](std::string_view needle) { return text.contains(needle); });
+}
+
+}  // namespace
+
+PushFault classify_push_error(std::string_view text) {
+  const std::string words = lower(text);
+  if (contains_any(words, {"name unknown", "name_unknown"})) {
+    return PushFault::repository_missing;
+  }
+  if (words.contains("does not exist locally") || words.contains("no such image")) {
+    return PushFault::image_missing;
+  }
+  if (contains_any(words, {"tag invalid", "tag_invalid", "imagetagalreadyexists"}) &&
+      contains_any(words, {"immutable", "already exists"})) {
+    return PushFault::tag_immutable;
+  }
+  if (contains_any(words, {"authorization token has expired", "reauthenticate"})) {
+    return PushFault::token_expired;
+  }
+  if (contains_any(words, {"toomanyrequests", "too many requests", "rate exceeded", "throttl",
+                           "status: 429", "status code 429"})) {
+    return PushFault::registry_busy;
+  }
+  if (contains_any(words, {"unauthorized", "no basic auth credentials", "status: 401",
+                           "status code 401", "authentication required"})) {
+    return PushFault::unauthorized;
+  }
+  if (contains_any(words, {"denied", "not authorized", "forbidden", "status: 403"})) {
+    return PushFault::denied;
+  }
+  if (words.starts_with("unknown:") ||
+      contains_any(words, {"connection refused", "connection reset",      "no such host",
+                           "i/o timeout",        "tls handshake timeout", "timeout exceeded",
+                           "deadline exceeded",  "unexpected eof",        ": eof",
+                           "broken pipe",        "no route to host",      "network is unreachable",
+                           "temporary failure",  "server misbehaving",    "bad gateway",
+                           "unavailable",        "gateway timeout",       "internal server error",
+                           "retries exceeded",   "blob upload unknown",   "blob upload invalid",
+                           "http status: 5",     "status code 5"})) {
+    return PushFault::registry_away;
+  }
+  return PushFault::other;
+}
+
+Error push_error(PushFault fault, std::string message) {
+  constexpr std::string_view k_refused =
+      "The image registry refused the push (configuration of the platform, not of your project); "
+      "please contact the operator";
+  constexpr std::string_view k_away =
+      "The image registry did not answer as it should (no fault of your project); please deploy "
+      "again in a few minutes";
+  const auto make = [&message](ErrorKind kind, std::string_view customer) {
+    return Error{.kind = kind, .message = std::move(message), .customer = std::string(customer)};
+  };
+  switch (fault) {
+    case PushFault::unauthorized:
+    case PushFault::token_expired:
+    case PushFault::denied:
+      return make(ErrorKind::denied, k_refused);
+    case PushFault::tag_immutable:
+      return make(ErrorKind::conflict, k_refused);
+    case PushFault::repository_missing:
+    case PushFault::registry_busy:
+    case PushFault::registry_away:
+    case PushFault::engine:
+      return make(ErrorKind::unavailable, k_away);
+    case PushFault::image_missing:
+      return make(ErrorKind::not_found, "");
+    case PushFault::other:
+    case PushFault::none:
+      break;
+  }
+  return make(ErrorKind::internal, k_refused);
+}
+
+Error for_customer(Error error) {
+  constexpr std::string_view k_operators_matter =
+      "The image registry refused the image; this is the platform's configuration, not your "
+      "project: please contact the operator";
+  if (error.customer.empty() && error.kind != ErrorKind::cancelled) {
+    error.customer =
+        error.is_transient()
+            ? "The image registry could not be reached; please deploy again in a few minutes"
+            : std::string(k_operators_matter);
+  }
+  return error;
+}
+
+}  // namespace builder::adapters::oci

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "base/result.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace builder::adapters::oci {
+
+/// An image at a registry, with the names its API uses.
+struct Reference {
+  std::string host;        ///< `name[:port]`; Docker Hub's API is `registry-1.docker.io`.
+  std::string repository;  ///< `library/busybox`.
+  std::string tag;         ///< Empty when only a digest was given.
+  std::string digest;      ///< `sha256:…`; empty: the tag decides.
+
+  /// What goes behind `manifests/`: the digest where there is one.
+  [[nodiscard]] const std::string& selector() const { return digest.empty() ? tag : digest; }
+
+  [[nodiscard]] Reference with_digest(std::string other) const {
+    return {.host = host, .repository = repository, .tag = {}, .digest = std::move(other)};
+  }
+
+  [[nodiscard]] std::string str() const;
+};
+
+/// `[host[:port]/]path[:tag][@digest]` as Docker reads it: without a host it is Docker Hub, without
+/// tag and digest it is `latest`. `invalid_input` for anything else.
+Result<Reference> parse_reference(std::string_view text);
+
+/// `sha256:` and 64 hex digits.
+bool is_digest(std::string_view text);
+
+/// Registries that are spoken to without TLS: those on this machine's loopback, as the Docker
+/// Engine and buildkitd do by default. The one rule for everything that meets a registry.
+bool is_plain_http(std::string_view host);
+
+}  // namespace builder::adapters::oci

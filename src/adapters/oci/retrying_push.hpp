@@ -1,0 +1,44 @@
+#pragma once
+
+#include "adapters/oci/push_fault.hpp"
+#include "base/log.hpp"
+#include "domain/build_event.hpp"
+#include "ports/job_context.hpp"
+#include "ports/registry.hpp"
+#include "ports/registry_login.hpp"
+
+#include <random>
+
+namespace builder::adapters::oci {
+
+/// What to do when a registry did not take an image, the same for every engine: a vanished
+/// repository is made again once, a refused login renewed once, a busy or absent registry asked
+/// again with a growing delay. Use: `login`, push, and after a failure `recover`, which either
+/// makes another try worth while or gives the error to end with.
+class RetryingPush {
+ public:
+  /// All of them outlive it.
+  RetryingPush(ports::Registry& registry, ports::RegistryLogins& logins,
+               const ports::JobContext& job, const ports::Repository& repository,
+               domain::EventSink& events, const Log& log);
+
+  Result<ports::SharedLogin> login();
+  Result<> recover(PushFailure failed);
+
+ private:
+  Result<> wait(Error error);
+
+  ports::Registry& registry_;
+  ports::RegistryLogins& logins_;
+  const ports::JobContext& job_;
+  const ports::Repository& repository_;
+  domain::EventSink& events_;
+  const Log& log_;
+  ports::SharedLogin login_;
+  std::mt19937_64 random_;
+  int waits_ = 0;
+  bool restored_ = false;
+  bool renewed_ = false;
+};
+
+}  // namespace builder::adapters::oci
