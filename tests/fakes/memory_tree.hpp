@@ -37,11 +37,17 @@ class MemoryTree final : public ports::SourceTree {
   }
 
   Result<std::vector<ports::DirectoryEntry>> list(std::string_view path) const override {
-    const std::string folder = path.empty() ? "" : std::string(path) + "/";
+    BUILDER_TRY_ASSIGN(const std::string at, resolve(path, true));
+    const auto found = nodes_.find(at);
+    if (!at.empty() && found->second.type != ports::FileType::directory) {
+      return failure(ErrorKind::invalid_input, std::string(path) + " is not a directory");
+    }
+    const std::string folder = at.empty() ? "" : at + "/";
     std::vector<ports::DirectoryEntry> entries;
     for (const auto& [name, node] : nodes_) {
       if (name.starts_with(folder) && name.size() > folder.size() &&
-          name.find('/', folder.size()) == std::string::npos) {
+          name.find('/', folder.size()) == std::string::npos &&
+          name.substr(folder.size()) != ".git") {
         entries.push_back({name.substr(folder.size()), info(node)});
       }
     }
@@ -50,35 +56,24 @@ class MemoryTree final : public ports::SourceTree {
   }
 
   Result<ports::FileInfo> stat(std::string_view path) const override {
-    BUILDER_TRY_ASSIGN(const Node* node, find(std::string(path)));
-    return info(*node);
+    BUILDER_TRY_ASSIGN(const std::string at, resolve(path, false));
+    return at.empty() ? info({ports::FileType::directory, {}, 0755}) : info(nodes_.at(at));
   }
 
   Result<std::unique_ptr<ports::FileReader>> open(std::string_view path) const override {
-    std::string at(path);
-    for (int links = 0; links < 8; ++links) {
-      BUILDER_TRY_ASSIGN(const Node* node, find(at));
-      if (node->type == ports::FileType::regular) {
-        return std::make_unique<Reader>(node->content);
-      }
-      if (node->type != ports::FileType::symlink) {
-        return failure(ErrorKind::invalid_input, at + " is not a regular file");
-      }
-      if (node->content.starts_with('/') || node->content.starts_with("..")) {
-        return failure(ErrorKind::denied, at + " leads out of the tree");
-      }
-      const std::size_t slash = at.rfind('/');
-      at = (slash == std::string::npos ? "" : at.substr(0, slash + 1)) + node->content;
+    BUILDER_TRY_ASSIGN(const std::string at, resolve(path, true));
+    if (at.empty() || nodes_.at(at).type != ports::FileType::regular) {
+      return failure(ErrorKind::invalid_input, std::string(path) + " is not a regular file");
     }
-    return failure(ErrorKind::denied, "too many links");
+    return std::make_unique<Reader>(nodes_.at(at).content);
   }
 
   Result<std::string> read_link(std::string_view path) const override {
-    BUILDER_TRY_ASSIGN(const Node* node, find(std::string(path)));
-    if (node->type != ports::FileType::symlink) {
+    BUILDER_TRY_ASSIGN(const std::string at, resolve(path, false));
+    if (at.empty() || nodes_.at(at).type != ports::FileType::symlink) {
       return failure(ErrorKind::invalid_input, std::string(path) + " is not a symlink");
     }
-    return node->content;
+    return nodes_.at(at).content;
   }
 
  private:
@@ -110,12 +105,40 @@ class MemoryTree final : public ports::SourceTree {
     }
   }
 
-  Result<const Node*> find(const std::string& path) const {
-    const auto found = nodes_.find(path);
-    if (found == nodes_.end()) {
-      return failure(ErrorKind::not_found, "no " + path);
+  /// Walks `path` as the kernel does below a root it must not leave; gives the node's own path.
+  Result<std::string> resolve(std::string_view path, bool follow_last) const {
+    std::string rest(path);
+    std::string at;
+    for (int links = 0; !rest.empty();) {
+      if (rest.starts_with('/')) {
+        return failure(ErrorKind::denied, std::string(path) + " leads out of the tree");
+      }
+      const std::size_t slash = std::min(rest.find('/'), rest.size());
+      const std::string part = rest.substr(0, slash);
+      rest.erase(0, slash + 1);
+      if (part == "..") {
+        if (at.empty()) {
+          return failure(ErrorKind::denied, std::string(path) + " leads out of the tree");
+        }
+        const std::size_t parent = at.rfind('/');
+        at.erase(parent == std::string::npos ? 0 : parent);
+        continue;
+      }
+      const std::string next = at.empty() ? part : at + "/" + part;
+      const auto found = nodes_.find(next);
+      if (found == nodes_.end() || part == ".git") {
+        return failure(ErrorKind::not_found, "no " + std::string(path));
+      }
+      if (found->second.type == ports::FileType::symlink && (follow_last || !rest.empty())) {
+        if (++links > 40) {
+          return failure(ErrorKind::denied, std::string(path) + ": too many links");
+        }
+        rest = found->second.content + (rest.empty() ? "" : "/" + rest);
+        continue;
+      }
+      at = next;
     }
-    return &found->second;
+    return at;
   }
 
   static ports::FileInfo info(const Node& node) {

@@ -77,7 +77,7 @@ class PlatformApi:
                 api.handle(self)
 
             def do_GET(self) -> None:  # noqa: N802
-                api.answer(self, 404, {"status": "error", "message": "Not found"})
+                api.control(self)
 
         class QuickServer(ThreadingHTTPServer):
             daemon_threads = True
@@ -197,6 +197,36 @@ class PlatformApi:
         with self.lock:
             self.record.append(Recorded(time.monotonic(), request.path, body, status))
         self.answer(request, status, answer)
+
+    def control(self, request: BaseHTTPRequestHandler) -> None:
+        """What the C++ contract tests ask and tell: /control/WORD/DEPLOYMENT[/…]; any other GET is unknown, as at the
+        real one."""
+        found = re.fullmatch(r"/control/(new|look|cancel|delete|faults|delay)/([^/]+)(?:/(.+))?", request.path)
+        if not found:
+            return self.answer(request, 404, {"status": "error", "message": "Not found"})
+        word, identity, more = found.groups()
+        with self.lock:
+            deployment = self.deployments.setdefault(identity, Deployment(identity, "s")) if word == "new" else (
+                self.deployments.get(identity))
+            if word == "faults":
+                self.faults[:] = [int(fault) if fault.isdigit() else fault for fault in more.split(",")]
+            elif word == "delay":
+                self.delay = float(more)
+            elif deployment and word == "cancel":
+                deployment.status, deployment.completed_at = "CANCELLED", "2026-01-01T00:00:00Z"
+            elif deployment and word == "delete":
+                deployment.service_deleted = True
+            seen = {} if deployment is None else {
+                **vars(deployment), "rollouts": sum(1 for entry in self.deploy_queue if entry[0] == identity),
+                "record": [line for entry in self.record if f"/{identity}/" in entry.path and entry.answer == 200
+                           for line in self.lines_of(json.loads(entry.body))]}
+        self.answer(request, 200, seen)
+
+    @staticmethod
+    def lines_of(body: dict) -> list[str]:  # type: ignore[type-arg]
+        """A post in short: its status, then its log line."""
+        log = body.get("logs") or (body if "text" in body else None)
+        return [body[name] for name in ("status",) if name in body] + ([f"{log['type']} {log['text']}"] if log else [])
 
     @staticmethod
     def reset(request: BaseHTTPRequestHandler) -> None:

@@ -127,6 +127,9 @@ class DiskTree final : public ports::SourceTree {
       if (fd >= 0) {
         return Fd(static_cast<int>(fd));
       }
+      if (errno == ENXIO) {
+        return failure(ErrorKind::invalid_input, name + " is a socket");
+      }
       if (errno != EAGAIN && errno != EINTR) {
         return errno_failure("open " + name);
       }
