@@ -23,9 +23,8 @@ def dotenv_of(stack, repo, tmp_path, variables):
     """The .env as the image has it, and what the customer was warned of, by name."""
     identity = stack.api.enqueue(stack.job(repo().name, environmentVariables=variables))
     assert stack.api.wait_end(identity) == "BUILDED", stack.api.log_text(identity)
-    image = f"{stack.ecr.host}/deployra/{stack.api.deployments[identity].service}:latest"
     file = tmp_path / ".env"
-    file.write_bytes(base64.b64decode(stack.engine.run_output(image, ["base64", "/app/.env"])))
+    file.write_bytes(base64.b64decode(stack.output_of(identity, ["base64", "/app/.env"])))
     warnings: dict[str, str] = {}
     for name, text in re.findall(r"^Variable '([^']*)' (.*)$", stack.api.log_text(identity), re.M):
         warnings[name] = warnings.get(name, "") + text
