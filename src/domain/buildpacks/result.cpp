@@ -1,0 +1,96 @@
+#include "domain/buildpacks/result.hpp"
+
+#include "base/text.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace builder::domain::buildpacks {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t k_most = 200;
+constexpr std::size_t k_longest = 200;
+
+std::optional<toml::table> parsed(std::string_view content) {
+  try {
+    return toml::parse(content);
+  } catch (const toml::parse_error&) {
+    return std::nullopt;
+  }
+}
+
+/// Names come from strangers' buildpacks and are shown.
+std::string shown(std::string_view text) {
+  return one_line(std::string(text.substr(0, k_longest)));
+}
+
+json child(const json& object, const char* name) {
+  return object.is_object() && object.contains(name) ? object.at(name) : json();
+}
+
+std::string text_of(const json& value) {
+  return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+}  // namespace
+
+Result<std::string> read_report(std::string_view content) {
+  const auto report = parsed(content);
+  const auto digest =
+      report ? (*report)["image"]["digest"].value<std::string>() : std::optional<std::string>();
+  if (!digest || digest->empty()) {
+    return failure(ErrorKind::internal, "the lifecycle's report names no digest");
+  }
+  return *digest;
+}
+
+std::vector<Buildpack> read_group(std::string_view content) {
+  std::vector<Buildpack> group;
+  const auto table = parsed(content);
+  const toml::array* list = table ? (*table)["group"].as_array() : nullptr;
+  if (list == nullptr) {
+    return group;
+  }
+  for (const toml::node& entry : *list) {
+    if (const toml::table* buildpack = entry.as_table();
+        buildpack != nullptr && group.size() < k_most) {
+      group.push_back({.id = shown((*buildpack)["id"].value_or(std::string())),
+                       .version = shown((*buildpack)["version"].value_or(std::string()))});
+    }
+  }
+  return group;
+}
+
+std::vector<std::string> read_processes(std::string_view config_json) {
+  const json image = json::parse(config_json, nullptr, false);
+  const json config = child(image, "config");
+  const json metadata = json::parse(
+      text_of(child(child(config, "Labels"), "io.buildpacks.build.metadata")), nullptr, false);
+  std::vector<std::string> types;
+  for (const json& process : child(metadata, "processes")) {
+    if (const std::string type = text_of(child(process, "type"));
+        !type.empty() && types.size() < k_most) {
+      types.push_back(shown(type));
+    }
+  }
+  // The entrypoint names the default: /cnb/process/web.
+  const json entrypoint = child(config, "Entrypoint");
+  if (entrypoint.is_array() && !entrypoint.empty()) {
+    const std::string path = text_of(entrypoint.front());
+    const auto found = std::ranges::find(types, path.substr(path.rfind('/') + 1));
+    if (found != types.end()) {
+      std::rotate(types.begin(), found, found + 1);
+    }
+  }
+  return types;
+}
+
+}  // namespace builder::domain::buildpacks
