@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -187,6 +188,21 @@ Result<pid_t> spawn(const Command& command, int in, int out, int err) {
   return pid;
 }
 
+Error unanswered(WaitResult waited, const std::string& program) {
+  return waited == WaitResult::stopped
+             ? Error{.kind = ErrorKind::cancelled, .message = program + " was stopped"}
+             : Error{.kind = ErrorKind::timed_out, .message = program + " took too long"};
+}
+
+Result<> wait_for_program(const std::string& name, std::span<pollfd> fds, const StopFd& stop,
+                          SteadyTime deadline) {
+  const WaitResult waited = wait_any(fds, stop, deadline);
+  if (waited != WaitResult::ready) {
+    return std::unexpected(unanswered(waited, name));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Finished> run_process(const Command& command, const OutputSink& out, const OutputSink& err,
@@ -265,9 +281,74 @@ Result<Finished> run_process(const Command& command, const OutputSink& out, cons
       }
     }
     child.reap();
-    return waited == WaitResult::stopped
-               ? failure(ErrorKind::cancelled, command.arguments.front() + " was stopped")
-               : failure(ErrorKind::timed_out, command.arguments.front() + " took too long");
+    return std::unexpected(unanswered(waited, command.arguments.front()));
+  }
+}
+
+struct Dialogue::Program {
+  std::string name;
+  Fd channel;
+  Child child;  // Last: it is killed before the channel closes.
+};
+
+Dialogue::Dialogue(std::unique_ptr<Program> program) : program_(std::move(program)) {
+}
+
+Dialogue::Dialogue(Dialogue&&) noexcept = default;
+Dialogue& Dialogue::operator=(Dialogue&&) noexcept = default;
+Dialogue::~Dialogue() = default;
+
+Result<Dialogue> Dialogue::start(const Command& command) {
+  // A socket, since a pipe whose reader has ended would raise a signal.
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return errno_failure("socketpair");
+  }
+  Fd ours(ends[0]);
+  const Fd its(ends[1]);
+  const Fd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  if (!null) {
+    return errno_failure("open /dev/null");
+  }
+  BUILDER_TRY_ASSIGN(const pid_t pid, spawn(command, its.get(), its.get(), null.get()));
+  return Dialogue(std::unique_ptr<Program>(
+      new Program{.name = command.arguments.front(),
+                  .channel = std::move(ours),
+                  .child = Child(pid, Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))))}));
+}
+
+Result<> Dialogue::write(std::string_view request, const std::stop_token& stop,
+                         SteadyTime deadline) {
+  const StopFd stop_fd(stop);
+  while (!request.empty()) {
+    const ssize_t count = ::send(program_->channel.get(), request.data(), request.size(),
+                                 MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (count >= 0) {
+      request.remove_prefix(static_cast<std::size_t>(count));
+      continue;
+    }
+    if (errno != EAGAIN && errno != EINTR) {
+      return failure(ErrorKind::internal, program_->name + " ended too early");
+    }
+    std::array<pollfd, 1> fds{{{.fd = program_->channel.get(), .events = POLLOUT, .revents = 0}}};
+    BUILDER_TRY(wait_for_program(program_->name, fds, stop_fd, deadline));
+  }
+  return {};
+}
+
+Result<std::size_t> Dialogue::read(std::span<char> buffer, const std::stop_token& stop,
+                                   SteadyTime deadline) {
+  const StopFd stop_fd(stop);
+  for (;;) {
+    std::array<pollfd, 1> fds{{{.fd = program_->channel.get(), .events = POLLIN, .revents = 0}}};
+    BUILDER_TRY(wait_for_program(program_->name, fds, stop_fd, deadline));
+    const ssize_t count = ::read(program_->channel.get(), buffer.data(), buffer.size());
+    if (count >= 0) {
+      return static_cast<std::size_t>(count);
+    }
+    if (errno != EINTR) {
+      return errno_failure("read from " + program_->name);
+    }
   }
 }
 

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -33,5 +35,28 @@ using OutputSink = std::function<void(std::string_view)>;
 /// when this returns.
 Result<Finished> run_process(const Command& command, const OutputSink& out, const OutputSink& err,
                              const std::stop_token& stop, SteadyTime deadline);
+
+/// A program that is asked on its stdin and answers on its stdout, for as long as the object lives;
+/// its standard error is dropped. The destructor kills and reaps it. Used by one thread at a time.
+class Dialogue {
+ public:
+  /// `command.input` is not used.
+  static Result<Dialogue> start(const Command& command);
+  Dialogue(Dialogue&&) noexcept;
+  Dialogue& operator=(Dialogue&&) noexcept;
+  ~Dialogue();
+
+  /// Errors of both: `timed_out`, `cancelled`; `internal` when the program has ended or closed its
+  /// side.
+  Result<> write(std::string_view request, const std::stop_token& stop, SteadyTime deadline);
+  /// Fills the front of `buffer` with what is there, waiting for at least one byte; 0 at the end.
+  Result<std::size_t> read(std::span<char> buffer, const std::stop_token& stop,
+                           SteadyTime deadline);
+
+ private:
+  struct Program;
+  explicit Dialogue(std::unique_ptr<Program> program);
+  std::unique_ptr<Program> program_;
+};
 
 }  // namespace builder

@@ -15,10 +15,6 @@ using ports::FileReader;
 using ports::FileType;
 using ports::SourceTree;
 
-/// Any constant does: the nanoseconds carry the content's identity (see FileInfo::modified).
-constexpr std::int64_t k_modified_seconds = 1'700'000'000;
-constexpr std::int64_t k_nanoseconds = 1'000'000'000;
-
 class MemoryReader final : public FileReader {
  public:
   explicit MemoryReader(std::string_view content) : rest_(content) {}
@@ -79,12 +75,11 @@ class OverlayTree final : public SourceTree {
   }
 
   static FileInfo info(const std::string& content) {
-    const auto identity = static_cast<std::int64_t>(std::hash<std::string>{}(content) %
-                                                    static_cast<std::size_t>(k_nanoseconds));
+    const std::size_t identity = std::hash<std::string>{}(content) % 1'000'000'000;
     return {.type = FileType::regular,
             .permissions = 0644,
             .size = content.size(),
-            .modified = k_modified_seconds * k_nanoseconds + identity};
+            .modified = ports::content_time(static_cast<std::uint32_t>(identity))};
   }
 
   // Shared with the engine's transfer threads.

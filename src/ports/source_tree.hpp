@@ -30,6 +30,12 @@ struct DirectoryEntry {
   FileInfo info;
 };
 
+/// `FileInfo::modified` of a content whose identity is `nanoseconds` (less than 10^9); 0: a folder.
+/// The seconds are any constant.
+constexpr std::int64_t content_time(std::uint32_t nanoseconds) {
+  return 1'700'000'000'000'000'000 + nanoseconds;
+}
+
 /// Reads one open file from the start.
 class FileReader {
  public:

@@ -22,7 +22,6 @@ using ports::FileInfo;
 using ports::FileReader;
 using ports::FileType;
 
-constexpr std::int64_t k_modified_seconds = 1'700'000'000;
 constexpr std::int64_t k_nanoseconds = 1'000'000'000;
 
 struct DirCloser {
@@ -152,9 +151,9 @@ class DiskTree final : public ports::SourceTree {
     info.size = info.type == FileType::directory ? 0 : static_cast<std::uint64_t>(status.st_size);
     const auto identity = identities_.find(path);
     if (identity != identities_.end()) {
-      info.modified = k_modified_seconds * k_nanoseconds + identity->second;
+      info.modified = ports::content_time(identity->second);
     } else if (info.type == FileType::directory) {
-      info.modified = k_modified_seconds * k_nanoseconds;
+      info.modified = ports::content_time(0);
     } else {
       info.modified = status.st_mtim.tv_sec * k_nanoseconds + status.st_mtim.tv_nsec;
     }

@@ -204,9 +204,8 @@ Error explain_git_failure(int exit_code, std::string_view standard_error, std::s
   return error;
 }
 
-Result<std::string> GitProcess::run(const ports::JobContext& job,
-                                    const std::vector<std::string>& arguments,
-                                    const Options& options) const {
+Command GitProcess::command(const std::vector<std::string>& arguments,
+                            const Options& options) const {
   Command command;
   command.arguments = {"git"};
   command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
@@ -214,12 +213,22 @@ Result<std::string> GitProcess::run(const ports::JobContext& job,
   command.directory = options.work_tree.empty() ? options.git_dir : options.work_tree;
   command.input = options.input;
   command.largest_file = options.access == nullptr ? 0 : k_largest_file;
+  return command;
+}
 
+Result<Dialogue> GitProcess::start(const std::vector<std::string>& arguments,
+                                   const Options& options) const {
+  return Dialogue::start(command(arguments, options));
+}
+
+Result<std::string> GitProcess::run(const ports::JobContext& job,
+                                    const std::vector<std::string>& arguments,
+                                    const Options& options) const {
   std::string out;
   std::string err;
   const auto started = std::chrono::steady_clock::now();
   const auto finished = run_process(
-      command,
+      command(arguments, options),
       [&](std::string_view chunk) {
         out += chunk.substr(0, k_largest_output - std::min(k_largest_output, out.size()));
       },

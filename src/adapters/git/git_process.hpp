@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
+#include "base/subprocess.hpp"
 #include "ports/job_context.hpp"
 
 #include <string>
@@ -40,8 +41,13 @@ class GitProcess {
   /// standard error by `explain_git_failure`.
   Result<std::string> run(const ports::JobContext& job, const std::vector<std::string>& arguments,
                           const Options& options) const;
+  /// A git command that stays and is talked to; `options.input` is not used.
+  Result<Dialogue> start(const std::vector<std::string>& arguments, const Options& options) const;
 
  private:
+  [[nodiscard]] Command command(const std::vector<std::string>& arguments,
+                                const Options& options) const;
+
   std::string home_;
   Log log_;
 };

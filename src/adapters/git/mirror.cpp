@@ -79,11 +79,16 @@ bool is_worn(const std::string& folder) {
          count_entries(folder + "/objects/17") > k_most_loose_objects;
 }
 
-Result<Fd> lock(const std::string& path, const ports::JobContext& job) {
+Result<Fd> open_lock(const std::string& path) {
   Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) {
     return errno_failure("open " + path);
   }
+  return fd;
+}
+
+Result<Fd> lock(const std::string& path, const ports::JobContext& job) {
+  BUILDER_TRY_ASSIGN(Fd fd, open_lock(path));
   // flock has no descriptor to poll; two builds of one service hardly ever meet here.
   while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (std::chrono::steady_clock::now() > job.deadline) {
@@ -103,11 +108,26 @@ Result<Mirror> Mirror::open(const std::string& folder, const GitProcess& git,
   BUILDER_TRY_ASSIGN(Fd held, lock(folder + ".lock", job));
   // HEAD is written last: without it the mirror was not finished.
   if (anew || !exists(folder + "/HEAD") || is_worn(folder)) {
+    // Builds that read its objects end first.
+    BUILDER_TRY_ASSIGN(const Fd unused, lock(folder + ".use", job));
     BUILDER_TRY(remove_tree(folder));
     BUILDER_TRY(make_repository(folder));
   }
   remove_stale_locks(folder);
   return Mirror(folder, std::move(held), git);
+}
+
+void MirrorUse::condemn() const {
+  ::unlink((folder_ + "/HEAD").c_str());
+}
+
+Result<MirrorUse> Mirror::use() const {
+  // Free: it is taken for good only under the mirror's own lock, which we hold.
+  BUILDER_TRY_ASSIGN(Fd fd, open_lock(folder_ + ".use"));
+  if (::flock(fd.get(), LOCK_SH | LOCK_NB) != 0) {
+    return errno_failure("use the mirror");
+  }
+  return MirrorUse(folder_, std::move(fd));
 }
 
 Result<std::string> Mirror::git(const ports::JobContext& job,
@@ -213,52 +233,9 @@ Result<std::string> Mirror::ensure(const ports::JobContext& job, const std::stri
                                    : " is not in this repository; check the SHA")});
 }
 
-Result<std::vector<TreeEntry>> Mirror::list(const ports::JobContext& job,
-                                            const std::string& commit) const {
-  BUILDER_TRY_ASSIGN(const std::string output,
-                     git(job, {"ls-tree", "-r", "-z", "--full-tree", commit}));
-  std::vector<TreeEntry> entries;
-  std::string_view rest = output;
-  while (!rest.empty()) {
-    // <mode> SP <type> SP <object> TAB <path> NUL
-    const std::string_view line = rest.substr(0, rest.find('\0'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-    const std::size_t space = line.find(' ');
-    const std::size_t tab = line.find('\t');
-    const std::size_t object = line.rfind(' ', tab);
-    if (space == std::string_view::npos || tab == std::string_view::npos) {
-      return failure(ErrorKind::internal, "git ls-tree: unreadable line");
-    }
-    entries.push_back({std::string(line.substr(0, space)),
-                       std::string(line.substr(object + 1, tab - object - 1)),
-                       std::string(line.substr(tab + 1))});
-  }
-  return entries;
-}
-
-Result<std::string> Mirror::subject(const ports::JobContext& job, const std::string& commit) const {
-  BUILDER_TRY_ASSIGN(const std::string object, git(job, {"cat-file", "commit", commit}));
-  const std::size_t blank = object.find("\n\n");
-  if (blank == std::string::npos) {
-    return std::string();
-  }
-  const std::string_view message = std::string_view(object).substr(blank + 2);
-  return one_line(message.substr(0, message.find('\n')));
-}
-
 Result<std::string> Mirror::config_of(const ports::JobContext& job,
                                       const std::string& object) const {
   return git(job, {"config", "--blob", object, "--null", "--list"});
-}
-
-Result<std::string> Mirror::blobs(const ports::JobContext& job,
-                                  const std::vector<std::string>& objects) const {
-  GitProcess::Options options;
-  options.git_dir = folder_;
-  for (const std::string& object : objects) {
-    options.input += object + "\n";
-  }
-  return git_.run(job, {"cat-file", "--batch"}, options);
 }
 
 Result<> Mirror::check_out(const ports::JobContext& job, const std::string& commit,

@@ -1,19 +1,27 @@
 #pragma once
 
-#include "adapters/git/disk_tree.hpp"
 #include "adapters/git/git_process.hpp"
 #include "base/fd.hpp"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace builder::adapters::git {
 
-/// One entry of a commit's tree.
-struct TreeEntry {
-  std::string mode;    ///< 100644, 100755, 120000, 160000 (a submodule).
-  std::string object;  ///< Blob id, or the submodule's commit.
-  std::string path;
+/// Keeps a mirror's objects where they are; any number at a time, and no hindrance to fetches.
+class MirrorUse {
+ public:
+  MirrorUse(std::string folder, Fd lock) : folder_(std::move(folder)), lock_(std::move(lock)) {}
+
+  [[nodiscard]] const std::string& folder() const { return folder_; }
+
+  /// The mirror turned out to be damaged: the next one who opens it makes it anew.
+  void condemn() const;
+
+ private:
+  std::string folder_;
+  Fd lock_;
 };
 
 /// What is at hand of one repository: a bare mirror that every fetch adds to. Locked against other
@@ -32,20 +40,17 @@ class Mirror {
                              const std::string& branch, const std::string& commit,
                              const Access& access) const;
 
-  Result<std::vector<TreeEntry>> list(const ports::JobContext& job,
-                                      const std::string& commit) const;
-  Result<std::string> subject(const ports::JobContext& job, const std::string& commit) const;
   /// The content of `git config --list --null` for a blob in its format.
   Result<std::string> config_of(const ports::JobContext& job, const std::string& object) const;
-  /// The contents of several blobs, one after the other with git's lines between them.
-  Result<std::string> blobs(const ports::JobContext& job,
-                            const std::vector<std::string>& objects) const;
   /// Writes the commit's files into an empty folder.
   Result<> check_out(const ports::JobContext& job, const std::string& commit,
                      const std::string& folder, const std::string& index_file,
                      const GitProcess::Options& extra) const;
   /// The commit and all it needs were seen to be here: `ensure` need not ask for it again.
   void remember(const std::string& commit) const;
+
+  /// Outlives the lock of this object.
+  [[nodiscard]] Result<MirrorUse> use() const;
 
   [[nodiscard]] const std::string& folder() const { return folder_; }
 

@@ -1,6 +1,8 @@
 #include "adapters/git/source_fetcher.hpp"
 
+#include "adapters/git/disk_tree.hpp"
 #include "adapters/git/mirror.hpp"
+#include "adapters/git/object_tree.hpp"
 #include "adapters/git/resolver.hpp"
 #include "adapters/git/submodules.hpp"
 #include "base/backoff.hpp"
@@ -8,7 +10,7 @@
 #include "base/text.hpp"
 
 #include <algorithm>
-#include <future>
+#include <array>
 #include <map>
 #include <optional>
 #include <utility>
@@ -27,21 +29,45 @@ constexpr int k_attempts = 3;
 constexpr BackoffPolicy k_backoff{.base = std::chrono::milliseconds(1'000),
                                   .cap = std::chrono::milliseconds(10'000)};
 constexpr int k_deepest_submodule = 5;
-constexpr std::size_t k_most_files = 500'000;
 constexpr std::size_t k_longest_subject = 72;
 
 constexpr int k_most_repositories = 200;
-constexpr std::size_t k_most_attribute_files = 1'000;  // Their ids are the input of one process.
+constexpr std::size_t k_most_attribute_files = 1'000;
+/// Attributes that make a checkout differ from what git stores.
+constexpr auto k_converting =
+    std::to_array<std::string_view>({"eol=crlf", "ident", "working-tree-encoding", "filter="});
 
-/// Nanoseconds that stand for a file's content and mode, and for the attributes that may change
-/// what a checkout makes of the content.
-std::uint32_t identity(const TreeEntry& entry, const std::string& attributes) {
-  const std::string digest = sha256_hex(entry.object + entry.mode + attributes);
-  return static_cast<std::uint32_t>(std::stoull(digest.substr(0, 12), nullptr, 16) % 1'000'000'000);
-}
+struct Attributes {
+  std::string digest;     ///< Empty when there are none.
+  bool converts = false;  ///< A checkout is needed to know what the files hold.
+  bool lfs = false;
+};
 
-bool is_attributes(const std::string& path) {
-  return path == ".gitattributes" || path.ends_with("/.gitattributes");
+Result<Attributes> read_attributes(const JobContext& job, ObjectReader& objects,
+                                   const TreeNode& root) {
+  std::vector<std::string> files;
+  for_each_file(root, "", [&](const std::string&, const TreeNode& node) {
+    if (node.name == ".gitattributes" && node.mode.starts_with("100")) {
+      files.push_back(node.object);
+    }
+  });
+  Attributes attributes;
+  if (files.empty()) {
+    return attributes;
+  }
+  attributes.converts = files.size() > k_most_attribute_files;
+  files.resize(std::min(files.size(), k_most_attribute_files));
+  BUILDER_TRY_ASSIGN(const auto contents, objects.contents(job, files, "blob"));
+  std::string all;
+  for (const std::string& content : contents) {
+    all += content + '\0';
+  }
+  attributes.digest = sha256_hex(all);
+  attributes.lfs = all.contains("filter=lfs");
+  attributes.converts = attributes.converts || std::ranges::any_of(k_converting, [&](auto word) {
+                          return all.contains(word);
+                        });
+  return attributes;
 }
 
 /// What a stranger's text may look like in a line: commit messages and paths are just bytes to git.
@@ -98,75 +124,73 @@ class GitSourceFetcher final : public ports::SourceFetcher {
   }
 
  private:
-  /// Everything one checkout adds to: the root repository and its submodules share one.
-  struct Checkout {
+  /// Everything one fetch adds to: the root repository and its submodules share one.
+  struct Fetch {
     const JobContext& job;
     const SourceSpec& source;
     EventSink& events;
     Endpoint credentials_for;  ///< Submodules elsewhere are fetched without credentials.
-    std::string root;
-    std::string scratch;  ///< For index files; not part of the tree.
-    Identities identities;
+    /// Only where a commit has to be checked out: its files are in "tree", index files beside it.
+    std::optional<TempDir> folder = {};
+    Identities identities = {};
     int repositories = 0;
+
+    [[nodiscard]] std::string root() const { return folder->path() + "/tree"; }
   };
 
   Result<FetchedSource> attempt_fetch(const JobContext& job, const SourceSpec& source,
                                       EventSink& events) {
-    BUILDER_TRY_ASSIGN(TempDir folder, TempDir::make(config_.work_dir + "/builds", "b-"));
     BUILDER_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(source.url));
-    Checkout checkout{.job = job,
-                      .source = source,
-                      .events = events,
-                      .credentials_for = endpoint,
-                      .root = folder.path() + "/tree",
-                      .scratch = folder.path(),
-                      .identities = {}};
-    BUILDER_TRY(make_directories(checkout.root));
-    BUILDER_TRY_ASSIGN(const auto commit,
-                       check_out(checkout, source.url, source.branch, source.commit, "", 0));
-    std::string subject = cut_characters(printable(commit.subject), k_longest_subject);
-    events.info("Checked out " + commit.sha.substr(0, 12) + " " + subject);
-    const std::string root = checkout.root;
-    BUILDER_TRY_ASSIGN(auto tree,
-                       make_disk_tree(std::move(folder), root, std::move(checkout.identities)));
-    return FetchedSource{.commit = domain::CommitSha(commit.sha),
+    Fetch fetch{.job = job, .source = source, .events = events, .credentials_for = endpoint};
+    BUILDER_TRY_ASSIGN(Obtained root,
+                       obtain(fetch, source.url, source.branch, source.commit, "", 0));
+    std::string subject = cut_characters(printable(root.subject), k_longest_subject);
+    events.info("Checked out " + root.commit.substr(0, 12) + " " + subject);
+    if (root.tree == nullptr) {
+      const std::string path = fetch.root();
+      BUILDER_TRY_ASSIGN(
+          root.tree, make_disk_tree(*std::move(fetch.folder), path, std::move(fetch.identities)));
+    }
+    return FetchedSource{.commit = domain::CommitSha(root.commit),
                          .subject = std::move(subject),
-                         .tree = std::move(tree)};
+                         .tree = std::move(root.tree)};
   }
 
-  struct CheckedOut {
-    std::string sha;
+  struct Obtained {
+    std::string commit;
     std::string subject;
+    /// The files, unless they were written to the folder.
+    std::shared_ptr<const ports::SourceTree> tree;
+    std::map<std::string, std::string> submodules;      ///< Path -> commit.
+    std::map<std::string, std::string> submodule_urls;  ///< By path.
   };
 
   /// `prefix` is the path of a submodule with a trailing '/', or empty.
-  Result<CheckedOut> check_out(Checkout& checkout, const std::string& url,
-                               const std::string& branch, const std::string& commit,
-                               const std::string& prefix, int depth) {
-    BUILDER_TRY_ASSIGN(const Access access, access_to(checkout, url));
+  Result<Obtained> obtain(Fetch& fetch, const std::string& url, const std::string& branch,
+                          const std::string& commit, const std::string& prefix, int depth) {
+    BUILDER_TRY_ASSIGN(const Access access, access_to(fetch, url));
     const std::string mirror_folder =
         config_.work_dir + "/mirrors/" +
-        sha256_hex(checkout.source.service_id.str() + "\n" + url).substr(0, 32);
-    auto files = write_files(checkout, {mirror_folder, false}, url, branch, commit, access, prefix);
-    if (!files && files.error().kind == ErrorKind::internal) {
+        sha256_hex(fetch.source.service_id.str() + "\n" + url).substr(0, 32);
+    auto obtained = obtain_from(fetch, {mirror_folder, false}, url, branch, commit, access, prefix);
+    if (!obtained && obtained.error().kind == ErrorKind::internal) {
       // git complains about something we have no name for: most likely the mirror is damaged.
-      log_.warning("mirror {} is made anew: {}", mirror_folder, files.error().message);
-      BUILDER_TRY(remove_tree(checkout.root + "/" + prefix));
-      BUILDER_TRY(make_directories(checkout.root + "/" + prefix));
-      files = write_files(checkout, {mirror_folder, true}, url, branch, commit, access, prefix);
-      if (!files && files.error().kind == ErrorKind::internal && files.error().customer.empty()) {
-        files.error().kind = ErrorKind::invalid_input;
-        files.error().customer =
+      log_.warning("mirror {} is made anew: {}", mirror_folder, obtained.error().message);
+      obtained = obtain_from(fetch, {mirror_folder, true}, url, branch, commit, access, prefix);
+      if (!obtained && obtained.error().kind == ErrorKind::internal &&
+          obtained.error().customer.empty()) {
+        obtained.error().kind = ErrorKind::invalid_input;
+        obtained.error().customer =
             "git cannot check out this repository; it may be damaged or hold "
             "paths that are not allowed";
       }
     }
-    BUILDER_TRY(files);
+    BUILDER_TRY(obtained);
     // The mirror is unlocked by now: a submodule may have the same URL.
-    if (!files->submodules.empty()) {
-      BUILDER_TRY(check_out_submodules(checkout, url, *files, prefix, depth));
+    if (!obtained->submodules.empty()) {
+      BUILDER_TRY(obtain_submodules(fetch, url, *obtained, prefix, depth));
     }
-    return std::move(files->commit);
+    return obtained;
   }
 
   struct MirrorChoice {
@@ -174,89 +198,79 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     bool anew;
   };
 
-  struct Files {
-    CheckedOut commit;
-    std::vector<TreeEntry> submodules;
-    std::map<std::string, std::string> submodule_urls;  ///< By path.
-  };
-
   /// One repository's own files, submodules left empty.
-  Result<Files> write_files(Checkout& checkout, const MirrorChoice& choice, const std::string& url,
-                            const std::string& branch, const std::string& commit,
-                            const Access& access, const std::string& prefix) {
-    const JobContext& job = checkout.job;
+  Result<Obtained> obtain_from(Fetch& fetch, const MirrorChoice& choice, const std::string& url,
+                               const std::string& branch, const std::string& commit,
+                               const Access& access, const std::string& prefix) {
+    const JobContext& job = fetch.job;
     BUILDER_TRY_ASSIGN(const Mirror mirror, Mirror::open(choice.folder, git_, job, choice.anew));
-    Files files;
-    BUILDER_TRY_ASSIGN(files.commit.sha, mirror.ensure(job, url, branch, commit, access));
-    const std::string& sha = files.commit.sha;
+    // Starts while the network is asked.
+    BUILDER_TRY_ASSIGN(ObjectReader objects, ObjectReader::start(git_, mirror.folder()));
+    Obtained obtained;
+    BUILDER_TRY_ASSIGN(obtained.commit, mirror.ensure(job, url, branch, commit, access));
+    BUILDER_TRY_ASSIGN(CommitListing listing, list_commit(job, objects, obtained.commit));
+    obtained.subject = std::move(listing.subject);
+    BUILDER_TRY_ASSIGN(const Attributes attributes, read_attributes(job, objects, listing.root));
+    mirror.remember(obtained.commit);
 
-    // Two short processes beside the checkout.
-    auto subject = std::async(std::launch::async, [&] { return mirror.subject(job, sha); });
-    auto listed = std::async(std::launch::async, [&] { return mirror.list(job, sha); });
-    const std::string folder = checkout.root + "/" + prefix;
-    const std::string index =
-        checkout.scratch + "/index-" + std::to_string(checkout.repositories++);
-    const auto plain = mirror.check_out(job, sha, folder, index, {});
-    const auto entries = listed.get();
-    auto title = subject.get();
-    BUILDER_TRY(plain);
-    BUILDER_TRY(entries);
-    BUILDER_TRY(title);
-    mirror.remember(sha);
-    files.commit.subject = *std::move(title);
-    if (entries->size() > k_most_files) {
-      return std::unexpected(Error{.kind = ErrorKind::invalid_input,
-                                   .message = "too many files",
-                                   .customer = "The repository has more than 500,000 files"});
-    }
-
-    std::vector<std::string> attribute_files;
-    for (const TreeEntry& entry : *entries) {
-      if (is_attributes(entry.path) && entry.mode.starts_with("100") &&
-          attribute_files.size() < k_most_attribute_files) {
-        attribute_files.push_back(entry.object);
+    const TreeNode* modules = nullptr;
+    for_each_file(listing.root, "", [&](const std::string& path, const TreeNode& node) {
+      if (node.is_submodule()) {
+        obtained.submodules[path] = node.object;
+      } else if (path == ".gitmodules" && node.mode.starts_with("100")) {
+        modules = &node;
       }
+    });
+    if (prefix.empty() && !attributes.converts && obtained.submodules.empty()) {
+      BUILDER_TRY_ASSIGN(MirrorUse use, mirror.use());
+      obtained.tree = make_object_tree(git_, std::move(use), std::move(objects),
+                                       std::move(listing.root), attributes.digest);
+      return obtained;
     }
-    std::string attributes;
-    if (!attribute_files.empty()) {
-      BUILDER_TRY_ASSIGN(attributes, mirror.blobs(job, attribute_files));
-      if (attributes.contains("filter=lfs")) {
-        BUILDER_TRY(fetch_lfs(checkout, mirror, url, sha, access, folder, index));
+    BUILDER_TRY(write_files(fetch, mirror, url, obtained.commit, access, prefix, attributes.lfs));
+    for_each_file(listing.root, "", [&](const std::string& path, const TreeNode& node) {
+      if (!node.is_submodule()) {
+        fetch.identities[prefix + path] = identity(node, attributes.digest);
       }
-      attributes = sha256_hex(attributes);
-    }
-    for (const TreeEntry& entry : *entries) {
-      if (entry.mode == "160000") {
-        files.submodules.push_back(entry);
-        continue;
+    });
+    if (modules != nullptr && !obtained.submodules.empty()) {
+      auto text = mirror.config_of(job, modules->object);
+      if (!text) {
+        return std::unexpected(std::move(text).error().for_customer(
+            "The repository's .gitmodules file cannot be read; correct or remove it"));
       }
-      checkout.identities[prefix + entry.path] = identity(entry, attributes);
+      obtained.submodule_urls = parse_submodule_urls(*text);
     }
-    for (const TreeEntry& entry : *entries) {
-      if (!files.submodules.empty() && entry.path == ".gitmodules" &&
-          entry.mode.starts_with("100")) {
-        auto modules = mirror.config_of(job, entry.object);
-        if (!modules) {
-          return std::unexpected(std::move(modules).error().for_customer(
-              "The repository's .gitmodules file cannot be read; correct or remove it"));
-        }
-        files.submodule_urls = parse_submodule_urls(*modules);
-      }
-    }
-    return files;
+    return obtained;
   }
 
-  Result<Access> access_to(const Checkout& checkout, const std::string& url) {
+  /// Checks a commit out below the folder of the fetch, replacing what an earlier attempt left.
+  Result<> write_files(Fetch& fetch, const Mirror& mirror, const std::string& url,
+                       const std::string& commit, const Access& access, const std::string& prefix,
+                       bool lfs) const {
+    if (!fetch.folder) {
+      BUILDER_TRY_ASSIGN(fetch.folder, TempDir::make(config_.work_dir + "/builds", "b-"));
+    }
+    const std::string folder = fetch.root() + "/" + prefix;
+    const std::string index =
+        fetch.folder->path() + "/index-" + std::to_string(fetch.repositories++);
+    BUILDER_TRY(remove_tree(folder));
+    BUILDER_TRY(make_directories(folder));
+    return lfs ? check_out_lfs(fetch, mirror, url, commit, access, folder, index)
+               : mirror.check_out(fetch.job, commit, folder, index, {});
+  }
+
+  Result<Access> access_to(const Fetch& fetch, const std::string& url) {
     BUILDER_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(url));
-    BUILDER_TRY_ASSIGN(const auto addresses, resolver_.lookup(endpoint.host, checkout.job));
+    BUILDER_TRY_ASSIGN(const auto addresses, resolver_.lookup(endpoint.host, fetch.job));
     Access access;
     BUILDER_TRY_ASSIGN(access.endpoint, check_addresses(endpoint, addresses, config_.policy));
-    if (endpoint == checkout.credentials_for) {
-      access.username = checkout.source.username;
-      access.password = checkout.source.password;
+    if (endpoint == fetch.credentials_for) {
+      access.username = fetch.source.username;
+      access.password = fetch.source.password;
     }
     if (access.endpoint.plain_http && config_.policy != NetworkPolicy::any) {
-      checkout.events.warning(
+      fetch.events.warning(
           "The repository is fetched over http: its content and credentials can "
           "be read on the way; use https");
       log_.warning("{} is fetched over plain http", endpoint.origin());
@@ -264,11 +278,10 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     return access;
   }
 
-  /// Checks out again with the LFS filter, now that the repository turned out to use it.
-  Result<> fetch_lfs(const Checkout& checkout, const Mirror& mirror, const std::string& url,
-                     const std::string& commit, const Access& access, const std::string& folder,
-                     const std::string& index) const {
-    checkout.events.info("Fetching large files (Git LFS)");
+  Result<> check_out_lfs(const Fetch& fetch, const Mirror& mirror, const std::string& url,
+                         const std::string& commit, const Access& access, const std::string& folder,
+                         const std::string& index) const {
+    fetch.events.info("Fetching large files (Git LFS)");
     GitProcess::Options options;
     options.access = &access;
     options.config = {{"filter.lfs.process", "git-lfs filter-process"},
@@ -280,10 +293,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
                       // Its own default is eight, with waits that add up to a minute.
                       {"lfs.transfer.maxretries", "2"},
                       {"lfs.storage", mirror.folder() + "/lfs"}};
-    BUILDER_TRY(remove_tree(folder));
-    BUILDER_TRY(make_directories(folder));
-    const auto checked_out =
-        mirror.check_out(checkout.job, commit, folder, index + "-lfs", options);
+    const auto checked_out = mirror.check_out(fetch.job, commit, folder, index, options);
     if (!checked_out && checked_out.error().kind != ErrorKind::cancelled &&
         checked_out.error().kind != ErrorKind::timed_out) {
       Error error = checked_out.error();
@@ -295,18 +305,18 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     return checked_out;
   }
 
-  Result<> check_out_submodules(Checkout& checkout, const std::string& url, const Files& files,
-                                const std::string& prefix, int depth) {
-    for (const TreeEntry& entry : files.submodules) {
-      const std::string shown = printable(prefix + entry.path).substr(0, 60);
+  Result<> obtain_submodules(Fetch& fetch, const std::string& url, const Obtained& parent,
+                             const std::string& prefix, int depth) {
+    for (const auto& [path, commit] : parent.submodules) {
+      const std::string shown = printable(prefix + path).substr(0, 60);
       const auto bad = [&](std::string_view why) {
         return std::unexpected(
             Error{.kind = ErrorKind::invalid_input,
                   .message = "submodule " + shown + ": " + std::string(why),
                   .customer = "Submodule '" + shown + "' cannot be fetched: " + std::string(why)});
       };
-      const auto found = files.submodule_urls.find(entry.path);
-      if (found == files.submodule_urls.end()) {
+      const auto found = parent.submodule_urls.find(path);
+      if (found == parent.submodule_urls.end()) {
         return bad("it has no URL in .gitmodules");
       }
       const std::string target = resolve_submodule_url(url, found->second);
@@ -316,15 +326,14 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       if (depth >= k_deepest_submodule) {
         return bad("submodules are nested too deeply");
       }
-      if (checkout.repositories >= k_most_repositories) {
+      if (fetch.repositories >= k_most_repositories) {
         return bad("there are too many submodules");
       }
-      if (!is_plain_folder(checkout.root, prefix + entry.path)) {
+      if (!is_plain_folder(fetch.root(), prefix + path)) {
         return bad("its path is not a folder of its own");
       }
-      checkout.events.info("Fetching submodule " + shown);
-      auto done =
-          check_out(checkout, target, "main", entry.object, prefix + entry.path + "/", depth + 1);
+      fetch.events.info("Fetching submodule " + shown);
+      auto done = obtain(fetch, target, "main", commit, prefix + path + "/", depth + 1);
       if (!done) {
         Error error = std::move(done).error();
         if (error.kind != ErrorKind::cancelled) {

@@ -1,8 +1,11 @@
 #include "fixture.hpp"
 
+#include <filesystem>
+
 namespace builder::test {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -178,6 +181,89 @@ TEST_F(Revisions, TimesStandForContent) {
   ASSERT_TRUE(third);
   EXPECT_EQ(read(*third, "d/same"), "same\r\n");
   EXPECT_NE(time(second, "d/same"), time(third, "d/same"));
+}
+
+TEST_F(Revisions, FilesAreReadFromTheObjectsWithoutACheckout) {
+  make_repository("app");
+  // One of them larger than what is read whole.
+  commit(
+      "app",
+      "mkdir -p d/e; printf 'a\\0b' > d/e/f; chmod +x d/e/f; : > empty; ln -s ../d/e/f d/up; ln "
+      "-s d dir; ln -s loop loop; ln -s ../file out; head -c 5000000 /dev/zero > big; mkdir d.x; "
+      "echo > d.x/y; echo '* text=auto' > .gitattributes");
+  const auto fetched = fetch(spec("app"));
+  ASSERT_TRUE(fetched) << fetched.error().message;
+  EXPECT_TRUE(std::filesystem::is_empty(work_dir() + "/builds"));
+  const ports::SourceTree& tree = *fetched->tree;
+  EXPECT_EQ(read(*fetched, "d/e/f"), std::string("a\0b", 3));
+  EXPECT_EQ(read(*fetched, "dir/up"), std::string("a\0b", 3));
+  EXPECT_EQ(read(*fetched, "empty"), "");
+  EXPECT_EQ(tree.stat("d/e/f")->permissions, 0755U);
+  EXPECT_EQ(tree.stat("file")->permissions, 0644U);
+  EXPECT_EQ(tree.stat("d/up")->size, 8U);
+  EXPECT_EQ(tree.read_link("d/up"), "../d/e/f");
+  std::vector<std::string> names;
+  const auto listed = tree.list("");
+  for (const auto& entry : *listed) {
+    names.push_back(entry.name);
+  }
+  EXPECT_THAT(names, ElementsAre(".gitattributes", "big", "d", "d.x", "dir", "empty", "file",
+                                 "loop", "out"));
+  EXPECT_EQ(tree.list("dir")->size(), 2U);
+  for (const auto& [path, kind] :
+       {std::pair("out", ErrorKind::denied), std::pair("loop", ErrorKind::denied),
+        std::pair("nothing", ErrorKind::not_found), std::pair("file/x", ErrorKind::not_found),
+        std::pair("d", ErrorKind::invalid_input), std::pair("", ErrorKind::invalid_input)}) {
+    const auto opened = tree.open(path);
+    ASSERT_FALSE(opened) << path;
+    EXPECT_EQ(opened.error().kind, kind) << path;
+  }
+  auto big = tree.open("big");
+  ASSERT_TRUE(big);
+  std::vector<std::byte> buffer(100'000);
+  std::size_t total = 0;
+  for (auto count = (*big)->read(buffer); count && *count > 0; count = (*big)->read(buffer)) {
+    total += *count;
+  }
+  EXPECT_EQ(total, 5'000'000U);
+}
+
+TEST_F(Revisions, ABlobThatIsLostLaterIsNamedAndTheMirrorMadeAnew) {
+  make_repository("app");
+  const std::string sha = commit("app", "echo precious > other");
+  auto fetched = fetch(spec("app", sha));
+  ASSERT_TRUE(fetched);
+  server_.shell("find " + work_dir() + "/mirrors/*/objects -type f -delete");
+  const auto opened = fetched->tree->open("other");
+  if (!opened) {  // git may have kept the pack open.
+    EXPECT_EQ(opened.error().kind, ErrorKind::unavailable);
+    EXPECT_THAT(opened.error().customer, HasSubstr("deploy again"));
+  }
+  fetched->tree.reset();
+  const auto again = fetch(spec("app", sha));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(read(*again, "other"), "precious\n");
+}
+
+TEST_F(Revisions, TreesNobodyCanUseAreRefused) {
+  make_repository("app");
+  // Folders in folders, each ten times: 10^9 files in a few objects; and one very deep folder.
+  const std::string bomb = server_.shell(
+      "cd app; B=$(echo x | git hash-object -w --stdin); T=$(printf '100644 blob %s\\tf\\n' $B | "
+      "git "
+      "mktree); for i in 1 2 3 4 5 6 7 8 9; do T=$(for n in 0 1 2 3 4 5 6 7 8 9; do printf '040000 "
+      "tree %s\\t%s\\n' $T $n; done | git mktree); done; C=$(git commit-tree -m bomb $T); git push "
+      "-qf o $C:refs/heads/bomb; T=$(printf '100644 blob %s\\tf\\n' $B | git mktree); for i in "
+      "$(seq "
+      "300); do T=$(printf '040000 tree %s\\td\\n' $T | git mktree); done; C=$(git commit-tree -m "
+      "deep $T); git push -qf o $C:refs/heads/deep");
+  for (const auto& [branch, why] :
+       {std::pair("bomb", "500,000 files"), std::pair("deep", "nested too deeply")}) {
+    const auto fetched = fetch(spec("app", "", branch));
+    ASSERT_FALSE(fetched);
+    EXPECT_EQ(fetched.error().kind, ErrorKind::invalid_input);
+    EXPECT_THAT(fetched.error().customer, HasSubstr(why));
+  }
 }
 
 TEST_F(Revisions, SubjectsAreOneShortLineOfText) {

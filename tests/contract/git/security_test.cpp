@@ -93,6 +93,7 @@ TEST_F(Security, CredentialsGoToTheirHostOnly) {
 
 TEST_F(Security, WorkFoldersAreOursAloneAndGoWithTheTree) {
   make_repository("app");
+  commit("app", "echo '* eol=crlf' > .gitattributes");  // Files that differ from git's objects.
   auto fetched = fetch(spec("app"));
   ASSERT_TRUE(fetched);
   for (const char* name : {"/builds", "/mirrors"}) {
