@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t k_shortest_needle = 6;
 constexpr std::size_t k_shortest_line = 8;
-/// A word longer than this is not kept back as a whole.
+/// Words longer than this are not kept back as a whole.
 constexpr std::size_t k_longest_open_word = 4'096;
 
 constexpr std::array<std::string_view, 14> k_common_words{
@@ -147,6 +147,26 @@ std::pair<std::size_t, std::size_t> userinfo(std::string_view text, std::size_t 
   return {begin, at_sign};
 }
 
+constexpr std::array<std::string_view, 5> k_schemes{"Basic", "Bearer", "basic", "bearer", "token"};
+
+/// Where the last word in front of `end` begins, blanks behind it included.
+std::size_t word_before(std::string_view text, std::size_t end) {
+  while (end > 0 && is_space(text[end - 1])) {
+    --end;
+  }
+  while (end > 0 && !is_space(text[end - 1])) {
+    --end;
+  }
+  return end;
+}
+
+/// Whether the word behind this one may be the value of an Authorization header.
+bool announces_value(std::string_view word) {
+  word = word.substr(0, word.find_first_of(" \t\r\n"));
+  return word.ends_with(':') || word.ends_with('=') ||
+         std::ranges::find(k_schemes, word) != k_schemes.end();
+}
+
 /// The value behind an `Authorization:` (or `=`) that begins at `at`.
 std::optional<std::pair<std::size_t, std::size_t>> authorization(std::string_view text,
                                                                  std::size_t at) {
@@ -170,8 +190,9 @@ std::optional<std::pair<std::size_t, std::size_t>> authorization(std::string_vie
     }
   };
   skip_spaces();
-  for (const std::string_view scheme : {"Basic ", "Bearer ", "basic ", "bearer ", "token "}) {
-    if (text.substr(begin).starts_with(scheme)) {
+  for (const std::string_view scheme : k_schemes) {
+    if (text.substr(begin).starts_with(scheme) &&
+        text.substr(begin + scheme.size()).starts_with(' ')) {
       begin += scheme.size();
       skip_spaces();
       break;
@@ -304,12 +325,15 @@ std::vector<Redactor::Region> Redactor::find(std::string_view text) const {
 }
 
 std::size_t Redactor::open_tail(std::string_view text) const {
-  // The word at the end may go on; the shapes above are words.
-  std::size_t word = text.size();
-  while (word > 0 && !is_space(text[word - 1]) && text.size() - word < k_longest_open_word) {
-    --word;
+  // The word at the end may go on, and stays with the words that decide its meaning: the shapes
+  // above are single words but for "Authorization: Basic VALUE".
+  std::size_t tail = text.size();
+  for (std::size_t begin = word_before(text, tail);
+       begin < tail && text.size() - begin < k_longest_open_word &&
+       (tail == text.size() || announces_value(text.substr(begin, tail - begin)));
+       begin = word_before(text, tail)) {
+    tail = begin;
   }
-  std::size_t tail = text.size() - word < k_longest_open_word ? word : text.size();
   const std::size_t reach = longest_ > 0 ? longest_ - 1 : 0;
   for (std::size_t at = text.size() - std::min(text.size(), reach); at < tail; ++at) {
     const std::string_view end = text.substr(at);

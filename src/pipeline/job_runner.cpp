@@ -268,9 +268,12 @@ class Run {
     }
     if (error.kind == ErrorKind::timed_out && Clock::now() >= job_.deadline) {
       log_.warning("build timeout: {}", error.message);
+      const auto seconds = settings_.build_timeout.count();
+      const bool whole = seconds > 0 && seconds % 60 == 0;
       return report_failed("The build took longer than " +
-                           std::to_string(settings_.build_timeout.count() / 60) +
-                           " minutes and was stopped; make it shorter or ask for a higher limit");
+                           std::to_string(whole ? seconds / 60 : seconds) +
+                           (whole ? " minutes" : " seconds") +
+                           " and was stopped; make it shorter or ask for a higher limit");
     }
     log_.warning("failed ({}): {}", to_string(error.kind), error.message);
     return report_failed(error.customer.empty() ? std::string(k_our_fault) : error.customer);

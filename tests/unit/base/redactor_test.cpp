@@ -2,6 +2,7 @@
 
 #include "base/secret_store.hpp"
 #include "base/text.hpp"
+#include "fakes/random_text.hpp"
 
 #include <gtest/gtest.h>
 
@@ -90,6 +91,92 @@ TEST(RedactingStream, GivesTheSameForEveryWayToCutTheText) {
     }
     out += stream.finish();
     ASSERT_EQ(out, whole) << "round " << round;
+  }
+}
+
+/// What must come out, in the plainest words: every byte that some secret covers is gone, and each
+/// run of overlapping secrets is replaced once. For secrets whose other forms cannot appear.
+std::string plainly_redacted(const std::vector<std::string>& secrets, const std::string& text) {
+  struct Run {
+    std::size_t begin;
+    std::size_t end;
+  };
+
+  std::vector<Run> runs;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    for (const std::string& secret : secrets) {
+      if (text.compare(at, secret.size(), secret) != 0) {
+        continue;
+      }
+      if (runs.empty() || at >= runs.back().end) {
+        runs.push_back({at, at + secret.size()});
+      } else {
+        runs.back().end = std::max(runs.back().end, at + secret.size());
+      }
+    }
+  }
+  std::string out;
+  std::size_t done = 0;
+  for (const Run& run : runs) {
+    out += text.substr(done, run.begin - done) + "[REDACTED]";
+    done = run.end;
+  }
+  return out + text.substr(done);
+}
+
+TEST(RedactingStream, AgreesWithAPlainSearchForEveryTextAndEveryCut) {
+  fakes::RandomText letters(11, {"a", "b", "ab", "-", " ", "aaaaaa"});
+  for (int round = 0; round < 400; ++round) {
+    std::vector<std::string> secrets;
+    for (std::size_t left = 1 + letters.below(3); left > 0; --left) {
+      secrets.push_back(letters.make(5) + "-ab-ab");
+    }
+    const auto subject = redactor(secrets);
+    std::string text;
+    for (std::size_t left = letters.below(5); left > 0; --left) {
+      const std::string& secret = secrets[letters.below(secrets.size())];
+      text += letters.make(4) + secret.substr(letters.below(4), letters.below(secret.size() + 4));
+    }
+    const std::string expected = plainly_redacted(secrets, text);
+    ASSERT_EQ(subject->redact(text), expected) << testing::PrintToString(secrets) << text;
+    for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+      RedactingStream stream(subject);
+      std::string out = stream.feed(text.substr(0, cut));
+      out += stream.feed(text.substr(cut));
+      ASSERT_EQ(out + stream.finish(), expected)
+          << testing::PrintToString(secrets) << text << " cut at " << cut;
+    }
+    RedactingStream stream(subject);
+    std::string out;
+    for (const std::string& chunk : letters.cut(text, 3)) {
+      out += stream.feed(chunk);
+    }
+    ASSERT_EQ(out + stream.finish(), expected) << testing::PrintToString(secrets) << text;
+  }
+}
+
+TEST(RedactingStream, ShapesOfCredentialsAreFoundForEveryCut) {
+  fakes::RandomText words(12, {"gho_",     "github_pat_",
+                               "AKIA",     "ABCDEFGH01234567",
+                               "https://", "u:p@",
+                               "host/",    " ",
+                               "\n",       "Authorization: ",
+                               "Basic ",   "\"",
+                               "'",        "=",
+                               "a",        "0123456789abcdefghij",
+                               ":",        "@",
+                               "/",        "_"});
+  for (int round = 0; round < 400; ++round) {
+    const std::string text = words.make(9);
+    const std::string whole = redactor({})->redact(text);
+    for (const std::size_t longest : {1u, 2u, 7u, 40u}) {
+      RedactingStream stream(redactor({}));
+      std::string out;
+      for (const std::string& chunk : words.cut(text, longest)) {
+        out += stream.feed(chunk);
+      }
+      ASSERT_EQ(out + stream.finish(), whole) << testing::PrintToString(text);
+    }
   }
 }
 

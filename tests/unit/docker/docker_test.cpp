@@ -1,6 +1,8 @@
 #include "adapters/docker/engine_address.hpp"
+#include "adapters/docker/json_lines.hpp"
 #include "adapters/docker/push_stream.hpp"
 #include "adapters/docker/registry_auth.hpp"
+#include "fakes/random_text.hpp"
 
 #include <gtest/gtest.h>
 
@@ -30,6 +32,50 @@ TEST(PushStream, OnlyADigestWithoutAnErrorIsASuccess) {
   EXPECT_EQ(stream.digest(), "sha256:d");
   stream.take(R"({"errorDetail":{"message":"denied: x"},"error":"denied: x"})");
   EXPECT_FALSE(stream.succeeded());
+}
+
+std::vector<std::string> lines_of(const std::vector<std::string>& chunks) {
+  std::vector<std::string> lines;
+  JsonLines split([&](std::string_view line) { lines.emplace_back(line); });
+  for (const std::string& chunk : chunks) {
+    split.feed(chunk);
+  }
+  split.finish();
+  return lines;
+}
+
+TEST(JsonLines, AreTheSameForEveryCutAndBoundedInSize) {
+  EXPECT_EQ(lines_of({"{}\r\n\n{\"a\":1}\n{}"}),
+            (std::vector<std::string>{"{}", "{\"a\":1}", "{}"}));
+  EXPECT_EQ(lines_of({std::string(2u << 20, 'x') + "\nnext\n" + std::string(2u << 20, 'y')}),
+            std::vector<std::string>{"next"});
+  fakes::RandomText random(51, {"{}", "\n", "\r", "\r\n", "x", "{\"a\":\"b\"}"});
+  for (int round = 0; round < 2'000; ++round) {
+    const std::string text = random.make(12);
+    ASSERT_EQ(lines_of(random.cut(text, 3)), lines_of({text})) << testing::PrintToString(text);
+  }
+}
+
+TEST(PushStream, TakesWhateverARegistryMakesTheEngineSay) {
+  fakes::RandomText random(
+      52, {"null", "{", "}", "[", "-1", "1e400", "99999999999999999999", "\"", "\\u0000", "\xff",
+           "\"error\":5,", "\"aux\":{\"Digest\":7}", ",", std::string(60, '[')});
+  const std::string line =
+      R"({"id":"l","status":"Pushing","progressDetail":{"current":10,"total":20},"aux":{"Digest":"sha256:d"},"errorDetail":{"message":"m"}})";
+  for (int round = 0; round < 5'000; ++round) {
+    PushStream stream;
+    stream.take(random.damage(line));
+    static_cast<void>(stream.bytes_pushed());
+  }
+  PushStream stream;
+  stream.take(std::string(1u << 20, '['));
+  stream.take(R"({"aux":)" + std::string(200'000, '[') + std::string(200'000, ']') + "}");
+  EXPECT_FALSE(stream.succeeded());
+  for (const char* number :
+       {"-5", "1e400", "18446744073709551616", "18446744073709551615", "null", "\"7\""}) {
+    stream.take(std::string(R"({"id":"l","status":"Pushing","progressDetail":{"current":)") +
+                number + "}}");
+  }
 }
 
 TEST(DockerHost, TakesSocketsAndPlainTcp) {

@@ -25,18 +25,63 @@ std::string authorization(const SignableRequest& request, const SigningKey& key)
 
 const SigningKey k_key{"AKIDEXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"), Secret()};
 
-// The vectors "get-vanilla" and "post-vanilla" of AWS's Signature Version 4 test suite.
+// Of AWS's Signature Version 4 test suite, by the names it gives them.
 TEST(SigV4, AgreesWithThePublishedVectors) {
-  EXPECT_EQ(
-      authorization({.method = "GET", .headers = {{"Host", "example.amazonaws.com"}}, .body = ""},
-                    k_key),
-      "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
-      "SignedHeaders=host;x-amz-date, "
-      "Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31");
-  EXPECT_TRUE(
-      authorization({.method = "POST", .headers = {{"Host", "example.amazonaws.com"}}, .body = ""},
-                    k_key)
-          .ends_with("5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"));
+  const http::Header host{"Host", "example.amazonaws.com"};
+
+  const struct {
+    const char* name;
+    SignableRequest request;
+    const char* signature;
+  } vectors[] = {
+      {"get-vanilla",
+       {.method = "GET", .headers = {host}, .body = ""},
+       "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+      {"post-vanilla",
+       {.method = "POST", .headers = {host}, .body = ""},
+       "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"},
+      {"get-vanilla-query-order-key-case",
+       {.method = "GET",
+        .query = {{"Param2", "value2"}, {"Param1", "value1"}},
+        .headers = {host},
+        .body = ""},
+       "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"},
+      {"get-header-key-duplicate",
+       {.method = "GET",
+        .headers =
+            {host, {"My-Header1", "value2"}, {"My-Header1", "value2"}, {"My-Header1", "value1"}},
+        .body = ""},
+       "c9d5ea9f3f72853aea855b47ea873832890dbdd183b4468f858259531a5138ea"},
+      {"get-header-value-order",
+       {.method = "GET",
+        .headers = {host,
+                    {"My-Header1", "value4"},
+                    {"My-Header1", "value1"},
+                    {"My-Header1", "value3"},
+                    {"My-Header1", "value2"}},
+        .body = ""},
+       "08c7e5a9acfcfeb3ab6b2185e75ce8b1deb5e634ec47601a50643f830c755c01"},
+      {"get-header-value-trim",
+       {.method = "GET",
+        .headers = {host, {"My-Header1", " value1"}, {"My-Header2", " \"a   b   c\""}},
+        .body = ""},
+       "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736"},
+      {"post-x-www-form-urlencoded",
+       {.method = "POST",
+        .headers = {host, {"Content-Type", "application/x-www-form-urlencoded"}},
+        .body = "Param1=value1"},
+       "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a"},
+  };
+
+  for (const auto& vector : vectors) {
+    const std::string value = authorization(vector.request, k_key);
+    EXPECT_TRUE(
+        value.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/"
+                          "service/aws4_request, SignedHeaders="))
+        << vector.name;
+    EXPECT_TRUE(value.ends_with(std::string("Signature=") + vector.signature))
+        << vector.name << ": " << value;
+  }
 }
 
 TEST(SigV4, SignsTheTokenOfTemporaryKeys) {

@@ -182,7 +182,7 @@ TEST_F(JobRunnerTest, ABuildTimeoutIsSaidAsSuch) {
   settings_.build_timeout = 0s;
   image_.hook = fakes::failing({.kind = ErrorKind::timed_out, .message = "deadline"});
   EXPECT_EQ(run(), Outcome::failed);
-  EXPECT_TRUE(last().error.contains("took longer than")) << last().error;
+  EXPECT_TRUE(last().error.contains("took longer than 0 seconds")) << last().error;
 }
 
 TEST_F(JobRunnerTest, SecretsOfTheJobAreTakenOutOfLogAndError) {
