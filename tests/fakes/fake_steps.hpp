@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/log.hpp"
 #include "fakes/memory_tree.hpp"
 #include "ports/image_builder.hpp"
 #include "ports/registry.hpp"

@@ -11,6 +11,9 @@ constexpr std::size_t k_most_entries = 500'000;
 /// Whoever walks the tree does so by recursion.
 constexpr int k_deepest_folder = 200;
 
+/// Linux's PATH_MAX: following a link costs time by its length.
+constexpr std::uint64_t k_longest_target = 4'095;
+
 std::unexpected<Error> refused(std::string message, std::string customer) {
   return std::unexpected(Error{.kind = ErrorKind::invalid_input,
                                .message = std::move(message),
@@ -74,7 +77,8 @@ class Lister {
   Lister(const ports::JobContext& job, ObjectReader& objects) : job_(job), objects_(objects) {}
 
   Result<CommitListing> list(const std::string& commit) {
-    BUILDER_TRY_ASSIGN(const auto commits, objects_.contents(job_, std::span(&commit, 1), "commit"));
+    BUILDER_TRY_ASSIGN(const auto commits,
+                       objects_.contents(job_, std::span(&commit, 1), "commit"));
     const std::string_view text = commits.front();
     if (!text.starts_with("tree ")) {
       return failure(ErrorKind::internal, "unreadable commit object");
@@ -114,8 +118,7 @@ class Lister {
                                                       folder->object.size() / 2));
       count_ += folder->children.size();
       if (count_ > k_most_entries) {
-        return refused("too many files",
-                       "The repository has more than 500,000 files and folders");
+        return refused("too many files", "The repository has more than 500,000 files and folders");
       }
       for (TreeNode& node : folder->children) {
         if (node.is_folder()) {
@@ -137,6 +140,10 @@ class Lister {
     BUILDER_TRY_ASSIGN(const auto sizes, objects_.sizes(job_, wanted, "blob"));
     for (std::size_t i = 0; i < files_.size(); ++i) {
       files_[i]->size = sizes[i];
+      if (files_[i]->is_link() && sizes[i] > k_longest_target) {
+        return refused("a link whose target is longer than a path can be",
+                       "The repository holds a link with a target of more than 4,095 bytes");
+      }
     }
     return {};
   }

@@ -44,7 +44,7 @@ Result<std::vector<std::string>> ObjectReader::contents(const ports::JobContext&
 
 Result<std::vector<std::uint64_t>> ObjectReader::sizes(const ports::JobContext& job,
                                                        std::span<const std::string> objects,
-                                                      std::string_view type) {
+                                                       std::string_view type) {
   BUILDER_TRY(ask(job, "info", objects));
   std::vector<std::uint64_t> all;
   all.reserve(objects.size());

@@ -25,7 +25,8 @@ constexpr std::chrono::seconds k_patience{60};
 constexpr int k_most_links = 40;  // As the kernel has it.
 
 JobContext patience() {
-  return {.deployment_id = {}, .stop = {}, .deadline = std::chrono::steady_clock::now() + k_patience};
+  return {
+      .deployment_id = {}, .stop = {}, .deadline = std::chrono::steady_clock::now() + k_patience};
 }
 
 class SmallFile final : public FileReader {
@@ -95,8 +96,8 @@ class ObjectTree final : public ports::SourceTree {
       BUILDER_TRY_ASSIGN(std::string content, read_object(*node));
       return std::make_unique<SmallFile>(std::move(content));
     }
-    BUILDER_TRY_ASSIGN(Dialogue git,
-                       git_.start({"cat-file", "blob", node->object}, {.git_dir = mirror_.folder()}));
+    BUILDER_TRY_ASSIGN(Dialogue git, git_.start({"cat-file", "blob", node->object},
+                                                {.git_dir = mirror_.folder()}));
     return std::make_unique<LargeFile>(std::move(git));
   }
 
@@ -118,6 +119,9 @@ class ObjectTree final : public ports::SourceTree {
     // From the root down to where we are, so that ".." of a link's target leads up again.
     std::vector<const TreeNode*> way{&root_};
     std::string rest(path);
+    if (rest.starts_with('/')) {
+      return failure(ErrorKind::denied, rest + " leads out of the repository");
+    }
     int links = 0;
     while (!rest.empty()) {
       const std::size_t slash = rest.find('/');

@@ -256,9 +256,14 @@ TEST_F(Revisions, TreesNobodyCanUseAreRefused) {
       "-qf o $C:refs/heads/bomb; T=$(printf '100644 blob %s\\tf\\n' $B | git mktree); for i in "
       "$(seq "
       "300); do T=$(printf '040000 tree %s\\td\\n' $T | git mktree); done; C=$(git commit-tree -m "
-      "deep $T); git push -qf o $C:refs/heads/deep");
+      "deep $T); git push -qf o $C:refs/heads/deep; L=$(yes a/ | tr -d '\\n' | head -c 9000000 | "
+      "git "
+      "hash-object -w --stdin); T=$(printf '120000 blob %s\\tDockerfile\\n' $L | git mktree); "
+      "C=$(git "
+      "commit-tree -m link $T); git push -qf o $C:refs/heads/link");
   for (const auto& [branch, why] :
-       {std::pair("bomb", "500,000 files"), std::pair("deep", "nested too deeply")}) {
+       {std::pair("bomb", "500,000 files"), std::pair("deep", "nested too deeply"),
+        std::pair("link", "a link with a target of more than")}) {
     const auto fetched = fetch(spec("app", "", branch));
     ASSERT_FALSE(fetched);
     EXPECT_EQ(fetched.error().kind, ErrorKind::invalid_input);

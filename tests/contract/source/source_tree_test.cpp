@@ -1,9 +1,14 @@
-// What every source tree promises, kept by the fake, by the tree on disk, and by an overlay on
-// each.
+// What every source tree promises, kept by the fake, by the trees of git (its objects, and files on
+// disk), and by an overlay on each.
 #include "adapters/git/disk_tree.hpp"
+#include "adapters/git/source_fetcher.hpp"
 #include "base/fd.hpp"
+#include "fakes/fake_steps.hpp"
 #include "fakes/memory_tree.hpp"
+#include "fakes/recording_events.hpp"
 #include "pipeline/overlay_tree.hpp"
+
+#include "contract/git/git_server.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -101,11 +106,11 @@ void make_socket(const std::string& path) {
   EXPECT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
 }
 
-std::shared_ptr<const SourceTree> disk() {
-  TempDir folder = *TempDir::make("/tmp", "tree-");
-  const std::string root = folder.path() + "/tree";
-  std::ofstream(folder.path() + "/outside") << "secret of the host";
+void write_files(const std::string& root, bool only_what_git_keeps) {
   for (const Entry& entry : entries()) {
+    if (only_what_git_keeps && (entry.type == FileType::other || entry.path.contains(".git/"))) {
+      continue;
+    }
     const std::string path = root + "/" + entry.path;
     EXPECT_TRUE(make_directories(path.substr(0, path.rfind('/'))));
     if (entry.type == FileType::regular) {
@@ -119,7 +124,44 @@ std::shared_ptr<const SourceTree> disk() {
       make_socket(path);
     }
   }
+}
+
+std::shared_ptr<const SourceTree> disk() {
+  TempDir folder = *TempDir::make("/tmp", "tree-");
+  const std::string root = folder.path() + "/tree";
+  std::ofstream(folder.path() + "/outside") << "secret of the host";
+  write_files(root, false);
   return *adapters::git::make_disk_tree(std::move(folder), root, {});
+}
+
+/// Straight from a repository's objects, as the fetcher gives it.
+std::shared_ptr<const SourceTree> objects() {
+  static const test::GitServer server;
+  static const TempDir work = *TempDir::make("/tmp", "work-");
+  static const auto fetcher = *adapters::git::make_source_fetcher(
+      {.work_dir = work.path(), .policy = adapters::git::NetworkPolicy::any}, fakes::null_log());
+  static const bool made = [] {
+    const TempDir folder = *TempDir::make("/tmp", "tree-");
+    write_files(folder.path(), true);
+    server.shell(
+        "git init -q --bare $R/app.git; cd " + folder.path() +
+        "; git init -q -b main .; git add -A; git commit -qm x; git push -q $R/app.git main");
+    return true;
+  }();
+  EXPECT_TRUE(made);
+  domain::SourceSpec spec;
+  spec.url = server.url("private", "app");
+  spec.username = test::GitServer::k_user;
+  spec.password = Secret(test::GitServer::k_password);
+  spec.branch = "main";
+  spec.service_id = domain::ServiceId("s1");
+  fakes::RecordingEvents events;
+  auto fetched = fetcher->fetch({}, spec, events);
+  if (!fetched) {
+    ADD_FAILURE() << fetched.error().message;
+    return memory();
+  }
+  return std::move(fetched->tree);
 }
 
 std::shared_ptr<const SourceTree> overlaid(std::shared_ptr<const SourceTree> base) {
@@ -129,6 +171,7 @@ std::shared_ptr<const SourceTree> overlaid(std::shared_ptr<const SourceTree> bas
 struct Kind {
   const char* name;
   std::shared_ptr<const SourceTree> (*make)();
+  bool has_others = true;  ///< git keeps no pipes and sockets.
 };
 
 class SourceTreeTest : public testing::TestWithParam<Kind> {
@@ -140,7 +183,9 @@ class SourceTreeTest : public testing::TestWithParam<Kind> {
       return {"error: " + listed.error().message};
     }
     for (const auto& entry : *listed) {
-      all.push_back(entry.name);
+      if (entry.info.type != FileType::other) {
+        all.push_back(entry.name);
+      }
     }
     return all;
   }
@@ -156,8 +201,8 @@ class SourceTreeTest : public testing::TestWithParam<Kind> {
 TEST_P(SourceTreeTest, ListsSortedBytewiseWithoutGitAtAnyLevel) {
   EXPECT_THAT(names(""), ElementsAre(".gitignore", "a", "a-b", "absolute", "dir", "dir-out",
                                      "empty", "large", "loop", "new\nline \xff", "nowhere", "out",
-                                     "pipe", "run.sh", "to-dir", "to-file", "to-link"));
-  EXPECT_THAT(names("dir"), ElementsAre("B", "deep", "file", "out", "socket", "up"));
+                                     "run.sh", "to-dir", "to-file", "to-link"));
+  EXPECT_THAT(names("dir"), ElementsAre("B", "deep", "file", "out", "up"));
   EXPECT_THAT(names("to-dir/deep"), ElementsAre("er", "round"));
   EXPECT_THAT(names("dir/deep/round"), ElementsAre("leaf"));
 }
@@ -183,6 +228,9 @@ TEST_P(SourceTreeTest, TellsEveryEntryAsItIs) {
     const auto info = tree_->stat(entry.path);
     if (entry.path.contains(".git/")) {
       EXPECT_EQ(info.error().kind, ErrorKind::not_found) << entry.path;
+      continue;
+    }
+    if (entry.type == FileType::other && !GetParam().has_others) {
       continue;
     }
     ASSERT_TRUE(info) << entry.path;
@@ -233,13 +281,16 @@ TEST_P(SourceTreeTest, WhatIsNotThereIsNotFound) {
 }
 
 TEST_P(SourceTreeTest, OpensRegularFilesOnlyAndNeverWaits) {
-  for (const char* path : {"", "dir", "to-dir", "pipe", "dir/socket"}) {
+  for (const std::string path : {"", "dir", "to-dir", "pipe", "dir/socket"}) {
+    if ((path == "pipe" || path == "dir/socket") && !GetParam().has_others) {
+      continue;
+    }
     const auto opened = tree_->open(path);
     ASSERT_FALSE(opened) << path;
     EXPECT_EQ(opened.error().kind, ErrorKind::invalid_input)
         << path << ": " << opened.error().message;
   }
-  for (const char* path : {"a", "dir", "pipe", ""}) {
+  for (const char* path : {"a", "dir", ""}) {
     EXPECT_EQ(tree_->read_link(path).error().kind, ErrorKind::invalid_input) << path;
   }
   for (const char* path : {"a", "pipe", "to-file"}) {
@@ -270,17 +321,19 @@ TEST_P(SourceTreeTest, IsReadByManyThreadsAtOnce) {
     threads.emplace_back([&] {
       for (int round = 0; round < 50; ++round) {
         EXPECT_EQ(content("to-dir/file"), "content");
-        EXPECT_EQ(names("dir").size(), 6u);
+        EXPECT_EQ(names("dir").size(), 5u);
       }
     });
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Trees, SourceTreeTest,
-                         testing::Values(Kind{"fake", memory}, Kind{"disk", disk},
-                                         Kind{"overlay_on_fake", [] { return overlaid(memory()); }},
-                                         Kind{"overlay_on_disk", [] { return overlaid(disk()); }}),
-                         [](const auto& row) { return std::string(row.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Trees, SourceTreeTest,
+    testing::Values(Kind{"fake", memory}, Kind{"disk", disk}, Kind{"objects", objects, false},
+                    Kind{"overlay_on_fake", [] { return overlaid(memory()); }},
+                    Kind{"overlay_on_disk", [] { return overlaid(disk()); }},
+                    Kind{"overlay_on_objects", [] { return overlaid(objects()); }, false}),
+    [](const auto& row) { return std::string(row.param.name); });
 
 }  // namespace
 }  // namespace builder
