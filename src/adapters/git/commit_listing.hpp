@@ -13,8 +13,8 @@ namespace builder::adapters::git {
 /// One name in a commit's tree. Folders hold what is below them, sorted bytewise by name.
 struct TreeNode {
   std::string name;
-  std::string mode;    ///< 100644, 100755, 120000 (a link), 040000 (a folder), 160000 (a submodule).
-  std::string object;  ///< Blob or tree id, or the submodule's commit.
+  std::string mode;  ///< 100644, 100755, 120000 (a link), 040000 (a folder), 160000 (a submodule).
+  std::string object;      ///< Blob or tree id, or the submodule's commit.
   std::uint64_t size = 0;  ///< Bytes of a file, or of a link's target.
   std::vector<TreeNode> children;
 

@@ -4,6 +4,7 @@
 #include "domain/request_secrets.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace builder::domain {
 namespace {
@@ -70,6 +71,93 @@ INSTANTIATE_TEST_SUITE_P(
         BadField{R"("ports":[{"servicePort":0,"containerPort":1}])", "servicePort"},
         BadField{R"("ports":[{"servicePort":1,"containerPort":"80"}])", "containerPort"},
         BadField{R"("ports":[{"servicePort":1,"containerPort":65536}])", "containerPort"}));
+
+/// Every field the platform sends, with one value of each JSON type in its place.
+TEST(ParseJob, EveryFieldAbsentNullOfAWrongTypeOrHugeIsReadOrNamed) {
+  using nlohmann::json;
+  const json whole =
+      json::parse(R"({"deploymentId":"d1","serviceId":"s1","commitSha":"","branch":"main",
+      "repositoryName":"a/b","runtimeFilePath":"","environmentVariables":[{"key":"K","value":"v"}],
+      "ports":[{"servicePort":80,"containerPort":3000}],"gitProvider":{"type":"CUSTOM","url":"https://h",
+      "username":"u","password":"p","installationId":"1"}})");
+  json github = whole;
+  github["gitProvider"] = {{"type", "GITHUB"},
+                           {"githubAccount", {{"username", "u"}, {"accessToken", "t"}}}};
+  const json values[] = {nullptr,
+                         true,
+                         -1,
+                         1.5,
+                         "text",
+                         json::array(),
+                         json::object(),
+                         json(std::string(300'000, 'x'))};
+
+  const struct {
+    const json& job;
+    const char* field;
+    bool required;
+    json::value_t type;
+  } table[] = {{whole, "/deploymentId", true, json::value_t::string},
+               {whole, "/serviceId", true, json::value_t::string},
+               {whole, "/commitSha", false, json::value_t::string},
+               {whole, "/branch", false, json::value_t::string},
+               {whole, "/repositoryName", false, json::value_t::string},
+               {whole, "/runtimeFilePath", false, json::value_t::string},
+               {whole, "/environmentVariables", false, json::value_t::array},
+               {whole, "/environmentVariables/0", true, json::value_t::object},
+               {whole, "/environmentVariables/0/key", true, json::value_t::string},
+               {whole, "/environmentVariables/0/value", false, json::value_t::string},
+               {whole, "/ports", false, json::value_t::array},
+               {whole, "/ports/0", true, json::value_t::object},
+               {whole, "/ports/0/servicePort", true, json::value_t::number_integer},
+               {whole, "/ports/0/containerPort", true, json::value_t::number_integer},
+               {whole, "/gitProvider", false, json::value_t::object},
+               {whole, "/gitProvider/type", true, json::value_t::string},
+               {whole, "/gitProvider/url", false, json::value_t::string},
+               {whole, "/gitProvider/username", false, json::value_t::string},
+               {whole, "/gitProvider/password", false, json::value_t::string},
+               {github, "/gitProvider/githubAccount", false, json::value_t::object},
+               {github, "/gitProvider/githubAccount/username", false, json::value_t::string},
+               {github, "/gitProvider/githubAccount/accessToken", false, json::value_t::string}};
+
+  ASSERT_TRUE(parse_job(whole.dump()).request);
+  ASSERT_TRUE(parse_job(github.dump()).request);
+  for (const auto& [job, field, required, type] : table) {
+    const json::json_pointer pointer(field);
+    std::string name = field;
+    name = name.substr(name.rfind('/') + 1);
+    if (name == "0") {
+      name = std::string(field).substr(1, std::string(field).size() - 3);
+    } else {
+      json absent = job;
+      absent[pointer.parent_pointer()].erase(name);
+      EXPECT_EQ(static_cast<bool>(parse_job(absent.dump()).request), !required) << field;
+    }
+    for (const json& value : values) {
+      if (name == "gitProvider" && value.is_object()) {
+        continue;  // Needs its type.
+      }
+      json changed = job;
+      changed[pointer] = value;
+      const ParsedJob parsed = parse_job(changed.dump());
+      const bool huge = value.is_string() && value.get_ref<const std::string&>().size() > 1'000;
+      const std::string shown = std::string(field) + " = " + value.dump().substr(0, 20);
+      if (value.is_null() ? !required : value.type() == type && !huge && !required) {
+        EXPECT_TRUE(parsed.request) << shown << ": " << parsed.request.error().message;
+        continue;
+      }
+      if (value.type() == type && !huge && parsed.request) {
+        continue;  // A valid value of a required field, e.g. another id.
+      }
+      ASSERT_FALSE(parsed.request) << shown;
+      EXPECT_TRUE(parsed.request.error().message.contains(name))
+          << shown << ": " << parsed.request.error().message;
+      EXPECT_TRUE(parsed.request.error().customer.contains(name)) << shown;
+      EXPECT_LE(parsed.request.error().customer.size(), 191u) << shown;
+      EXPECT_EQ(parsed.deployment_id.has_value(), name != "deploymentId") << shown;
+    }
+  }
+}
 
 TEST(ParseJob, MalformedIdentifiersAreNotUsed) {
   for (const char* id : {"../victim", "a?b", "a#b", "", "-a", "a b", "\\u0000"}) {
