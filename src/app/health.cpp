@@ -1,6 +1,7 @@
 #include "app/health.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace builder::app {
@@ -25,7 +26,8 @@ HealthMonitor::HealthMonitor(std::vector<HealthCheck> checks, pipeline::Metrics&
 }
 
 void HealthMonitor::run(const std::stop_token& stop) {
-  bool was_ready = false;
+  // "Not told anything yet" equals no set of problems.
+  std::optional<std::map<std::string, std::string>> told;
   bool ever_ready = false;
   std::chrono::milliseconds eager = k_first_interval;
   while (!stop.stop_requested()) {
@@ -39,8 +41,8 @@ void HealthMonitor::run(const std::stop_token& stop) {
       return;
     }
     const bool ready = problems.empty();
-    const bool told = ready || eager >= k_eager_interval;
-    if (told && (ready != was_ready || (!ready && problems != state_.lock()->problems))) {
+    if ((ready || eager >= k_eager_interval) && told != problems) {
+      told = problems;
       for (const auto& [name, problem] : problems) {
         log_.warning("not ready: {}: {}", name, problem);
       }
@@ -54,7 +56,6 @@ void HealthMonitor::run(const std::stop_token& stop) {
       ever_ready = true;
       on_first_ready_();
     }
-    was_ready = ready;
     sleep_for(ready ? k_interval : eager, stop);
     eager = std::min(eager * 2, k_eager_interval);
   }
