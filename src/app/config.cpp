@@ -145,8 +145,8 @@ std::function<Complaint(const std::string&)> listen_address(std::string& target)
 std::function<Complaint(const std::string&)> engine_address(std::string& target) {
   return [&target](const std::string& value) -> Complaint {
     const bool tcp = value.starts_with("tcp://") && is_authority(value.substr(6), true);
-    if (!value.starts_with("unix:///") && !tcp) {
-      return "must be unix:///path/of/docker.sock or tcp://host:port";
+    if (!value.empty() && !value.starts_with("unix:///") && !tcp) {
+      return "must be unix:///path/of/its.sock or tcp://host:port";
     }
     target = value;
     return {};
@@ -165,7 +165,33 @@ std::function<Complaint(const std::string&)> region(std::string& target) {
   };
 }
 
-std::vector<Setting> settings(Config& c, std::string& ecr_endpoint, std::string& any_endpoint) {
+std::function<Complaint(const std::string&)> auths_file(adapters::oci::LoginTable& target) {
+  return [&target](const std::string& path) -> Complaint {
+    if (path.empty()) {
+      return {};
+    }
+    std::ifstream file(path, std::ios::binary);
+    std::ostringstream text;
+    if (!file || !(text << file.rdbuf())) {
+      return "names a file that cannot be read";
+    }
+    auto logins = adapters::oci::parse_auths(text.view());
+    if (!logins) {
+      return logins.error().message;
+    }
+    target = *std::move(logins);
+    return {};
+  };
+}
+
+/// Settings that are worked up into others when all are read.
+struct Raw {
+  std::string ecr_endpoint;
+  std::string any_endpoint;
+  adapters::buildkit::TlsFiles tls;
+};
+
+std::vector<Setting> settings(Config& c, Raw& raw) {
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
   const auto parallel = std::clamp(cores / 2, 1u, 4u);
   return {
@@ -185,8 +211,9 @@ std::vector<Setting> settings(Config& c, std::string& ecr_endpoint, std::string&
       {"AWS_SECRET_ACCESS_KEY", "", true, "belongs to AWS_ACCESS_KEY_ID",
        secret(c.aws_secret_access_key)},
       {"AWS_SESSION_TOKEN", "", true, "of temporary credentials", secret(c.aws_session_token)},
-      {"AWS_ENDPOINT_URL_ECR", "", false, "another ECR API endpoint", http_url(ecr_endpoint)},
-      {"AWS_ENDPOINT_URL", "", false, "another endpoint for all of AWS", http_url(any_endpoint)},
+      {"AWS_ENDPOINT_URL_ECR", "", false, "another ECR API endpoint", http_url(raw.ecr_endpoint)},
+      {"AWS_ENDPOINT_URL", "", false, "another endpoint for all of AWS",
+       http_url(raw.any_endpoint)},
       {"ECR_KEEP_IMAGES", "1", false, "images a repository keeps",
        number(c.ecr_keep_images, 1, 1000)},
       {"IMAGE_REFERENCE", "auto", false, "auto, tag (bare URI) or digest",
@@ -195,6 +222,16 @@ std::vector<Setting> settings(Config& c, std::string& ecr_endpoint, std::string&
                                                   {"digest", ImageReference::digest}})},
       {"DOCKER_HOST", "unix:///var/run/docker.sock", false, "the engine that builds",
        engine_address(c.docker_host)},
+      {"BUILDKIT_HOST", "", false, "a standalone BuildKit that builds instead",
+       engine_address(c.buildkit_host)},
+      {"BUILDKIT_TLS_CA", "", false, "PEM file: who may have signed its certificate",
+       text(raw.tls.ca)},
+      {"BUILDKIT_TLS_CERT", "", false, "PEM file: our certificate", text(raw.tls.certificate)},
+      {"BUILDKIT_TLS_KEY", "", false, "PEM file: belongs to BUILDKIT_TLS_CERT", text(raw.tls.key)},
+      {"BUILDKIT_TLS_SERVER_NAME", "", false, "name in its certificate; default: the host",
+       text(raw.tls.server_name)},
+      {"REGISTRY_AUTHS_FILE", "", false, "config.json with `auths`: logins for base images",
+       auths_file(c.registry_logins)},
       {"GITHUB_URL", "https://github.com", false, "GitHub, or a GitHub Enterprise server",
        http_url(c.github_url)},
       {"GIT_NETWORK_POLICY", "private", false, "public, private or any: where git may connect to",
@@ -266,6 +303,39 @@ std::map<std::string, std::string, std::less<>> parse_dotenv(std::string_view co
   return values;
 }
 
+void check_engine(LoadedConfig& loaded, const adapters::buildkit::TlsFiles& tls) {
+  Config& c = loaded.config;
+  const std::size_t before = loaded.errors.size();
+  for (const auto& [name, value] :
+       {std::pair("BUILDKIT_TLS_CA", tls.ca), std::pair("BUILDKIT_TLS_CERT", tls.certificate),
+        std::pair("BUILDKIT_TLS_KEY", tls.key),
+        std::pair("BUILDKIT_TLS_SERVER_NAME", tls.server_name)}) {
+    if (!value.empty() && !c.buildkit_host.starts_with("tcp://")) {
+      loaded.errors.push_back(fmt::format("{} needs BUILDKIT_HOST=tcp://host:port", name));
+    }
+  }
+  if (tls.certificate.empty() != tls.key.empty()) {
+    loaded.errors.emplace_back(
+        "BUILDKIT_TLS_CERT and BUILDKIT_TLS_KEY belong together: set both or none");
+  }
+  if (tls.ca.empty() && tls.certificate.empty()) {
+    if (!tls.server_name.empty()) {
+      loaded.errors.emplace_back(
+          "BUILDKIT_TLS_SERVER_NAME needs BUILDKIT_TLS_CA or BUILDKIT_TLS_CERT");
+    }
+    return;
+  }
+  if (loaded.errors.size() > before) {
+    return;
+  }
+  auto read = adapters::buildkit::read_tls_files(tls);
+  if (read) {
+    c.buildkit_tls = *std::move(read);
+  } else {
+    loaded.errors.push_back(read.error().message);
+  }
+}
+
 void check_combinations(LoadedConfig& loaded) {
   const Config& c = loaded.config;
   if (c.api_key.empty()) {
@@ -281,10 +351,9 @@ void check_combinations(LoadedConfig& loaded) {
 
 LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view dotenv) {
   LoadedConfig loaded;
-  std::string ecr_endpoint;
-  std::string any_endpoint;
+  Raw raw;
   const auto file = parse_dotenv(dotenv);
-  for (const Setting& setting : settings(loaded.config, ecr_endpoint, any_endpoint)) {
+  for (const Setting& setting : settings(loaded.config, raw)) {
     std::string value = setting.fallback;
     std::string origin = "default";
     if (const auto from_file = file.find(setting.name);
@@ -307,8 +376,9 @@ LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view 
                                hide && !value.empty() ? "********" : value, origin,
                                std::string(setting.help)});
   }
-  loaded.config.ecr_endpoint = ecr_endpoint.empty() ? any_endpoint : ecr_endpoint;
+  loaded.config.ecr_endpoint = raw.ecr_endpoint.empty() ? raw.any_endpoint : raw.ecr_endpoint;
   check_combinations(loaded);
+  check_engine(loaded, raw.tls);
   return loaded;
 }
 

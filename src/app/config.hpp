@@ -1,5 +1,7 @@
 #pragma once
 
+#include "adapters/buildkit/tls.hpp"
+#include "adapters/oci/known_logins.hpp"
 #include "base/log.hpp"
 #include "base/secret.hpp"
 #include "pipeline/job_runner.hpp"
@@ -37,7 +39,10 @@ struct Config {
   Secret api_key;
 
   std::string docker_host;
-  std::string github_url;  ///< Without a trailing slash.
+  std::string buildkit_host;  ///< Empty: the Engine at `docker_host` builds.
+  std::optional<adapters::buildkit::TlsSettings> buildkit_tls;  ///< Absent: plain.
+  adapters::oci::LoginTable registry_logins;                    ///< For base images.
+  std::string github_url;                                       ///< Without a trailing slash.
   NetworkPolicy git_network_policy = NetworkPolicy::private_networks;
 
   std::string work_dir;

@@ -10,6 +10,7 @@
 #include "adapters/git/source_fetcher.hpp"
 #include "adapters/http/client.hpp"
 #include "adapters/oci/client.hpp"
+#include "adapters/oci/known_logins.hpp"
 #include "adapters/redis/cancel_feed.hpp"
 #include "adapters/redis/job_queue.hpp"
 #include "app/health.hpp"
@@ -27,6 +28,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <climits>
 #include <cstdlib>
 #include <filesystem>
@@ -88,10 +90,16 @@ adapters::git::NetworkPolicy to_git(NetworkPolicy policy) {
 }
 
 std::vector<NamedSecret> secrets_of(const Config& config) {
-  return {{"REDIS_PASSWORD", config.redis_password},
-          {"API_KEY", config.api_key},
-          {"AWS_SECRET_ACCESS_KEY", config.aws_secret_access_key},
-          {"AWS_SESSION_TOKEN", config.aws_session_token}};
+  std::vector<NamedSecret> secrets{{"REDIS_PASSWORD", config.redis_password},
+                                   {"API_KEY", config.api_key},
+                                   {"AWS_SECRET_ACCESS_KEY", config.aws_secret_access_key},
+                                   {"AWS_SESSION_TOKEN", config.aws_session_token}};
+  for (const auto& [host, login] : config.registry_logins) {
+    secrets.push_back({"password for " + host, login.password});
+    secrets.push_back({"login for " + host,
+                       Secret(base64_encode(login.username + ":" + login.password.reveal()))});
+  }
+  return secrets;
 }
 
 std::optional<std::string> environment_variable(std::string_view name) {
@@ -99,16 +107,47 @@ std::optional<std::string> environment_variable(std::string_view name) {
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
+/// What builds: a Docker Engine, or a standalone BuildKit without one.
+struct BuildEngine {
+  std::unique_ptr<adapters::docker::Engine>
+      docker;  ///< Null: the connector's daemon pushes itself.
+  std::unique_ptr<adapters::buildkit::Connector> connector;
+};
+
+Result<BuildEngine> choose_engine(const Config& config, adapters::http::Client& http,
+                                  const Log& log) {
+  BuildEngine engine;
+  if (!config.buildkit_host.empty()) {
+    log.info("building with BuildKit at {}{}", config.buildkit_host,
+             config.buildkit_tls ? ", over TLS" : "");
+    if (config.buildkit_host.starts_with("tcp://") && !config.buildkit_tls &&
+        !adapters::oci::is_plain_http(config.buildkit_host.substr(6))) {
+      log.warning(
+          "BUILDKIT_HOST is spoken to without TLS: sources and registry tokens can be read on the "
+          "way; set BUILDKIT_TLS_CA, BUILDKIT_TLS_CERT and BUILDKIT_TLS_KEY");
+    }
+    BUILDER_TRY_ASSIGN(engine.connector, adapters::buildkit::make_buildkitd_connector(
+                                             config.buildkit_host, config.buildkit_tls));
+    return engine;
+  }
+  log.info("building with the Docker Engine at {}", config.docker_host);
+  BUILDER_TRY_ASSIGN(auto address, adapters::docker::parse_docker_host(config.docker_host));
+  engine.docker = adapters::docker::make_engine(std::move(address), http);
+  BUILDER_TRY_ASSIGN(engine.connector,
+                     adapters::buildkit::make_docker_connector(config.docker_host, *engine.docker));
+  return engine;
+}
+
 /// Every concrete class, in the order of their dependencies.
 class Service {
  public:
-  Service(const Config& config, WorkDir work, adapters::docker::EngineAddress engine, Log log,
-          SecretStore& secrets, std::unique_ptr<ports::SourceFetcher> source,
-          std::unique_ptr<adapters::buildkit::Connector> connector)
+  Service(const Config& config, WorkDir work, Log log, SecretStore& secrets,
+          std::unique_ptr<adapters::http::Client> http,
+          std::unique_ptr<ports::SourceFetcher> source, BuildEngine engine)
       : work_(std::move(work)),
         log_(std::move(log)),
-        http_(adapters::http::make_client()),
-        engine_(adapters::docker::make_engine(std::move(engine), *http_)),
+        http_(std::move(http)),
+        docker_(std::move(engine.docker)),
         credentials_(
             adapters::ecr::make_credentials({.region = config.aws_region,
                                              .access_key_id = config.aws_access_key_id,
@@ -120,24 +159,25 @@ class Service {
             {.endpoint = adapters::ecr::api_endpoint(config.ecr_endpoint, config.aws_region),
              .region = config.aws_region},
             *http_, *credentials_, log_)),
-        logins_(*ecr_, secrets),
+        ecr_logins_(*ecr_, secrets),
+        logins_(ecr_logins_, config.registry_logins),
         oci_(adapters::oci::make_client({}, *http_, logins_, log_)),
         registry_(adapters::ecr::make_registry({.keep_images = config.ecr_keep_images}, *ecr_,
-                                               logins_, *oci_, log_)),
+                                               ecr_logins_, *oci_, log_)),
         reporter_(adapters::dashboard::make_reporter(
             {.api_url = config.api_url, .api_key = config.api_key}, *http_)),
         source_(std::move(source)),
-        solver_(adapters::buildkit::make_solver({}, std::move(connector), logins_, log_)),
-        image_(adapters::buildkit::make_engine_image_builder({*solver_, *registry_, logins_},
-                                                             *engine_, log_)),
+        solver_(adapters::buildkit::make_solver({}, std::move(engine.connector), logins_, log_)),
+        image_(make_image_builder()),
         queue_(adapters::redis::make_job_queue(redis_config(config), work_.worker_id)),
         cancels_(adapters::redis::make_cancel_feed(redis_config(config), log_)),
         runner_({*source_, *image_, *registry_, *reporter_}, job_settings(config), secrets,
                 metrics_, log_, abort_.get_token()),
-        worker_(
-            *queue_, runner_,
-            {.parallel_builds = config.max_parallel_builds, .drain_timeout = config.drain_timeout},
-            metrics_, log_) {}
+        worker_(*queue_, runner_,
+                {.can_build = [this] { return engine_answers_.load(); },
+                 .parallel_builds = config.max_parallel_builds,
+                 .drain_timeout = config.drain_timeout},
+                metrics_, log_) {}
 
   Result<> run(const Config& config, Signals& signals) {
     HealthMonitor health(checks(), metrics_, log_, [] { sd_notify(0, "READY=1"); });
@@ -182,6 +222,13 @@ class Service {
     return settings;
   }
 
+  std::unique_ptr<ports::ImageBuilder> make_image_builder() {
+    const adapters::buildkit::PublishPeers peers{*solver_, *registry_, logins_};
+    return docker_ == nullptr
+               ? adapters::buildkit::make_direct_image_builder(peers, log_)
+               : adapters::buildkit::make_engine_image_builder(peers, *docker_, log_);
+  }
+
   std::vector<HealthCheck> checks() {
     std::vector<HealthCheck> checks;
     checks.push_back({"redis", [this](const std::stop_token&) -> Result<> {
@@ -195,11 +242,9 @@ class Service {
                                    : failure(ErrorKind::unavailable, "not subscribed");
                       }});
     checks.push_back({"engine", [this](const std::stop_token& stop) -> Result<> {
-                        BUILDER_TRY_ASSIGN(const auto version, engine_->version(stop));
-                        if (version.version != engine_version_) {
-                          engine_version_ = version.version;
-                          log_.info("engine {} (API {})", version.version, version.api_version);
-                        }
+                        const auto engine = solver_->engine(stop);
+                        engine_answers_ = engine.has_value();
+                        BUILDER_TRY(engine);
                         return {};
                       }});
     checks.push_back({"platform", [this](const std::stop_token& stop) -> Result<> {
@@ -223,21 +268,22 @@ class Service {
   pipeline::Metrics metrics_;
   std::stop_source abort_;
   std::unique_ptr<adapters::http::Client> http_;
-  std::unique_ptr<adapters::docker::Engine> engine_;
+  std::unique_ptr<adapters::docker::Engine> docker_;
   std::unique_ptr<adapters::ecr::CredentialSource> credentials_;
   std::unique_ptr<adapters::ecr::Api> ecr_;
-  adapters::ecr::Logins logins_;
+  adapters::ecr::Logins ecr_logins_;
+  adapters::oci::KnownLogins logins_;
   std::unique_ptr<adapters::oci::Client> oci_;
   std::unique_ptr<ports::Registry> registry_;
   std::unique_ptr<adapters::dashboard::Reporter> reporter_;
   std::unique_ptr<ports::SourceFetcher> source_;
   std::unique_ptr<adapters::buildkit::Solver> solver_;
   std::unique_ptr<ports::ImageBuilder> image_;
+  std::atomic<bool> engine_answers_{false};
   std::unique_ptr<ports::JobQueue> queue_;
   std::unique_ptr<ports::CancelFeed> cancels_;
   pipeline::JobRunner runner_;
   pipeline::Worker worker_;
-  std::string engine_version_;  ///< Of the health thread.
 };
 
 }  // namespace
@@ -253,13 +299,13 @@ Result<> run_service(const Config& config) {
     log.warning("{} is too short or too common to be taken out of logs", name);
   }
   BUILDER_TRY_ASSIGN(WorkDir work, open_work_dir(config));
-  BUILDER_TRY_ASSIGN(const auto engine, adapters::docker::parse_docker_host(config.docker_host));
+  auto http = adapters::http::make_client();
+  BUILDER_TRY_ASSIGN(BuildEngine engine, choose_engine(config, *http, log));
   BUILDER_TRY_ASSIGN(
       auto source, adapters::git::make_source_fetcher(
                        {.work_dir = work.path, .policy = to_git(config.git_network_policy)}, log));
-  BUILDER_TRY_ASSIGN(auto connector, adapters::buildkit::make_docker_connector(config.docker_host));
-  Service service(config, std::move(work), engine, log, secrets, std::move(source),
-                  std::move(connector));
+  Service service(config, std::move(work), log, secrets, std::move(http), std::move(source),
+                  std::move(engine));
   return service.run(config, signals);
 }
 

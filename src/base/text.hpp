@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,9 @@ std::string cut_characters(std::string_view text, std::size_t characters);
 std::string sha256_hex(std::string_view data);
 
 std::string base64_encode(std::string_view data);
+
+/// nullopt when `text` is not base64 with its padding.
+std::optional<std::string> base64_decode(std::string_view text);
 
 /// Random lower-case hex, two digits per byte.
 std::string random_hex(std::size_t bytes);

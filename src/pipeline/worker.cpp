@@ -17,6 +17,8 @@ constexpr std::chrono::milliseconds k_take_patience{2'000};
 constexpr std::chrono::milliseconds k_look_interval{500};
 /// How far into the queue newer jobs of running services are looked for.
 constexpr std::size_t k_look_ahead = 1'000;
+/// How soon it is noticed that jobs can be built again.
+constexpr std::chrono::milliseconds k_cannot_build_interval{50};
 constexpr std::chrono::seconds k_refused_pause{30};
 constexpr std::chrono::seconds k_unreachable_pause{5};
 
@@ -39,6 +41,10 @@ void Worker::run(const std::stop_token& stop) {
     const auto now = Clock::now();
     if (paused_until > now) {
       sleep_for(std::chrono::ceil<std::chrono::milliseconds>(paused_until - now), stop);
+      continue;
+    }
+    if (settings_.can_build && !settings_.can_build()) {
+      sleep_for(k_cannot_build_interval, stop);
       continue;
     }
     if (running_.wait_for_fewer_than(settings_.parallel_builds, now + k_look_interval, stop)) {

@@ -19,6 +19,8 @@
 namespace builder::pipeline {
 
 struct WorkerSettings {
+  /// False while a job could not be built anyway: it then stays in the queue. Absent: always true.
+  std::function<bool()> can_build = {};
   std::size_t parallel_builds = 1;
   std::chrono::seconds drain_timeout{600};
 };

@@ -185,6 +185,11 @@ class Explainer {
       lost.engine_lost = true;
       return lost;
     }
+    if (const std::size_t at = text_.find("failed to push "); at != std::string::npos) {
+      Explanation out = finish(ErrorKind::unavailable, "");
+      out.push_error = text_.substr(at);
+      return out;
+    }
     if (const std::optional<int> code = exit_code()) {
       return run_failed(*code);
     }
@@ -365,6 +370,23 @@ class Explainer {
                                                 "reached",
                                                 shortened(reference(), 90)))
                            : "");
+      return true;
+    }
+    if (has_any(text_, {"denied by policy", "not allowed by policy"})) {
+      out = finish(ErrorKind::build_failed,
+                   placed("the image named here belongs to another service of the platform and "
+                          "cannot be used"));
+      return true;
+    }
+    constexpr std::string_view k_pulling = "pulling from host ";
+    if (const std::size_t at = text_.find(k_pulling); at != std::string::npos && !of_base) {
+      // Of an image that only a COPY or a mount names there is no step.
+      const std::size_t begin = at + k_pulling.size();
+      const std::string host = text_.substr(begin, text_.find(' ', begin) - begin);
+      out = finish(ErrorKind::build_failed,
+                   placed(fmt::format("an image at {} named by --from or from= does not exist or "
+                                      "needs a login",
+                                      shortened(host, 60))));
       return true;
     }
     if (!of_base) {

@@ -26,6 +26,8 @@ struct Explanation {
   /// The engine went away; the same build may succeed on a new connection.
   bool engine_lost = false;
   std::optional<int> exit_code = {};  ///< Of the RUN that failed.
+  /// The image was built, a registry did not take it: what was said about it.
+  std::string push_error = {};
 };
 
 /// The longest line the platform keeps as a deployment's failure message.

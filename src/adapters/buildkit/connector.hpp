@@ -1,12 +1,16 @@
 #pragma once
 
+#include "adapters/buildkit/engine_info.hpp"
 #include "adapters/buildkit/http_upgrade.hpp"
+#include "adapters/buildkit/tls.hpp"
+#include "adapters/docker/engine.hpp"
 #include "base/result.hpp"
 #include "ports/job_context.hpp"
 
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace builder::adapters::buildkit {
@@ -17,10 +21,9 @@ class SessionLink {
   virtual ~SessionLink() = default;
 };
 
-/// The way to one daemon: the Engine's upgrade endpoints now, a standalone daemon's socket with the
-/// session inside Control.Session is another implementation. Thread-safe.
+/// The way to one daemon. Thread-safe.
 ///
-/// Errors of both calls: `unavailable`, `denied`, `timed_out`, `cancelled`, `internal`.
+/// Errors of all calls: `unavailable`, `denied`, `timed_out`, `cancelled`, `internal`.
 class Connector {
  public:
   virtual ~Connector() = default;
@@ -33,10 +36,19 @@ class Connector {
   virtual Result<std::unique_ptr<SessionLink>> attach(const ports::JobContext& job,
                                                       grpc::Server& server,
                                                       const Headers& headers) = 0;
+  /// Asks the daemon who it is.
+  virtual Result<EngineInfo> describe(const ports::JobContext& job) = 0;
 };
 
-/// `unix:///path` or `tcp://host:port` (plain) of a Docker Engine; `invalid_input` for anything
-/// else. First contacted by the calls.
-Result<std::unique_ptr<Connector>> make_docker_connector(const std::string& address);
+/// The Engine's upgrade endpoints. `unix:///path` or `tcp://host:port` (plain); `invalid_input` for
+/// anything else. First contacted by the calls. `engine` outlives it.
+Result<std::unique_ptr<Connector>> make_docker_connector(const std::string& address,
+                                                         docker::Engine& engine);
+
+/// A standalone daemon: its socket or port, the session inside Control.Session. Without `tls` the
+/// connection is plain. The error says what is wrong with a connection, naming the variable to look
+/// at.
+Result<std::unique_ptr<Connector>> make_buildkitd_connector(const std::string& address,
+                                                            std::optional<TlsSettings> tls);
 
 }  // namespace builder::adapters::buildkit

@@ -26,7 +26,8 @@ bool is_open(const Fd& fd) {
 
 class DockerConnector final : public Connector {
  public:
-  explicit DockerConnector(EngineAddress address) : address_(std::move(address)) {}
+  DockerConnector(EngineAddress address, docker::Engine& engine)
+      : address_(std::move(address)), engine_(engine) {}
 
   Result<std::shared_ptr<grpc::Channel>> control(const ports::JobContext& job) override {
     if (auto kept = control_.lock(); kept->channel != nullptr && is_open(kept->watch)) {
@@ -62,6 +63,11 @@ class DockerConnector final : public Connector {
     return std::make_unique<SessionLink>();  // The server owns the connection.
   }
 
+  Result<EngineInfo> describe(const ports::JobContext& job) override {
+    BUILDER_TRY_ASSIGN(const docker::EngineVersion version, engine_.version(job.stop));
+    return docker_engine_info(version.version, version.api_version);
+  }
+
  private:
   struct Control {
     // Shared with the builds that use it.
@@ -75,14 +81,16 @@ class DockerConnector final : public Connector {
   }
 
   EngineAddress address_;
+  docker::Engine& engine_;
   Sync<Control> control_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Connector>> make_docker_connector(const std::string& address) {
+Result<std::unique_ptr<Connector>> make_docker_connector(const std::string& address,
+                                                         docker::Engine& engine) {
   BUILDER_TRY_ASSIGN(EngineAddress parsed, parse_engine_address(address));
-  return std::make_unique<DockerConnector>(std::move(parsed));
+  return std::make_unique<DockerConnector>(std::move(parsed), engine);
 }
 
 }  // namespace builder::adapters::buildkit

@@ -33,7 +33,8 @@ class EngineImageBuilder final : public ports::ImageBuilder {
          .context = image.context,
          .dockerfile = image.dockerfile,
          .exporter = "moby",
-         .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag}}},
+         .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag}},
+         .repository = image.repository},
         events);
     const auto built = Clock::now();
     if (!solved) {

@@ -23,4 +23,8 @@ struct PublishPeers {
 std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(PublishPeers peers,
                                                                docker::Engine& engine, Log log);
 
+/// On a standalone daemon: it pushes while it exports, with the session's login, and keeps no
+/// image.
+std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers, Log log);
+
 }  // namespace builder::adapters::buildkit

@@ -16,6 +16,9 @@ namespace wire = moby::buildkit::v1;
 /// What the daemon writes into a step's output where it drops the rest.
 constexpr std::string_view k_clip_notice = "[output clipped, log limit";
 
+/// The part of an export that goes to a registry: "pushing layers", "pushing manifest for …".
+constexpr std::string_view k_pushing = "pushing ";
+
 std::chrono::nanoseconds time_of(const google::protobuf::Timestamp& stamp) {
   return std::chrono::seconds(stamp.seconds()) + std::chrono::nanoseconds(stamp.nanos());
 }
@@ -27,6 +30,12 @@ void Progress::apply(const wire::StatusResponse& message) {
   for (const wire::Vertex& vertex : message.vertexes()) {
     if (vertex.has_started()) {
       start(steps_[vertex.digest()], vertex);
+    }
+  }
+  for (const wire::VertexStatus& status : message.statuses()) {
+    if (!push_began_ && status.id().starts_with(k_pushing)) {
+      push_began_ = std::chrono::steady_clock::now();
+      events_.info("Pushing image");
     }
   }
   for (const wire::VertexLog& log : message.logs()) {

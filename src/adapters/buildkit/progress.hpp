@@ -39,6 +39,11 @@ class Progress {
 
   [[nodiscard]] std::uint32_t next_step() const { return next_step_; }
 
+  /// When the daemon began to push, by our clock.
+  [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> push_began() const {
+    return push_began_;
+  }
+
   [[nodiscard]] const std::vector<FailedStep>& failed() const { return failed_; }
 
  private:
@@ -67,6 +72,7 @@ class Progress {
   std::uint32_t next_step_;
   std::map<std::string, Step> steps_;  // By digest.
   std::vector<FailedStep> failed_;
+  std::optional<std::chrono::steady_clock::time_point> push_began_;
   bool clip_explained_ = false;
 };
 

@@ -1,10 +1,13 @@
 #include "adapters/buildkit/solver.hpp"
 
+#include "adapters/buildkit/base_images.hpp"
 #include "adapters/buildkit/build_error.hpp"
 #include "adapters/buildkit/grpc_log.hpp"
 #include "adapters/buildkit/progress.hpp"
 #include "adapters/buildkit/session.hpp"
 #include "adapters/buildkit/solve.hpp"
+#include "adapters/buildkit/text.hpp"
+#include "base/sync.hpp"
 
 #include <grpc/grpc.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -25,9 +28,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-/// How long a build waits for a lost engine, and how often it knocks.
-constexpr std::chrono::seconds k_return_limit{30};
+/// How often an engine that is away is knocked at.
 constexpr milliseconds k_return_interval{250};
+constexpr std::chrono::seconds k_describe_limit{10};
 constexpr std::size_t k_dockerfile_limit = 1024 * 1024;
 
 /// Runs small tasks off the builds' threads, in order: connecting ahead, closing sessions. What was
@@ -83,6 +86,32 @@ class EitherStop {
   std::stop_callback<Request> second_;
 };
 
+/// A regular expression for exactly this text; names of images hold no other special character.
+std::string literal(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    out += c == '.' ? "\\." : std::string(1, c);
+  }
+  return out;
+}
+
+/// Every image of the repository's own folder is refused as a source, except its own.
+moby::buildkit::v1::Policy policy_for(const ports::Repository& repository) {
+  using moby::buildkit::v1::PolicyRule;
+  moby::buildkit::v1::Policy policy;
+  policy.set_version(1);
+  const auto add = [&policy](PolicyRule::Action action, const std::string& pattern) {
+    PolicyRule* rule = policy.add_rules();
+    rule->set_action(action);
+    rule->mutable_selector()->set_match_type(moby::buildkit::v1::PolicySelector::REGEX);
+    rule->mutable_selector()->set_identifier("^docker-image://" + pattern);
+  };
+  const std::string folder = repository.uri.substr(0, repository.uri.rfind('/') + 1);
+  add(PolicyRule::DENY, literal(folder));
+  add(PolicyRule::ALLOW, literal(repository.uri) + "[:@]");
+  return policy;
+}
+
 std::optional<Error> interruption(const ports::JobContext& job) {
   if (steady_clock::now() >= job.deadline) {
     return Error{.kind = ErrorKind::timed_out, .message = "the build took too long"};
@@ -117,23 +146,47 @@ class BuildkitSolver final : public Solver {
                                             domain::EventSink& events) override {
     std::uint32_t next_step = 1;
     Attempt attempt = solve_once(job, spec, events, next_step);
-    if (!attempt.engine_lost) {
+    if (attempt.way == Way::ended) {
       return std::move(attempt.result);
     }
-    log_.warning("deployment={} engine lost: {}", job.deployment_id.str(),
+    log_.warning("deployment={} engine away: {}", job.deployment_id.str(),
                  attempt.result.error().error.message);
-    events.warning("The build engine went away during the build; waiting for it to return.");
+    const bool lost = attempt.way == Way::engine_lost;
+    events.warning(lost ? "The build engine went away during the build; waiting for it to return."
+                        : "The build engine cannot be reached; waiting for it to return.");
     if (auto returned = wait_for_engine(job); !returned) {
       return std::unexpected(SolveFailure{.error = std::move(returned).error()});
     }
-    events.warning("The build engine is back; the build starts again.");
+    events.warning(lost ? "The build engine is back; the build starts again."
+                        : "The build engine is back; the build starts.");
     return solve_once(job, spec, events, next_step).result;
   }
 
+  Result<EngineInfo> engine(const std::stop_token& stop) override {
+    auto described = connector_->describe({.deployment_id = domain::DeploymentId("-"),
+                                           .stop = stop,
+                                           .deadline = steady_clock::now() + k_describe_limit});
+    if (!described) {
+      return described;
+    }
+    const bool is_new = *engine_.lock() != *described;
+    *engine_.lock() = *described;
+    if (is_new) {
+      log_.info("engine: {}", described->name);
+      for (const std::string& feature : missing_features(*described)) {
+        log_.info("engine: it lacks {}", feature);
+      }
+    }
+    return described;
+  }
+
  private:
+  /// What became of an attempt, apart from its result.
+  enum class Way { ended, engine_lost, engine_unreachable };
+
   struct Attempt {
     std::expected<Solved, SolveFailure> result;
-    bool engine_lost = false;
+    Way way = Way::ended;
   };
 
   static Attempt failed(Error error) {
@@ -148,15 +201,18 @@ class BuildkitSolver final : public Solver {
     const auto begin = steady_clock::now();
     auto channel = connector_->control(job);
     if (!channel) {
-      return failed(std::move(channel).error());
+      return unreachable(job, std::move(channel).error());
     }
+    const std::vector<std::string> obstacles = foresee(job, spec, events, next_step);
     auto session = std::make_unique<Session>(SessionContent{
         .shared_key = settings_.shared_key_prefix + spec.service_id.str(),
         .tree = spec.context,
         .secrets = spec.secrets,
-        .login = [this, job](const std::string& host) { return login_for(job, host); }});
+        .login = [this, job, withheld = withheld_host(spec)](const std::string& host) {
+          return host == withheld ? nullptr : login_for(job, host);
+        }});
     if (auto attached = session->attach(*connector_, job); !attached) {
-      return failed(std::move(attached).error());
+      return unreachable(job, std::move(attached).error());
     }
     const auto connected = steady_clock::now();
     Progress progress(events, next_step);
@@ -168,13 +224,76 @@ class BuildkitSolver final : public Solver {
                outcome.first_status.count(), outcome.solve.count(), outcome.tail.count());
     session->stop();
     Attempt attempt = judge(job, spec, events, outcome, progress, *session);
-    if (attempt.engine_lost) {
+    if (attempt.way == Way::engine_lost) {
       connector_->discard(*channel);
+    } else if (!attempt.result && !obstacles.empty()) {
+      blame(obstacles.front(), attempt.result.error());
     }
     // Closing takes milliseconds that the build need not wait for; it also ends the daemon's side.
     housekeeper_.add(
         [closing = std::move(session)](const std::stop_token&) mutable { closing.reset(); });
     return attempt;
+  }
+
+  static Attempt unreachable(const ports::JobContext& job, Error error) {
+    Attempt attempt = failed(std::move(error));
+    const ErrorKind kind = attempt.result.error().error.kind;
+    if (!interruption(job) && (kind == ErrorKind::unavailable || kind == ErrorKind::timed_out)) {
+      attempt.way = Way::engine_unreachable;
+    }
+    return attempt;
+  }
+
+  /// Says what the engine's version cannot do of what this build asks for: it would ignore the one
+  /// without a word, and stumble over the other with words nobody understands.
+  std::vector<std::string> foresee(const ports::JobContext& job, const SolveSpec& spec,
+                                   domain::EventSink& events, std::uint32_t next_step) {
+    std::optional<EngineInfo> engine = *engine_.lock();
+    if (!engine) {
+      if (const auto described = this->engine(job.stop)) {
+        engine = *described;
+      }
+    }
+    if (!engine || next_step > 1) {
+      return {};
+    }
+    for (const auto& [attribute, value] : spec.frontend) {
+      if (!knows_attribute(*engine, attribute)) {
+        log_.warning("deployment={} {} ignores '{}'", job.deployment_id.str(), engine->name,
+                     attribute);
+        events.warning("The build engine is too old for '" + attribute + "', which has no effect");
+      }
+    }
+    const auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit);
+    std::vector<std::string> lines;
+    if (text) {
+      lines = unreadable_syntax(*engine, spec.dockerfile, *text);
+    }
+    for (const std::string& line : lines) {
+      events.warning(line);
+    }
+    return lines;
+  }
+
+  /// What was foreseen explains a build that failed before a command of it did.
+  static void blame(const std::string& obstacle, SolveFailure& failed) {
+    if (failed.error.kind == ErrorKind::build_failed && !failed.exit_code) {
+      failed.error.customer = shortened(obstacle, k_customer_limit);
+    }
+  }
+
+  /// An engine without source policies cannot keep a build away from the images of other services:
+  /// there a build gets the login of their registry only if its Dockerfile can be seen not to use
+  /// them.
+  std::string withheld_host(const SolveSpec& spec) {
+    const auto engine = *engine_.lock();
+    if (!spec.repository || spec.exporter_attributes.contains("push") ||
+        (engine && has_source_policies(*engine))) {
+      return {};
+    }
+    const auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit);
+    return text && uses_no_foreign_service(*text, *spec.repository) ? std::string()
+                                                                    : spec.repository->host();
   }
 
   /// nullptr: anonymous. A login that cannot be had is the operator's matter; the registry's own
@@ -205,6 +324,9 @@ class BuildkitSolver final : public Solver {
     for (const std::string& entitlement : spec.entitlements) {
       request.add_entitlements(entitlement);
     }
+    if (spec.repository) {
+      *request.mutable_source_policy() = policy_for(*spec.repository);
+    }
     if (!spec.exporter.empty()) {
       // Twice: daemons before 0.13 read the first, later ones the second.
       request.set_exporter(spec.exporter);
@@ -223,7 +345,10 @@ class BuildkitSolver final : public Solver {
     if (outcome.status.ok()) {
       const auto& response = outcome.response.exporter_response();
       return {.result = Solved{.exporter_response = {response.begin(), response.end()},
-                               .context_bytes_sent = session.bytes_sent()}};
+                               .context_bytes_sent = session.bytes_sent(),
+                               .push = progress.push_began()
+                                           ? steady_clock::now() - *progress.push_began()
+                                           : steady_clock::duration::zero()}};
     }
     if (auto stopped = interruption(job)) {
       return failed(*std::move(stopped));
@@ -245,12 +370,13 @@ class BuildkitSolver final : public Solver {
       events.emit(domain::Message{.type = domain::LogType::error, .text = std::move(line)});
     }
     return {.result = std::unexpected(SolveFailure{.error = std::move(explanation.error),
-                                                   .exit_code = explanation.exit_code}),
-            .engine_lost = explanation.engine_lost};
+                                                   .exit_code = explanation.exit_code,
+                                                   .push_error = explanation.push_error}),
+            .way = explanation.engine_lost ? Way::engine_lost : Way::ended};
   }
 
   Result<> wait_for_engine(const ports::JobContext& job) {
-    const ports::JobContext bounded = job.within(k_return_limit);
+    const ports::JobContext bounded = job.within(settings_.return_limit);
     for (;;) {
       const auto channel = connector_->control(bounded);
       if (channel) {
@@ -260,8 +386,11 @@ class BuildkitSolver final : public Solver {
         return std::unexpected(*std::move(stopped));
       }
       if (steady_clock::now() + k_return_interval >= bounded.deadline) {
-        return failure(ErrorKind::unavailable,
-                       "the engine did not return: " + channel.error().message);
+        return std::unexpected(
+            Error{.kind = ErrorKind::unavailable,
+                  .message = "the engine did not return: " + channel.error().message,
+                  .customer = "The build engine could not be reached (no fault of your project); "
+                              "please deploy again in a few minutes"});
       }
       sleep_for(k_return_interval, job.stop);
     }
@@ -271,6 +400,7 @@ class BuildkitSolver final : public Solver {
   ports::RegistryLogins& logins_;
   const Log log_;
   std::unique_ptr<Connector> connector_;
+  Sync<std::optional<EngineInfo>> engine_;
   Housekeeper housekeeper_;  // Last: its tasks use the others.
 };
 

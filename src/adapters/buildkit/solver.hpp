@@ -7,6 +7,7 @@
 #include "domain/build_event.hpp"
 #include "domain/ids.hpp"
 #include "ports/job_context.hpp"
+#include "ports/registry.hpp"
 #include "ports/registry_login.hpp"
 #include "ports/source_tree.hpp"
 
@@ -32,6 +33,9 @@ struct SolveSpec {
   /// `moby` (an Engine), `image` (a standalone daemon); empty: the result goes nowhere.
   std::string exporter = {};
   std::map<std::string, std::string> exporter_attributes = {};
+  /// The deployment's own repository. Images beside it belong to other services: none of them can
+  /// be a source of this build, although the engine is given the registry's login.
+  std::optional<ports::Repository> repository = {};
   /// For `RUN --mount=type=secret,id=…`, by id.
   std::map<std::string, Secret> secrets = {};
   /// `network.host`, where the engine grants it.
@@ -41,6 +45,7 @@ struct SolveSpec {
 struct Solved {
   std::map<std::string, std::string> exporter_response;
   std::uint64_t context_bytes_sent = 0;
+  std::chrono::steady_clock::duration push{0};  ///< The part of the solve that was a push.
 };
 
 struct SolveFailure {
@@ -52,9 +57,10 @@ struct SolveFailure {
 };
 
 /// The way a solve is run on any BuildKit: a session of its own with the context, registry logins
-/// and secrets; steps, output and warnings as events; a lost engine waited for, and the solve
-/// started again once. Thread-safe. The destructor waits until the last session is closed; no solve
-/// may be running then.
+/// and secrets; steps, output and warnings as events; an engine that is away waited for, and a
+/// solve it lost started again once. What the engine's version cannot do is said before it is
+/// tried. Thread-safe. The destructor waits until the last session is closed; no solve may be
+/// running then.
 class Solver {
  public:
   virtual ~Solver() = default;
@@ -66,11 +72,15 @@ class Solver {
   virtual std::expected<Solved, SolveFailure> solve(const ports::JobContext& job,
                                                     const SolveSpec& spec,
                                                     domain::EventSink& events) = 0;
+  /// Asks the engine who it is; what it lacks is remembered for the solves and told the log.
+  virtual Result<EngineInfo> engine(const std::stop_token& stop) = 0;
 };
 
 struct SolverSettings {
   /// Stands before the service id in the key of the context's incremental copy at the engine.
   std::string shared_key_prefix = "deployra-builder:";
+  /// How long a build waits for an engine that is away.
+  std::chrono::seconds return_limit{30};
 };
 
 /// `logins` outlives the solver: the engine asks for them when a registry wants to know who we are.

@@ -1,7 +1,8 @@
 #include "adapters/ecr/logins.hpp"
 
+#include "base/text.hpp"
+
 #include <nlohmann/json.hpp>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <utility>
@@ -23,19 +24,6 @@ struct Token {
 std::string text_of(const json& object, const char* field) {
   const auto found = object.find(field);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-Result<std::string> decode_base64(const std::string& text) {
-  std::string out(text.size(), '\0');
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                   reinterpret_cast<const unsigned char*>(text.data()),
-                                   static_cast<int>(text.size()));
-  if (size < 0) {
-    return failure(ErrorKind::internal, "ECR's token is not base64");
-  }
-  const auto padding = static_cast<std::size_t>(std::count(text.begin(), text.end(), '='));
-  out.resize(static_cast<std::size_t>(size) - std::min<std::size_t>(padding, 2));
-  return out;
 }
 
 /// The host of `https://host[:port][/…]`.
@@ -76,15 +64,15 @@ Result<Logins::Kept::Fetched> Logins::fetch(const ports::JobContext& job) {
   }
   const json& data = list->front();
   const std::string encoded = text_of(data, "authorizationToken");
-  BUILDER_TRY_ASSIGN(const std::string decoded, decode_base64(encoded));
+  const auto decoded = base64_decode(encoded);
   // At the first colon: the password may hold more of them.
-  const std::size_t colon = decoded.find(':');
+  const std::size_t colon = decoded ? decoded->find(':') : std::string::npos;
   if (colon == std::string::npos) {
-    return failure(ErrorKind::internal, "ECR's token has no user");
+    return failure(ErrorKind::internal, "ECR's token is not the base64 of user:password");
   }
   auto token = std::make_shared<Token>();
-  token->login = {.username = decoded.substr(0, colon),
-                  .password = Secret(decoded.substr(colon + 1))};
+  token->login = {.username = decoded->substr(0, colon),
+                  .password = Secret(decoded->substr(colon + 1))};
   token->secret = secrets_.add(
       {{"registry token", token->login.password}, {"registry token, encoded", Secret(encoded)}});
   if (const std::string host = host_of(text_of(data, "proxyEndpoint")); !host.empty()) {

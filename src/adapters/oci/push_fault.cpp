@@ -23,7 +23,9 @@ bool contains_any(std::string_view text, std::initializer_list<std::string_view>
 
 PushFault classify_push_error(std::string_view text) {
   const std::string words = lower(text);
-  if (contains_any(words, {"name unknown", "name_unknown"})) {
+  if (contains_any(words, {"name unknown", "name_unknown"}) ||
+      // BuildKit leaves out ECR's code.
+      (words.contains("the repository with name") && words.contains("does not exist"))) {
     return PushFault::repository_missing;
   }
   if (words.contains("does not exist locally") || words.contains("no such image")) {
@@ -47,15 +49,34 @@ PushFault classify_push_error(std::string_view text) {
   if (contains_any(words, {"denied", "not authorized", "forbidden", "status: 403"})) {
     return PushFault::denied;
   }
-  if (words.starts_with("unknown:") ||
-      contains_any(words, {"connection refused", "connection reset",      "no such host",
-                           "i/o timeout",        "tls handshake timeout", "timeout exceeded",
-                           "deadline exceeded",  "unexpected eof",        ": eof",
-                           "broken pipe",        "no route to host",      "network is unreachable",
-                           "temporary failure",  "server misbehaving",    "bad gateway",
-                           "unavailable",        "gateway timeout",       "internal server error",
-                           "retries exceeded",   "blob upload unknown",   "blob upload invalid",
-                           "http status: 5",     "status code 5"})) {
+  if (words.starts_with("unknown:") || contains_any(words, {"connection refused",
+                                                            "connection reset",
+                                                            "no such host",
+                                                            "i/o timeout",
+                                                            "tls handshake timeout",
+                                                            "timeout exceeded",
+                                                            "deadline exceeded",
+                                                            "unexpected eof",
+                                                            ": eof",
+                                                            "broken pipe",
+                                                            "no route to host",
+                                                            "network is unreachable",
+                                                            "temporary failure",
+                                                            "server misbehaving",
+                                                            "bad gateway",
+                                                            "unavailable",
+                                                            "gateway timeout",
+                                                            "internal server error",
+                                                            "retries exceeded",
+                                                            "blob upload unknown",
+                                                            "blob upload invalid",
+                                                            "http status: 5",
+                                                            "status code 5",
+                                                            "connection broken",
+                                                            ": 500 ",
+                                                            ": 502 ",
+                                                            ": 503 ",
+                                                            ": 504 "})) {
     return PushFault::registry_away;
   }
   return PushFault::other;

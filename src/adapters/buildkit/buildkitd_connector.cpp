@@ -1,0 +1,166 @@
+#include "adapters/buildkit/connector.hpp"
+#include "adapters/buildkit/session_tunnel.hpp"
+#include "adapters/buildkit/text.hpp"
+#include "base/sync.hpp"
+
+#include "buildkit_control.grpc.pb.h"
+
+#include <fmt/format.h>
+#include <grpcpp/security/credentials.h>
+
+#include <optional>
+#include <stop_token>
+#include <utility>
+
+namespace builder::adapters::buildkit {
+
+namespace {
+
+namespace wire = moby::buildkit::v1;
+
+/// A daemon that does not answer in this time is not healthy.
+constexpr std::chrono::seconds k_connect_limit{10};
+/// Error details and pattern lists travel as metadata; gRPC takes 8 KiB unless told.
+constexpr int k_metadata_limit = 16 * 1024 * 1024;
+/// The daemon's gRPC closes connections that ping more often than every five minutes.
+constexpr int k_keepalive_ms = 310'000;
+constexpr int k_keepalive_limit_ms = 20'000;
+
+class BuildkitdConnector final : public Connector {
+ public:
+  BuildkitdConnector(std::string shown, EngineAddress address, std::optional<TlsSettings> tls)
+      : shown_(std::move(shown)), address_(std::move(address)), tls_(std::move(tls)) {}
+
+  Result<std::shared_ptr<grpc::Channel>> control(const ports::JobContext& job) override {
+    std::shared_ptr<grpc::Channel> channel = kept();
+    if (channel->GetState(true) != GRPC_CHANNEL_READY) {
+      // A small call finds out, and can be stopped, which waiting for the channel cannot.
+      BUILDER_TRY(info(job, channel));
+    }
+    return channel;
+  }
+
+  void discard(const std::shared_ptr<grpc::Channel>& channel) override {
+    std::shared_ptr<grpc::Channel> broken;
+    if (auto current = channel_.lock(); *current == channel) {
+      broken.swap(*current);
+    }
+  }
+
+  Result<std::unique_ptr<SessionLink>> attach(const ports::JobContext& job, grpc::Server& server,
+                                              const Headers& headers) override {
+    BUILDER_TRY_ASSIGN(const std::shared_ptr<grpc::Channel> channel, control(job));
+    return open_tunnel(channel, server, headers);
+  }
+
+  Result<EngineInfo> describe(const ports::JobContext& job) override {
+    BUILDER_TRY_ASSIGN(const std::optional<std::string> version, info(job, kept()));
+    return buildkitd_info(version);
+  }
+
+ private:
+  std::shared_ptr<grpc::Channel> kept() {
+    auto current = channel_.lock();
+    if (*current == nullptr) {
+      *current = open();
+    }
+    return *current;
+  }
+
+  [[nodiscard]] std::shared_ptr<grpc::Channel> open() const {
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(-1);
+    arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, k_metadata_limit);
+    // Bandwidth probes of both ends answer each other without end during a log storm.
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    // A discarded channel must not leave its back-off to the next one.
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 200);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+    if (!address_.unix_path.empty()) {
+      arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
+      return grpc::CreateCustomChannel("unix:" + address_.unix_path,
+                                       grpc::InsecureChannelCredentials(), arguments);
+    }
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, k_keepalive_ms);
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, k_keepalive_limit_ms);
+    const std::string target =
+        (address_.host.contains(':') ? "[" + address_.host + "]" : address_.host) + ":" +
+        address_.port;
+    if (!tls_) {
+      return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+    }
+    if (!tls_->server_name.empty()) {
+      arguments.SetSslTargetNameOverride(tls_->server_name);
+    }
+    return grpc::CreateCustomChannel(target,
+                                     grpc::SslCredentials({.pem_root_certs = tls_->ca,
+                                                           .pem_private_key = tls_->key.reveal(),
+                                                           .pem_cert_chain = tls_->certificate}),
+                                     arguments);
+  }
+
+  /// The daemon's version; nullopt from one that does not know the call.
+  Result<std::optional<std::string>> info(const ports::JobContext& job,
+                                          const std::shared_ptr<grpc::Channel>& channel) {
+    const auto deadline = job.within(k_connect_limit).deadline;
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                             deadline - std::chrono::steady_clock::now()));
+    wire::InfoResponse response;
+    grpc::Status status;
+    {
+      const std::stop_callback cancel(job.stop, [&context] { context.TryCancel(); });
+      status = wire::Control::NewStub(channel)->Info(&context, {}, &response);
+    }
+    if (status.ok()) {
+      return response.buildkit_version().version();
+    }
+    if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+      return std::nullopt;
+    }
+    if (job.stop.stop_requested()) {
+      return failure(ErrorKind::cancelled, "stopped while talking to the engine");
+    }
+    return std::unexpected(explain(job, status));
+  }
+
+  Error explain(const ports::JobContext& job, const grpc::Status& status) {
+    std::string why = one_line(status.error_message());
+    if (address_.unix_path.empty()) {
+      // gRPC only says that a connection was closed.
+      const StopFd stop(job.stop);
+      const auto deadline = job.within(k_connect_limit).deadline;
+      if (auto trouble = tls_ ? tls_trouble(address_, *tls_, stop, deadline) : std::nullopt) {
+        why = *std::move(trouble);
+      } else if (!tls_ && speaks_tls(address_, stop, deadline)) {
+        why =
+            "it wants TLS: set BUILDKIT_TLS_CA, and BUILDKIT_TLS_CERT and BUILDKIT_TLS_KEY if it "
+            "asks for a certificate";
+      }
+    }
+    const ErrorKind kind = status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED
+                               ? ErrorKind::timed_out
+                               : ErrorKind::unavailable;
+    return {.kind = kind, .message = fmt::format("buildkitd at {}: {}", shown_, why)};
+  }
+
+  const std::string shown_;
+  const EngineAddress address_;
+  const std::optional<TlsSettings> tls_;
+  // Shared with the builds that use it.
+  Sync<std::shared_ptr<grpc::Channel>> channel_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Connector>> make_buildkitd_connector(const std::string& address,
+                                                            std::optional<TlsSettings> tls) {
+  BUILDER_TRY_ASSIGN(EngineAddress parsed, parse_engine_address(address));
+  return std::make_unique<BuildkitdConnector>(address, std::move(parsed), std::move(tls));
+}
+
+}  // namespace builder::adapters::buildkit

@@ -1,0 +1,108 @@
+#include "adapters/buildkit/image_builder.hpp"
+#include "adapters/oci/retrying_push.hpp"
+
+#include <utility>
+#include <variant>
+
+namespace builder::adapters::buildkit {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using ports::JobContext;
+
+/// A repeated solve finds its steps in the engine's cache: the customer has seen them. Output of a
+/// step that had to run again passes.
+class RepeatedSteps final : public domain::EventSink {
+ public:
+  explicit RepeatedSteps(domain::EventSink& events) : events_(events) {}
+
+  void emit(domain::BuildEvent event) override {
+    const auto* message = std::get_if<domain::Message>(&event);
+    if (std::holds_alternative<domain::StepOutput>(event) ||
+        (message != nullptr && message->type == domain::LogType::error)) {
+      events_.emit(std::move(event));
+    }
+  }
+
+ private:
+  domain::EventSink& events_;
+};
+
+class DirectImageBuilder final : public ports::ImageBuilder {
+ public:
+  DirectImageBuilder(PublishPeers peers, Log log) : peers_(peers), log_(std::move(log)) {}
+
+  void prepare(const JobContext& job) override { peers_.solver.prepare(job); }
+
+  Result<ports::PublishResult> publish(const JobContext& job, const ports::ImageSpec& image,
+                                       domain::EventSink& events) override {
+    const auto begin = Clock::now();
+    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, image.repository, events, log_);
+    RepeatedSteps repeated(events);
+    domain::EventSink* sink = &events;
+    for (;;) {
+      // Had now, the daemon's question for it during the push is answered at once.
+      BUILDER_TRY(retrying.login());
+      auto solved = peers_.solver.solve(job, spec_for(image), *sink);
+      if (solved) {
+        return published(image, *solved, Clock::now() - begin, events);
+      }
+      SolveFailure& failed = solved.error();
+      if (failed.push_error.empty()) {
+        return std::unexpected(std::move(failed.error).with_context("building image"));
+      }
+      const oci::PushFault fault = oci::classify_push_error(failed.push_error);
+      Error error = oci::push_error(fault, std::move(failed.error.message));
+      if (auto recovered = retrying.recover({.fault = fault, .error = std::move(error)});
+          !recovered) {
+        return std::unexpected(std::move(recovered).error().with_context("pushing image"));
+      }
+      sink = &repeated;
+    }
+  }
+
+  /// The daemon keeps no image.
+  void clean_up(const JobContext&, const ports::Repository&, const std::string&) override {}
+
+ private:
+  static SolveSpec spec_for(const ports::ImageSpec& image) {
+    // No `registry.insecure`: on loopback the daemon speaks plain HTTP by itself, as
+    // `is_plain_http` says; with the attribute it tries TLS first.
+    return {.service_id = image.service_id,
+            .context = image.context,
+            .dockerfile = image.dockerfile,
+            .exporter = "image",
+            // The manifest an Engine pushes, for the same nodes and tools.
+            .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag},
+                                    {"push", "true"},
+                                    {"oci-mediatypes", "false"}},
+            .repository = image.repository};
+  }
+
+  static Result<ports::PublishResult> published(const ports::ImageSpec& image, const Solved& solved,
+                                                Clock::duration took, domain::EventSink& events) {
+    const auto digest = solved.exporter_response.find("containerimage.digest");
+    if (digest == solved.exporter_response.end()) {
+      return failure(ErrorKind::internal,
+                     "the engine pushed the image but did not name its digest");
+    }
+    events.info("Pushed " + digest->second);
+    return ports::PublishResult{
+        .image = {.repository = image.repository, .tag = image.tag, .digest = digest->second},
+        .figures = {.context_bytes_sent = solved.context_bytes_sent,
+                    .build = took - solved.push,
+                    .push = solved.push}};
+  }
+
+  const PublishPeers peers_;
+  const Log log_;
+};
+
+}  // namespace
+
+std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers, Log log) {
+  return std::make_unique<DirectImageBuilder>(peers, std::move(log));
+}
+
+}  // namespace builder::adapters::buildkit

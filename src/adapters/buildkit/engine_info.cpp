@@ -1,0 +1,201 @@
+#include "adapters/buildkit/engine_info.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <sstream>
+
+namespace builder::adapters::buildkit {
+
+namespace {
+
+/// The BuildKit in the first release of each Engine line.
+constexpr std::array<std::pair<int, BuildkitVersion>, 9> k_engines{{
+    {29, {0, 25}},
+    {28, {0, 20}},
+    {27, {0, 14}},
+    {26, {0, 13}},
+    {25, {0, 12}},
+    {24, {0, 11}},
+    {23, {0, 10}},
+    {20, {0, 8}},
+    {0, {0, 6}},
+}};
+
+struct Feature {
+  std::string_view attribute;  ///< As the frontend calls it; a prefix when it ends with ':'.
+  BuildkitVersion since;
+};
+
+constexpr std::array<Feature, 14> k_attributes{{
+    {"ulimit", {0, 10}},
+    {"shm-size", {0, 10}},
+    {"cgroup-parent", {0, 10}},
+    {"attest:", {0, 11}},
+    {"build-arg:SOURCE_DATE_EPOCH", {0, 11}},
+    {"context:", {0, 10}},
+    // Read in 0.34, not in 0.22.
+    {"memory", {0, 34}},
+    {"memswap", {0, 34}},
+    {"cpushares", {0, 34}},
+    {"cpuperiod", {0, 34}},
+    {"cpuquota", {0, 34}},
+    {"cpusetcpus", {0, 34}},
+    {"cpusetmems", {0, 34}},
+    {"multi-platform", {0, 10}},
+}};
+
+constexpr BuildkitVersion k_heredocs{0, 10};
+constexpr BuildkitVersion k_source_policies{0, 11};
+
+bool is_older(const EngineInfo& engine, BuildkitVersion version) {
+  return engine.buildkit && *engine.buildkit < version;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return out;
+}
+
+bool is_syntax_directive(std::string_view line) {
+  const std::string text = lower(line);
+  const auto hash = text.find_first_not_of(" \t");
+  if (hash == std::string::npos || text[hash] != '#') {
+    return false;
+  }
+  const auto word = text.find_first_not_of(" \t", hash + 1);
+  return word != std::string::npos && text.substr(word).starts_with("syntax") &&
+         text.find_first_not_of(" \t", word + 6) == text.find('=', word);
+}
+
+/// `<<EOF`, `<<-"EOF"`, but neither `<<<` nor a shift by a number.
+bool has_heredoc(std::string_view line) {
+  for (auto at = line.find("<<"); at != std::string_view::npos; at = line.find("<<", at + 1)) {
+    if (line.substr(at).starts_with("<<<")) {
+      at += 2;
+      continue;
+    }
+    auto next = at + 2;
+    for (const std::string_view optional : {"-", "\"", "'"}) {
+      if (line.substr(std::min(next, line.size())).starts_with(optional)) {
+        ++next;
+      }
+    }
+    if (next < line.size() &&
+        (std::isalpha(static_cast<unsigned char>(line[next])) != 0 || line[next] == '_')) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<BuildkitVersion> parse_version(std::string_view text) {
+  if (text.starts_with('v')) {
+    text.remove_prefix(1);
+  }
+  BuildkitVersion version;
+  const char* const end = text.data() + text.size();
+  const auto major = std::from_chars(text.data(), end, version.major);
+  if (major.ec != std::errc() || major.ptr == end || *major.ptr != '.') {
+    return std::nullopt;
+  }
+  const auto minor = std::from_chars(major.ptr + 1, end, version.minor);
+  if (minor.ec != std::errc() || version == BuildkitVersion{}) {
+    return std::nullopt;
+  }
+  return version;
+}
+
+EngineInfo docker_engine_info(std::string_view version, std::string_view api_version) {
+  EngineInfo info{.name = fmt::format("Docker Engine {} (API {})", version, api_version),
+                  .buildkit = std::nullopt};
+  if (const auto engine = parse_version(version)) {
+    info.buildkit = std::ranges::find_if(k_engines, [&](const auto& entry) {
+                      return engine->major >= entry.first;
+                    })->second;
+  }
+  return info;
+}
+
+EngineInfo buildkitd_info(std::optional<std::string_view> version) {
+  if (!version) {
+    return {.name = "BuildKit older than 0.11", .buildkit = BuildkitVersion{0, 8}};
+  }
+  return {.name = fmt::format("BuildKit {}", *version), .buildkit = parse_version(*version)};
+}
+
+std::vector<std::string> missing_features(const EngineInfo& engine) {
+  std::vector<std::string> missing;
+  if (is_older(engine, k_heredocs)) {
+    missing.emplace_back("heredocs and COPY --link without a '# syntax=' line");
+    missing.emplace_back("typed errors and warnings (lines are found by the step's text)");
+    missing.emplace_back("ulimit, shm-size and cgroup-parent of a build");
+  }
+  if (is_older(engine, k_source_policies)) {
+    missing.emplace_back("attestations and SOURCE_DATE_EPOCH");
+    missing.emplace_back("source policies (the Dockerfile is read instead)");
+  }
+  if (is_older(engine, {0, 34})) {
+    missing.emplace_back("memory and CPU limits of a build");
+  }
+  return missing;
+}
+
+bool knows_attribute(const EngineInfo& engine, std::string_view attribute) {
+  return std::ranges::none_of(k_attributes, [&](const Feature& feature) {
+    const bool named = feature.attribute.ends_with(':') ? attribute.starts_with(feature.attribute)
+                                                        : attribute == feature.attribute;
+    return named && is_older(engine, feature.since);
+  });
+}
+
+bool has_source_policies(const EngineInfo& engine) {
+  return !is_older(engine, k_source_policies);
+}
+
+bool names_frontend(std::string_view dockerfile) {
+  std::istringstream text{std::string(dockerfile)};
+  // Only the comments at the top count.
+  for (std::string line; std::getline(text, line) &&
+                         line.find_first_not_of(" \t\r") == line.find('#') && line.contains('#');) {
+    if (is_syntax_directive(line)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+std::vector<std::string> unreadable_syntax(const EngineInfo& engine, std::string_view file,
+                                           std::string_view dockerfile) {
+  std::vector<std::string> lines;
+  if (!is_older(engine, k_heredocs) || names_frontend(dockerfile)) {
+    return lines;
+  }
+  std::istringstream text{std::string(dockerfile)};
+  int number = 0;
+  for (std::string line; std::getline(text, line);) {
+    ++number;
+    const auto first = std::min(line.find_first_not_of(" \t\r"), line.size());
+    const std::string word = lower(line.substr(first, line.find_first_of(" \t", first) - first));
+    if (word != "run" && word != "copy" && word != "add") {
+      continue;
+    }
+    const bool link = word != "run" && line.contains(" --link");
+    if (link || has_heredoc(line)) {
+      lines.push_back(
+          fmt::format("{}:{}: the build engine is too old for {}; begin the file with \"# "
+                      "syntax=docker/dockerfile:1\" or write it without",
+                      file, number, link ? "COPY --link" : "heredocs (<<)"));
+    }
+  }
+  return lines;
+}
+
+}  // namespace builder::adapters::buildkit

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <compare>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace builder::adapters::buildkit {
+
+struct BuildkitVersion {
+  int major = 0;
+  int minor = 0;
+
+  auto operator<=>(const BuildkitVersion&) const = default;
+};
+
+/// Which engine builds, and which BuildKit is in it.
+struct EngineInfo {
+  std::string name;  ///< "Docker Engine 20.10.24 (API 1.41)".
+  /// The lowest it can be; nullopt: one that does not say, and is recent.
+  std::optional<BuildkitVersion> buildkit;
+
+  bool operator==(const EngineInfo&) const = default;
+};
+
+/// "0.34.2" or "v0.34.2-rc1"; nullopt for what is no version, and for the 0.0.0 of a daemon built
+/// as a module.
+std::optional<BuildkitVersion> parse_version(std::string_view text);
+
+/// An Engine by the version it names: each has its own BuildKit built in.
+EngineInfo docker_engine_info(std::string_view version, std::string_view api_version);
+
+/// A standalone daemon; nullopt: it does not know the call that tells, so it is older than 0.11.
+EngineInfo buildkitd_info(std::optional<std::string_view> version);
+
+/// What this engine lacks of what builds may ask for, for the operator; empty: nothing.
+std::vector<std::string> missing_features(const EngineInfo& engine);
+
+/// Whether the engine heeds an attribute of the frontend. Those it does not know it ignores without
+/// a word.
+bool knows_attribute(const EngineInfo& engine, std::string_view attribute);
+
+/// Whether it can be told which images a build may not start from.
+bool has_source_policies(const EngineInfo& engine);
+
+/// Whether the file names a frontend of its own (`# syntax=`), which is then fetched.
+bool names_frontend(std::string_view dockerfile);
+
+/// Lines for the customer about what in the Dockerfile the engine's own frontend cannot read. None
+/// when the file names a frontend.
+std::vector<std::string> unreadable_syntax(const EngineInfo& engine, std::string_view file,
+                                           std::string_view dockerfile);
+
+}  // namespace builder::adapters::buildkit
