@@ -24,7 +24,7 @@ import boto3
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from kit.git_server import PASSWORD, USER  # noqa: E402
-from kit.process import wait_for  # noqa: E402
+from kit.process import processes_matching, wait_for  # noqa: E402
 from kit.registry import KEY_ID, SECRET  # noqa: E402
 from kit.stack import Stack  # noqa: E402
 
@@ -100,7 +100,7 @@ def cancels(stack: Stack, count: int) -> None:
         identity = stack.api.enqueue(stack.job(repository.name, environmentVariables=[{"key": "N", "value": str(i)}]))
         stack.api.wait_log(identity, "started")
         # `wait_log` may see the command itself; the process is what counts.
-        pids = wait_for(lambda: stack.engine.processes_matching("sleep 1009"), 10)
+        pids = wait_for(lambda: processes_matching("sleep 1009"), 10)
         started = time.monotonic()
         stack.api.cancel(identity)
         wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 10)

@@ -15,7 +15,7 @@ import urllib.parse
 from pathlib import Path
 
 from .bridge import BridgeUse
-from .process import Server, wait_for
+from .process import Server
 
 # BuildKit clips the log of a step. Newer engines take -1 for "no limit"; 20.10 clips everything then,
 # so the largest number it can read is used.
@@ -155,18 +155,3 @@ class Dockerd:
             text += raw[8:8 + size]
             raw = raw[8 + size:]
         return text.decode(errors="replace")
-
-    def processes_matching(self, needle: str) -> list[int]:
-        """Processes anywhere on this machine whose command line holds the needle."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                try:
-                    if needle in (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"):
-                        found.append(int(entry.name))
-                except OSError:
-                    continue
-        return found
-
-    def wait_gone(self, needle: str, timeout: float = 5) -> None:
-        wait_for(lambda: not self.processes_matching(needle), timeout, f"{needle!r} gone")

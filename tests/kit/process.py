@@ -79,6 +79,23 @@ class Server:
         self.process = None
 
 
+def processes_matching(needle: str) -> list[int]:
+    """Processes anywhere on this machine whose command line holds the needle."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if needle in (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def wait_gone(needle: str, timeout: float = 5) -> None:
+    wait_for(lambda: not processes_matching(needle), timeout, f"{needle!r} gone")
+
+
 @contextlib.contextmanager
 def stopped_at_end(*servers: object) -> Iterator[None]:
     try:

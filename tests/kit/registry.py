@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import crypt
 import json
 import os
 import sys
@@ -18,9 +19,23 @@ SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 
 
 class PlainRegistry:
-    def __init__(self, folder: Path) -> None:
+    """Debian's docker-registry; with a user it wants a login for everything."""
+
+    def __init__(self, folder: Path, user: str = "", password: str = "") -> None:
         self.server = Server("registry", folder / "registry")
         self.port = free_port()
+        self.user, self.password = user, password
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def _auth(self) -> str:
+        if not self.user:
+            return ""
+        file = self.server.folder / "htpasswd"
+        file.write_text(f"{self.user}:{crypt.crypt(self.password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))}\n")
+        return f"auth:\n  htpasswd: {{realm: tests, path: {file}}}\n"
 
     def start(self) -> PlainRegistry:
         folder = self.server.folder
@@ -28,7 +43,7 @@ class PlainRegistry:
         config.write_text(
             "version: 0.1\nlog: {level: warn, accesslog: {disabled: true}}\n"
             f"storage: {{filesystem: {{rootdirectory: {folder / 'data'}}}, delete: {{enabled: true}}}}\n"
-            f"http:\n  addr: 127.0.0.1:{self.port}\n  relativeurls: true\n")
+            f"http:\n  addr: 127.0.0.1:{self.port}\n  relativeurls: true\n" + self._auth())
         self.server.launch(["docker-registry", "serve", str(config)], lambda: port_open(self.port))
         return self
 

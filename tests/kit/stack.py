@@ -7,8 +7,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from .buildkitd import Buildkitd
 from .engine import Dockerd
 from .git_server import GitServer
+from .images import RegistryClient
 from .platform_api import PlatformApi
 from .redis_server import Redis
 from .registry import EcrFront, Moto, PlainRegistry
@@ -22,9 +24,11 @@ class Stack:
         """With `docker_host` an engine that runs already is used."""
         self.folder = folder
         self.redis = Redis(folder, REDIS_USER, REDIS_PASSWORD)
-        self.engine = None if docker_host else Dockerd(folder, bridge)
-        self.docker_host = docker_host or self.engine.host  # type: ignore[union-attr]
+        self.docker = None if docker_host else Dockerd(folder, bridge)
+        self.docker_host = docker_host or self.docker.host  # type: ignore[union-attr]
         self.registry = PlainRegistry(folder)
+        self.buildkitd: Buildkitd | None = None
+        self.engine: Dockerd | Buildkitd | None = self.docker
         self.moto = Moto(folder)
         self.ecr = EcrFront(folder, self.moto, self.registry)
         self.git = GitServer(folder)
@@ -34,9 +38,9 @@ class Stack:
 
     def start(self) -> Stack:
         def engine() -> None:
-            if self.engine:
-                self.engine.start()
-                self.engine.make_base_image()
+            if self.docker:
+                self.docker.start()
+                self.docker.make_base_image()
 
         def registry() -> None:
             self.moto.start()
@@ -49,15 +53,29 @@ class Stack:
         self.api.start()
         return self
 
+    def use(self, engine: str) -> Stack:
+        """The engine the workers build with from now on: `docker` or `buildkitd`."""
+        self.engine = self.docker
+        if engine == "buildkitd":
+            if self.buildkitd is None:
+                RegistryClient(self.registry.host).push_base_image()
+                self.buildkitd = Buildkitd(self.folder, mirrors={"docker.io": self.registry.host}).start()
+            self.engine = self.buildkitd
+        return self
+
     def stop(self) -> None:
-        for part in (self.api, self.git, self.ecr, self.registry, self.moto, self.redis, self.engine):
+        for part in (self.buildkitd, self.api, self.git, self.ecr, self.registry, self.moto, self.redis, self.docker):
             if part:
                 part.stop()
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**self.redis.environment, **self.api.environment, **self.ecr.environment,
-                "DOCKER_HOST": self.docker_host, "GITHUB_URL": self.git.url}
+        engine = {"DOCKER_HOST": self.docker_host}
+        if self.engine is not None and self.engine is self.buildkitd:
+            # No Engine is there to fall back on.
+            engine = {"BUILDKIT_HOST": self.buildkitd.host, "DOCKER_HOST": "unix:///nonexistent/docker.sock"}
+        return {**self.redis.environment, **self.api.environment, **self.ecr.environment, **engine,
+                "GITHUB_URL": self.git.url}
 
     def worker(self, name: str = "worker", **changes: str) -> Worker:
         return Worker(self.folder / name, {**self.environment, **changes})
@@ -65,12 +83,12 @@ class Stack:
     def output_of(self, identity: str, command: list[str]) -> str:
         """What a command prints in the image of a deployment, pulled as a node of the platform does."""
         image = f"{self.ecr.host}/deployra/{self.api.deployments[identity].service}:{identity}"
-        assert self.engine is not None
-        self.engine.pull(image, "AWS", self.ecr.token())
+        assert self.docker is not None
+        self.docker.pull(image, "AWS", self.ecr.token())
         try:
-            return self.engine.run_output(image, command)
+            return self.docker.run_output(image, command)
         finally:
-            self.engine.call("DELETE", f"/images/{image}")
+            self.docker.call("DELETE", f"/images/{image}")
 
     def job(self, repository: str, **changes: object) -> dict[str, object]:
         """A valid job for a repository of the git server; None removes a field."""

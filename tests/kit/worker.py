@@ -48,6 +48,11 @@ class Worker:
         except OSError:
             return 0, ""
 
+    def not_ready(self) -> str:
+        """The reasons, one a line; empty when it is ready or not there."""
+        status, text = self.get("/readyz")
+        return text if status == 503 else ""
+
     def is_ready(self) -> bool:
         assert self.process is None or self.process.poll() is None, self.text()[-3000:]
         return self.get("/readyz")[0] == 200

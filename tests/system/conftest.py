@@ -24,15 +24,31 @@ signal.signal(signal.SIGTERM, signal.default_int_handler)
 HELLO = {"Dockerfile": "FROM busybox\nCOPY . /app\nCMD [\"sh\"]\n", "a.txt": "one\n"}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "both_engines: runs with the Docker Engine and with a standalone BuildKit")
+    config.addinivalue_line("markers", "one_engine: does not depend on the engine, whatever its module says")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marks = {mark.name for mark in metafunc.definition.iter_markers()}
+    if "both_engines" in marks and "one_engine" not in marks:
+        metafunc.parametrize("stack", ["docker", "buildkitd"], indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if not BINARY.exists() and os.environ.get("CI") != "true":
         pytest.skip(f"{BINARY} is not built")
-    servers = Stack(tmp_path_factory.mktemp("stack"))
+    made = Stack(tmp_path_factory.mktemp("stack"))
     try:
-        yield servers.start()
+        yield made.start()
     finally:
-        servers.stop()
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(servers: Stack, request: pytest.FixtureRequest) -> Stack:
+    return servers.use(getattr(request, "param", "docker"))
 
 
 @pytest.fixture(autouse=True)

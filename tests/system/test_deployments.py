@@ -7,8 +7,10 @@ import signal
 import urllib.request
 
 import pytest
-from kit.process import wait_for
+from kit.process import wait_for, wait_gone
 from kit.worker import ArgvSampler
+
+pytestmark = pytest.mark.both_engines
 
 
 def deploy(stack, repository, timeout=60, **changes):
@@ -60,6 +62,7 @@ def test_the_environment_reaches_the_image_as_dotenv_and_git_never_does(stack, w
     assert "\nEVIL=" not in text  # A value never adds a key.
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("provider", ["custom", "github", "github-lower", "none"])
 def test_providers(stack, make_worker, repo, provider):
     worker = make_worker(**({"GITHUB_URL": f"{stack.git.origin}/public"} if provider == "none" else {}))
@@ -73,6 +76,7 @@ def test_providers(stack, make_worker, repo, provider):
     assert status == "BUILDED", stack.api.log_text(identity) + worker.text()[-2000:]
 
 
+@pytest.mark.one_engine
 def test_revisions(stack, worker, repo):
     repository = repo()
     old = repository.commit({"a.txt": "old"})
@@ -93,6 +97,7 @@ def test_revisions(stack, worker, repo):
         assert words in failing(stack, repository, **changes)[1]
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("changes, words", [
     ({"commitSha": "--orphan=x"}, "not a commit SHA"), ({"commitSha": "$(touch /tmp/x)"}, "not a commit SHA"),
     ({"branch": "--upload-pack=touch /tmp/x"}, "branch name"), ({"branch": "a b;c"}, "branch name"),
@@ -114,6 +119,7 @@ def test_hostile_and_wrong_fields_fail_with_a_line_that_says_which(stack, worker
     assert not [line for line in argv.seen if "--orphan=x" in line or "upload-pack=touch" in line]
 
 
+@pytest.mark.one_engine
 def test_null_and_absent_fields_are_equal(stack, worker, repo):
     repository = repo()
     job = stack.job(repository.name, commitSha=None, branch=None)
@@ -121,6 +127,7 @@ def test_null_and_absent_fields_are_equal(stack, worker, repo):
     assert stack.api.wait_end(stack.api.enqueue(job)) == "BUILDED"
 
 
+@pytest.mark.one_engine
 def test_what_is_no_job_is_dropped_and_the_next_one_runs(stack, worker, repo):
     for garbage in ("not json", "[]", "{}", '{"deploymentId":5}', "[" * 100_000, '{"deploymentId":"../victim","serviceId":"s"}',
                     json.dumps({"deploymentId": "a?b#c", "serviceId": "s"}), "x" * 2_000_000):
@@ -181,6 +188,7 @@ def test_changed_content_of_equal_size_is_rebuilt(stack, worker, repo):
         assert status == "BUILDED" and stack.output_of(identity, ["cat", "/app/a.txt"]) == content
 
 
+@pytest.mark.one_engine
 def test_submodules_are_fetched_with_the_credentials_of_their_host(stack, worker, repo):
     inner = repo({"inner.txt": "from the submodule"})
     outer = repo()
@@ -198,6 +206,7 @@ def test_build_secrets_and_cache_mounts_need_a_frontend_but_never_hang(stack, wo
     assert stack.api.statuses(identity)[-1] == "FAILED" and error
 
 
+@pytest.mark.one_engine
 def test_wrong_credentials_moved_and_missing_repositories(stack, worker, repo):
     repository = repo()
     for provider, words in ((stack.git.provider(password="wrong"), "token may have expired"),
@@ -216,7 +225,7 @@ def test_the_newer_job_of_a_service_supersedes_the_running_one(stack, make_worke
     assert stack.api.wait_end(new) == "BUILDED"
     assert stack.api.final_posts(old) == ["CANCELLED"]
     assert stack.ecr.digest_of("deployra/svc-supersede", "latest") == stack.ecr.digest_of("deployra/svc-supersede", new)
-    stack.engine.wait_gone("sleep 1001")
+    wait_gone("sleep 1001")
 
 
 def test_several_builds_run_at_once_but_one_per_service(stack, make_worker, repo):
@@ -242,6 +251,7 @@ def test_digest_reference_and_more_images_by_configuration(stack, make_worker, r
     assert policy["rules"][0]["selection"]["countNumber"] == 3
 
 
+@pytest.mark.one_engine
 def test_an_operators_lifecycle_policy_stays(stack, worker, repo):
     text = json.dumps({"rules": [{"rulePriority": 1, "description": "ours", "action": {"type": "expire"}, "selection": {
         "tagStatus": "untagged", "countType": "imageCountMoreThan", "countNumber": 77}}]})

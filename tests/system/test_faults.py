@@ -13,10 +13,12 @@ import urllib.parse
 import pytest
 from kit.git_server import PASSWORD, USER
 from kit.platform_api import API_KEY
-from kit.process import wait_for
+from kit.process import processes_matching, wait_for, wait_gone
 from kit.registry import SECRET
 from kit.stack import REDIS_PASSWORD
 from kit.worker import ArgvSampler
+
+pytestmark = pytest.mark.both_engines
 
 SLOW = {"Dockerfile": "FROM busybox\nRUN echo started && sleep 1003\n"}
 HUGE_LAYER = {"Dockerfile": "FROM busybox\nRUN head -c 30000000 /dev/urandom > /big\n"}
@@ -56,7 +58,7 @@ def stall_port(stack) -> int:
 def no_leftovers(stack, worker):
     wait_for(lambda: not worker.build_folders(), 10, "build folders removed")
     wait_for(lambda: not worker.children(), 10, "children gone")
-    stack.engine.wait_gone("sleep 1003")
+    wait_gone("sleep 1003")
 
 
 @pytest.mark.parametrize("phase", ["fetch", "build", "push"])
@@ -75,6 +77,7 @@ def test_cancel_stops_a_running_build(stack, worker, repo, phase):
     assert stack.ecr.digest_of(f"deployra/{service}", "latest") is None
 
 
+@pytest.mark.one_engine
 def test_cancel_of_a_queued_job(stack, make_worker, repo):
     worker = make_worker(MAX_PARALLEL_BUILDS="1")
     running, _ = in_phase(stack, worker, repo, "build")
@@ -88,6 +91,7 @@ def test_cancel_of_a_queued_job(stack, make_worker, repo):
     stack.api.wait_end(running)
 
 
+@pytest.mark.one_engine
 def test_cancel_while_the_worker_was_away(stack, make_worker, repo):
     identity = stack.api.enqueue(stack.job(repo().name))
     stack.api.cancel(identity)
@@ -97,6 +101,7 @@ def test_cancel_while_the_worker_was_away(stack, make_worker, repo):
     assert "Building image" not in stack.api.log_text(identity)
 
 
+@pytest.mark.one_engine
 def test_a_deleted_service_is_not_built(stack, make_worker, repo):
     identity = stack.api.enqueue(stack.job(repo().name))
     stack.api.deployments[identity].service_deleted = True
@@ -104,6 +109,7 @@ def test_a_deleted_service_is_not_built(stack, make_worker, repo):
     assert stack.api.wait_end(identity) == "CANCELLED"
 
 
+@pytest.mark.one_engine
 def test_an_unknown_deployment_is_left_alone(stack, worker, repo):
     job = stack.job(repo().name)
     stack.api.push(job)
@@ -111,6 +117,7 @@ def test_an_unknown_deployment_is_left_alone(stack, worker, repo):
     assert stack.redis.client.keys("*taken*") == []
 
 
+@pytest.mark.one_engine
 def test_late_and_repeated_and_malformed_cancels_do_no_harm(stack, worker, repo):
     identity = stack.api.enqueue(stack.job(repo().name))
     assert stack.api.wait_end(identity) == "BUILDED"
@@ -126,7 +133,7 @@ def test_kill_9_loses_no_job(stack, make_worker, repo, phase):
     worker = make_worker()
     identity, service = in_phase(stack, worker, repo, phase)
     worker.kill()
-    stack.engine.wait_gone("sleep 1003")
+    wait_gone("sleep 1003")
     stack.ecr.control("/__fail", {})
     worker.start()
     if phase == "push":
@@ -148,7 +155,7 @@ def test_a_second_signal_gives_the_job_back(stack, make_worker, repo, phase):
     wait_for(lambda: "stopping" in worker.text())
     worker.signal(signal.SIGTERM)
     assert worker.wait(10) == 0
-    stack.engine.wait_gone("sleep 1003")
+    wait_gone("sleep 1003")
     assert stack.redis.client.llen("builder-queue") == 1
     assert stack.api.final_posts(identity) == []
     assert stack.redis.client.keys("*taken*") == []
@@ -172,7 +179,7 @@ def test_the_drain_timeout_gives_the_job_back(stack, make_worker, repo):
     worker.signal(signal.SIGINT)
     assert worker.wait(10) == 0
     assert stack.redis.client.llen("builder-queue") == 1
-    stack.engine.wait_gone("sleep 1003")
+    wait_gone("sleep 1003")
 
 
 def test_a_build_timeout_is_a_failure_that_says_so(stack, make_worker, repo):
@@ -180,9 +187,10 @@ def test_a_build_timeout_is_a_failure_that_says_so(stack, make_worker, repo):
     identity = stack.api.enqueue(stack.job(repo(SLOW).name))
     assert stack.api.wait_end(identity) == "FAILED"
     assert "took longer than" in stack.api.error_of(identity)
-    stack.engine.wait_gone("sleep 1003")
+    wait_gone("sleep 1003")
 
 
+@pytest.mark.one_engine
 def test_an_api_that_is_away_loses_no_line_and_no_status(stack, worker, repo):
     repository = repo({"Dockerfile": "FROM busybox\nRUN echo started && for i in $(seq 200); do echo line-$i; sleep 0.01; done\n"})
     identity = stack.api.enqueue(stack.job(repository.name))
@@ -195,6 +203,7 @@ def test_an_api_that_is_away_loses_no_line_and_no_status(stack, worker, repo):
     assert [int(line) for line in lines] == list(range(1, 201))
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("faults", [[500] * 3, ["drop"] * 2, [429], [503, "drop", 408]])
 def test_statuses_survive_an_unwell_api(stack, make_worker, repo, faults):
     stack.api.faults[:] = list(faults)
@@ -204,6 +213,7 @@ def test_statuses_survive_an_unwell_api(stack, make_worker, repo, faults):
     assert stack.api.statuses(identity) == ["BUILDING", "BUILDED"]
 
 
+@pytest.mark.one_engine
 def test_a_wrong_api_key_keeps_the_job_and_says_why(stack, make_worker, repo):
     worker = make_worker(API_KEY="wrong-api-key")
     identity = stack.api.enqueue(stack.job(repo().name))
@@ -212,6 +222,7 @@ def test_a_wrong_api_key_keeps_the_job_and_says_why(stack, make_worker, repo):
     assert stack.api.statuses(identity) == []
 
 
+@pytest.mark.one_engine
 def test_redis_may_restart_at_any_time(stack, worker, repo):
     identity, _ = in_phase(stack, worker, repo, "build")
     stack.redis.restart()
@@ -247,13 +258,13 @@ def test_a_repository_deleted_in_between_is_made_again(stack, worker, repo):
 def test_an_engine_that_restarts_during_a_build(stack, worker, repo):
     identity, _ = in_phase(stack, worker, repo, "build")
     stack.engine.stop(signal.SIGKILL)
-    for pid in stack.engine.processes_matching("sleep 1003"):
+    for pid in processes_matching("sleep 1003"):
         os.kill(pid, signal.SIGKILL)
     stack.engine.start()
     wait_for(lambda: stack.api.log_text(identity).count("started") > 1 or stack.api.final_posts(identity), 60)
     stack.api.cancel(identity)
     assert stack.api.wait_end(identity) in ("CANCELLED", "FAILED")
-    stack.engine.wait_gone("sleep 1003", 10)
+    wait_gone("sleep 1003", 10)
     assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
 
 
@@ -336,6 +347,7 @@ def test_nothing_leaks_over_many_deployments(stack, worker, repo):
              f"descriptors and threads back to {before}, are {worker.descriptors()}, {worker.threads()}")
 
 
+@pytest.mark.one_engine
 def test_one_folder_belongs_to_one_process(stack, make_worker):
     worker = make_worker()
     second = make_worker(start=False, WORK_DIR=str(worker.work_dir))
@@ -344,6 +356,7 @@ def test_one_folder_belongs_to_one_process(stack, make_worker):
     assert "in use by another worker" in second.text()
 
 
+@pytest.mark.one_engine
 def test_systemd_is_told_when_the_worker_is_ready_and_when_it_stops(make_worker, tmp_path):
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:

@@ -367,11 +367,14 @@ TEST_F(LostEngineTest, ReplacesAControlConnectionThatBrokeBetweenBuilds) {
 
 TEST_F(EngineFailureTest, SaysUnavailableWhenNoEngineListens) {
   engine = "unix:///nonexistent/engine.sock";
+  return_limit = seconds(1);
   const auto other = make_solver();
   other->prepare(job());
   const auto built =
       build(*other, job(), spec(tree_of({{"Dockerfile", "FROM busybox\n"}})), events);
   EXPECT_EQ(built.error().kind, ErrorKind::unavailable);
+  EXPECT_THAT(built.error().customer, HasSubstr("please deploy again"));
+  EXPECT_TRUE(events.contains("WARNING The build engine cannot be reached"));
 }
 
 }  // namespace

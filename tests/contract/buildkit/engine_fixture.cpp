@@ -48,11 +48,14 @@ void EngineTest::SetUp() {
 }
 
 std::unique_ptr<Solver> EngineTest::make_solver() {
-  auto connector = make_docker_connector(engine);
+  auto address = docker::parse_docker_host(engine);
+  EXPECT_TRUE(address);
+  docker = docker::make_engine(*std::move(address), *http);
+  auto connector = make_docker_connector(engine, *docker);
   EXPECT_TRUE(connector) << connector.error().message;
-  return connector ? buildkit::make_solver({.shared_key_prefix = "buildkit-contract:"},
-                                           *std::move(connector), logins,
-                                           Log(std::make_shared<TestLog>()))
+  return connector ? buildkit::make_solver(
+                         {.shared_key_prefix = "buildkit-contract:", .return_limit = return_limit},
+                         *std::move(connector), logins, Log(std::make_shared<TestLog>()))
                    : nullptr;
 }
 

@@ -58,6 +58,9 @@ class EngineTest : public testing::Test {
   static std::string fresh();
 
   std::string engine;
+  std::unique_ptr<http::Client> http = http::make_client();
+  std::unique_ptr<docker::Engine> docker;
+  std::chrono::seconds return_limit{30};
   FixedLogins logins;
   std::unique_ptr<Solver> solver;
   fakes::RecordingEvents events;

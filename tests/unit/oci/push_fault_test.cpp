@@ -12,6 +12,15 @@ TEST(PushFault, SortsErrorsByWhatCanBeDoneAboutThem) {
   const std::vector<std::pair<const char*, PushFault>> cases{
       {"name unknown: The repository with name 'x' does not exist in the registry with id '1'",
        PushFault::repository_missing},
+      {"failed to push 1.dkr/x:t: unknown: The repository with name 'x' does not exist in the "
+       "registry with id '1'",
+       PushFault::repository_missing},
+      {"failed to push h/x:t: unexpected status from HEAD request to http://h/v2/x/blobs/sha256:1: "
+       "503 Service Unavailable",
+       PushFault::registry_away},
+      {"failed to push h/x:t: unexpected status from POST request to http://h/v2/x/blobs/uploads/: "
+       "401 Unauthorized",
+       PushFault::unauthorized},
       {"denied: Your authorization token has expired. Reauthenticate and try again.",
        PushFault::token_expired},
       {"toomanyrequests: Rate exceeded", PushFault::registry_busy},

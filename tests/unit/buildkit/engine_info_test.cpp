@@ -1,0 +1,98 @@
+#include "adapters/buildkit/engine_info.hpp"
+
+#include "adapters/buildkit/base_images.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace builder::adapters::buildkit {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const EngineInfo k_old = docker_engine_info("20.10.24+dfsg1", "1.41");
+const EngineInfo k_recent = buildkitd_info("v0.34.2");
+
+TEST(EngineInfo, ReadsVersions) {
+  EXPECT_EQ(parse_version("v0.34.2"), (BuildkitVersion{0, 34}));
+  EXPECT_EQ(parse_version("20.10.24+dfsg1"), (BuildkitVersion{20, 10}));
+  for (const char* none : {"", "v", "v0.0.0+unknown", "dev", "1", "1.", "1.x"}) {
+    EXPECT_FALSE(parse_version(none)) << none;
+  }
+}
+
+TEST(EngineInfo, AnEngineHasTheBuildkitOfItsLine) {
+  EXPECT_EQ(k_old.buildkit, (BuildkitVersion{0, 8}));
+  EXPECT_EQ(k_old.name, "Docker Engine 20.10.24+dfsg1 (API 1.41)");
+  EXPECT_EQ(docker_engine_info("23.0.1", "").buildkit, (BuildkitVersion{0, 10}));
+  EXPECT_EQ(docker_engine_info("28.2.2", "").buildkit, (BuildkitVersion{0, 20}));
+  EXPECT_EQ(docker_engine_info("31.0.0", "").buildkit, (BuildkitVersion{0, 25}));
+  EXPECT_EQ(docker_engine_info("master-dev", "").buildkit, std::nullopt);
+}
+
+TEST(EngineInfo, ADaemonThatDoesNotKnowTheCallIsOld) {
+  EXPECT_EQ(buildkitd_info(std::nullopt).buildkit, (BuildkitVersion{0, 8}));
+  EXPECT_EQ(buildkitd_info("v0.0.0+unknown").buildkit, std::nullopt);
+}
+
+TEST(EngineInfo, TellsWhatIsMissing) {
+  EXPECT_THAT(missing_features(k_old), testing::SizeIs(6));
+  EXPECT_THAT(missing_features(k_old).front(), HasSubstr("heredocs"));
+  EXPECT_THAT(missing_features(k_recent), IsEmpty());
+  EXPECT_THAT(missing_features(buildkitd_info("v0.0.0+unknown")), IsEmpty());
+}
+
+TEST(EngineInfo, KnowsWhichAttributesAreIgnored) {
+  for (const char* attribute : {"ulimit", "shm-size", "cgroup-parent", "memory",
+                                "attest:provenance", "build-arg:SOURCE_DATE_EPOCH"}) {
+    EXPECT_FALSE(knows_attribute(k_old, attribute)) << attribute;
+    EXPECT_TRUE(knows_attribute(k_recent, attribute)) << attribute;
+  }
+  for (const char* attribute : {"build-arg:X", "target", "no-cache", "label:a", "add-hosts"}) {
+    EXPECT_TRUE(knows_attribute(k_old, attribute)) << attribute;
+  }
+}
+
+TEST(EngineInfo, ForeseesWhatAnOldFrontendCannotRead) {
+  EXPECT_THAT(
+      unreadable_syntax(k_old, "Dockerfile",
+                        "FROM x\nRUN <<EOF\necho a\nEOF\n  copy --link a b\nADD <<-\"X\" /f\n"),
+      ElementsAre(HasSubstr("Dockerfile:2: the build engine is too old for heredocs"),
+                  HasSubstr("Dockerfile:5: the build engine is too old for COPY --link"),
+                  HasSubstr("Dockerfile:6: ")));
+  for (const char* fine :
+       {"FROM x\nRUN cat <<< word\nRUN echo $((1 << 4))\nCOPY a b\n# RUN <<EOF\n",
+        "# syntax=docker/dockerfile:1\nFROM x\nRUN <<EOF\nEOF\n",
+        "# escape=`\n#  Syntax = docker/dockerfile:1\nFROM x\nRUN <<EOF\nEOF\n", "", "\n\n"}) {
+    EXPECT_THAT(unreadable_syntax(k_old, "Dockerfile", fine), IsEmpty()) << fine;
+  }
+  EXPECT_THAT(unreadable_syntax(k_old, "D", "FROM x\n# syntax=y\nRUN <<EOF\n"), testing::SizeIs(1))
+      << "a directive only at the top";
+  EXPECT_THAT(unreadable_syntax(k_recent, "D", "FROM x\nRUN <<EOF\n"), IsEmpty());
+  for (const std::string& line : unreadable_syntax(k_old, "a/b/Dockerfile", "RUN <<EOF\n")) {
+    EXPECT_LE(line.size(), 191U);
+  }
+}
+
+TEST(BaseImages, AForeignServicesImageIsSeenInWhateverFormItIsNamed) {
+  const ports::Repository own{"1.dkr.ecr/deployra/s1"};
+  for (const char* fine :
+       {"FROM busybox\n", "FROM 1.dkr.ecr/shared/base:1 AS x\nCOPY --from=x /a /\n",
+        "FROM 1.dkr.ecr/deployra/s1:d0\nCOPY --from=1.dkr.ecr/deployra/s1@sha256:1 /a /\n",
+        "FROM --platform=linux/amd64 busybox\nRUN echo $HOME 1.dkr.ecr/deployra/s2\n", ""}) {
+    EXPECT_TRUE(uses_no_foreign_service(fine, own)) << fine;
+  }
+  for (const char* foreign :
+       {"FROM 1.dkr.ecr/deployra/s2\n", "from --platform=x 1.dkr.ecr/deployra/s12:t\n",
+        "FROM x\nCOPY --chown=1 --from=1.dkr.ecr/deployra/s2:t /a /\n",
+        "FROM x\nRUN --mount=type=bind,from=1.dkr.ecr/deployra/s2,target=/m ls\n",
+        "ARG B\nFROM $B\n", "FROM x\nCOPY \\\n --from=1.dkr.ecr/deployra/s2 /a /\n",
+        "# syntax=a/b\nFROM x\n"}) {
+    EXPECT_FALSE(uses_no_foreign_service(foreign, own)) << foreign;
+  }
+}
+
+}  // namespace
+}  // namespace builder::adapters::buildkit
