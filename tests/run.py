@@ -102,11 +102,12 @@ def run_unit(tally: Tally, preset: str = "release") -> None:
 def run_contract(tally: Tally, preset: str = "release") -> None:
     folder = build(preset)
     sys.path.insert(0, str(ROOT / "tests"))
-    from kit.contract import contract_environment
+    from kit.contract import VARIANTS, contract_environment
 
     with contract_environment() as peers:
         for binary in gtests(folder, "contract"):
-            run_gtest(binary, tally, {**sanitizer_env(), **peers})
+            for variant in VARIANTS.get(binary.name, [{}]):
+                run_gtest(binary, tally, {**sanitizer_env(), **peers, **variant})
 
 
 def run_sanitized(tally: Tally, preset: str) -> None:

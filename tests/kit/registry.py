@@ -21,16 +21,22 @@ SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 class PlainRegistry:
     """Debian's docker-registry; with a user it wants a login for everything."""
 
-    def __init__(self, folder: Path, user: str = "", password: str = "") -> None:
+    def __init__(self, folder: Path, user: str = "", password: str = "", token_realm: str = "",
+                 token_roots: Path | None = None) -> None:
+        """With `token_realm` and the authority of its signer it wants the tokens of a TokenService."""
         self.server = Server("registry", folder / "registry")
         self.port = free_port()
         self.user, self.password = user, password
+        self.token_realm, self.token_roots = token_realm, token_roots
 
     @property
     def host(self) -> str:
         return f"127.0.0.1:{self.port}"
 
     def _auth(self) -> str:
+        if self.token_realm:
+            return (f"auth:\n  token: {{realm: {json.dumps(self.token_realm)}, service: registry of the tests, "
+                    f"issuer: issuer of the tests, rootcertbundle: {self.token_roots}}}\n")
         if not self.user:
             return ""
         file = self.server.folder / "htpasswd"

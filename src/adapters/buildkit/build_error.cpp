@@ -1,12 +1,10 @@
 #include "adapters/buildkit/build_error.hpp"
 
 #include "adapters/buildkit/dockerfile.hpp"
+#include "adapters/buildkit/error_details.hpp"
 #include "adapters/buildkit/text.hpp"
 
-#include "rpc_status.pb.h"
-
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -16,62 +14,6 @@
 namespace builder::adapters::buildkit {
 
 namespace {
-
-/// The typed details of BuildKit >= 0.10.
-struct Details {
-  LineRange lines;
-  std::string vertex;
-  std::optional<int> exit_code;
-};
-
-std::size_t line_of(const nlohmann::json& range, const char* end) {
-  const auto position = range.find(end);
-  return position == range.end() || !position->is_object()
-             ? 0
-             : position->value("line", std::size_t{0});
-}
-
-void read_detail(std::string_view type, const nlohmann::json& value, Details& details) {
-  if (type == "errdefs.Source+json") {
-    const auto ranges = value.find("ranges");
-    if (ranges == value.end() || !ranges->is_array() || details.lines.first != 0) {
-      return;
-    }
-    for (const auto& range : *ranges) {  // One for each line of the instruction.
-      const std::size_t first = range.is_object() ? line_of(range, "start") : 0;
-      if (first == 0) {
-        continue;
-      }
-      details.lines.first = details.lines.first == 0 ? first : std::min(details.lines.first, first);
-      details.lines.last = std::max({details.lines.last, first, line_of(range, "end")});
-    }
-  } else if (type == "errdefs.Vertex+json") {
-    details.vertex = value.value("digest", "");
-  } else if (type == "gatewayapi.ExitMessage+json") {
-    details.exit_code = value.value("Code", 0);
-  }
-}
-
-Details read_details(const grpc::Status& status) {
-  Details details;
-  google::rpc::Status wire;
-  if (status.error_details().empty() || !wire.ParseFromString(status.error_details())) {
-    return details;
-  }
-  for (const auto& any : wire.details()) {
-    const auto value = nlohmann::json::parse(any.value(), nullptr, false);
-    if (!value.is_object()) {
-      continue;
-    }
-    const std::string_view url = any.type_url();
-    try {
-      read_detail(url.substr(url.rfind('/') + 1), value, details);
-    } catch (const nlohmann::json::exception&) {
-      // A field of another type than known: as good as absent.
-    }
-  }
-  return details;
-}
 
 /// Without the daemon's nesting, and without paths of its disk.
 std::string stripped(std::string text) {
@@ -236,6 +178,37 @@ class Explainer {
     } else if (place_.first != 0) {
       instruction_ = dockerfile_.at_line(place_.first);
     }
+    if (place_.first == 0) {
+      find_place_by_words();
+    }
+  }
+
+  /// Old engines give neither a line nor a step for what they refuse before they build.
+  void find_place_by_words() {
+    for (const Instruction& instruction : dockerfile_.instructions()) {
+      const bool is_from = instruction.keyword == "FROM";
+      const auto names = [&](std::string_view before, std::string_view after,
+                             const std::string& prefix) {
+        const std::size_t at = text_.find(before);
+        if (at == std::string::npos) {
+          return false;
+        }
+        const std::size_t begin = at + before.size();
+        const std::string word = text_.substr(begin, text_.find(after, begin) - begin);
+        return !word.empty() && instruction.text.contains(prefix + word);
+      };
+      const bool found =
+          (text_.contains("no build stage in current context") && !is_from &&
+           instruction.keyword != "ARG") ||
+          (!is_from && names("circular dependency detected on stage: ", " ", "--from=")) ||
+          (instruction.keyword == "ADD" && names("\"http", "\"", "http")) ||
+          (is_from && names("base name (", ")", ""));
+      if (found) {
+        place_ = instruction.lines;
+        instruction_ = &instruction;
+        return;
+      }
+    }
   }
 
   [[nodiscard]] std::string file() const { return one_line(solve_.dockerfile); }
@@ -360,16 +333,18 @@ class Explainer {
   }
 
   bool base_image(Explanation& out) const {
-    const bool of_base = step_ != nullptr && (step_->name.contains("load metadata for ") ||
-                                              step_->name.contains("] FROM ") ||
-                                              step_->name.contains("resolve image config for "));
+    // "FROM x" without a stage: an image that only a --from names.
+    const bool of_base =
+        step_ != nullptr &&
+        (step_->name.contains("load metadata for ") || step_->name.contains("] FROM ") ||
+         step_->name.starts_with("FROM ") || step_->name.contains("resolve image config for "));
     if (is_network_trouble(text_)) {
       // An ADD of an URL, or a base image: the customer sees which one; it may be tried again.
       out = finish(ErrorKind::unavailable,
                    of_base ? placed(fmt::format("the registry of base image \"{}\" could not be "
                                                 "reached",
                                                 shortened(reference(), 90)))
-                           : "");
+                           : placed("a server this step needs could not be reached"));
       return true;
     }
     if (has_any(text_, {"denied by policy", "not allowed by policy"})) {
@@ -409,7 +384,7 @@ class Explainer {
   /// The base image as written in the step's name.
   [[nodiscard]] std::string reference() const {
     for (const std::string_view mark :
-         {"load metadata for ", "] FROM ", "resolve image config for "}) {
+         {"load metadata for ", "FROM ", "resolve image config for "}) {
       const std::size_t at = step_->name.find(mark);
       if (at != std::string::npos) {
         return step_->name.substr(at + mark.size());

@@ -35,13 +35,16 @@ std::size_t entries_of(const char* folder) {
 }  // namespace
 
 void EngineTest::SetUp() {
-  const char* host = std::getenv("DOCKER_HOST");
+  const char* kind = std::getenv("CONTRACT_ENGINE");
+  standalone = kind != nullptr && std::string_view(kind) == "buildkitd";
+  const char* host = std::getenv(standalone ? "BUILDKIT_HOST" : "DOCKER_HOST");
   if (host == nullptr) {
     const char* ci = std::getenv("CI");
     if (ci != nullptr && std::string_view(ci) == "true") {
-      FAIL() << "DOCKER_HOST is not set";
+      FAIL() << "no engine is named";
     }
-    GTEST_SKIP() << "needs a Docker Engine: set DOCKER_HOST";
+    GTEST_SKIP()
+        << "needs an engine: set DOCKER_HOST, or CONTRACT_ENGINE=buildkitd and BUILDKIT_HOST";
   }
   engine = host;
   solver = make_solver();
@@ -51,7 +54,8 @@ std::unique_ptr<Solver> EngineTest::make_solver() {
   auto address = docker::parse_docker_host(engine);
   EXPECT_TRUE(address);
   docker = docker::make_engine(*std::move(address), *http);
-  auto connector = make_docker_connector(engine, *docker);
+  auto connector = standalone ? make_buildkitd_connector(engine, std::nullopt)
+                              : make_docker_connector(engine, *docker);
   EXPECT_TRUE(connector) << connector.error().message;
   return connector ? buildkit::make_solver(
                          {.shared_key_prefix = "buildkit-contract:", .return_limit = return_limit},
@@ -76,7 +80,7 @@ SolveSpec EngineTest::spec(std::shared_ptr<const ports::SourceTree> tree) const 
   return {.service_id = domain::ServiceId(lower),
           .context = std::move(tree),
           .dockerfile = "Dockerfile",
-          .exporter = "moby",
+          .exporter = standalone ? "image" : "moby",
           .exporter_attributes = {{"name", "buildkit-contract/" + lower + ":1"}}};
 }
 

@@ -35,8 +35,9 @@ struct Built {
   std::uint64_t context_bytes_sent = 0;
 };
 
-/// Tests against a real Docker Engine, named by DOCKER_HOST (a unix socket), which has an image
-/// `busybox` and whose steps may run. Without it they are skipped; with CI=true they fail.
+/// Tests against a real Docker Engine, named by DOCKER_HOST (a unix socket), or with
+/// CONTRACT_ENGINE=buildkitd a standalone BuildKit at BUILDKIT_HOST; `FROM busybox` must work
+/// there, and steps must run. Without one they are skipped; with CI=true they fail.
 class EngineTest : public testing::Test {
  protected:
   using Files = std::vector<std::pair<std::string, std::string>>;
@@ -57,6 +58,7 @@ class EngineTest : public testing::Test {
   /// All output of a `RUN cat`-like step, busting the step's cache with a fresh number.
   static std::string fresh();
 
+  bool standalone = false;  ///< A buildkitd, not an Engine.
   std::string engine;
   std::unique_ptr<http::Client> http = http::make_client();
   std::unique_ptr<docker::Engine> docker;

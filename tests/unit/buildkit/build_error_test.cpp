@@ -202,6 +202,65 @@ TEST(BuildError, KeepsTheEnginesFullDiskFromTheCustomer) {
   EXPECT_TRUE(out.error.customer.empty());
 }
 
+TEST(BuildError, FindsTheLineOfWhatAnOldEngineRefusesBeforeItBuilds) {
+  struct Case {
+    const char* dockerfile;
+    const char* text;
+    const char* line;
+  };
+
+  for (const auto& [dockerfile, text, line] : {
+           Case{"# x\nARG A\nRUN true\n", "no build stage in current context",
+                "Dockerfile:3: no build stage in current context"},
+           Case{"FROM a AS one\nRUN one\nCOPY --from=one /a /\n",
+                "circular dependency detected on stage: one",
+                "Dockerfile:3: circular dependency detected on stage: one"},
+           Case{"FROM a\nADD http://h:1/x /\n",
+                "Get \"http://h:1/x\": dial tcp h:1: connect: connection refused",
+                "Dockerfile:2: a server this step needs could not be reached"},
+           Case{"ARG A\nFROM b\nFROM ${A} AS x\n", "base name (${A}) should not be blank",
+                "Dockerfile:3: base name (${A}) should not be blank"},
+       }) {
+    EXPECT_EQ(explain({.status = grpc::Status(grpc::StatusCode::UNKNOWN, text),
+                       .steps = {},
+                       .dockerfile = "Dockerfile",
+                       .dockerfile_text = dockerfile})
+                  .error.customer,
+              line);
+  }
+}
+
+TEST(BuildError, TellsAPushFromABuild) {
+  const auto pushed = explain(
+      {.status = grpc::Status(grpc::StatusCode::UNKNOWN,
+                              "failed to solve: failed to push h/x:t: unknown: The repository with "
+                              "name 'x' does not exist in the registry"),
+       .steps = {{.number = 3, .digest = "d", .name = "exporting to image", .error = "e"}},
+       .dockerfile = "Dockerfile",
+       .dockerfile_text = "FROM x\n"});
+  EXPECT_TRUE(pushed.push_error.starts_with("failed to push h/x:t: unknown"));
+  EXPECT_TRUE(pushed.excerpt.empty());
+  EXPECT_FALSE(pushed.engine_lost);
+}
+
+TEST(BuildError, SaysThatAnImageBelongsToAnotherService) {
+  const auto refused =
+      explain({.status = grpc::Status(
+                   grpc::StatusCode::UNKNOWN,
+                   "failed to solve: source \"docker-image://h/deployra/x:t\" not allowed "
+                   "by policy: action DENY"),
+               .steps = {{.number = 1,
+                          .digest = "d",
+                          .name = "[internal] load metadata for h/deployra/x:t",
+                          .error = "e"}},
+               .dockerfile = "Dockerfile",
+               .dockerfile_text = "FROM h/deployra/x:t\n"});
+  EXPECT_EQ(refused.error.kind, ErrorKind::build_failed);
+  EXPECT_EQ(refused.error.customer,
+            "Dockerfile:1: the image named here belongs to another service of the platform and "
+            "cannot be used");
+}
+
 }  // namespace
 
 }  // namespace builder::adapters::buildkit
