@@ -39,19 +39,15 @@ Result<std::optional<std::string>> existing_dockerignore(const ports::SourceTree
   return std::nullopt;
 }
 
-Result<std::string> find_dockerfile(const std::string& requested, const ports::SourceTree& tree) {
-  std::string wanted(requested.empty() ? k_default_dockerfile : std::string_view(requested));
-  auto cleaned = clean_relative_path(wanted);
-  if (!cleaned) {
-    return std::unexpected(std::move(cleaned).error().for_customer(
-        "The Dockerfile path leaves the repository; use a path relative to its root"));
-  }
+Result<std::string> find_dockerfile(const domain::DeploymentRequest& request,
+                                    const ports::SourceTree& tree) {
+  BUILDER_TRY_ASSIGN(std::string path, dockerfile_path(request));
   // Opening follows links that stay inside the tree and refuses all others.
-  const auto opened = tree.open(*cleaned);
+  const auto opened = tree.open(path);
   if (opened) {
-    return *std::move(cleaned);
+    return path;
   }
-  const std::string shown = cleaned->substr(0, 80);
+  const std::string shown = path.substr(0, 80);
   switch (opened.error().kind) {
     case ErrorKind::not_found:
       return std::unexpected(Error(opened.error())
@@ -104,6 +100,17 @@ Result<std::string> clean_relative_path(std::string_view path) {
   return cleaned;
 }
 
+Result<std::string> dockerfile_path(const domain::DeploymentRequest& request) {
+  const std::string& requested = request.runtime_file_path;
+  auto cleaned =
+      clean_relative_path(requested.empty() ? k_default_dockerfile : std::string_view(requested));
+  if (!cleaned) {
+    return std::unexpected(std::move(cleaned).error().for_customer(
+        "The Dockerfile path leaves the repository; use a path relative to its root"));
+  }
+  return cleaned;
+}
+
 Result<BuildContext> make_build_context(const domain::DeploymentRequest& request,
                                         std::shared_ptr<const ports::SourceTree> source,
                                         domain::EventSink& events) {
@@ -125,7 +132,7 @@ Result<BuildContext> make_build_context(const domain::DeploymentRequest& request
     generated[".dockerignore"] = domain::default_dockerignore();
   }
 
-  BUILDER_TRY_ASSIGN(std::string dockerfile, find_dockerfile(request.runtime_file_path, *source));
+  BUILDER_TRY_ASSIGN(std::string dockerfile, find_dockerfile(request, *source));
   return BuildContext{.tree = make_overlay_tree(std::move(source), std::move(generated)),
                       .dockerfile = std::move(dockerfile)};
 }

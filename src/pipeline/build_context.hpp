@@ -23,6 +23,10 @@ Result<BuildContext> make_build_context(const domain::DeploymentRequest& request
                                         std::shared_ptr<const ports::SourceTree> source,
                                         domain::EventSink& events);
 
+/// The path of the request's Dockerfile inside the tree, wherever that is; `invalid_input` with the
+/// customer's line when it leaves the repository.
+Result<std::string> dockerfile_path(const domain::DeploymentRequest& request);
+
 /// A relative path without empty, "." and ".." parts; `invalid_input` when it is absolute, leaves
 /// the tree, or holds control characters.
 Result<std::string> clean_relative_path(std::string_view path);

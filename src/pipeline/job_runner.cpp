@@ -3,6 +3,7 @@
 #include "domain/request_secrets.hpp"
 #include "domain/source_spec.hpp"
 #include "pipeline/build_context.hpp"
+#include "pipeline/early_publish.hpp"
 #include "pipeline/event_log.hpp"
 
 #include <exception>
@@ -146,10 +147,13 @@ class Run {
     const ScopedStop beside_stop(job_.stop);
     JobContext beside = job_;
     beside.stop = beside_stop.token();
-    auto repository = std::async(std::launch::async, [&, beside] {
-      return ports_.registry.ensure_repository(beside, request_.service_id);
-    });
-    ports_.image.prepare(job_);
+    const auto repository =
+        std::async(std::launch::async, [&, beside] { return ensure_repository(beside); }).share();
+    std::optional<EarlyPublish> early;
+    if (auto dockerfile = dockerfile_path(request_)) {
+      early.emplace(EarlyPublish::Ports{ports_.image, events_}, job_, request_.service_id,
+                    *std::move(dockerfile), [repository] { return repository.get(); });
+    }
 
     auto fetched = timed("fetch", [&] { return ports_.source.fetch(job_, *spec, events_); });
     BUILDER_TRY(wait_for_answer(announced));
@@ -158,25 +162,23 @@ class Run {
     }
     BUILDER_TRY_ASSIGN(BuildContext context,
                        make_build_context(request_, std::move(fetched->tree), events_));
-    // The repository's name is the image's name, so its answer is needed here at the latest.
-    auto target = repository.get();
-    if (!target) {
-      return std::unexpected(std::move(target).error().with_context("preparing the repository"));
-    }
-    return build_and_publish(std::move(context), *target);
+    BUILDER_TRY_ASSIGN(repository_, repository.get());
+    events_.info("Building image from " + context.dockerfile);
+    BUILDER_TRY_ASSIGN(const ports::PublishResult published,
+                       early->finish(std::move(context.tree)));
+    return promote(published);
   }
 
-  Result<ports::PublishedImage> build_and_publish(BuildContext context,
-                                                  const ports::Repository& repository) {
-    repository_ = repository;
-    events_.info("Building image from " + context.dockerfile);
-    const ports::ImageSpec image{.service_id = request_.service_id,
-                                 .context = std::move(context.tree),
-                                 .dockerfile = std::move(context.dockerfile),
-                                 .repository = repository,
-                                 .tag = request_.deployment_id.str()};
-    BUILDER_TRY_ASSIGN(const ports::PublishResult published,
-                       ports_.image.publish(job_, image, events_));
+  Result<ports::Repository> ensure_repository(const JobContext& job) {
+    auto repository = ports_.registry.ensure_repository(job, request_.service_id);
+    if (!repository) {
+      return std::unexpected(
+          std::move(repository).error().with_context("preparing the repository"));
+    }
+    return repository;
+  }
+
+  Result<ports::PublishedImage> promote(const ports::PublishResult& published) {
     took("build", published.figures.build);
     took("push", published.figures.push);
     metrics_.context_bytes_sent(published.figures.context_bytes_sent);

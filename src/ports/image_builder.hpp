@@ -40,16 +40,12 @@ struct PublishResult {
 class ImageBuilder {
  public:
   virtual ~ImageBuilder() = default;
-  /// Connects ahead of the build, so that the connection costs no time later. Optional to call;
-  /// failures show up in `publish`. Returns at once.
-  virtual void prepare(const JobContext& job) = 0;
-  /// Steps, output and warnings go to `events` in order. What a registry says may be retried is
-  /// retried; a repository that vanished is made again, a refused login renewed, a lost engine
-  /// waited for.
-  /// Errors: `build_failed` with the customer's line (file, line, command, exit code), `denied`
-  /// (our configuration at the registry), `unavailable` when engine or registry stay away,
-  /// `timed_out`, `cancelled` (the build's processes are gone or being killed by the engine when
-  /// this returns).
+  /// The context may be one whose first look blocks until the source is there. Steps, output and
+  /// warnings go to `events` in order. What a registry says may be retried is retried; a repository
+  /// that vanished is made again, a refused login renewed, a lost engine waited for. Errors:
+  /// `build_failed` with the customer's line (file, line, command, exit code), `denied` (our
+  /// configuration at the registry), `unavailable` when engine or registry stay away, `timed_out`,
+  /// `cancelled` (the build's processes are gone or being killed by the engine when this returns).
   virtual Result<PublishResult> publish(const JobContext& job, const ImageSpec& image,
                                         domain::EventSink& events) = 0;
   /// Removes what this and earlier deployments left at the engine for the repository. Best effort,

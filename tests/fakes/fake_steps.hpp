@@ -81,10 +81,11 @@ class FakeImageBuilder final : public ports::ImageBuilder {
  public:
   explicit FakeImageBuilder(StepRecord& record) : record_(record) {}
 
-  void prepare(const ports::JobContext&) override { record_.add("prepare"); }
-
   Result<ports::PublishResult> publish(const ports::JobContext& job, const ports::ImageSpec& image,
                                        domain::EventSink& events) override {
+    if (const auto found = image.context->stat(image.dockerfile); !found) {
+      return std::unexpected(found.error());
+    }
     record_.add("build");
     events.emit(domain::StepStarted{1, "[1/1] RUN true"});
     events.emit(domain::StepOutput{1, false, "hello from the build\n"});

@@ -33,8 +33,6 @@ class DirectImageBuilder final : public ports::ImageBuilder {
  public:
   DirectImageBuilder(PublishPeers peers, Log log) : peers_(peers), log_(std::move(log)) {}
 
-  void prepare(const JobContext& job) override { peers_.solver.prepare(job); }
-
   Result<ports::PublishResult> publish(const JobContext& job, const ports::ImageSpec& image,
                                        domain::EventSink& events) override {
     const auto begin = Clock::now();

@@ -22,8 +22,6 @@ class EngineImageBuilder final : public ports::ImageBuilder {
   EngineImageBuilder(PublishPeers peers, docker::Engine& engine, Log log)
       : peers_(peers), engine_(engine), log_(std::move(log)) {}
 
-  void prepare(const JobContext& job) override { peers_.solver.prepare(job); }
-
   Result<ports::PublishResult> publish(const JobContext& job, const ports::ImageSpec& image,
                                        domain::EventSink& events) override {
     const auto begin = Clock::now();

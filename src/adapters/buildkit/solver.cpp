@@ -33,16 +33,14 @@ constexpr milliseconds k_return_interval{250};
 constexpr std::chrono::seconds k_describe_limit{10};
 constexpr std::size_t k_dockerfile_limit = 1024 * 1024;
 
-/// Runs small tasks off the builds' threads, in order: connecting ahead, closing sessions. What was
-/// given to it is done, or at least destroyed, before its destructor returns.
-class Housekeeper {
+/// Closes sessions off the builds' threads. What was given to it is closed before its destructor
+/// returns.
+class SessionCloser {
  public:
-  using Task = std::move_only_function<void(const std::stop_token&)>;
-
-  void add(Task task) {
+  void add(std::unique_ptr<Session> session) {
     {
       const std::scoped_lock lock(mutex_);
-      tasks_.push_back(std::move(task));
+      sessions_.push_back(std::move(session));
     }
     changed_.notify_one();
   }
@@ -50,40 +48,19 @@ class Housekeeper {
  private:
   void run(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
-    while (changed_.wait(lock, stop, [this] { return !tasks_.empty(); }), !tasks_.empty()) {
-      Task task = std::move(tasks_.front());
-      tasks_.pop_front();
+    while (changed_.wait(lock, stop, [this] { return !sessions_.empty(); }), !sessions_.empty()) {
+      std::unique_ptr<Session> session = std::move(sessions_.front());
+      sessions_.pop_front();
       lock.unlock();
-      task(stop);
-      task = nullptr;
+      session.reset();
       lock.lock();
     }
   }
 
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<Task> tasks_;
+  std::deque<std::unique_ptr<Session>> sessions_;
   std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
-};
-
-/// Requests a stop at the receiver when either token does.
-class EitherStop {
- public:
-  EitherStop(std::stop_token a, std::stop_token b)
-      : first_(std::move(a), Request{source_}), second_(std::move(b), Request{source_}) {}
-
-  [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
-
- private:
-  struct Request {
-    std::stop_source source;
-
-    void operator()() { source.request_stop(); }
-  };
-
-  std::stop_source source_;
-  std::stop_callback<Request> first_;
-  std::stop_callback<Request> second_;
 };
 
 /// A regular expression for exactly this text; names of images hold no other special character.
@@ -130,17 +107,6 @@ class BuildkitSolver final : public Solver {
         logins_(logins),
         log_(std::move(log)),
         connector_(std::move(connector)) {}
-
-  void prepare(const ports::JobContext& job) override {
-    housekeeper_.add([this, job](const std::stop_token& stop) {
-      const EitherStop either(job.stop, stop);
-      ports::JobContext own = job;
-      own.stop = either.token();
-      if (const auto channel = connector_->control(own); !channel) {
-        log_.debug("connecting ahead: {}", channel.error().message);
-      }
-    });
-  }
 
   std::expected<Solved, SolveFailure> solve(const ports::JobContext& job, const SolveSpec& spec,
                                             domain::EventSink& events) override {
@@ -230,8 +196,7 @@ class BuildkitSolver final : public Solver {
       blame(obstacles.front(), attempt.result.error());
     }
     // Closing takes milliseconds that the build need not wait for; it also ends the daemon's side.
-    housekeeper_.add(
-        [closing = std::move(session)](const std::stop_token&) mutable { closing.reset(); });
+    closer_.add(std::move(session));
     return attempt;
   }
 
@@ -400,8 +365,7 @@ class BuildkitSolver final : public Solver {
   ports::RegistryLogins& logins_;
   const Log log_;
   std::unique_ptr<Connector> connector_;
-  Sync<std::optional<EngineInfo>> engine_;
-  Housekeeper housekeeper_;  // Last: its tasks use the others.
+  SessionCloser closer_;
 };
 
 /// Holds the gRPC library until the process ends, on purpose: it would otherwise start and end its

@@ -64,8 +64,6 @@ struct SolveFailure {
 class Solver {
  public:
   virtual ~Solver() = default;
-  /// Connects ahead of the solve. Returns at once.
-  virtual void prepare(const ports::JobContext& job) = 0;
   /// Errors: `build_failed` with the customer's line, `unavailable` when the engine is away or was
   /// lost or a registry did not answer, `timed_out`, `cancelled` (the processes are gone or being
   /// killed by the engine when this returns).

@@ -142,7 +142,6 @@ TEST_F(EngineTest, LeavesNoDescriptorAndNoThreadBehind) {
   std::this_thread::sleep_for(milliseconds(300));  // The library's idle pollers settle.
   const Usage before = Usage::now();
   for (int i = 0; i < 15; ++i) {
-    solver->prepare(job());
     EXPECT_TRUE(build(good));
     EXPECT_FALSE(build(bad));
   }

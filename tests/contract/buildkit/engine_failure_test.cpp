@@ -369,7 +369,6 @@ TEST_F(EngineFailureTest, SaysUnavailableWhenNoEngineListens) {
   engine = "unix:///nonexistent/engine.sock";
   return_limit = seconds(1);
   const auto other = make_solver();
-  other->prepare(job());
   const auto built =
       build(*other, job(), spec(tree_of({{"Dockerfile", "FROM busybox\n"}})), events);
   EXPECT_EQ(built.error().kind, ErrorKind::unavailable);
