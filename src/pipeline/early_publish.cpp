@@ -102,10 +102,10 @@ class EarlyPublish::State {
                .tag = job.deployment_id.str()}) {
     ports::JobContext own = job;
     own.stop = stop_.get_token();
-    result_ = std::async(std::launch::async, [this, &image = ports.image, own,
-                                              repository = std::move(repository)] {
-      return run(image, own, repository);
-    });
+    result_ = std::async(std::launch::async,
+                         [this, &image = ports.image, own, repository = std::move(repository)] {
+                           return run(image, own, repository);
+                         });
   }
 
   ~State() { abandon(); }  // The future's destructor waits for the thread.
@@ -153,7 +153,8 @@ EarlyPublish::EarlyPublish(Ports ports, const ports::JobContext& job,
                            const domain::ServiceId& service, std::string dockerfile,
                            std::function<Result<ports::Repository>()> repository)
     : state_(std::make_unique<State>(ports, job, service, std::move(dockerfile),
-                                     std::move(repository))) {}
+                                     std::move(repository))) {
+}
 
 EarlyPublish::~EarlyPublish() = default;
 

@@ -89,6 +89,13 @@ moby::buildkit::v1::Policy policy_for(const ports::Repository& repository) {
   return policy;
 }
 
+/// Holds the gRPC library until the process ends, on purpose: it would otherwise start and end its
+/// threads with each build, and its shutdown (1.51) joins a thread that may sit in a 10 s poll.
+/// From the first solve on: a worker that has nothing to do need not hold its memory.
+void keep_library() {
+  [[maybe_unused]] static const bool kept = (grpc_init(), true);  // No grpc_shutdown.
+}
+
 std::optional<Error> interruption(const ports::JobContext& job) {
   if (steady_clock::now() >= job.deadline) {
     return Error{.kind = ErrorKind::timed_out, .message = "the build took too long"};
@@ -110,6 +117,7 @@ class BuildkitSolver final : public Solver {
 
   std::expected<Solved, SolveFailure> solve(const ports::JobContext& job, const SolveSpec& spec,
                                             domain::EventSink& events) override {
+    keep_library();
     std::uint32_t next_step = 1;
     Attempt attempt = solve_once(job, spec, events, next_step);
     if (attempt.way == Way::ended) {
@@ -365,20 +373,14 @@ class BuildkitSolver final : public Solver {
   ports::RegistryLogins& logins_;
   const Log log_;
   std::unique_ptr<Connector> connector_;
+  Sync<std::optional<EngineInfo>> engine_;
   SessionCloser closer_;
 };
-
-/// Holds the gRPC library until the process ends, on purpose: it would otherwise start and end its
-/// threads with each build, and its shutdown (1.51) joins a thread that may sit in a 10 s poll.
-void keep_library() {
-  [[maybe_unused]] static const bool kept = (grpc_init(), true);  // No grpc_shutdown.
-}
 
 }  // namespace
 
 std::unique_ptr<Solver> make_solver(SolverSettings settings, std::unique_ptr<Connector> connector,
                                     ports::RegistryLogins& logins, Log log) {
-  keep_library();
   forward_grpc_log(log);
   // The daemon polls grpc.health.v1 on every session and drops those that do not answer.
   grpc::EnableDefaultHealthCheckService(true);

@@ -46,7 +46,9 @@ TEST_F(EarlyPublishTest, TheBuildGoesNoFurtherThanItsSource) {
 }
 
 TEST_F(EarlyPublishTest, WhatNobodyAsksForEndsWithoutBuilding) {
-  { const EarlyPublish early = start(); }
+  {
+    const EarlyPublish early = start();
+  }
   EXPECT_THAT(record.steps(), ElementsAre());
 }
 
@@ -60,9 +62,8 @@ TEST_F(EarlyPublishTest, AStopOfTheJobEndsIt) {
 }
 
 TEST_F(EarlyPublishTest, ARepositoryThatCannotBeHadIsTheResult) {
-  EarlyPublish early = start([] {
-    return Result<ports::Repository>(failure(ErrorKind::denied, "no rights"));
-  });
+  EarlyPublish early =
+      start([] { return Result<ports::Repository>(failure(ErrorKind::denied, "no rights")); });
   const auto published = early.finish(tree);
   ASSERT_FALSE(published);
   EXPECT_EQ(published.error().message, "no rights");
