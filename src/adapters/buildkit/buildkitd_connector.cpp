@@ -1,4 +1,5 @@
 #include "adapters/buildkit/connector.hpp"
+#include "adapters/buildkit/grpc_library.hpp"
 #include "adapters/buildkit/session_tunnel.hpp"
 #include "adapters/buildkit/text.hpp"
 #include "base/sync.hpp"
@@ -32,6 +33,7 @@ class BuildkitdConnector final : public Connector {
       : shown_(std::move(shown)), address_(std::move(address)), tls_(std::move(tls)) {}
 
   Result<std::shared_ptr<grpc::Channel>> control(const ports::JobContext& job) override {
+    keep_grpc();
     std::shared_ptr<grpc::Channel> channel = kept();
     if (channel->GetState(true) != GRPC_CHANNEL_READY) {
       // A small call finds out, and can be stopped, which waiting for the channel cannot.

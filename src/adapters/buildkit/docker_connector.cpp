@@ -1,4 +1,5 @@
 #include "adapters/buildkit/connector.hpp"
+#include "adapters/buildkit/grpc_library.hpp"
 #include "base/sync.hpp"
 
 #include <grpcpp/create_channel_posix.h>
@@ -30,6 +31,7 @@ class DockerConnector final : public Connector {
       : address_(std::move(address)), engine_(engine) {}
 
   Result<std::shared_ptr<grpc::Channel>> control(const ports::JobContext& job) override {
+    keep_grpc();
     if (auto kept = control_.lock(); kept->channel != nullptr && is_open(kept->watch)) {
       return kept->channel;
     }

@@ -2,14 +2,13 @@
 
 #include "adapters/buildkit/base_images.hpp"
 #include "adapters/buildkit/build_error.hpp"
-#include "adapters/buildkit/grpc_log.hpp"
+#include "adapters/buildkit/grpc_library.hpp"
 #include "adapters/buildkit/progress.hpp"
 #include "adapters/buildkit/session.hpp"
 #include "adapters/buildkit/solve.hpp"
 #include "adapters/buildkit/text.hpp"
 #include "base/sync.hpp"
 
-#include <grpc/grpc.h>
 #include <grpcpp/health_check_service_interface.h>
 
 #include <atomic>
@@ -89,13 +88,6 @@ moby::buildkit::v1::Policy policy_for(const ports::Repository& repository) {
   return policy;
 }
 
-/// Holds the gRPC library until the process ends, on purpose: it would otherwise start and end its
-/// threads with each build, and its shutdown (1.51) joins a thread that may sit in a 10 s poll.
-/// From the first solve on: a worker that has nothing to do need not hold its memory.
-void keep_library() {
-  [[maybe_unused]] static const bool kept = (grpc_init(), true);  // No grpc_shutdown.
-}
-
 std::optional<Error> interruption(const ports::JobContext& job) {
   if (steady_clock::now() >= job.deadline) {
     return Error{.kind = ErrorKind::timed_out, .message = "the build took too long"};
@@ -117,7 +109,6 @@ class BuildkitSolver final : public Solver {
 
   std::expected<Solved, SolveFailure> solve(const ports::JobContext& job, const SolveSpec& spec,
                                             domain::EventSink& events) override {
-    keep_library();
     std::uint32_t next_step = 1;
     Attempt attempt = solve_once(job, spec, events, next_step);
     if (attempt.way == Way::ended) {

@@ -1,7 +1,8 @@
-#include "adapters/buildkit/grpc_log.hpp"
+#include "adapters/buildkit/grpc_library.hpp"
 
 #include "base/sync.hpp"
 
+#include <grpc/grpc.h>
 #include <grpc/support/log.h>
 
 #include <optional>
@@ -37,6 +38,10 @@ void write(gpr_log_func_args* line) {
 void forward_grpc_log(const Log& log) {
   *target().lock() = log;
   gpr_set_log_function(&write);
+}
+
+void keep_grpc() {
+  [[maybe_unused]] static const bool kept = (grpc_init(), true);  // No grpc_shutdown.
 }
 
 }  // namespace builder::adapters::buildkit
