@@ -89,17 +89,28 @@ std::optional<std::chrono::system_clock::time_point> parse_go_time(const std::st
   return std::chrono::system_clock::from_time_t(seconds);
 }
 
+/// "Docker/20.10.24+dfsg1 (linux)" -> "20.10.24+dfsg1"; empty for other servers.
+std::string version_in(std::string_view server) {
+  constexpr std::string_view k_name = "Docker/";
+  if (!server.starts_with(k_name)) {
+    return {};
+  }
+  server.remove_prefix(k_name.size());
+  return std::string(server.substr(0, server.find(' ')));
+}
+
 class HttpEngine final : public Engine {
  public:
   HttpEngine(EngineAddress address, http::Client& client)
       : address_(std::move(address)), client_(client) {}
 
   Result<EngineVersion> version(const std::stop_token& stop) override {
-    auto request = make_request(http::Method::get, "/version");
+    // Not /version: it starts two programs, and this is asked every few seconds.
+    auto request = make_request(http::Method::get, "/_ping");
     request.timeout = std::chrono::seconds(5);
-    BUILDER_TRY_ASSIGN(const json answer, call(request, stop));
-    return EngineVersion{.version = string_of(answer, "Version"),
-                         .api_version = string_of(answer, "ApiVersion")};
+    BUILDER_TRY_ASSIGN(const http::Response answer, send(request, stop));
+    return EngineVersion{.version = version_in(answer.header("Server").value_or("")),
+                         .api_version = std::string(answer.header("Api-Version").value_or(""))};
   }
 
   std::expected<PushedImage, PushFailure> push(const std::string& repository,
@@ -195,7 +206,7 @@ class HttpEngine final : public Engine {
             .direct = true};
   }
 
-  Result<json> call(const http::Request& request, const std::stop_token& stop) {
+  Result<http::Response> send(const http::Request& request, const std::stop_token& stop) {
     auto response = client_.send(request, stop, SteadyTime::max());
     if (!response) {
       return std::unexpected(std::move(response).error().with_context("the Docker Engine"));
@@ -206,7 +217,12 @@ class HttpEngine final : public Engine {
                                  http::to_string(request.method),
                                  http::without_secrets(request.url), message_of(*response)));
     }
-    auto body = json::parse(response->body.empty() ? "{}" : response->body, nullptr, false);
+    return response;
+  }
+
+  Result<json> call(const http::Request& request, const std::stop_token& stop) {
+    BUILDER_TRY_ASSIGN(const http::Response response, send(request, stop));
+    auto body = json::parse(response.body.empty() ? "{}" : response.body, nullptr, false);
     if (body.is_discarded()) {
       return failure(ErrorKind::internal, "the Docker Engine's answer is no JSON");
     }
