@@ -282,7 +282,7 @@ void LineAssembler::end_progress() {
   }
 }
 
-void LineAssembler::pass_on(std::string row) {
+void LineAssembler::pass_on(const std::string& row) {
   const bool begins_key = row.contains("-----BEGIN ") && row.contains("PRIVATE KEY-----");
   const bool ends_key = row.contains("-----END ") && row.contains("PRIVATE KEY-----");
   if (in_private_key_ && !begins_key && !ends_key && !is_key_row(row)) {

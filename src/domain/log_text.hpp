@@ -44,7 +44,7 @@ class LineAssembler {
   void append(std::string_view text);
   void end_line();
   void end_progress();
-  void pass_on(std::string row);
+  void pass_on(const std::string& row);
 
   // Shared with the store: the set of secrets may change while a line is under way.
   std::shared_ptr<const Redactor> redactor_;

@@ -13,7 +13,7 @@ namespace builder::domain {
 
 namespace {
 
-std::unexpected<Error> refused(std::string message, std::string customer) {
+std::unexpected<Error> refused(std::string message, const std::string& customer) {
   return std::unexpected(Error{.kind = ErrorKind::invalid_input,
                                .message = std::move(message),
                                .customer = cut_characters(one_line(customer), 191)});

@@ -218,7 +218,7 @@ class Explainer {
                              : fmt::format("{}:{}: {}", file(), place_.first, text);
   }
 
-  [[nodiscard]] Explanation finish(ErrorKind kind, std::string customer) const {
+  [[nodiscard]] Explanation finish(ErrorKind kind, const std::string& customer) const {
     Explanation out;
     out.error = Error{.kind = kind,
                       .message = fmt::format("solve failed with code {}: {}",

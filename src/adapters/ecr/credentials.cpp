@@ -108,7 +108,7 @@ Choice choose(const CredentialSettings& settings, http::Client& client) {
 
 }  // namespace
 
-std::unique_ptr<CredentialSource> make_credentials(CredentialSettings settings,
+std::unique_ptr<CredentialSource> make_credentials(const CredentialSettings& settings,
                                                    http::Client& client, const Log& log) {
   Choice choice = choose(settings, client);
   log.info("AWS credentials: {}", choice.name);

@@ -47,7 +47,7 @@ struct CredentialSettings {
 /// The first configured of: the keys given, web identity (EKS), the shared credentials file,
 /// container (ECS, EKS Pod Identity), instance metadata (IMDSv2). The choice is made by what is
 /// configured and logged once; a source that then fails is not passed over. `client` outlives it.
-std::unique_ptr<CredentialSource> make_credentials(CredentialSettings settings,
+std::unique_ptr<CredentialSource> make_credentials(const CredentialSettings& settings,
                                                    http::Client& client, const Log& log);
 
 }  // namespace builder::adapters::ecr

@@ -167,7 +167,8 @@ class DiskTree final : public ports::SourceTree {
 
 }  // namespace
 
-Result<std::shared_ptr<const ports::SourceTree>> make_disk_tree(TempDir folder, std::string root,
+Result<std::shared_ptr<const ports::SourceTree>> make_disk_tree(TempDir folder,
+                                                                const std::string& root,
                                                                 Identities identities) {
   Fd fd(::open(root.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) {

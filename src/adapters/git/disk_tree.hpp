@@ -15,7 +15,8 @@ using Identities = std::unordered_map<std::string, std::uint32_t>;
 
 /// A work tree on disk, reached through one opened root: every open is an openat2 below it that
 /// cannot leave. The folder is removed with the object. `.git` is hidden at every level.
-Result<std::shared_ptr<const ports::SourceTree>> make_disk_tree(TempDir folder, std::string root,
+Result<std::shared_ptr<const ports::SourceTree>> make_disk_tree(TempDir folder,
+                                                                const std::string& root,
                                                                 Identities identities);
 
 /// Whether `path` below `root` is a folder that is reached without any symlink.

@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <optional>
+#include <tuple>
 
 namespace builder::adapters::http {
 namespace {
@@ -123,7 +124,7 @@ Result<HeaderList> make_header_list(const Request& request) {
   const auto append = [&list](const std::string& line) {
     curl_slist* const longer = ::curl_slist_append(list.get(), line.c_str());
     BUILDER_CHECK(longer != nullptr);
-    static_cast<void>(list.release());
+    std::ignore = list.release();
     list.reset(longer);
   };
   // Without this libcurl waits up to a second for "100 Continue" before it sends a large body.

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-struct redisReader;
+struct redisReader;  // NOLINT(readability-identifier-naming): hiredis's.
 
 namespace builder::adapters::redis {
 
