@@ -195,14 +195,47 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
   const auto parallel = std::clamp(cores / 2, 1u, 4u);
   return {
-      {"REDIS_HOST", "localhost", false, "Redis host", text(c.redis_host)},
-      {"REDIS_PORT", "6379", false, "Redis port", number(c.redis_port, 1, 65'535)},
-      {"REDIS_USERNAME", "", false, "Redis ACL user", text(c.redis_username)},
-      {"REDIS_PASSWORD", "", true, "Redis password", secret(c.redis_password)},
+      {"REDIS_HOST", "localhost", false, "Redis host", text(c.redis.address.host)},
+      {"REDIS_PORT", "6379", false, "Redis port", number(c.redis.address.port, 1, 65'535)},
+      {"REDIS_USERNAME", "", false, "Redis ACL user", text(c.redis.username)},
+      {"REDIS_PASSWORD", "", true, "Redis password", secret(c.redis.password)},
+      {"REDIS_URL", "", true,
+       "redis://, rediss:// or unix:// instead of host, port, user, password",
+       [&c](const std::string& value) -> Complaint {
+         const auto applied =
+             value.empty() ? Result<>() : adapters::redis::apply_url(c.redis, value);
+         return applied ? Complaint() : applied.error().message;
+       }},
+      {"REDIS_TLS", "false", false, "speak TLS with Redis (rediss:// does as well)",
+       [&c](const std::string& value) -> Complaint {
+         bool wanted = false;
+         const Complaint complaint =
+             one_of<bool>(wanted, {{"true", true}, {"false", false}})(value);
+         c.redis.tls.enabled = c.redis.tls.enabled || wanted;
+         return complaint;
+       }},
+      {"REDIS_TLS_CA_FILE", "", false,
+       "who may have signed Redis's certificate; empty: the system's", text(c.redis.tls.ca_file)},
+      {"REDIS_TLS_CERT_FILE", "", false, "our certificate, when Redis wants one",
+       text(c.redis.tls.certificate_file)},
+      {"REDIS_TLS_KEY_FILE", "", false, "its key", text(c.redis.tls.key_file)},
+      {"REDIS_SENTINELS", "", false, "host:port,… of the sentinels to ask for the master",
+       [&c](const std::string& value) -> Complaint {
+         auto addresses = adapters::redis::parse_addresses(value, 26'379);
+         if (!addresses) {
+           return addresses.error().message;
+         }
+         c.redis.sentinel.addresses = *std::move(addresses);
+         return {};
+       }},
+      {"REDIS_SENTINEL_MASTER", "mymaster", false, "the master's name there",
+       text(c.redis.sentinel.master)},
+      {"REDIS_SENTINEL_PASSWORD", "", true, "the sentinels' password",
+       secret(c.redis.sentinel.password)},
       {"REDIS_QUEUE_NAME", "builder-queue", false, "list the platform pushes jobs to",
-       text(c.redis_queue)},
+       text(c.redis.queue)},
       {"REDIS_CANCEL_CHANNEL_NAME", "builder:cancel", false, "channel of cancel messages",
-       text(c.redis_cancel_channel)},
+       text(c.redis.cancel_channel)},
       {"API_URL", "http://127.0.0.1:3000/api", false, "the platform's API", http_url(c.api_url)},
       {"API_KEY", "", true, "the platform's WEBHOOK_API_KEY (required)", secret(c.api_key)},
       {"AWS_REGION", "us-east-1", false, "region of the registry", region(c.aws_region)},
@@ -239,7 +272,7 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
                                                     {"private", NetworkPolicy::private_networks},
                                                     {"any", NetworkPolicy::any}})},
       {"WORK_DIR", "tmp", false, "mirrors and work trees", text(c.work_dir)},
-      {"WORKER_ID", "", false, "name of this worker in Redis; default: kept in WORK_DIR",
+      {"WORKER_ID", "", false, "name under which version 1.0 kept its jobs",
        [&c](const std::string& value) -> Complaint {
          const auto allowed = [](unsigned char ch) {
            return std::isalnum(ch) != 0 || ch == '-' || ch == '_' || ch == '.';
@@ -256,6 +289,8 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
        duration(c.build_timeout, 1)},
       {"DRAIN_TIMEOUT", "10m", false, "at a stop, running builds get this long",
        duration(c.drain_timeout, 0)},
+      {"LEASE_TIME", "60s", false, "a worker silent for so long loses its jobs to others",
+       duration(c.lease_time, 2)},
       {"HTTP_LISTEN", "", false, "host:port of health and metrics; empty: none",
        listen_address(c.http_listen)},
       {"LOG_LEVEL", "info", false, "debug, info, warn or error",
@@ -340,6 +375,13 @@ void check_combinations(LoadedConfig& loaded) {
   const Config& c = loaded.config;
   if (c.api_key.empty()) {
     loaded.errors.emplace_back("API_KEY is required: the platform's WEBHOOK_API_KEY");
+  }
+  if (c.redis.tls.certificate_file.empty() != c.redis.tls.key_file.empty()) {
+    loaded.errors.emplace_back(
+        "REDIS_TLS_CERT_FILE and REDIS_TLS_KEY_FILE belong together: set both or none");
+  }
+  if (!c.redis.sentinel.addresses.empty() && !c.redis.socket.empty()) {
+    loaded.errors.emplace_back("REDIS_SENTINELS and a unix socket cannot be used together");
   }
   if (c.aws_access_key_id.empty() != c.aws_secret_access_key.empty()) {
     loaded.errors.emplace_back(

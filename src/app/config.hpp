@@ -2,6 +2,7 @@
 
 #include "adapters/buildkit/tls.hpp"
 #include "adapters/oci/known_logins.hpp"
+#include "adapters/redis/redis_config.hpp"
 #include "base/log.hpp"
 #include "base/secret.hpp"
 #include "pipeline/job_runner.hpp"
@@ -20,12 +21,7 @@ enum class NetworkPolicy { public_only, private_networks, any };
 
 /// Everything the service can be told, read once at the start.
 struct Config {
-  std::string redis_host;
-  std::uint16_t redis_port = 0;
-  std::string redis_username;
-  Secret redis_password;
-  std::string redis_queue;
-  std::string redis_cancel_channel;
+  adapters::redis::RedisConfig redis;
 
   std::string aws_region;
   std::string aws_access_key_id;
@@ -46,10 +42,11 @@ struct Config {
   NetworkPolicy git_network_policy = NetworkPolicy::private_networks;
 
   std::string work_dir;
-  std::string worker_id;  ///< Empty: one is made and kept in the work folder.
+  std::string worker_id;  ///< Names what version 1.0 had taken; empty: kept in the work folder.
   std::size_t max_parallel_builds = 1;
   std::chrono::seconds build_timeout{0};
   std::chrono::seconds drain_timeout{0};
+  std::chrono::seconds lease_time{0};
   std::string http_listen;  ///< `host:port`; empty: no endpoint.
   LogLevel log_level = LogLevel::info;
 };

@@ -17,22 +17,15 @@
 #include "app/http_endpoint.hpp"
 #include "app/log_sink.hpp"
 #include "app/signals.hpp"
-#include "base/fd.hpp"
-#include "base/temp_dir.hpp"
+#include "app/watchdog.hpp"
+#include "app/work_dir.hpp"
 #include "base/text.hpp"
 #include "pipeline/worker.hpp"
 
 #include <systemd/sd-daemon.h>
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <climits>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -40,42 +33,6 @@
 namespace builder::app {
 
 namespace {
-
-/// The folder all state lives in, locked for this process.
-struct WorkDir {
-  std::string path;
-  std::string worker_id;
-  Fd lock;
-};
-
-Result<WorkDir> open_work_dir(const Config& config) {
-  WorkDir work;
-  // git runs in other folders: a relative path would not reach it.
-  work.path = std::filesystem::absolute(config.work_dir).lexically_normal().string();
-  while (work.path.size() > 1 && work.path.ends_with('/')) {
-    work.path.pop_back();
-  }
-  if (auto made = make_directories(work.path); !made) {
-    return std::unexpected(std::move(made).error().with_context("WORK_DIR"));
-  }
-  work.lock = Fd(::open((work.path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!work.lock) {
-    return errno_failure("WORK_DIR: open " + work.path + "/lock");
-  }
-  if (::flock(work.lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    return failure(ErrorKind::conflict, "WORK_DIR " + work.path + " is in use by another worker");
-  }
-  work.worker_id = config.worker_id;
-  if (work.worker_id.empty()) {
-    const std::string file = work.path + "/worker-id";
-    std::ifstream(file) >> work.worker_id;
-    if (work.worker_id.empty()) {
-      work.worker_id = random_hex(8);
-      std::ofstream(file) << work.worker_id << '\n';
-    }
-  }
-  return work;
-}
 
 adapters::git::NetworkPolicy to_git(NetworkPolicy policy) {
   switch (policy) {
@@ -90,7 +47,8 @@ adapters::git::NetworkPolicy to_git(NetworkPolicy policy) {
 }
 
 std::vector<NamedSecret> secrets_of(const Config& config) {
-  std::vector<NamedSecret> secrets{{"REDIS_PASSWORD", config.redis_password},
+  std::vector<NamedSecret> secrets{{"REDIS_PASSWORD", config.redis.password},
+                                   {"REDIS_SENTINEL_PASSWORD", config.redis.sentinel.password},
                                    {"API_KEY", config.api_key},
                                    {"AWS_SECRET_ACCESS_KEY", config.aws_secret_access_key},
                                    {"AWS_SESSION_TOKEN", config.aws_session_token}};
@@ -169,9 +127,9 @@ class Service {
         source_(std::move(source)),
         solver_(adapters::buildkit::make_solver({}, std::move(engine.connector), logins_, log_)),
         image_(make_image_builder()),
-        queue_(adapters::redis::make_job_queue(redis_config(config), work_.worker_id)),
-        cancels_(adapters::redis::make_cancel_feed(redis_config(config), log_)),
-        runner_({*source_, *image_, *registry_, *reporter_}, job_settings(config), secrets,
+        queue_(adapters::redis::make_job_queue(config.redis, queue_settings(config), log_)),
+        cancels_(adapters::redis::make_cancel_feed(config.redis, log_)),
+        runner_({*source_, *image_, *registry_, *reporter_, *queue_}, job_settings(config), secrets,
                 metrics_, log_, abort_.get_token()),
         worker_(*queue_, runner_,
                 {.can_build = [this] { return engine_answers_.load(); },
@@ -190,6 +148,7 @@ class Service {
       log_.info("health and metrics on {}", config.http_listen);
     }
     signals.listen(log_);
+    const Watchdog watchdog;
     std::jthread cancel_thread([this](const std::stop_token& stop) {
       cancels_->run(stop, [this](const domain::DeploymentId& id) { worker_.on_cancel(id); });
     });
@@ -204,13 +163,14 @@ class Service {
   }
 
  private:
-  static adapters::redis::RedisConfig redis_config(const Config& config) {
-    return {.host = config.redis_host,
-            .port = config.redis_port,
-            .username = config.redis_username,
-            .password = config.redis_password,
-            .queue = config.redis_queue,
-            .cancel_channel = config.redis_cancel_channel};
+  adapters::redis::QueueSettings queue_settings(const Config& config) {
+    adapters::redis::QueueSettings settings;
+    settings.lease = config.lease_time;
+    settings.ended_epochs = work_.ended_epochs();
+    settings.old_worker_id = work_.old_worker_id();
+    settings.remember_epoch = [this](const std::string& epoch) { work_.remember_epoch(epoch); };
+    settings.recovered = [this] { work_.forget_ended(); };
+    return settings;
   }
 
   static pipeline::JobSettings job_settings(const Config& config) {
@@ -298,12 +258,14 @@ Result<> run_service(const Config& config) {
   for (const std::string& name : secrets.redactor()->skipped()) {
     log.warning("{} is too short or too common to be taken out of logs", name);
   }
-  BUILDER_TRY_ASSIGN(WorkDir work, open_work_dir(config));
+  BUILDER_TRY_ASSIGN(WorkDir work, WorkDir::open(config.work_dir, config.worker_id));
   auto http = adapters::http::make_client();
   BUILDER_TRY_ASSIGN(BuildEngine engine, choose_engine(config, *http, log));
   BUILDER_TRY_ASSIGN(
-      auto source, adapters::git::make_source_fetcher(
-                       {.work_dir = work.path, .policy = to_git(config.git_network_policy)}, log));
+      auto source, adapters::git::make_source_fetcher({.work_dir = work.path(),
+                                                       .builds_dir = work.builds(),
+                                                       .policy = to_git(config.git_network_policy)},
+                                                      log));
   Service service(config, std::move(work), log, secrets, std::move(http), std::move(source),
                   std::move(engine));
   return service.run(config, signals);

@@ -40,10 +40,12 @@ bool may_retry(const Error& error) {
 }  // namespace
 
 DeploymentChannel::DeploymentChannel(ports::DeploymentReporter& reporter,
-                                     domain::DeploymentId deployment, ChannelLimits limits,
-                                     Metrics& metrics, Log log)
+                                     domain::DeploymentId deployment,
+                                     std::shared_ptr<const ports::Lease> lease,
+                                     ChannelLimits limits, Metrics& metrics, Log log)
     : reporter_(reporter),
       deployment_(std::move(deployment)),
+      lease_(std::move(lease)),
       limits_(limits),
       metrics_(metrics),
       log_(std::move(log)),
@@ -188,7 +190,7 @@ void DeploymentChannel::send_logs(std::unique_lock<std::mutex>& lock,
   lock.unlock();
   auto random = make_random();
   const SteadyTime started = Clock::now();
-  for (int attempt = 0;; ++attempt) {
+  for (int attempt = 0; lease_->wait(abort); ++attempt) {
     const auto posted = reporter_.post_log(deployment_, type, batch, abort);
     metrics_.api_post("log", posted ? "ok" : to_string(posted.error().kind));
     if (posted) {
@@ -236,9 +238,18 @@ void DeploymentChannel::send_logs(std::unique_lock<std::mutex>& lock,
 Result<ports::StatusAnswer> DeploymentChannel::send_status(const PendingStatus& pending,
                                                            const std::stop_token& abort) {
   auto random = make_random();
+  // Either stop ends a pause: the job's (a cancel) or the channel's (abort).
+  std::stop_source pause;
+  const std::stop_callback on_stop(pending.stop, [&pause] { pause.request_stop(); });
+  const std::stop_callback on_abort(abort, [&pause] { pause.request_stop(); });
   for (int attempt = 0;; ++attempt) {
     if (pending.stop.stop_requested()) {
       return failure(ErrorKind::cancelled, "stopped before the status was posted");
+    }
+    if (!lease_->wait(pause.get_token())) {
+      return pause.stop_requested()
+                 ? failure(ErrorKind::cancelled, "stopped before the status was posted")
+                 : failure(ErrorKind::conflict, "the lease is lost");
     }
     auto answer = reporter_.post_status(deployment_, *pending.update, abort);
     metrics_.api_post("status", answer ? "ok" : to_string(answer.error().kind));
@@ -252,10 +263,6 @@ Result<ports::StatusAnswer> DeploymentChannel::send_status(const PendingStatus& 
     metrics_.api_retry("status");
     log_.warning("status {} not delivered, trying again in {} ms: {}",
                  ports::to_string(pending.update->status), delay.count(), answer.error().message);
-    // Either stop ends the pause: the job's (a cancel) or the channel's (abort).
-    std::stop_source pause;
-    const std::stop_callback on_stop(pending.stop, [&pause] { pause.request_stop(); });
-    const std::stop_callback on_abort(abort, [&pause] { pause.request_stop(); });
     if (!sleep_for(delay, pause.get_token())) {
       return failure(ErrorKind::cancelled, "stopped before the status was posted");
     }

@@ -4,10 +4,12 @@
 #include "base/result.hpp"
 #include "pipeline/metrics.hpp"
 #include "ports/deployment_reporter.hpp"
+#include "ports/lease.hpp"
 
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -26,13 +28,15 @@ struct ChannelLimits {
 /// Everything one deployment says to the platform, in one order: log lines and statuses share a
 /// single stream with one post in flight. The API orders log rows by the time of their insert only,
 /// so two posts under way could swap, and a status overtaking the log would hide the last lines.
+/// Nothing is posted while the lease does not hold.
 ///
 /// Owned by the job's thread; `append` is called by any thread. Posts on a thread of its own, which
 /// ends with the object.
 class DeploymentChannel {
  public:
   DeploymentChannel(ports::DeploymentReporter& reporter, domain::DeploymentId deployment,
-                    ChannelLimits limits, Metrics& metrics, Log log);
+                    std::shared_ptr<const ports::Lease> lease, ChannelLimits limits,
+                    Metrics& metrics, Log log);
   DeploymentChannel(const DeploymentChannel&) = delete;
   DeploymentChannel& operator=(const DeploymentChannel&) = delete;
   ~DeploymentChannel();
@@ -45,7 +49,8 @@ class DeploymentChannel {
   /// Posts a status behind all lines appended before it, repeating it with back-off while the API
   /// is away, until `deadline`. `stop` gives up between two attempts: a post in flight is awaited,
   /// so that nothing of ours can arrive after what is posted next.
-  /// `unavailable`/`timed_out` at the deadline; other kinds as the reporter's.
+  /// `unavailable`/`timed_out` at the deadline; `conflict` when the lease was lost; other kinds as
+  /// the reporter's.
   Result<ports::StatusAnswer> status(const ports::StatusUpdate& update, const std::stop_token& stop,
                                      SteadyTime deadline);
 
@@ -75,6 +80,7 @@ class DeploymentChannel {
 
   ports::DeploymentReporter& reporter_;
   const domain::DeploymentId deployment_;
+  const std::shared_ptr<const ports::Lease> lease_;
   const ChannelLimits limits_;
   Metrics& metrics_;
   const Log log_;

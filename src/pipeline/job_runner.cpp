@@ -5,6 +5,7 @@
 #include "pipeline/build_context.hpp"
 #include "pipeline/early_publish.hpp"
 #include "pipeline/event_log.hpp"
+#include "pipeline/final_status.hpp"
 
 #include <exception>
 #include <functional>
@@ -34,16 +35,6 @@ constexpr std::string_view k_our_fault =
     "The build service had a problem that is not caused by your project; please deploy again or "
     "ask the operator";
 
-StatusUpdate cancelled_update(StopReason reason) {
-  const bool superseded = reason == StopReason::superseded;
-  return {.status = DeploymentStatus::cancelled,
-          .error = {},
-          .log = Message{LogType::error,
-                         superseded ? "Deployment superseded by a newer one of this service"
-                                    : "Deployment cancelled by user"},
-          .image_uri = {}};
-}
-
 /// Requests a stop of its own when the outer one does, and when it is destroyed: for a task that
 /// runs beside the pipeline and must not outlive it.
 class ScopedStop {
@@ -63,26 +54,12 @@ class ScopedStop {
   std::stop_callback<std::function<void()>> forward_;
 };
 
-/// What becomes of a job whose final status the platform did not take.
-Outcome undelivered(const Error& error, const Log& log) {
-  log.error("the final status could not be delivered: {}", error.message);
-  switch (error.kind) {
-    case ErrorKind::not_found:
-    case ErrorKind::invalid_input:
-      return Outcome::gone;
-    case ErrorKind::denied:
-      return Outcome::refused;
-    default:
-      return Outcome::given_back;
-  }
-}
-
 /// One deployment on its way through the steps.
 class Run {
  public:
   Run(const JobRunner::Ports& ports, const JobSettings& settings, SecretStore& secrets,
       Metrics& metrics, Log log, std::stop_token abort, const domain::DeploymentRequest& request,
-      JobCancellation& cancellation)
+      const ports::TakenJob& taken, JobCancellation& cancellation)
       : ports_(ports),
         settings_(settings),
         metrics_(metrics),
@@ -90,14 +67,19 @@ class Run {
         abort_(std::move(abort)),
         secrets_(secrets),
         request_(request),
+        taken_(taken),
         cancellation_(cancellation),
         registration_(secrets.add(domain::secrets_of(request))),
         job_{request.deployment_id, cancellation.token(), Clock::now() + settings.build_timeout},
-        channel_(ports.reporter, request.deployment_id, settings.channel, metrics, log_),
+        channel_(ports.reporter, request.deployment_id, taken.receipt.lease, settings.channel,
+                 metrics, log_),
         events_(channel_, secrets, cancellation.token()) {}
 
   void execute(const std::function<void(Outcome)>& settle) {
-    events_.info("Build started");
+    events_.info(taken_.attempt == 1
+                     ? std::string("Build started")
+                     : "Build started again (attempt " + std::to_string(taken_.attempt) +
+                           "): the worker that had it was lost");
     auto announced = std::async(std::launch::async, [this] { return announce(); });
     const Result<ports::PublishedImage> published = build(announced);
     events_.finish();
@@ -164,6 +146,7 @@ class Run {
                        make_build_context(request_, std::move(fetched->tree), events_));
     BUILDER_TRY_ASSIGN(repository_, repository.get());
     events_.info("Building image from " + context.dockerfile);
+    BUILDER_TRY(check_lease());
     BUILDER_TRY_ASSIGN(const ports::PublishResult published,
                        early->finish(std::move(context.tree)));
     return promote(published);
@@ -185,6 +168,7 @@ class Run {
     metrics_.bytes_pushed(published.figures.bytes_pushed);
 
     // From here on a restarted pod runs the new image: the last moment to obey a cancel.
+    BUILDER_TRY(check_lease());
     if (job_.stop.stop_requested()) {
       return failure(ErrorKind::cancelled, "stopped before latest was moved");
     }
@@ -197,6 +181,15 @@ class Run {
       return std::unexpected(Error(promoted.error()).with_context("moving latest"));
     }
     return published.image;
+  }
+
+  /// What others see is changed only while the job is certainly ours.
+  Result<> check_lease() const {
+    if (!taken_.receipt.lease->wait(job_.stop)) {
+      return failure(job_.stop.stop_requested() ? ErrorKind::cancelled : ErrorKind::conflict,
+                     "the lease is lost");
+    }
+    return {};
   }
 
   /// The build goes no further than its source before the platform has said that it wants it.
@@ -215,7 +208,12 @@ class Run {
     if (announce_error_) {
       return not_announced(*announce_error_);
     }
-    return published ? report_builded(*published) : report_unfinished(published.error());
+    const StopReason reason = cancellation_.reason();
+    if (published && reason != StopReason::cancelled_by_user && reason != StopReason::superseded) {
+      return report_builded(*published);
+    }
+    return report_unfinished(published ? Error{.kind = ErrorKind::cancelled, .message = "stopped"}
+                                       : published.error());
   }
 
   /// After the job is settled: nobody waits for it.
@@ -232,14 +230,28 @@ class Run {
     switch (error.kind) {
       case ErrorKind::not_found:
         log_.warning("the platform does not know this deployment: {}", error.message);
-        return Outcome::gone;
+        // Nobody to tell: it ends all the same, so that it is not built again.
+        return end_without_a_word();
       case ErrorKind::denied:
         log_.error("the platform refuses our API key: {}", error.message);
         return Outcome::refused;
+      case ErrorKind::conflict:
+        return Outcome::lost;
       default:
         log_.error("BUILDING could not be reported, giving the job back: {}", error.message);
         return Outcome::given_back;
     }
+  }
+
+  Outcome end_without_a_word() {
+    const auto decided = ports_.queue.finish(taken_.receipt, cancelled_update());
+    const auto settled =
+        decided ? ports_.queue.settle(taken_.receipt, ports::Delivery::done) : Result<>();
+    if (!decided || !settled) {
+      log_.error("a job could not be ended: {}",
+                 decided ? settled.error().message : decided.error().message);
+    }
+    return Outcome::gone;
   }
 
   Outcome report_builded(const ports::PublishedImage& image) {
@@ -247,26 +259,26 @@ class Run {
         settings_.image_reference == ImageReference::digest ||
         (settings_.image_reference == ImageReference::automatic && settings_.keep_images > 1);
     const std::string& repository = image.repository.uri;
-    const StatusUpdate update{
-        .status = DeploymentStatus::builded,
-        .error = {},
-        .log =
-            Message{LogType::info, "Build completed successfully. Image is ready for deployment."},
-        .image_uri = by_digest ? repository + "@" + image.digest : repository};
-    const auto answer = post_final(update, cancellation_.token());
-    if (answer) {
-      log_.info("BUILDED {}", update.image_uri);
-      return Outcome::builded;
-    }
-    // A cancel that came while BUILDED could not be delivered wins: a BUILDED whose answer was lost
-    // is followed by CANCELLED, never by another BUILDED.
-    return answer.error().kind == ErrorKind::cancelled ? report_stopped()
-                                                       : undelivered(answer.error(), log_);
+    return report({.status = DeploymentStatus::builded,
+                   .error = {},
+                   .log = Message{LogType::info,
+                                  "Build completed successfully. Image is ready for deployment."},
+                   .image_uri = by_digest ? repository + "@" + image.digest : repository});
   }
 
   Outcome report_unfinished(const Error& error) {
     if (job_.stop.stop_requested()) {
-      return report_stopped();
+      switch (cancellation_.reason()) {
+        case StopReason::shutdown:
+          return Outcome::given_back;
+        case StopReason::lost_lease:
+          return Outcome::lost;
+        default:
+          return report(cancelled_update());
+      }
+    }
+    if (error.kind == ErrorKind::conflict && !taken_.receipt.lease->holds()) {
+      return Outcome::lost;
     }
     if (error.kind == ErrorKind::timed_out && Clock::now() >= job_.deadline) {
       log_.warning("build timeout: {}", error.message);
@@ -281,40 +293,22 @@ class Run {
     return report_failed(error.customer.empty() ? std::string(k_our_fault) : error.customer);
   }
 
-  Outcome report_stopped() {
-    switch (cancellation_.reason()) {
-      case StopReason::shutdown:
-        return Outcome::given_back;
-      case StopReason::superseded:
-        return report_cancelled(Outcome::superseded);
-      default:
-        return report_cancelled(Outcome::cancelled);
-    }
-  }
-
-  Outcome report_cancelled(Outcome outcome) {
-    // Not interrupted by the very stop it reports.
-    const auto answer = post_final(cancelled_update(cancellation_.reason()), abort_);
-    log_.info("{}", to_string(outcome));
-    return answer ? outcome : undelivered(answer.error(), log_);
-  }
-
   Outcome report_failed(const std::string& text) {
-    const std::string line = secrets_.redactor()->redact(text);
-    const StatusUpdate update{.status = DeploymentStatus::failed,
-                              .error = line,
-                              .log = Message{LogType::error, line},
-                              .image_uri = {}};
-    const auto answer = post_final(update, cancellation_.token());
-    if (answer) {
-      return Outcome::failed;
-    }
-    return answer.error().kind == ErrorKind::cancelled ? report_stopped()
-                                                       : undelivered(answer.error(), log_);
+    return report(failed_update(secrets_.redactor()->redact(text)));
   }
 
-  Result<StatusAnswer> post_final(const StatusUpdate& update, const std::stop_token& stop) {
-    return channel_.status(update, stop, Clock::now() + settings_.final_patience);
+  StatusUpdate cancelled_update() const {
+    return update_of({cancellation_.reason() == StopReason::superseded
+                          ? ports::Verdict::superseded
+                          : ports::Verdict::cancelled_by_user,
+                      {}});
+  }
+
+  Outcome report(const StatusUpdate& update) { return report_end(final_context(), update); }
+
+  FinalContext final_context() {
+    return {ports_.queue, channel_, taken_.receipt, cancellation_, abort_, settings_.final_patience,
+            log_};
   }
 
   const JobRunner::Ports& ports_;
@@ -324,6 +318,7 @@ class Run {
   const std::stop_token abort_;
   SecretStore& secrets_;
   const domain::DeploymentRequest& request_;
+  const ports::TakenJob& taken_;
   JobCancellation& cancellation_;
   SecretStore::Registration registration_;
   JobContext job_;
@@ -351,47 +346,46 @@ std::string_view to_string(Outcome outcome) {
       return "gone";
     case Outcome::refused:
       return "refused";
+    case Outcome::lost:
+      return "lost";
   }
   return "failed";
 }
 
-void JobRunner::run(const domain::DeploymentRequest& request, JobCancellation& cancellation,
-                    const std::function<void(Outcome)>& settle) {
+void JobRunner::run(const domain::DeploymentRequest& request, const ports::TakenJob& job,
+                    JobCancellation& cancellation, const std::function<void(Outcome)>& settle) {
   const Log log = log_.with("deployment", request.deployment_id.str())
                       .with("service", request.service_id.str());
   try {
-    Run(ports_, settings_, secrets_, metrics_, log, abort_, request, cancellation).execute(settle);
+    Run(ports_, settings_, secrets_, metrics_, log, abort_, request, job, cancellation)
+        .execute(settle);
   } catch (const std::exception& error) {
     // A defect of ours must not take the other deployments with it, nor leave this one hanging.
-    log.error("unexpected: {}", error.what());
-    settle(report(request.deployment_id, {.status = DeploymentStatus::failed,
-                                          .error = std::string(k_our_fault),
-                                          .log = Message{LogType::error, std::string(k_our_fault)},
-                                          .image_uri = {}}));
+    settle(
+        reject(job.receipt, {.kind = ErrorKind::internal, .message = error.what()}, cancellation));
   }
 }
 
-Outcome JobRunner::reject(const domain::DeploymentId& deployment, const Error& error) {
-  log_.with("deployment", deployment.str()).warning("rejected: {}", error.message);
-  const std::string line = error.customer.empty() ? std::string(k_our_fault) : error.customer;
-  return report(deployment, {.status = DeploymentStatus::failed,
-                             .error = line,
-                             .log = Message{LogType::error, line},
-                             .image_uri = {}});
+Outcome JobRunner::reject(const ports::Receipt& receipt, const Error& error,
+                          const JobCancellation& cancellation) {
+  const Log log = log_.with("deployment", receipt.deployment.str());
+  log.warning("rejected: {}", error.message);
+  DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease, settings_.channel,
+                            metrics_, log);
+  return report_end(
+      {ports_.queue, channel, receipt, cancellation, abort_, settings_.final_patience, log},
+      failed_update(error.customer.empty() ? std::string(k_our_fault) : error.customer));
 }
 
-Outcome JobRunner::cancel(const domain::DeploymentId& deployment, StopReason reason) {
-  return report(deployment, cancelled_update(reason));
-}
-
-Outcome JobRunner::report(const domain::DeploymentId& deployment, const StatusUpdate& update) {
-  const Log log = log_.with("deployment", deployment.str());
-  DeploymentChannel channel(ports_.reporter, deployment, settings_.channel, metrics_, log);
-  const auto answer = channel.status(update, abort_, Clock::now() + settings_.final_patience);
-  if (answer) {
-    return update.status == DeploymentStatus::cancelled ? Outcome::cancelled : Outcome::failed;
-  }
-  return undelivered(answer.error(), log);
+Outcome JobRunner::deliver(const ports::Undelivered& undelivered,
+                           const JobCancellation& cancellation) {
+  const ports::Receipt& receipt = undelivered.receipt;
+  const Log log = log_.with("deployment", receipt.deployment.str());
+  DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease, settings_.channel,
+                            metrics_, log);
+  return deliver_end(
+      {ports_.queue, channel, receipt, cancellation, abort_, settings_.adopted_patience, log},
+      undelivered.ending);
 }
 
 }  // namespace builder::pipeline

@@ -8,6 +8,7 @@
 #include "ports/deployment_reporter.hpp"
 #include "ports/image_builder.hpp"
 #include "ports/job_context.hpp"
+#include "ports/job_queue.hpp"
 #include "ports/registry.hpp"
 #include "ports/source_fetcher.hpp"
 
@@ -31,6 +32,8 @@ struct JobSettings {
   std::chrono::seconds building_patience{120};
   /// How long a final status is repeated.
   std::chrono::seconds final_patience{24 * 3600};
+  /// How long one of another worker's is repeated before it is left again.
+  std::chrono::seconds adopted_patience{60};
   ImageReference image_reference = ImageReference::automatic;
   int keep_images = 1;
   ChannelLimits channel;
@@ -42,15 +45,19 @@ enum class Outcome {
   failed,
   cancelled,
   superseded,
-  given_back,  ///< Not ended: the job goes back to the head of the queue.
+  given_back,  ///< Not for us to end: the job, or its final status, is left to whoever comes next.
   gone,        ///< The platform no longer knows the deployment; nothing to report to.
-  refused,     ///< The platform refuses our API key: give back, and stop taking jobs for a while.
+  refused,     ///< Left to others because the platform refuses our API key.
+  lost,        ///< The lease was lost: the job is another worker's by now.
 };
 
 std::string_view to_string(Outcome outcome);
 
 /// Runs one deployment from its request to its final status: source, context, image, registry,
 /// report. Knows neither Redis nor HTTP. Thread-safe: one object serves all slots.
+///
+/// How a deployment ended is decided by the queue (`JobQueue::finish`), then posted, then settled:
+/// whoever dies in between leaves an end that another worker delivers.
 class JobRunner {
  public:
   struct Ports {
@@ -58,6 +65,7 @@ class JobRunner {
     ports::ImageBuilder& image;
     ports::Registry& registry;
     ports::DeploymentReporter& reporter;
+    ports::JobQueue& queue;
   };
 
   /// `abort` ends even the delivery of final statuses: the process is about to end.
@@ -70,20 +78,20 @@ class JobRunner {
         log_(std::move(log)),
         abort_(std::move(abort)) {}
 
-  /// Never throws; every failure ends in a reported status or in `given_back`. Calls `settle` once,
-  /// as soon as the outcome stands; cleaning up follows.
-  void run(const domain::DeploymentRequest& request, ports::JobCancellation& cancellation,
-           const std::function<void(Outcome)>& settle);
+  /// Never throws; every failure ends in a delivered status or is left to others. Calls `settle`
+  /// once, as soon as the outcome stands; cleaning up follows.
+  void run(const domain::DeploymentRequest& request, const ports::TakenJob& job,
+           ports::JobCancellation& cancellation, const std::function<void(Outcome)>& settle);
 
   /// Reports a job that cannot be run at all (malformed) as FAILED with its customer line.
-  Outcome reject(const domain::DeploymentId& deployment, const Error& error);
+  Outcome reject(const ports::Receipt& receipt, const Error& error,
+                 const ports::JobCancellation& cancellation);
 
-  /// Reports CANCELLED for a deployment that was never run: cancelled or superseded in the queue.
-  Outcome cancel(const domain::DeploymentId& deployment, ports::StopReason reason);
+  /// Posts an end that was decided elsewhere or by a worker that is gone.
+  Outcome deliver(const ports::Undelivered& undelivered,
+                  const ports::JobCancellation& cancellation);
 
  private:
-  Outcome report(const domain::DeploymentId& deployment, const ports::StatusUpdate& update);
-
   Ports ports_;
   JobSettings settings_;
   SecretStore& secrets_;

@@ -7,64 +7,46 @@ namespace builder::pipeline {
 using ports::JobCancellation;
 using ports::StopReason;
 
-std::shared_ptr<JobCancellation> RunningDeployments::enter(const domain::DeploymentId& deployment,
-                                                           const domain::ServiceId& service) {
+RunningDeployments::Handle RunningDeployments::enter(const domain::DeploymentId& deployment) {
   const std::scoped_lock lock(mutex_);
-  if (std::ranges::find(entries_, deployment, &Entry::deployment) != entries_.end()) {
-    return nullptr;
-  }
-  for (const Entry& entry : entries_) {
-    if (entry.service == service) {
-      entry.cancellation->request_stop(StopReason::superseded);
-    }
-  }
-  auto cancellation = std::make_shared<JobCancellation>();
-  entries_.push_back({deployment, service, cancellation});
-  return cancellation;
+  entries_.push_back({deployment, std::make_shared<JobCancellation>()});
+  return entries_.back().cancellation;
 }
 
-void RunningDeployments::wait_for_turn(const domain::DeploymentId& deployment) {
+void RunningDeployments::wait_for_turn(const Handle& entry) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] {
-    const auto self = std::ranges::find(entries_, deployment, &Entry::deployment);
+    const auto self = std::ranges::find(entries_, entry, &Entry::cancellation);
     return self == entries_.end() || std::none_of(entries_.begin(), self, [&](const Entry& older) {
-             return older.service == self->service;
+             return older.deployment == self->deployment;
            });
   });
 }
 
-void RunningDeployments::leave(const domain::DeploymentId& deployment) {
+void RunningDeployments::leave(const Handle& entry) {
   {
     const std::scoped_lock lock(mutex_);
-    std::erase_if(entries_, [&](const Entry& entry) { return entry.deployment == deployment; });
+    std::erase_if(entries_, [&](const Entry& other) { return other.cancellation == entry; });
   }
   changed_.notify_all();
 }
 
 bool RunningDeployments::stop(const domain::DeploymentId& deployment, StopReason reason) {
   const std::scoped_lock lock(mutex_);
-  const auto entry = std::ranges::find(entries_, deployment, &Entry::deployment);
-  if (entry == entries_.end()) {
-    return false;
+  bool found = false;
+  for (const Entry& entry : entries_) {
+    if (entry.deployment == deployment) {
+      entry.cancellation->request_stop(reason);
+      found = true;
+    }
   }
-  entry->cancellation->request_stop(reason);
-  return true;
+  return found;
 }
 
 void RunningDeployments::stop_all(StopReason reason) {
   const std::scoped_lock lock(mutex_);
   for (const Entry& entry : entries_) {
     entry.cancellation->request_stop(reason);
-  }
-}
-
-void RunningDeployments::supersede(const domain::ServiceId& service,
-                                   const domain::DeploymentId& newer) {
-  const std::scoped_lock lock(mutex_);
-  for (const Entry& entry : entries_) {
-    if (entry.service == service && entry.deployment != newer) {
-      entry.cancellation->request_stop(StopReason::superseded);
-    }
   }
 }
 

@@ -7,20 +7,38 @@ namespace builder::pipeline {
 
 namespace {
 
+using ports::CancelAnswer;
 using ports::StopReason;
 using ports::TakenJob;
 using Clock = std::chrono::steady_clock;
 
-/// How long one wait for a job lasts; short enough to notice a newer job of a running service.
+/// How long one wait for a job lasts.
 constexpr std::chrono::milliseconds k_take_patience{2'000};
 /// With every slot taken the queue is looked at this often.
 constexpr std::chrono::milliseconds k_look_interval{500};
-/// How far into the queue newer jobs of running services are looked for.
-constexpr std::size_t k_look_ahead = 1'000;
 /// How soon it is noticed that jobs can be built again.
 constexpr std::chrono::milliseconds k_cannot_build_interval{50};
+/// An outbox nobody speaks of is looked into this often: a worker that died left it.
+constexpr std::chrono::milliseconds k_outbox_interval{5'000};
+constexpr std::size_t k_deliveries = 8;
 constexpr std::chrono::seconds k_refused_pause{30};
 constexpr std::chrono::seconds k_unreachable_pause{5};
+
+std::string_view word(CancelAnswer answer) {
+  switch (answer) {
+    case CancelAnswer::owned:
+      return "being built";
+    case CancelAnswer::removed:
+      return "removed from the queue";
+    case CancelAnswer::reporting:
+      return "its end was not delivered yet";
+    case CancelAnswer::late:
+      return "too late";
+    case CancelAnswer::noted:
+      return "not here";
+  }
+  return "";
+}
 
 }  // namespace
 
@@ -30,17 +48,14 @@ Worker::Worker(ports::JobQueue& queue, JobRunner& runner, WorkerSettings setting
 }
 
 void Worker::run(const std::stop_token& stop) {
+  queue_.join(*this);
   recover(stop);
+  postman_ = std::jthread([this](const std::stop_token& end) { deliver_for_others(end); });
   while (!stop.stop_requested()) {
     reap_slots();
-    SteadyTime paused_until;
-    {
-      const std::scoped_lock lock(pause_mutex_);
-      paused_until = paused_until_;
-    }
     const auto now = Clock::now();
-    if (paused_until > now) {
-      sleep_for(std::chrono::ceil<std::chrono::milliseconds>(paused_until - now), stop);
+    if (const SteadyTime until = paused_until(); until > now) {
+      sleep_for(std::chrono::ceil<std::chrono::milliseconds>(until - now), stop);
       continue;
     }
     if (settings_.can_build && !settings_.can_build()) {
@@ -49,9 +64,8 @@ void Worker::run(const std::stop_token& stop) {
     }
     if (running_.wait_for_fewer_than(settings_.parallel_builds, now + k_look_interval, stop)) {
       take_one(stop);
-    }
-    if (!stop.stop_requested() && running_.count() > 0) {
-      look_for_newer();
+    } else if (!stop.stop_requested()) {
+      look();
     }
   }
 }
@@ -61,7 +75,7 @@ void Worker::recover(const std::stop_token& stop) {
     const auto count = queue_.recover();
     if (count) {
       if (*count > 0) {
-        log_.warning("{} unfinished jobs of an earlier run go back to the queue", *count);
+        log_.warning("{} unfinished jobs of an earlier process go back to the queue", *count);
       }
       return;
     }
@@ -84,128 +98,142 @@ void Worker::take_one(const std::stop_token& stop) {
   }
 }
 
-void Worker::look_for_newer() {
-  const auto queued = queue_.peek(k_look_ahead);
+void Worker::look() {
+  const auto queued = queue_.look();
   if (!queued) {
     return;
   }
   std::map<domain::DeploymentId, SteadyTime> seen;
-  for (const std::string& payload : *queued) {
-    const domain::ParsedJob job = domain::parse_job(payload);
-    if (job.deployment_id) {
-      const auto known = first_seen_.find(*job.deployment_id);
-      seen[*job.deployment_id] = known == first_seen_.end() ? Clock::now() : known->second;
-    }
-    if (job.deployment_id && job.service_id) {
-      running_.supersede(*job.service_id, *job.deployment_id);
-    }
+  for (const domain::DeploymentId& id : *queued) {
+    const auto known = first_seen_.find(id);
+    seen[id] = known == first_seen_.end() ? Clock::now() : known->second;
   }
   first_seen_ = std::move(seen);
 }
 
 void Worker::handle(TakenJob job) {
-  domain::ParsedJob parsed = domain::parse_job(job.payload);
-  if (!parsed.deployment_id) {
-    // Nobody to report to: the platform would not know which deployment is meant.
-    log_.error("a queue element of {} bytes is no job and was dropped: {}", job.payload.size(),
-               parsed.request ? "" : parsed.request.error().message);
-    metrics_.malformed_job();
-    forget(job);
-    return;
-  }
-  const domain::DeploymentId id = *parsed.deployment_id;
-  const auto cancellation =
-      running_.enter(id, parsed.service_id.value_or(domain::ServiceId(id.str())));
-  if (cancellation == nullptr) {
-    log_.warning("deployment {} is under way already; its second job was dropped", id.str());
-    forget(job);
-    return;
-  }
+  const domain::DeploymentId& id = job.receipt.deployment;
+  const auto cancellation = running_.enter(id);
   const auto seen = first_seen_.find(id);
   metrics_.queue_wait(seen == first_seen_.end() ? Clock::duration::zero()
                                                 : Clock::now() - seen->second);
-  run_in_slot([this, id, cancellation, job = std::move(job), parsed = std::move(parsed)] {
+  run_in_slot([this, cancellation, job = std::move(job)] {
     metrics_.build_started();
-    running_.wait_for_turn(id);
-    if (parsed.request) {
-      run_job(job, *parsed.request, *cancellation);
-    } else {
-      metrics_.malformed_job();
-      settle(id, job, runner_.reject(id, parsed.request.error()));
-    }
-    running_.leave(id);
+    running_.wait_for_turn(cancellation);
+    run_job(job, *cancellation, [&](Outcome outcome) {
+      metrics_.build_finished(to_string(outcome));
+      settle(job, outcome);
+    });
+    running_.leave(cancellation);
   });
 }
 
-void Worker::run_job(const TakenJob& job, const domain::DeploymentRequest& request,
-                     ports::JobCancellation& cancellation) {
+void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation,
+                     const std::function<void(Outcome)>& settle) {
   if (cancellation.reason() == StopReason::shutdown) {
-    settle(request.deployment_id, job, Outcome::given_back);
+    settle(Outcome::given_back);
     return;
   }
-  const auto cancelled = queue_.is_cancelled(request.deployment_id);
-  if (cancelled && *cancelled) {
-    cancellation.request_stop(StopReason::cancelled_by_user);
+  domain::ParsedJob parsed = domain::parse_job(job.payload);
+  if (parsed.request && parsed.deployment_id != job.receipt.deployment) {
+    parsed.request = failure(ErrorKind::invalid_input, "the job names two deployments");
   }
-  if (cancellation.reason() != StopReason::none) {
-    settle(request.deployment_id, job,
-           runner_.cancel(request.deployment_id, cancellation.reason()));
+  if (!parsed.request) {
+    metrics_.malformed_job();
+    settle(runner_.reject(job.receipt, parsed.request.error(), cancellation));
     return;
   }
-  runner_.run(request, cancellation,
-              [&](Outcome outcome) { settle(request.deployment_id, job, outcome); });
+  runner_.run(*parsed.request, job, cancellation, settle);
 }
 
-void Worker::forget(const TakenJob& job) {
-  if (const auto finished = queue_.finish(job); !finished) {
-    log_.error("a job could not be finished: {}", finished.error().message);
+void Worker::settle(const TakenJob& job, Outcome outcome) {
+  pause_after(outcome);
+  if (outcome != Outcome::given_back && outcome != Outcome::refused) {
+    return;
+  }
+  const auto given = queue_.give_back(job.receipt);
+  // No longer ours: it has an end, which is only not delivered yet, or another worker has it.
+  if (!given && given.error().kind != ErrorKind::conflict) {
+    log_.error("a job could not be given back now, it is when our lease ends: {}",
+               given.error().message);
   }
 }
 
-void Worker::settle(const domain::DeploymentId& id, const TakenJob& job, Outcome outcome) {
-  metrics_.build_finished(to_string(outcome));
-  if (outcome == Outcome::refused) {
-    pause(k_refused_pause, "the platform's API refuses the API key (API_KEY)");
-  } else if (outcome == Outcome::given_back) {
-    pause(k_unreachable_pause, "the platform's API could not be reached");
-  } else {
-    forget(job);
-    return;
+void Worker::deliver_for_others(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    {
+      std::unique_lock lock(outbox_mutex_);
+      outbox_changed_.wait_for(lock, stop, k_outbox_interval, [this] { return outbox_filled_; });
+      outbox_filled_ = false;
+    }
+    while (!stop.stop_requested() && paused_until() <= Clock::now() &&
+           delivering_.wait_for_fewer_than(k_deliveries, SteadyTime::max(), stop)) {
+      const auto adopted = queue_.adopt();
+      if (!adopted || !*adopted) {
+        break;
+      }
+      deliver(**adopted);
+    }
   }
-  // Before the job is in the queue again: whoever takes it must not find it still running.
-  running_.leave(id);
-  if (const auto given = queue_.give_back(job); !given) {
-    // The job stays in our own list and is given back at the next start.
-    log_.error("a job could not be given back: {}", given.error().message);
+}
+
+void Worker::deliver(const ports::Undelivered& undelivered) {
+  const auto cancellation = delivering_.enter(undelivered.receipt.deployment);
+  // On a thread of its own: a slow API must not hold up the others.
+  run_in_slot([this, cancellation, undelivered] {
+    pause_after(runner_.deliver(undelivered, *cancellation));
+    delivering_.leave(cancellation);
+  });
+}
+
+void Worker::must_stop(const domain::DeploymentId& deployment, StopReason reason) {
+  running_.stop(deployment, reason);
+  delivering_.stop(deployment, reason);
+}
+
+void Worker::outbox_filled() {
+  {
+    const std::scoped_lock lock(outbox_mutex_);
+    outbox_filled_ = true;
   }
+  outbox_changed_.notify_all();
+}
+
+void Worker::malformed_element() {
+  metrics_.malformed_job();
 }
 
 void Worker::on_cancel(const domain::DeploymentId& deployment) {
-  bool running = running_.stop(deployment, StopReason::cancelled_by_user);
-  // Remembered in any case: the job may be on its way from the queue to us, or come back after a
-  // crash.
-  const auto mark = queue_.mark_cancelled(deployment);
-  if (!mark) {
-    log_.error("cancel of {} could not be recorded: {}", deployment.str(), mark.error().message);
+  // At once what is ours; recorded in any case, for the other workers and for later.
+  must_stop(deployment, StopReason::cancelled_by_user);
+  const auto answer = queue_.cancel(deployment);
+  if (!answer) {
+    log_.error("cancel of {} could not be recorded: {}", deployment.str(), answer.error().message);
     return;
   }
-  // Again: a job that was entered in between looked for the mark before it was there, perhaps.
-  running = running_.stop(deployment, StopReason::cancelled_by_user) || running;
-  const bool queued = *mark == ports::CancelMark::was_queued;
-  log_.info("cancel of {} ({})", deployment.str(),
-            running  ? "running"
-            : queued ? "queued"
-                     : "not here");
-  if (queued && !running) {
-    // On a thread of its own: a slow API must not hold up the next cancel.
-    run_in_slot([this, deployment] { runner_.cancel(deployment, StopReason::cancelled_by_user); });
+  log_.info("cancel of {} ({})", deployment.str(), word(*answer));
+  // Again: a job that was taken in between was not here to be told.
+  if (*answer == CancelAnswer::owned || *answer == CancelAnswer::reporting) {
+    must_stop(deployment, StopReason::cancelled_by_user);
+  } else if (*answer == CancelAnswer::removed) {
+    outbox_filled();
   }
 }
 
-void Worker::pause(std::chrono::seconds duration, std::string reason) {
+void Worker::pause_after(Outcome outcome) {
+  if (outcome != Outcome::refused && outcome != Outcome::given_back) {
+    return;
+  }
+  const bool refused = outcome == Outcome::refused;
   const std::scoped_lock lock(pause_mutex_);
-  paused_until_ = Clock::now() + duration;
-  pause_reason_ = std::move(reason);
+  paused_until_ = Clock::now() + (refused ? k_refused_pause : k_unreachable_pause);
+  pause_reason_ = refused ? "the platform's API refuses the API key (API_KEY)"
+                          : "the platform's API could not be reached";
+}
+
+SteadyTime Worker::paused_until() const {
+  const std::scoped_lock lock(pause_mutex_);
+  return paused_until_;
 }
 
 std::string Worker::paused_because() const {
@@ -237,6 +265,7 @@ void Worker::drain(const std::stop_token& hurry, std::stop_source& abort) {
     log_.warning("{} builds go back to the queue", running_.count());
   }
   running_.stop_all(StopReason::shutdown);
+  postman_ = {};  // Ends it; what it has begun to deliver is left to others.
   abort.request_stop();
   std::list<Slot> last;
   {
@@ -244,6 +273,7 @@ void Worker::drain(const std::stop_token& hurry, std::stop_source& abort) {
     last.swap(slots_);
   }
   last.clear();  // Joins them.
+  queue_.leave();
 }
 
 }  // namespace builder::pipeline

@@ -8,13 +8,13 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <list>
 #include <map>
 #include <mutex>
 #include <string>
 #include <thread>
-#include <vector>
 
 namespace builder::pipeline {
 
@@ -25,20 +25,22 @@ struct WorkerSettings {
   std::chrono::seconds drain_timeout{600};
 };
 
-/// Takes jobs from the queue while a slot is free and runs each on a thread of its own.
+/// Takes jobs from the queue while a slot is free and runs each on a thread of its own; delivers
+/// final statuses that nobody else delivers.
 ///
 /// Threads: `run` is the dispatcher and is called once; `on_cancel` is called by the cancel feed's
-/// thread; `drain` by the thread that handles signals.
-class Worker {
+/// thread; `drain` by the thread that handles signals; the listener's methods by the queue's.
+class Worker final : private ports::QueueListener {
  public:
   Worker(ports::JobQueue& queue, JobRunner& runner, WorkerSettings settings, Metrics& metrics,
          Log log);
 
-  /// Gives back what an earlier run left, then takes jobs until `stop`. Jobs under way go on.
+  /// Joins the queue, gives back what an earlier process left, then takes jobs until `stop`. Jobs
+  /// under way go on.
   void run(const std::stop_token& stop);
 
   /// After `run` returned: waits for the jobs under way until the drain timeout or `hurry`, then
-  /// stops them, so that they go back to the queue; ends when none is left.
+  /// stops them, so that they go back to the queue; leaves the queue when none is left.
   /// `abort` is requested when waiting is over.
   void drain(const std::stop_token& hurry, std::stop_source& abort);
 
@@ -54,16 +56,22 @@ class Worker {
     std::atomic<bool> done = false;
   };
 
+  void must_stop(const domain::DeploymentId& deployment, ports::StopReason reason) override;
+  void outbox_filled() override;
+  void malformed_element() override;
+
   void recover(const std::stop_token& stop);
   void take_one(const std::stop_token& stop);
-  void look_for_newer();
+  void look();
   void handle(ports::TakenJob job);
+  void run_job(const ports::TakenJob& job, ports::JobCancellation& cancellation,
+               const std::function<void(Outcome)>& settle);
+  void settle(const ports::TakenJob& job, Outcome outcome);
+  void deliver_for_others(const std::stop_token& stop);
+  void deliver(const ports::Undelivered& undelivered);
   void run_in_slot(std::function<void()> body);
-  void run_job(const ports::TakenJob& job, const domain::DeploymentRequest& request,
-               ports::JobCancellation& cancellation);
-  void forget(const ports::TakenJob& job);
-  void settle(const domain::DeploymentId& id, const ports::TakenJob& job, Outcome outcome);
-  void pause(std::chrono::seconds duration, std::string reason);
+  void pause_after(Outcome outcome);
+  [[nodiscard]] SteadyTime paused_until() const;
   void reap_slots();
 
   ports::JobQueue& queue_;
@@ -72,6 +80,7 @@ class Worker {
   Metrics& metrics_;
   const Log log_;
   RunningDeployments running_;
+  RunningDeployments delivering_;
 
   std::mutex slots_mutex_;
   std::list<Slot> slots_;
@@ -79,6 +88,10 @@ class Worker {
   mutable std::mutex pause_mutex_;
   SteadyTime paused_until_{};
   std::string pause_reason_;
+  std::mutex outbox_mutex_;
+  std::condition_variable_any outbox_changed_;
+  bool outbox_filled_ = false;
+  std::jthread postman_;  ///< Delivers what others left; from `run` to the end of `drain`.
 };
 
 }  // namespace builder::pipeline

@@ -15,6 +15,7 @@ enum class StopReason : int {
   superseded,         ///< A newer job of the same service arrived.
   deadline,           ///< The build took longer than BUILD_TIMEOUT.
   shutdown,           ///< The worker ends; the job goes back to the queue.
+  lost_lease,         ///< The job is another worker's by now; nothing more is said about it.
 };
 
 /// Owned by whoever runs a deployment; others request a stop through it. Thread-safe.

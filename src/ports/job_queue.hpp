@@ -2,45 +2,120 @@
 
 #include "base/result.hpp"
 #include "domain/ids.hpp"
+#include "ports/deployment_reporter.hpp"
+#include "ports/job_context.hpp"
+#include "ports/lease.hpp"
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace builder::ports {
 
-/// A job we own: it is in our own list until `finish` or `give_back`.
-struct TakenJob {
-  std::string payload;  ///< As the platform wrote it; also the receipt.
+/// Names a deployment and the lease under which we have it.
+struct Receipt {
+  domain::DeploymentId deployment;
+  std::string epoch;                   ///< The queue's name for the lease.
+  std::shared_ptr<const Lease> lease;  ///< Shared with the queue, which renews it.
 };
 
-enum class CancelMark { was_queued, not_queued };
+/// A job we own until it is finished or given back, or until the lease is lost.
+struct TakenJob {
+  Receipt receipt;
+  int attempt = 1;      ///< The first is 1; higher after workers were lost with it.
+  std::string payload;  ///< As the platform wrote it.
+};
 
-/// The platform's queue. A job is at every moment in the queue or in the list of the worker that
-/// owns it. All methods reconnect by themselves and are thread-safe; `take` and `peek` are called
-/// by one thread. Errors: `unavailable`, `timed_out`, `denied` (credentials, rights), `cancelled`.
+/// Who decided how a deployment ended.
+enum class Verdict {
+  as_reported,  ///< The build.
+  cancelled_by_user,
+  superseded,
+  attempts_used,  ///< Every worker that had it was lost.
+};
+
+struct Ending {
+  Verdict verdict = Verdict::as_reported;
+  StatusUpdate update;  ///< Of `as_reported`; the other verdicts have none.
+};
+
+/// A final status that still has to be posted.
+struct Undelivered {
+  Receipt receipt;
+  Ending ending;
+};
+
+/// What became of a final status.
+enum class Delivery {
+  done,      ///< The platform took it, or knows nobody to give it to.
+  later,     ///< Not now; somebody shall try again.
+  rejected,  ///< The platform never will; remembered for the operator.
+};
+
+enum class CancelAnswer {
+  owned,      ///< A worker builds it and will stop.
+  removed,    ///< It was queued; its end waits for delivery.
+  reporting,  ///< Its end was not delivered yet and is CANCELLED now.
+  late,       ///< It had ended before.
+  noted,      ///< Not known; remembered for the case that it comes.
+};
+
+/// Called from the queue's own threads; must return soon.
+class QueueListener {
+ public:
+  virtual ~QueueListener() = default;
+  /// A deployment of ours, built or being reported, has to stop: cancelled, superseded, or the
+  /// lease is lost.
+  virtual void must_stop(const domain::DeploymentId& deployment, StopReason reason) = 0;
+  /// There is something to `adopt`.
+  virtual void outbox_filled() = 0;
+  /// An element was no job.
+  virtual void malformed_element() = 0;
+};
+
+/// The platform's queue, and beside it everything workers must agree on. A job is at every moment
+/// in the queue, owned by one worker, waiting for the older build of its service, or ended; its end
+/// is kept until the platform has it. All methods reconnect by themselves and are thread-safe;
+/// `take` and `look` are called by one thread.
+/// Errors: `conflict` (what the receipt names is no longer ours), `unavailable`, `timed_out`,
+/// `denied` (credentials, rights), `cancelled`.
 class JobQueue {
  public:
   virtual ~JobQueue() = default;
-  /// Waits up to `patience` for the oldest job and moves it to our own list. When a job was already
-  /// moved as stop arrived, it is given back before `cancelled` is returned.
+  /// Becomes one of the queue's workers and stays it, on a thread of the queue's own, until
+  /// `leave`. Returns at once.
+  virtual void join(QueueListener& listener) = 0;
+  /// Gives everything back that is still ours and ends the lease.
+  virtual void leave() = 0;
+  /// Gives back what processes of this host had that have ended, and what an older version left;
+  /// how many jobs.
+  virtual Result<std::size_t> recover() = 0;
+
+  /// Waits up to `patience` for a job. What has ended, is cancelled or has to wait is not handed
+  /// out.
   virtual Result<std::optional<TakenJob>> take(std::chrono::milliseconds patience,
                                                const std::stop_token& stop) = 0;
-  /// The first `limit` payloads still queued, oldest first.
-  virtual Result<std::vector<std::string>> peek(std::size_t limit) = 0;
-  /// Forgets a job that has its final status.
-  virtual Result<> finish(const TakenJob& job) = 0;
-  /// Puts an unfinished job back to the head of the queue. Repeating it is harmless.
-  virtual Result<> give_back(const TakenJob& job) = 0;
-  /// Puts back, in their order, what an earlier run of this worker did not finish; how many.
-  virtual Result<std::size_t> recover() = 0;
-  virtual Result<std::size_t> length() = 0;
+  /// For when no slot is free: takes newer jobs of the services we build aside, which supersedes
+  /// the builds. The ids that are queued, oldest first, as far as it looked.
+  virtual Result<std::vector<domain::DeploymentId>> look() = 0;
+  /// Puts an unfinished job back to the head of the queue; the attempt is not counted.
+  virtual Result<> give_back(const Receipt& receipt) = 0;
 
-  /// Remembers for 7 days that a deployment was cancelled, and removes its job from the queue.
-  virtual Result<CancelMark> mark_cancelled(const domain::DeploymentId& deployment) = 0;
-  virtual Result<bool> is_cancelled(const domain::DeploymentId& deployment) = 0;
+  /// Decides how a deployment ended; a cancel or a newer job that came first wins. What is returned
+  /// has to be posted. Asked again, it tells what has to be posted now.
+  virtual Result<Ending> finish(const Receipt& receipt, const StatusUpdate& update) = 0;
+  virtual Result<> settle(const Receipt& receipt, Delivery delivery) = 0;
+  /// An end that nobody posts, for us to post.
+  virtual Result<std::optional<Undelivered>> adopt() = 0;
+
+  virtual Result<CancelAnswer> cancel(const domain::DeploymentId& deployment) = 0;
+  virtual Result<std::size_t> length() = 0;
+  /// What the queue can promise on this server, in a word and a sentence: "A: …".
+  [[nodiscard]] virtual std::string guarantee() const = 0;
 };
 
 }  // namespace builder::ports

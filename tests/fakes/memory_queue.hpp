@@ -1,19 +1,22 @@
 #pragma once
 
 #include "domain/deployment_request.hpp"
+#include "fakes/fake_lease.hpp"
 #include "ports/job_queue.hpp"
 
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace builder::fakes {
 
-/// The job queue in memory, with the port's every promise. Thread-safe.
+/// The job queue in memory, with the port's every promise, for one worker. Thread-safe.
 class MemoryQueue final : public ports::JobQueue {
  public:
   void push(std::string payload) {
@@ -22,9 +25,10 @@ class MemoryQueue final : public ports::JobQueue {
     changed_.notify_all();
   }
 
+  /// Nothing is queued, built, waiting or undelivered.
   [[nodiscard]] bool idle() const {
     const std::scoped_lock lock(mutex_);
-    return queue_.empty() && taken_.empty();
+    return queue_.empty() && owned_.empty() && waiting_.empty() && out_.empty();
   }
 
   [[nodiscard]] std::vector<std::string> queued() const {
@@ -32,48 +36,178 @@ class MemoryQueue final : public ports::JobQueue {
     return {queue_.begin(), queue_.end()};
   }
 
+  /// Another worker was lost with the end of this deployment undelivered.
+  void leave_behind(const std::string& id, ports::Ending ending) {
+    const std::scoped_lock lock(mutex_);
+    conclude(id, std::move(ending), false);
+  }
+
+  /// What we have is another worker's from now on.
+  void lose_lease() {
+    std::map<std::string, Owned> lost;
+    {
+      const std::scoped_lock lock(mutex_);
+      lease_->set(false, true);
+      lease_ = std::make_shared<FakeLease>();
+      lost = std::exchange(owned_, {});
+    }
+    for (const auto& [id, owned] : lost) {
+      listener_->must_stop(domain::DeploymentId(id), ports::StopReason::lost_lease);
+    }
+  }
+
+  void join(ports::QueueListener& listener) override { listener_ = &listener; }
+
+  void leave() override {
+    const std::scoped_lock lock(mutex_);
+    for (auto& [id, owned] : std::exchange(owned_, {})) {
+      queue_.push_front(owned.payload);
+    }
+    for (auto& [id, out] : out_) {
+      out.ours = false;
+    }
+  }
+
+  Result<std::size_t> recover() override { return std::size_t{0}; }
+
   Result<std::optional<ports::TakenJob>> take(std::chrono::milliseconds patience,
                                               const std::stop_token& stop) override {
-    std::unique_lock lock(mutex_);
-    const bool ready = changed_.wait_for(lock, stop, patience, [this] { return !queue_.empty(); });
-    if (stop.stop_requested()) {
-      return failure(ErrorKind::cancelled, "stopped");
+    Calls calls;
+    {
+      std::unique_lock lock(mutex_);
+      const SteadyTime until = std::chrono::steady_clock::now() + patience;
+      for (;;) {
+        if (!changed_.wait_until(lock, stop, until, [this] { return !queue_.empty(); }) ||
+            stop.stop_requested()) {
+          lock.unlock();
+          calls.make(listener_);
+          return stop.stop_requested() ? Result<std::optional<ports::TakenJob>>(
+                                             failure(ErrorKind::cancelled, "stopped"))
+                                       : std::nullopt;
+        }
+        if (auto job = take_first(calls)) {
+          lock.unlock();
+          calls.make(listener_);
+          return job;
+        }
+        if (!calls.empty()) {
+          lock.unlock();
+          std::exchange(calls, {}).make(listener_);
+          lock.lock();
+        }
+      }
     }
-    if (!ready) {
-      return std::nullopt;
-    }
-    taken_.push_back(queue_.front());
-    queue_.pop_front();
-    return ports::TakenJob{taken_.back()};
   }
 
-  Result<std::vector<std::string>> peek(std::size_t limit) override {
-    const std::scoped_lock lock(mutex_);
-    return std::vector<std::string>(
-        queue_.begin(),
-        queue_.begin() + static_cast<std::ptrdiff_t>(std::min(limit, queue_.size())));
+  Result<std::vector<domain::DeploymentId>> look() override {
+    Calls calls;
+    std::vector<domain::DeploymentId> ids;
+    {
+      const std::scoped_lock lock(mutex_);
+      for (const std::string& payload : std::vector<std::string>(queue_.begin(), queue_.end())) {
+        const domain::ParsedJob job = domain::parse_job(payload);
+        if (job.deployment_id) {
+          ids.push_back(*job.deployment_id);
+          if (!ended_.contains(job.deployment_id->str()) &&
+              let_wait(job.deployment_id->str(), job, payload, calls)) {
+            remove(payload);
+          }
+        }
+      }
+    }
+    calls.make(listener_);
+    return ids;
   }
 
-  Result<> finish(const ports::TakenJob& job) override {
+  Result<> give_back(const ports::Receipt& receipt) override {
     const std::scoped_lock lock(mutex_);
-    remove(taken_, job.payload);
+    const auto found = owned_.find(receipt.deployment.str());
+    if (found == owned_.end() || receipt.lease != lease_) {
+      return failure(ErrorKind::conflict, "not ours");
+    }
+    const Owned owned = found->second;
+    --attempts_[receipt.deployment.str()];
+    disown(receipt.deployment.str());
+    queue_.push_front(owned.payload);
+    changed_.notify_all();
     return {};
   }
 
-  Result<> give_back(const ports::TakenJob& job) override {
+  Result<ports::Ending> finish(const ports::Receipt& receipt,
+                               const ports::StatusUpdate& update) override {
     const std::scoped_lock lock(mutex_);
-    if (remove(taken_, job.payload)) {
-      queue_.push_front(job.payload);
+    const std::string& id = receipt.deployment.str();
+    if (!owned_.contains(id) || receipt.lease != lease_) {
+      const auto out = out_.find(id);
+      return out != out_.end() && out->second.ours
+                 ? Result<ports::Ending>(out->second.ending)
+                 : Result<ports::Ending>(failure(ErrorKind::conflict, "not ours"));
+    }
+    ports::Ending ending{.verdict = ports::Verdict::as_reported, .update = update};
+    if (cancelled_.contains(id)) {
+      ending = {ports::Verdict::cancelled_by_user, {}};
+    } else if (newer_.contains(id)) {
+      ending = {ports::Verdict::superseded, {}};
+    }
+    disown(id);
+    conclude(id, ending, true);
+    return ending;
+  }
+
+  Result<> settle(const ports::Receipt& receipt, ports::Delivery delivery) override {
+    const std::scoped_lock lock(mutex_);
+    const auto out = out_.find(receipt.deployment.str());
+    if (out == out_.end() || !out->second.ours) {
+      return failure(ErrorKind::conflict, "not ours");
+    }
+    if (delivery == ports::Delivery::later) {
+      out->second.ours = false;
+    } else {
+      out_.erase(out);
     }
     return {};
   }
 
-  Result<std::size_t> recover() override {
+  Result<std::optional<ports::Undelivered>> adopt() override {
     const std::scoped_lock lock(mutex_);
-    const std::size_t count = taken_.size();
-    queue_.insert(queue_.begin(), taken_.begin(), taken_.end());
-    taken_.clear();
-    return count;
+    for (auto& [id, out] : out_) {
+      if (!out.ours) {
+        out.ours = true;
+        return ports::Undelivered{{domain::DeploymentId(id), "epoch", lease_}, out.ending};
+      }
+    }
+    return std::nullopt;
+  }
+
+  Result<ports::CancelAnswer> cancel(const domain::DeploymentId& deployment) override {
+    const std::scoped_lock lock(mutex_);
+    const std::string& id = deployment.str();
+    const auto out = out_.find(id);
+    if (out == out_.end() && ended_.contains(id)) {
+      return ports::CancelAnswer::late;
+    }
+    cancelled_.insert(id);
+    if (out != out_.end()) {
+      if (out->second.ending.verdict == ports::Verdict::as_reported) {
+        out->second.ending = {ports::Verdict::cancelled_by_user, {}};
+      }
+      return ports::CancelAnswer::reporting;
+    }
+    if (owned_.contains(id)) {
+      return ports::CancelAnswer::owned;
+    }
+    const auto names = [&](const std::string& payload) {
+      const auto named = domain::parse_job(payload).deployment_id;
+      return named && *named == deployment;
+    };
+    const auto removed =
+        std::erase_if(queue_, names) +
+        std::erase_if(waiting_, [&](const auto& one) { return names(one.second); });
+    if (removed > 0) {
+      conclude(id, {ports::Verdict::cancelled_by_user, {}}, false);
+      return ports::CancelAnswer::removed;
+    }
+    return ports::CancelAnswer::noted;
   }
 
   Result<std::size_t> length() override {
@@ -81,34 +215,135 @@ class MemoryQueue final : public ports::JobQueue {
     return queue_.size();
   }
 
-  Result<ports::CancelMark> mark_cancelled(const domain::DeploymentId& deployment) override {
-    const std::scoped_lock lock(mutex_);
-    cancelled_.insert(deployment.str());
-    const auto removed = std::erase_if(queue_, [&](const std::string& payload) {
-      return domain::parse_job(payload).deployment_id == deployment;
-    });
-    return removed > 0 ? ports::CancelMark::was_queued : ports::CancelMark::not_queued;
-  }
-
-  Result<bool> is_cancelled(const domain::DeploymentId& deployment) override {
-    const std::scoped_lock lock(mutex_);
-    return cancelled_.contains(deployment.str());
-  }
+  [[nodiscard]] std::string guarantee() const override { return "A"; }
 
  private:
-  static bool remove(std::deque<std::string>& list, const std::string& payload) {
-    const auto found = std::ranges::find(list, payload);
-    if (found == list.end()) {
+  struct Owned {
+    std::string payload;
+    std::string service;
+  };
+
+  struct Out {
+    ports::Ending ending;
+    bool ours = false;
+  };
+
+  /// What the listener is told, once no lock is held.
+  struct Calls {
+    std::vector<std::string> superseded;
+    std::vector<std::string> cancelled;
+    bool outbox = false;
+    int malformed = 0;
+
+    [[nodiscard]] bool empty() const {
+      return superseded.empty() && cancelled.empty() && !outbox && malformed == 0;
+    }
+
+    void make(ports::QueueListener* listener) const {
+      if (listener == nullptr) {
+        return;
+      }
+      for (const std::string& id : superseded) {
+        listener->must_stop(domain::DeploymentId(id), ports::StopReason::superseded);
+      }
+      for (int i = 0; i < malformed; ++i) {
+        listener->malformed_element();
+      }
+      if (outbox) {
+        listener->outbox_filled();
+      }
+    }
+  };
+
+  std::optional<ports::TakenJob> take_first(Calls& calls) {
+    const std::string payload = queue_.front();
+    queue_.pop_front();
+    const domain::ParsedJob job = domain::parse_job(payload);
+    if (!job.deployment_id) {
+      ++calls.malformed;
+      return std::nullopt;
+    }
+    const std::string& id = job.deployment_id->str();
+    if (ended_.contains(id) || owned_.contains(id)) {
+      return std::nullopt;
+    }
+    if (cancelled_.contains(id) || newer_.contains(id)) {
+      conclude(
+          id,
+          {cancelled_.contains(id) ? ports::Verdict::cancelled_by_user : ports::Verdict::superseded,
+           {}},
+          false);
+      calls.outbox = true;
+      return std::nullopt;
+    }
+    if (let_wait(id, job, payload, calls)) {
+      return std::nullopt;
+    }
+    if (++attempts_[id] > 3) {
+      conclude(id, {ports::Verdict::attempts_used, {}}, false);
+      calls.outbox = true;
+      return std::nullopt;
+    }
+    owned_[id] = {payload, job.service_id ? job.service_id->str() : ""};
+    return ports::TakenJob{.receipt = {*job.deployment_id, "epoch", lease_},
+                           .attempt = attempts_[id],
+                           .payload = payload};
+  }
+
+  bool let_wait(const std::string& id, const domain::ParsedJob& job, const std::string& payload,
+                Calls& calls) {
+    const auto running = std::ranges::find_if(owned_, [&](const auto& one) {
+      return job.service_id && one.second.service == job.service_id->str();
+    });
+    if (running == owned_.end() || running->first == id) {
       return false;
     }
-    list.erase(found);
+    const std::string& service = job.service_id->str();
+    if (const auto before = waiting_.find(service); before != waiting_.end()) {
+      const auto before_id = domain::parse_job(before->second).deployment_id;
+      if (before_id && before_id->str() != id) {
+        conclude(before_id->str(), {ports::Verdict::superseded, {}}, false);
+        calls.outbox = true;
+      }
+    }
+    waiting_[service] = payload;
+    newer_.insert(running->first);
+    calls.superseded.push_back(running->first);
     return true;
+  }
+
+  void disown(const std::string& id) {
+    const std::string service = owned_.at(id).service;
+    owned_.erase(id);
+    if (const auto next = waiting_.find(service); next != waiting_.end()) {
+      queue_.push_front(next->second);
+      waiting_.erase(next);
+      changed_.notify_all();
+    }
+  }
+
+  void conclude(const std::string& id, ports::Ending ending, bool ours) {
+    ended_.insert(id);
+    out_[id] = {std::move(ending), ours};
+  }
+
+  void remove(const std::string& payload) {
+    if (const auto found = std::ranges::find(queue_, payload); found != queue_.end()) {
+      queue_.erase(found);
+    }
   }
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
+  ports::QueueListener* listener_ = nullptr;
+  std::shared_ptr<FakeLease> lease_ = std::make_shared<FakeLease>();
   std::deque<std::string> queue_;
-  std::deque<std::string> taken_;
+  std::map<std::string, Owned> owned_;
+  std::map<std::string, std::string> waiting_;  ///< By service.
+  std::map<std::string, Out> out_;
+  std::map<std::string, int> attempts_;
+  std::set<std::string> ended_;
+  std::set<std::string> newer_;
   std::set<std::string> cancelled_;
 };
 

@@ -41,6 +41,11 @@ class Redis:
         self.stop(how)
         self.start()
 
+    def unfinished(self) -> list[str]:
+        """Keys that hold a deployment which is built, waits for another or has an undelivered end."""
+        return [key for name in ("own", "pay", "svc", "wait", "out")
+                for key in self.client.keys(f"{{*}}:{name}")]  # type: ignore[union-attr]
+
     def clear(self) -> None:
         self.client.flushdb()
 

@@ -118,8 +118,7 @@ class Worker:
         return found
 
     def build_folders(self) -> list[str]:
-        folder = self.work_dir / "builds"
-        return sorted(os.listdir(folder)) if folder.exists() else []
+        return sorted(str(path) for path in self.work_dir.glob("processes/*/builds/*"))
 
 
 class ArgvSampler:

@@ -48,7 +48,7 @@ def test_a_deployment_is_built_pushed_and_reported(stack, worker, repo):
     policy = stack.ecr.api("GetLifecyclePolicy", repositoryName=name)
     assert json.loads(policy["lifecyclePolicyText"])["rules"][0]["selection"]["countNumber"] == 1
     wait_for(lambda: not worker.build_folders() and not worker.children(), 10, "nothing left behind")
-    assert stack.redis.client.keys("*taken*") == []
+    assert stack.redis.unfinished() == []
 
 
 def test_the_environment_reaches_the_image_as_dotenv_and_git_never_does(stack, worker, repo):

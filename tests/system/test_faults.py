@@ -20,7 +20,7 @@ from kit.worker import ArgvSampler
 
 pytestmark = pytest.mark.both_engines
 
-SLOW = {"Dockerfile": "FROM busybox\nRUN echo started && sleep 1003\n"}
+SLOW = {"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1003\n"}
 HUGE_LAYER = {"Dockerfile": "FROM busybox\nRUN head -c 30000000 /dev/urandom > /big\n"}
 
 
@@ -35,7 +35,7 @@ def in_phase(stack, worker, repo, phase, **job_changes):
         wait_for(lambda: worker.children(), 20, "git runs")
     elif phase == "build":
         identity = stack.api.enqueue(stack.job(repo(SLOW).name, serviceId=service, **job_changes))
-        stack.api.wait_log(identity, "started")
+        stack.api.wait_log(identity, "now-running")
     else:
         stack.ecr.control("/__fail", {"delay": 3})
         identity = stack.api.enqueue(stack.job(repo(HUGE_LAYER).name, serviceId=service, **job_changes))
@@ -71,7 +71,7 @@ def test_cancel_stops_a_running_build(stack, worker, repo, phase):
     no_leftovers(stack, worker)
     stack.ecr.control("/__fail", {})
     time_of_end = stack.api.deployments[identity].posts[-1][0]
-    wait_for(lambda: stack.redis.client.keys("*taken*") == [], 10, "job settled")
+    wait_for(lambda: stack.redis.unfinished() == [], 10, "job settled")
     assert not [entry for entry in stack.api.record if identity in entry.path and entry.at > time_of_end + 0.05]
     assert stack.api.deployments[identity].logs[-1][1:] == ("ERROR", "Deployment cancelled by user")
     assert stack.ecr.digest_of(f"deployra/{service}", "latest") is None
@@ -114,7 +114,7 @@ def test_an_unknown_deployment_is_left_alone(stack, worker, repo):
     job = stack.job(repo().name)
     stack.api.push(job)
     wait_for(lambda: worker.metric('deployra_builder_builds_total{result="gone"}') == 1, 20)
-    assert stack.redis.client.keys("*taken*") == []
+    assert stack.redis.unfinished() == []
 
 
 @pytest.mark.one_engine
@@ -158,14 +158,14 @@ def test_a_second_signal_gives_the_job_back(stack, make_worker, repo, phase):
     wait_gone("sleep 1003")
     assert stack.redis.client.llen("builder-queue") == 1
     assert stack.api.final_posts(identity) == []
-    assert stack.redis.client.keys("*taken*") == []
+    assert stack.redis.unfinished() == []
 
 
 def test_sigterm_lets_running_builds_finish_and_takes_no_more(stack, make_worker, repo):
     worker = make_worker(MAX_PARALLEL_BUILDS="1")
-    repository = repo({"Dockerfile": "FROM busybox\nRUN echo started && sleep 1\n"})
+    repository = repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1\n"})
     running = stack.api.enqueue(stack.job(repository.name))
-    stack.api.wait_log(running, "started")
+    stack.api.wait_log(running, "now-running")
     waiting = stack.api.enqueue(stack.job(repo().name))
     worker.signal(signal.SIGTERM)
     assert worker.wait(20) == 0
@@ -192,9 +192,9 @@ def test_a_build_timeout_is_a_failure_that_says_so(stack, make_worker, repo):
 
 @pytest.mark.one_engine
 def test_an_api_that_is_away_loses_no_line_and_no_status(stack, worker, repo):
-    repository = repo({"Dockerfile": "FROM busybox\nRUN echo started && for i in $(seq 200); do echo line-$i; sleep 0.01; done\n"})
+    repository = repo({"Dockerfile": "FROM busybox\nRUN echo now-running && for i in $(seq 200); do echo line-$i; sleep 0.01; done\n"})
     identity = stack.api.enqueue(stack.job(repository.name))
-    stack.api.wait_log(identity, "started")
+    stack.api.wait_log(identity, "now-running")
     stack.api.stop()
     time.sleep(60)
     stack.api.start()
@@ -231,7 +231,7 @@ def test_redis_may_restart_at_any_time(stack, worker, repo):
     wait_for(lambda: stack.redis.client.pubsub_numsub("builder:cancel")[0][1] == 1, 10, "subscribed again")
     stack.api.cancel(identity)
     assert stack.api.wait_end(identity) == "CANCELLED"
-    wait_for(lambda: stack.redis.client.keys("*taken*") == [], 10, "jobs settled")
+    wait_for(lambda: stack.redis.unfinished() == [], 10, "jobs settled")
 
 
 def test_a_registry_in_trouble_is_asked_again(stack, worker, repo):
@@ -261,7 +261,7 @@ def test_an_engine_that_restarts_during_a_build(stack, worker, repo):
     for pid in processes_matching("sleep 1003"):
         os.kill(pid, signal.SIGKILL)
     stack.engine.start()
-    wait_for(lambda: stack.api.log_text(identity).count("started") > 1 or stack.api.final_posts(identity), 60)
+    wait_for(lambda: stack.api.log_text(identity).count("now-running") > 1 or stack.api.final_posts(identity), 60)
     stack.api.cancel(identity)
     assert stack.api.wait_end(identity) in ("CANCELLED", "FAILED")
     wait_gone("sleep 1003", 10)
@@ -348,12 +348,35 @@ def test_nothing_leaks_over_many_deployments(stack, worker, repo):
 
 
 @pytest.mark.one_engine
-def test_one_folder_belongs_to_one_process(stack, make_worker):
-    worker = make_worker()
-    second = make_worker(start=False, WORK_DIR=str(worker.work_dir))
-    second.start(ready=False)
-    assert second.wait(10) == 1
-    assert "in use by another worker" in second.text()
+def test_a_new_process_starts_while_the_old_one_drains(stack, make_worker, repo):
+    old = make_worker(MAX_PARALLEL_BUILDS="1")
+    repository = repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 2\n"})
+    running = stack.api.enqueue(stack.job(repository.name))
+    stack.api.wait_log(running, "now-running")
+    old.signal(signal.SIGTERM)
+    new = make_worker(WORK_DIR=str(old.work_dir))
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
+    assert stack.api.wait_end(running) == "BUILDED"
+    assert stack.api.statuses(running) == ["BUILDING", "BUILDED"]
+    assert old.wait(20) == 0
+    assert new.stop() == 0
+    assert list((old.work_dir / "processes").glob("*/")) == []
+
+
+@pytest.mark.one_engine
+def test_version_1_0_left_jobs_and_cancels(stack, make_worker, repo):
+    worker = make_worker(start=False)
+    worker.work_dir.mkdir(parents=True)
+    (worker.work_dir / "worker-id").write_text("old-one\n")
+    taken, cancelled = stack.job(repo().name), stack.job(repo().name)
+    for job in (taken, cancelled):
+        stack.api.enqueue(job)
+        stack.redis.client.rpush("{builder-queue}:taken:old-one", stack.redis.client.lpop("builder-queue"))
+    stack.redis.client.zadd("{builder-queue}:cancelled", {cancelled["deploymentId"]: time.time() + 1000})
+    worker.start()
+    assert stack.api.wait_end(taken["deploymentId"]) == "BUILDED"
+    assert stack.api.wait_end(cancelled["deploymentId"]) == "CANCELLED"
+    assert stack.redis.client.keys("*:taken:*") + stack.redis.client.keys("*:cancelled") == []
 
 
 @pytest.mark.one_engine

@@ -91,9 +91,10 @@ class GitSourceFetcher final : public ports::SourceFetcher {
 
   Result<> prepare() const {
     // Nobody is building yet: whatever is here was left by a run that was killed.
-    BUILDER_TRY(remove_tree(config_.work_dir + "/builds"));
-    for (const char* name : {"/builds", "/mirrors", "/home"}) {
-      BUILDER_TRY(make_directories(config_.work_dir + name));
+    BUILDER_TRY(remove_tree(config_.builds_dir));
+    for (const std::string& folder :
+         {config_.builds_dir, config_.work_dir + "/mirrors", config_.work_dir + "/home"}) {
+      BUILDER_TRY(make_directories(folder));
     }
     return {};
   }
@@ -249,7 +250,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
                        const std::string& commit, const Access& access, const std::string& prefix,
                        bool lfs) const {
     if (!fetch.folder) {
-      BUILDER_TRY_ASSIGN(fetch.folder, TempDir::make(config_.work_dir + "/builds", "b-"));
+      BUILDER_TRY_ASSIGN(fetch.folder, TempDir::make(config_.builds_dir, "b-"));
     }
     const std::string folder = fetch.root() + "/" + prefix;
     const std::string index =

@@ -10,7 +10,8 @@
 namespace builder::adapters::git {
 
 struct GitConfig {
-  std::string work_dir;  ///< Mirrors and work trees live below it; nobody else writes there.
+  std::string work_dir;    ///< Mirrors live below it; other workers of this host may share them.
+  std::string builds_dir;  ///< Work trees; this process's alone.
   NetworkPolicy policy = NetworkPolicy::private_networks;
 };
 

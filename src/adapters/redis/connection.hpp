@@ -1,8 +1,8 @@
 #pragma once
 
-#include "base/fd.hpp"
+#include "adapters/redis/redis_config.hpp"
+#include "adapters/redis/transport.hpp"
 #include "base/result.hpp"
-#include "base/secret.hpp"
 #include "base/stop.hpp"
 
 #include <chrono>
@@ -15,15 +15,6 @@
 struct redisReader;  // NOLINT(readability-identifier-naming): hiredis's.
 
 namespace builder::adapters::redis {
-
-struct RedisConfig {
-  std::string host = "localhost";
-  std::uint16_t port = 6379;
-  std::string username;
-  Secret password;
-  std::string queue = "builder-queue";
-  std::string cancel_channel = "builder:cancel";
-};
 
 /// One answer of Redis.
 struct Reply {
@@ -39,7 +30,8 @@ struct Reply {
 /// thread-safe.
 class Connection {
  public:
-  /// Connects, authenticates and names the connection.
+  /// Connects (to the master the sentinels name, when there are any), authenticates and names the
+  /// connection.
   static Result<std::unique_ptr<Connection>> open(const RedisConfig& config,
                                                   const std::string& name,
                                                   const std::stop_token& stop);
@@ -54,18 +46,18 @@ class Connection {
   /// The next answer or pushed message; `timed_out` leaves the connection usable.
   Result<Reply> receive(const std::stop_token& stop, SteadyTime deadline);
 
-  [[nodiscard]] bool usable() const { return static_cast<bool>(fd_); }
+  [[nodiscard]] bool usable() const { return transport_ != nullptr; }
 
  private:
   Connection();
-  Result<> dial(const RedisConfig& config, const std::stop_token& stop);
-  [[nodiscard]] std::unexpected<Error> broken(std::string what);
+  static Result<RedisAddress> ask_sentinels(const RedisConfig& config, const std::stop_token& stop);
+  Result<> log_in(const std::string& username, const Secret& password, const std::stop_token& stop);
 
   struct ReaderDeleter {
     void operator()(redisReader* reader) const;
   };
 
-  Fd fd_;
+  std::unique_ptr<Transport> transport_;  ///< Empty once it is broken.
   std::unique_ptr<redisReader, ReaderDeleter> reader_;
 };
 

@@ -1,191 +1,333 @@
 #include "adapters/redis/job_queue.hpp"
 
+#include "adapters/redis/membership.hpp"
+#include "adapters/redis/outbox_entry.hpp"
 #include "adapters/redis/scripts.hpp"
 #include "base/backoff.hpp"
 
 #include <algorithm>
 #include <mutex>
-#include <set>
 #include <utility>
 
 namespace builder::adapters::redis {
 
 namespace {
 
-using ports::CancelMark;
+using ports::CancelAnswer;
+using ports::Delivery;
+using ports::Ending;
+using ports::Receipt;
+using ports::StatusUpdate;
 using ports::TakenJob;
+using ports::Undelivered;
 using Clock = std::chrono::steady_clock;
 
 constexpr BackoffPolicy k_reconnect{.base = std::chrono::milliseconds(100),
                                     .cap = std::chrono::milliseconds(5'000)};
 constexpr std::chrono::seconds k_insist{30};
 constexpr std::chrono::seconds k_reply_patience{5};
-constexpr std::string_view k_remember_seconds = "604800";  // 7 days
+constexpr std::string_view k_remember_cancel = "604800000";  // 7 days
+constexpr std::size_t k_look_ahead = 1'000;
+/// Without BLMOVE the queue is looked at this often.
+constexpr std::chrono::milliseconds k_poll{250};
 
-/// Keys of ours carry the queue's name as hash tag: on a cluster they share its slot.
-std::string own_key(const std::string& queue, const std::string& suffix) {
-  const bool tagged = queue.contains('{') && queue.contains('}');
-  return (tagged ? queue : "{" + queue + "}") + ":" + suffix;
+std::unexpected<Error> not_ours(const Receipt& receipt) {
+  return failure(ErrorKind::conflict, "deployment " + receipt.deployment.str() + " is not ours");
+}
+
+std::unexpected<Error> strange(std::string_view script) {
+  return failure(ErrorKind::internal, "redis: a strange answer of " + std::string(script));
+}
+
+std::string_view word(const Reply& reply) {
+  return reply.list.empty() ? std::string_view() : std::string_view(reply.list[0].text);
 }
 
 class RedisJobQueue final : public ports::JobQueue {
  public:
-  RedisJobQueue(RedisConfig config, const std::string& worker_id)
+  RedisJobQueue(RedisConfig config, QueueSettings settings, const Log& log)
       : config_(std::move(config)),
-        taken_key_(own_key(config_.queue, "taken:" + worker_id)),
-        cancelled_key_(own_key(config_.queue, "cancelled")),
-        random_(make_random()) {}
+        settings_(std::move(settings)),
+        membership_(config_, settings_, log),
+        random_(make_random()),
+        poll_random_(make_random()) {}
+
+  void join(ports::QueueListener& listener) override { membership_.join(listener); }
+
+  void leave() override { membership_.leave(); }
+
+  Result<std::size_t> recover() override {
+    std::size_t jobs = 0;
+    if (!settings_.ended_epochs.empty()) {
+      BUILDER_TRY_ASSIGN(const Reply reply, run(reap_, settings_.ended_epochs, once()));
+      jobs += reply.list.size() == 2 ? static_cast<std::size_t>(reply.list[1].integer) : 0;
+    }
+    if (!settings_.old_worker_id.empty()) {
+      const Script upgrade(scripts::k_upgrade, config_.queue,
+                           {own_key(config_.queue, "taken:" + settings_.old_worker_id),
+                            own_key(config_.queue, "cancelled")});
+      BUILDER_TRY_ASSIGN(const Reply reply, run(upgrade, {}, once()));
+      jobs += reply.list.empty() ? 0 : static_cast<std::size_t>(reply.list[0].integer);
+    }
+    settings_.recovered();
+    return jobs;
+  }
 
   Result<std::optional<TakenJob>> take(std::chrono::milliseconds patience,
                                        const std::stop_token& stop) override {
-    if (stop.stop_requested()) {
-      return failure(ErrorKind::cancelled, "stopped");
-    }
-    if (!blocking_ || !blocking_->usable()) {
-      BUILDER_TRY(connect_blocking(stop));
-      // The answer that told of a job may have been lost with the last connection.
-      BUILDER_TRY_ASSIGN(auto stranded, stranded_job());
-      if (stranded) {
-        return hand_out(*std::move(stranded));
+    const SteadyTime until = Clock::now() + patience;
+    for (bool waited = false;;) {
+      const auto lease = membership_.lease(until, stop);
+      if (stop.stop_requested()) {
+        return failure(ErrorKind::cancelled, "stopped");
       }
-    }
-    auto reply = wait_for_job(patience, stop);
-    if (!reply) {
-      return std::unexpected(explain(std::move(reply).error()));
-    }
-    if (stop.stop_requested()) {
-      if (reply->type == Reply::Type::text) {
-        BUILDER_TRY(give_back({reply->text}));
+      if (!lease) {
+        return std::unexpected(membership_.problem());
       }
-      return failure(ErrorKind::cancelled, "stopped");
+      BUILDER_TRY_ASSIGN(auto attempt, take_now(lease));
+      if (attempt.job) {
+        return std::move(attempt.job);
+      }
+      if (attempt.again) {
+        continue;
+      }
+      if (waited) {
+        return std::nullopt;
+      }
+      BUILDER_TRY(wait_for_element(until, stop));
+      waited = true;
     }
-    if (reply->type != Reply::Type::text) {
-      return std::nullopt;
+  }
+
+  Result<std::vector<domain::DeploymentId>> look() override {
+    const auto lease = membership_.lease(Clock::now(), {});
+    if (!lease) {
+      return std::unexpected(membership_.problem());
     }
-    return hand_out(std::move(reply->text));
-  }
-
-  Result<std::vector<std::string>> peek(std::size_t limit) override {
-    BUILDER_TRY_ASSIGN(Reply reply,
-                       command({"LRANGE", config_.queue, "0", std::to_string(limit - 1)}, once()));
-    std::vector<std::string> payloads;
-    for (Reply& element : reply.list) {
-      payloads.push_back(std::move(element.text));
-    }
-    return payloads;
-  }
-
-  Result<> finish(const TakenJob& job) override {
-    BUILDER_TRY(command({"LREM", taken_key_, "1", job.payload}, insist()));
-    forget(job.payload);
-    return {};
-  }
-
-  Result<> give_back(const TakenJob& job) override {
-    BUILDER_TRY(command({"EVAL", scripts::k_give_back, "2", taken_key_, config_.queue, job.payload},
-                        insist()));
-    forget(job.payload);
-    return {};
-  }
-
-  Result<std::size_t> recover() override {
+    BUILDER_TRY(connect());
     BUILDER_TRY_ASSIGN(
         const Reply reply,
-        command({"EVAL", scripts::k_recover, "2", taken_key_, config_.queue}, once()));
-    return static_cast<std::size_t>(reply.integer);
+        look_.run(*own_, {lease->epoch(), std::to_string(k_look_ahead)}, {}, k_reply_patience));
+    std::vector<domain::DeploymentId> ids;
+    if (word(reply) == "LOST") {
+      membership_.hurry();
+      return ids;
+    }
+    if (reply.list.size() != 4) {
+      return strange("look");
+    }
+    membership_.tell(reply.list[1]);
+    if (reply.list[3].integer > 0) {
+      membership_.listener().outbox_filled();
+    }
+    for (const Reply& id : reply.list[2].list) {
+      ids.emplace_back(id.text);
+    }
+    return ids;
+  }
+
+  Result<> give_back(const Receipt& receipt) override {
+    BUILDER_TRY_ASSIGN(const Reply reply,
+                       run(giveback_, {receipt.epoch, receipt.deployment.str()}, insist()));
+    membership_.release(receipt.epoch, receipt.deployment);
+    return word(reply) == "OK" ? Result<>() : not_ours(receipt);
+  }
+
+  Result<Ending> finish(const Receipt& receipt, const StatusUpdate& update) override {
+    BUILDER_TRY_ASSIGN(
+        const Reply reply,
+        run(finish_, {receipt.epoch, receipt.deployment.str(), write_entry(update)}, insist()));
+    if (word(reply) != "OK" || reply.list.size() != 2) {
+      membership_.release(receipt.epoch, receipt.deployment);
+      return not_ours(receipt);
+    }
+    return read_entry(reply.list[1].text);
+  }
+
+  Result<> settle(const Receipt& receipt, Delivery delivery) override {
+    const std::string_view how = delivery == Delivery::done    ? "delivered"
+                                 : delivery == Delivery::later ? "later"
+                                                               : "rejected";
+    BUILDER_TRY_ASSIGN(
+        const Reply reply,
+        run(settle_, {receipt.epoch, receipt.deployment.str(), std::string(how)}, insist()));
+    if (delivery != Delivery::later) {
+      BUILDER_TRY(run(remember_, {receipt.deployment.str()}, insist()));
+    }
+    membership_.release(receipt.epoch, receipt.deployment);
+    return word(reply) == "OK" ? Result<>() : not_ours(receipt);
+  }
+
+  Result<std::optional<Undelivered>> adopt() override {
+    const auto lease = membership_.lease(Clock::now(), {});
+    if (!lease) {
+      return std::unexpected(membership_.problem());
+    }
+    BUILDER_TRY_ASSIGN(const Reply reply, run(adopt_, {lease->epoch()}, once()));
+    if (word(reply) != "OUT") {
+      return std::nullopt;
+    }
+    if (reply.list.size() != 3) {
+      return strange("adopt");
+    }
+    BUILDER_TRY_ASSIGN(Ending ending, read_entry(reply.list[2].text));
+    Undelivered undelivered{receipt(lease, reply.list[1].text), std::move(ending)};
+    membership_.hold(lease->epoch(), undelivered.receipt.deployment);
+    return undelivered;
+  }
+
+  Result<CancelAnswer> cancel(const domain::DeploymentId& deployment) override {
+    BUILDER_TRY_ASSIGN(const Reply reply,
+                       run(cancel_, {deployment.str(), std::string(k_remember_cancel)}, insist()));
+    const std::string_view answer = word(reply);
+    return answer == "OWNED"       ? CancelAnswer::owned
+           : answer == "REMOVED"   ? CancelAnswer::removed
+           : answer == "REPORTING" ? CancelAnswer::reporting
+           : answer == "LATE"      ? CancelAnswer::late
+                                   : CancelAnswer::noted;
   }
 
   Result<std::size_t> length() override {
-    BUILDER_TRY_ASSIGN(const Reply reply, command({"LLEN", config_.queue}, once()));
+    BUILDER_TRY_ASSIGN(const Reply reply, command(
+                                              [&](Connection& connection) {
+                                                return connection.call({"LLEN", config_.queue}, {},
+                                                                       k_reply_patience);
+                                              },
+                                              once()));
+    // Whoever cannot join cannot take either, though Redis answers.
+    if (membership_.level() == Level::refused) {
+      return std::unexpected(membership_.problem());
+    }
     return static_cast<std::size_t>(reply.integer);
   }
 
-  Result<CancelMark> mark_cancelled(const domain::DeploymentId& deployment) override {
-    BUILDER_TRY_ASSIGN(const Reply reply,
-                       command({"EVAL", scripts::k_mark_cancelled, "2", config_.queue,
-                                cancelled_key_, deployment.str(), std::string(k_remember_seconds)},
-                               insist()));
-    return reply.integer > 0 ? CancelMark::was_queued : CancelMark::not_queued;
-  }
-
-  Result<bool> is_cancelled(const domain::DeploymentId& deployment) override {
-    BUILDER_TRY_ASSIGN(const Reply reply,
-                       command({"ZSCORE", cancelled_key_, deployment.str()}, once()));
-    return reply.type == Reply::Type::text;
+  [[nodiscard]] std::string guarantee() const override {
+    switch (membership_.level()) {
+      case Level::a:
+        return "A";
+      case Level::b:
+        return "B";
+      case Level::refused:
+        return "none";
+      case Level::unknown:
+        break;
+    }
+    return "unknown";
   }
 
  private:
+  struct Attempt {
+    std::optional<TakenJob> job;
+    bool again = false;
+  };
+
   static SteadyTime insist() { return Clock::now() + k_insist; }
 
   static SteadyTime once() { return Clock::now(); }
 
-  Result<> connect_blocking(const std::stop_token& stop) {
-    BUILDER_TRY_ASSIGN(blocking_, Connection::open(config_, "deployra-builder-take", stop));
-    BUILDER_TRY_ASSIGN(const Reply id, blocking_->call({"CLIENT", "ID"}, stop));
-    blocking_id_ = std::to_string(id.integer);
+  static Receipt receipt(const std::shared_ptr<const EpochLease>& lease, std::string id) {
+    return {domain::DeploymentId(std::move(id)), lease->epoch(), lease};
+  }
+
+  Result<> connect() {
+    if (!own_ || !own_->usable()) {
+      BUILDER_TRY_ASSIGN(own_, Connection::open(config_, "deployra-builder-take", {}));
+    }
     return {};
   }
 
-  Result<Reply> wait_for_job(std::chrono::milliseconds patience, const std::stop_token& stop) {
-    const std::string seconds = std::to_string(static_cast<double>(patience.count()) / 1000.0);
-    BUILDER_TRY(
-        blocking_->send({"BLMOVE", config_.queue, taken_key_, "LEFT", "RIGHT", seconds}, stop));
-    auto reply = blocking_->receive(stop, Clock::now() + patience + k_reply_patience);
-    if (!reply && reply.error().kind == ErrorKind::cancelled) {
-      // Redis may be moving a job this very moment: have it end the wait, and read how it ended.
-      ignore(command({"CLIENT", "UNBLOCK", blocking_id_}, once()));
-      reply = blocking_->receive({}, Clock::now() + std::chrono::seconds(1));
+  Result<Attempt> take_now(const std::shared_ptr<const EpochLease>& lease) {
+    BUILDER_TRY(connect());
+    std::vector<std::string> arguments{lease->epoch(), std::to_string(settings_.most_attempts),
+                                       answer_lost_ ? "1" : "0"};
+    if (answer_lost_) {
+      const auto known = membership_.held(lease->epoch());
+      arguments.insert(arguments.end(), known.begin(), known.end());
     }
-    if (!reply && reply.error().kind == ErrorKind::timed_out) {
-      blocking_.reset();
+    const auto reply = take_.run(*own_, arguments, {}, k_reply_patience);
+    if (!reply) {
+      // A job may be ours by now without our knowing.
+      answer_lost_ = answer_lost_ || reply.error().is_transient();
+      return std::unexpected(reply.error());
     }
-    return reply;
+    return read_take(lease, *reply);
   }
 
-  static void ignore(const Result<Reply>&) {
-    // Without the right to unblock, the job stays in our list and is found at the next start.
-  }
-
-  Result<std::optional<TakenJob>> hand_out(std::string payload) {
-    const std::scoped_lock lock(handed_out_mutex_);
-    handed_out_.insert(payload);
-    return TakenJob{std::move(payload)};
-  }
-
-  void forget(const std::string& payload) {
-    const std::scoped_lock lock(handed_out_mutex_);
-    if (const auto found = handed_out_.find(payload); found != handed_out_.end()) {
-      handed_out_.erase(found);
+  Result<Attempt> read_take(const std::shared_ptr<const EpochLease>& lease, const Reply& reply) {
+    if (word(reply) == "LOST") {
+      membership_.hurry();
+      return failure(ErrorKind::unavailable, "the lease was taken away");
     }
-  }
-
-  /// A job in our list that nobody was given.
-  Result<std::optional<std::string>> stranded_job() {
-    BUILDER_TRY_ASSIGN(const Reply reply, command({"LRANGE", taken_key_, "0", "-1"}, once()));
-    const std::scoped_lock lock(handed_out_mutex_);
-    std::multiset<std::string> known = handed_out_;
-    for (const Reply& element : reply.list) {
-      if (const auto found = known.find(element.text); found != known.end()) {
-        known.erase(found);
-      } else {
-        return element.text;
+    if (reply.list.size() < 2) {
+      return strange("take");
+    }
+    if (word(reply) == "JOB" && reply.list.size() == 5) {
+      TakenJob job{.receipt = receipt(lease, reply.list[2].text),
+                   .attempt = static_cast<int>(reply.list[3].integer),
+                   .payload = reply.list[4].text};
+      const bool known = membership_.held(lease->epoch()).contains(job.receipt.deployment.str());
+      membership_.tell(reply.list[1]);
+      if (known) {
+        // Redis came back with an old state and gave us what we are building: it is ours again.
+        return Attempt{.again = true};
+      }
+      membership_.hold(lease->epoch(), job.receipt.deployment);
+      return Attempt{.job = std::move(job)};
+    }
+    answer_lost_ = false;
+    membership_.tell(reply.list[1]);
+    const bool again = word(reply) == "AGAIN";
+    if (again && reply.list.size() == 3) {
+      if (reply.list[2].text == "ended") {
+        membership_.listener().outbox_filled();
+      } else if (reply.list[2].text == "malformed") {
+        membership_.listener().malformed_element();
       }
     }
-    return std::nullopt;
+    return Attempt{.again = again};
+  }
+
+  /// BLMOVE of the first element to where it is: changes nothing, and returns when there is one.
+  Result<> wait_for_element(SteadyTime until, const std::stop_token& stop) {
+    const auto patience = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+    if (membership_.level() != Level::a) {
+      std::uniform_int_distribution<int> jitter(0, 50);
+      sleep_for(k_poll + std::chrono::milliseconds(jitter(poll_random_)), stop);
+      return {};
+    }
+    BUILDER_TRY(connect());
+    const std::string seconds =
+        std::to_string(std::max(0.001, static_cast<double>(patience.count()) / 1000.0));
+    const auto reply = own_->call({"BLMOVE", config_.queue, config_.queue, "LEFT", "LEFT", seconds},
+                                  stop, patience + k_reply_patience);
+    if (!reply && reply.error().message.contains("OOM")) {
+      sleep_for(k_poll, stop);  // The scripts still run.
+      return {};
+    }
+    return reply ? Result<>() : std::unexpected(reply.error());
+  }
+
+  Result<Reply> run(const Script& script, const std::vector<std::string>& arguments,
+                    SteadyTime deadline) {
+    return command(
+        [&](Connection& connection) {
+          return script.run(connection, arguments, {}, k_reply_patience);
+        },
+        deadline);
   }
 
   /// Runs a command on the shared connection; one that was lost is opened again, until `deadline`
   /// (a deadline that has passed still allows one attempt on a fresh connection).
-  Result<Reply> command(const std::vector<std::string>& words, SteadyTime deadline) {
+  template <class Call>
+  Result<Reply> command(const Call& call, SteadyTime deadline) {
     const std::scoped_lock lock(command_mutex_);
     for (int attempt = 0;; ++attempt) {
-      auto reply = attempt_command(words);
+      auto reply = attempt_command(call);
       if (reply || !reply.error().is_transient()) {
         return reply;
       }
       const auto delay = next_delay(k_reconnect, attempt, std::nullopt, random_);
-      const bool again = attempt == 0 ? true : Clock::now() + delay < deadline;
-      if (!again) {
+      if (attempt > 0 && Clock::now() + delay >= deadline) {
         return reply;
       }
       if (attempt > 0) {
@@ -194,38 +336,40 @@ class RedisJobQueue final : public ports::JobQueue {
     }
   }
 
-  Result<Reply> attempt_command(const std::vector<std::string>& words) {
+  template <class Call>
+  Result<Reply> attempt_command(const Call& call) {
     if (!shared_ || !shared_->usable()) {
       BUILDER_TRY_ASSIGN(shared_, Connection::open(config_, "deployra-builder", {}));
     }
-    return shared_->call(words, {}, k_reply_patience);
-  }
-
-  static Error explain(Error error) {
-    if (error.message.contains("unknown command")) {
-      error.kind = ErrorKind::denied;
-      error.message += " (Redis 6.2 or later is needed)";
-    }
-    return error;
+    return call(*shared_);
   }
 
   const RedisConfig config_;
-  const std::string taken_key_;
-  const std::string cancelled_key_;
+  const QueueSettings settings_;
+  const Script adopt_{scripts::k_adopt, config_.queue};
+  const Script cancel_{scripts::k_cancel, config_.queue};
+  const Script finish_{scripts::k_finish, config_.queue};
+  const Script giveback_{scripts::k_giveback, config_.queue};
+  const Script look_{scripts::k_look, config_.queue};
+  const Script remember_{scripts::k_remember, config_.queue};
+  const Script reap_{scripts::k_reap, config_.queue};
+  const Script settle_{scripts::k_settle, config_.queue};
+  const Script take_{scripts::k_take, config_.queue};
+  Membership membership_;
 
-  std::unique_ptr<Connection> blocking_;  ///< Of the thread that takes.
-  std::string blocking_id_;
-  std::mutex handed_out_mutex_;
-  std::multiset<std::string> handed_out_;
+  std::unique_ptr<Connection> own_;  ///< Of the thread that takes.
+  bool answer_lost_ = false;         ///< Of the last take.
   std::mutex command_mutex_;
   std::unique_ptr<Connection> shared_;
   std::mt19937_64 random_;
+  std::mt19937_64 poll_random_;
 };
 
 }  // namespace
 
-std::unique_ptr<ports::JobQueue> make_job_queue(RedisConfig config, const std::string& worker_id) {
-  return std::make_unique<RedisJobQueue>(std::move(config), worker_id);
+std::unique_ptr<ports::JobQueue> make_job_queue(RedisConfig config, QueueSettings settings,
+                                                Log log) {
+  return std::make_unique<RedisJobQueue>(std::move(config), std::move(settings), log);
 }
 
 }  // namespace builder::adapters::redis

@@ -1,16 +1,36 @@
 #pragma once
 
 #include "adapters/redis/connection.hpp"
+#include "base/log.hpp"
 #include "ports/job_queue.hpp"
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace builder::adapters::redis {
 
-/// The platform's list, and the list `{<queue>}:taken:<worker_id>` of what this worker has taken.
-/// Needs Redis 6.2 (BLMOVE, LMOVE). Calls that must not be lost (`finish`, `give_back`,
-/// `mark_cancelled`) are repeated through reconnects for half a minute.
-std::unique_ptr<ports::JobQueue> make_job_queue(RedisConfig config, const std::string& worker_id);
+struct QueueSettings {
+  /// A worker that is silent for so long may lose its jobs to another one.
+  std::chrono::milliseconds lease{60'000};
+  int most_attempts = 3;
+  /// Called with every new epoch before it is used, so that the next process can tell whose jobs
+  /// those are.
+  std::function<void(const std::string& epoch)> remember_epoch = [](const std::string&) {};
+  /// Called when what `ended_epochs` had is back in the queue.
+  std::function<void()> recovered = [] {};
+  /// Epochs of processes of this host that have ended.
+  std::vector<std::string> ended_epochs;
+  /// Names the list of what a worker of version 1.0 had taken; empty: there was none.
+  std::string old_worker_id;
+};
+
+/// The take protocol of docs/protocol.md: scripts/*.lua are its only writers. Keeps the lease alive
+/// and retires silent workers on a connection and a thread of its own. Calls that must not be lost
+/// are repeated through reconnects for half a minute.
+std::unique_ptr<ports::JobQueue> make_job_queue(RedisConfig config, QueueSettings settings,
+                                                Log log);
 
 }  // namespace builder::adapters::redis

@@ -55,8 +55,9 @@ class GitContract : public ::testing::Test {
 
   [[nodiscard]] std::unique_ptr<ports::SourceFetcher> make_fetcher(
       adapters::git::NetworkPolicy policy) const {
-    return *adapters::git::make_source_fetcher({.work_dir = work_dir(), .policy = policy},
-                                               Log(lines_));
+    return *adapters::git::make_source_fetcher(
+        {.work_dir = work_dir(), .builds_dir = work_dir() + "/builds", .policy = policy},
+        Log(lines_));
   }
 
   [[nodiscard]] std::string work_dir() const { return folder_.path() + "/work"; }

@@ -3,6 +3,8 @@
 #include "adapters/redis/job_queue.hpp"
 
 #include "adapters/redis/cancel_feed.hpp"
+#include "adapters/redis/script_runner.hpp"
+#include "adapters/redis/scripts.hpp"
 #include "base/text.hpp"
 #include "fakes/fake_steps.hpp"
 #include "fakes/memory_queue.hpp"
@@ -13,7 +15,9 @@
 #include <cstdlib>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 namespace builder {
@@ -30,8 +34,8 @@ std::string variable(const char* name) {
 
 RedisConfig config(const std::string& queue) {
   RedisConfig config;
-  config.host = variable("REDIS_HOST");
-  config.port = static_cast<std::uint16_t>(std::stoi(variable("REDIS_PORT")));
+  config.address.host = variable("REDIS_HOST");
+  config.address.port = static_cast<std::uint16_t>(std::stoi(variable("REDIS_PORT")));
   config.username = variable("REDIS_USERNAME");
   config.password = Secret(variable("REDIS_PASSWORD"));
   config.queue = queue;
@@ -42,6 +46,32 @@ RedisConfig config(const std::string& queue) {
 std::string job(const std::string& id) {
   return R"({"deploymentId":")" + id + R"(","serviceId":"s"})";
 }
+
+/// Remembers what the queue told.
+class Listener final : public ports::QueueListener {
+ public:
+  void must_stop(const domain::DeploymentId& deployment, ports::StopReason reason) override {
+    const std::scoped_lock lock(mutex_);
+    stops_[deployment.str()] = reason;
+  }
+
+  void outbox_filled() override { outbox = true; }
+
+  void malformed_element() override { ++malformed; }
+
+  ports::StopReason stop_of(const std::string& id) const {
+    const std::scoped_lock lock(mutex_);
+    const auto found = stops_.find(id);
+    return found == stops_.end() ? ports::StopReason::none : found->second;
+  }
+
+  std::atomic<bool> outbox = false;
+  std::atomic<int> malformed = 0;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, ports::StopReason> stops_;
+};
 
 struct Subject {
   std::unique_ptr<ports::JobQueue> queue;
@@ -58,10 +88,17 @@ Subject make_real() {
   const RedisConfig settings = config("q" + random_hex(6));
   auto connection =
       std::shared_ptr<Connection>(Connection::open(settings, "test", {}).value().release());
-  return {adapters::redis::make_job_queue(settings, "w1"),
+  return {adapters::redis::make_job_queue(settings, {}, fakes::null_log()),
           [connection, queue = settings.queue](const std::string& payload) {
             ASSERT_TRUE(connection->call({"RPUSH", queue, payload}, {}));
           }};
+}
+
+ports::StatusUpdate builded() {
+  return {.status = ports::DeploymentStatus::builded,
+          .error = {},
+          .log = domain::Message{domain::LogType::info, "done \u00e9"},
+          .image_uri = "registry/x@sha256:1"};
 }
 
 class JobQueueTest : public testing::TestWithParam<std::string> {
@@ -74,109 +111,200 @@ class JobQueueTest : public testing::TestWithParam<std::string> {
       GTEST_SKIP() << "REDIS_PORT is not set";
     }
     subject_ = GetParam() == "real" ? make_real() : make_fake();
+    queue().join(listener_);
+  }
+
+  void TearDown() override {
+    if (subject_.queue) {
+      queue().leave();
+    }
   }
 
   ports::JobQueue& queue() { return *subject_.queue; }
 
-  void push(const std::string& payload) { subject_.push(payload); }
-
-  std::string take_one() {
-    auto taken = queue().take(2s, {});
-    return taken && *taken ? (*taken)->payload : "";
+  void push(const std::string& id, const std::string& service) {
+    subject_.push(R"({"deploymentId":")" + id + R"(","serviceId":")" + service + "\"}");
   }
 
+  ports::TakenJob take() {
+    auto taken = queue().take(2s, {});
+    EXPECT_TRUE(taken) << taken.error().message;
+    EXPECT_TRUE(taken && *taken);
+    return taken && *taken ? **taken : ports::TakenJob{};
+  }
+
+  std::string take_id() { return take().receipt.deployment.str(); }
+
+  bool nothing_to_take() {
+    const auto taken = queue().take(10ms, {});
+    return taken && !*taken;
+  }
+
+  void end(const ports::TakenJob& job) {
+    ASSERT_TRUE(queue().finish(job.receipt, builded()));
+    ASSERT_TRUE(queue().settle(job.receipt, ports::Delivery::done));
+  }
+
+  Listener listener_;
   Subject subject_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Peers, JobQueueTest, testing::Values("fake", "real"),
                          [](const auto& test) { return test.param; });
 
-TEST_P(JobQueueTest, TakesInOrderAndForgetsWhatIsFinished) {
-  for (const char* id : {"a", "b", "c"}) {
-    push(job(id));
-  }
-  for (const char* id : {"a", "b", "c"}) {
-    const std::string payload = take_one();
-    EXPECT_EQ(payload, job(id));
-    EXPECT_TRUE(queue().finish({payload}));
-  }
-  EXPECT_EQ(queue().length().value(), 0u);
-  EXPECT_EQ(queue().recover().value(), 0u);
+TEST_P(JobQueueTest, TakesInOrderAndEndsEachOnce) {
+  push("a", "s1");
+  push("b", "s2");
+  const auto first = take();
+  EXPECT_EQ(first.receipt.deployment.str(), "a");
+  EXPECT_EQ(first.attempt, 1);
+  EXPECT_TRUE(first.receipt.lease->holds());
+  EXPECT_EQ(take_id(), "b");
+  const auto ending = queue().finish(first.receipt, builded());
+  ASSERT_TRUE(ending);
+  EXPECT_EQ(ending->verdict, ports::Verdict::as_reported);
+  EXPECT_EQ(ending->update.image_uri, "registry/x@sha256:1");
+  EXPECT_EQ(ending->update.log->text, builded().log->text);
+  EXPECT_TRUE(queue().settle(first.receipt, ports::Delivery::done));
+  EXPECT_EQ(queue().settle(first.receipt, ports::Delivery::done).error().kind, ErrorKind::conflict);
+  EXPECT_EQ(queue().finish(first.receipt, builded()).error().kind, ErrorKind::conflict);
 }
 
 TEST_P(JobQueueTest, AnEmptyQueueGivesNothingInTime) {
-  const auto taken = queue().take(20ms, {});
-  ASSERT_TRUE(taken);
-  EXPECT_FALSE(*taken);
+  // The first calls may come before the queue is joined.
+  const auto until = std::chrono::steady_clock::now() + 5s;
+  while (!nothing_to_take() && std::chrono::steady_clock::now() < until) {
+  }
+  EXPECT_TRUE(nothing_to_take());
 }
 
 TEST_P(JobQueueTest, AWaitingTakeGetsAJobAtOnce) {
-  auto waiting = std::async(std::launch::async, [&] { return take_one(); });
-  push(job("a"));
-  EXPECT_EQ(waiting.get(), job("a"));
+  auto waiting = std::async(std::launch::async, [&] { return take_id(); });
+  push("a", "s");
+  EXPECT_EQ(waiting.get(), "a");
 }
 
-TEST_P(JobQueueTest, RecoverPutsEverythingBackInItsOrderBeforeTheRest) {
-  for (const char* id : {"a", "b", "c"}) {
-    push(job(id));
-  }
-  take_one();
-  take_one();
-  EXPECT_EQ(queue().recover().value(), 2u);
-  EXPECT_EQ(queue().peek(10).value(), (std::vector<std::string>{job("a"), job("b"), job("c")}));
+TEST_P(JobQueueTest, WhatHasEndedIsNotHandedOutAgain) {
+  push("a", "s");
+  end(take());
+  push("a", "s");
+  push("b", "s");
+  EXPECT_EQ(take_id(), "b");
 }
 
-TEST_P(JobQueueTest, GivingBackTwiceIsHarmless) {
-  push(job("a"));
-  push(job("b"));
-  const std::string payload = take_one();
-  EXPECT_TRUE(queue().give_back({payload}));
-  EXPECT_TRUE(queue().give_back({payload}));
-  EXPECT_EQ(queue().peek(10).value(), (std::vector<std::string>{job("a"), job("b")}));
+TEST_P(JobQueueTest, GivingBackPutsAJobFirstAndCountsNoAttempt) {
+  push("a", "s1");
+  push("b", "s2");
+  const auto job = take();
+  EXPECT_TRUE(queue().give_back(job.receipt));
+  EXPECT_EQ(queue().give_back(job.receipt).error().kind, ErrorKind::conflict);
+  const auto again = take();
+  EXPECT_EQ(again.receipt.deployment.str(), "a");
+  EXPECT_EQ(again.attempt, 1);
+  EXPECT_EQ(take_id(), "b");
 }
 
-TEST_P(JobQueueTest, TwoEqualPayloadsAreTwoJobs) {
-  push(job("a"));
-  push(job("a"));
-  take_one();
-  take_one();
-  EXPECT_TRUE(queue().finish({job("a")}));
-  EXPECT_EQ(queue().recover().value(), 1u);
+TEST_P(JobQueueTest, ANewerJobSupersedesTheOneThatIsBuiltAndWaitsForIt) {
+  push("a", "s");
+  const auto old_job = take();
+  push("b", "s");
+  push("c", "s");
+  push("o", "other");
+  EXPECT_EQ(take_id(), "o");
+  EXPECT_EQ(listener_.stop_of("a"), ports::StopReason::superseded);
+  EXPECT_TRUE(listener_.outbox) << "b is superseded by c";
+  EXPECT_TRUE(nothing_to_take());
+  EXPECT_EQ(queue().finish(old_job.receipt, builded())->verdict, ports::Verdict::superseded);
+  EXPECT_EQ(take_id(), "c");
+  const auto left = queue().adopt();
+  ASSERT_TRUE(left && *left);
+  EXPECT_EQ((*left)->receipt.deployment.str(), "b");
+  EXPECT_EQ((*left)->ending.verdict, ports::Verdict::superseded);
 }
 
-TEST_P(JobQueueTest, ACancelRemovesTheJobAndIsRemembered) {
-  push("not json, but names a");
-  push(job("a"));
-  push(job("b"));
-  EXPECT_EQ(queue().mark_cancelled(domain::DeploymentId("a")).value(),
-            ports::CancelMark::was_queued);
-  EXPECT_EQ(queue().mark_cancelled(domain::DeploymentId("x")).value(),
-            ports::CancelMark::not_queued);
-  EXPECT_TRUE(queue().is_cancelled(domain::DeploymentId("a")).value());
-  EXPECT_TRUE(queue().is_cancelled(domain::DeploymentId("x")).value());
-  EXPECT_FALSE(queue().is_cancelled(domain::DeploymentId("b")).value());
-  EXPECT_EQ(queue().peek(10).value(),
-            (std::vector<std::string>{"not json, but names a", job("b")}));
+TEST_P(JobQueueTest, AFullWorkerSeesNewerJobsWithoutTakingOthers) {
+  push("a", "s");
+  take();
+  push("o", "other");
+  push("b", "s");
+  const auto seen = queue().look();
+  ASSERT_TRUE(seen) << seen.error().message;
+  EXPECT_EQ(*seen, (std::vector{domain::DeploymentId("o"), domain::DeploymentId("b")}));
+  EXPECT_EQ(listener_.stop_of("a"), ports::StopReason::superseded);
+  EXPECT_EQ(queue().length().value(), 1u);
+  EXPECT_EQ(take_id(), "o");
+}
+
+TEST_P(JobQueueTest, ACancelOfAQueuedJobRemovesItAndLeavesItsEnd) {
+  push("a", "s1");
+  push("b", "s2");
+  EXPECT_EQ(queue().cancel(domain::DeploymentId("a")).value(), ports::CancelAnswer::removed);
+  EXPECT_EQ(take_id(), "b");
+  const auto left = queue().adopt();
+  ASSERT_TRUE(left && *left);
+  EXPECT_EQ((*left)->ending.verdict, ports::Verdict::cancelled_by_user);
+  EXPECT_TRUE(queue().settle((*left)->receipt, ports::Delivery::later));
+  EXPECT_TRUE(queue().adopt().value());
+  EXPECT_FALSE(queue().adopt().value());
+}
+
+TEST_P(JobQueueTest, ACancelIsRememberedForAJobThatComesLater) {
+  EXPECT_EQ(queue().cancel(domain::DeploymentId("a")).value(), ports::CancelAnswer::noted);
+  push("a", "s");
+  push("b", "s");
+  EXPECT_EQ(take_id(), "b");
+  EXPECT_TRUE(listener_.outbox);
+}
+
+TEST_P(JobQueueTest, ACancelBeforeTheEndWinsAndOneAfterItIsLate) {
+  push("a", "s");
+  const auto job = take();
+  EXPECT_EQ(queue().cancel(domain::DeploymentId("a")).value(), ports::CancelAnswer::owned);
+  EXPECT_EQ(queue().finish(job.receipt, builded())->verdict, ports::Verdict::cancelled_by_user);
+  EXPECT_TRUE(queue().settle(job.receipt, ports::Delivery::done));
+  EXPECT_EQ(queue().cancel(domain::DeploymentId("a")).value(), ports::CancelAnswer::late);
+}
+
+TEST_P(JobQueueTest, ACancelOfAnUndeliveredEndChangesIt) {
+  push("a", "s");
+  const auto job = take();
+  ASSERT_TRUE(queue().finish(job.receipt, builded()));
+  EXPECT_EQ(queue().cancel(domain::DeploymentId("a")).value(), ports::CancelAnswer::reporting);
+  EXPECT_EQ(queue().finish(job.receipt, builded())->verdict, ports::Verdict::cancelled_by_user);
+}
+
+TEST_P(JobQueueTest, GarbageIsDropped) {
+  subject_.push("not json");
+  subject_.push(R"({"deploymentId":"../x"})");
+  push("a", "s");
+  EXPECT_EQ(take_id(), "a");
+  EXPECT_EQ(listener_.malformed, 2);
+}
+
+TEST_P(JobQueueTest, LeavingGivesBackWhatIsOurs) {
+  push("a", "s1");
+  const auto job = take();
+  queue().leave();
+  EXPECT_EQ(queue().length().value(), 1u);
 }
 
 TEST_P(JobQueueTest, AStopDuringTakeLosesNoJob) {
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 100; ++round) {
+    const std::string id = "r" + std::to_string(round);
     std::stop_source stop;
     std::jthread stopper([&] { stop.request_stop(); });
-    std::jthread pusher([&] { push(job("r" + std::to_string(round))); });
+    std::jthread pusher([&] { push(id, "s"); });
     const auto taken = queue().take(5s, stop.get_token());
     stopper.join();
     pusher.join();
     if (taken && *taken) {
-      ASSERT_TRUE(queue().finish(**taken));
+      end(**taken);
     } else {
-      ASSERT_EQ(taken.error().kind, ErrorKind::cancelled);
-      const std::string payload = take_one();
-      ASSERT_EQ(payload, job("r" + std::to_string(round))) << "round " << round;
-      ASSERT_TRUE(queue().finish({payload}));
+      const auto job = take();
+      ASSERT_EQ(job.receipt.deployment.str(), id) << "round " << round;
+      end(job);
     }
   }
-  EXPECT_EQ(queue().recover().value(), 0u);
 }
 
 class RealRedisTest : public testing::Test {
@@ -193,10 +321,12 @@ class RealRedisTest : public testing::Test {
 
 TEST_F(RealRedisTest, SurvivesTheLossOfEveryConnection) {
   const RedisConfig settings = config("q" + random_hex(6));
-  const auto queue = adapters::redis::make_job_queue(settings, "w1");
+  const auto queue = adapters::redis::make_job_queue(settings, {}, fakes::null_log());
+  Listener listener;
+  queue->join(listener);
   const auto other = Connection::open(settings, "other", {}).value();
   for (int round = 0; round < 20; ++round) {
-    ASSERT_TRUE(other->call({"RPUSH", settings.queue, job("a")}, {}));
+    ASSERT_TRUE(other->call({"RPUSH", settings.queue, job("a" + std::to_string(round))}, {}));
     std::optional<ports::TakenJob> taken;
     while (!taken) {
       auto result = queue->take(2s, {});
@@ -205,15 +335,102 @@ TEST_F(RealRedisTest, SurvivesTheLossOfEveryConnection) {
       }
     }
     ASSERT_TRUE(other->call({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"}, {}));
-    ASSERT_TRUE(queue->finish(*taken));
-    EXPECT_EQ(queue->recover().value(), 0u);
+    ASSERT_TRUE(queue->finish(taken->receipt, builded()));
+    ASSERT_TRUE(queue->settle(taken->receipt, ports::Delivery::done));
   }
+  queue->leave();
+}
+
+TEST_F(RealRedisTest, WhatASilentWorkerHadGoesToAnother) {
+  const RedisConfig settings = config("q" + random_hex(6));
+  Listener listener;
+  const auto silent = Connection::open(settings, "silent", {}).value();
+  ASSERT_TRUE(silent->call({"RPUSH", settings.queue, job("a")}, {}));
+  const adapters::redis::Script beat(adapters::redis::scripts::k_beat, settings.queue);
+  const adapters::redis::Script take(adapters::redis::scripts::k_take, settings.queue);
+  ASSERT_TRUE(beat.run(*silent, {"dead-epoch", "50", "1"}));
+  ASSERT_EQ(take.run(*silent, {"dead-epoch", "3", "0"})->list.at(0).text, "JOB");
+
+  adapters::redis::QueueSettings quick;
+  quick.lease = 300ms;
+  const auto queue = adapters::redis::make_job_queue(settings, quick, fakes::null_log());
+  queue->join(listener);
+  std::optional<ports::TakenJob> taken;
+  for (int i = 0; i < 10 && !taken; ++i) {
+    taken = queue->take(2s, {}).value_or(std::nullopt);
+  }
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(taken->attempt, 2);
+  queue->leave();
+}
+
+TEST_F(RealRedisTest, ALeaseThatWasTakenAwayStopsEverythingAndANewOneBegins) {
+  const RedisConfig settings = config("q" + random_hex(6));
+  Listener listener;
+  adapters::redis::QueueSettings quick;
+  quick.lease = 600ms;
+  const auto queue = adapters::redis::make_job_queue(settings, quick, fakes::null_log());
+  queue->join(listener);
+  const auto other = Connection::open(settings, "other", {}).value();
+  ASSERT_TRUE(other->call({"RPUSH", settings.queue, job("a")}, {}));
+  const auto taken = queue->take(5s, {}).value();
+  ASSERT_TRUE(taken);
+  const adapters::redis::Script reap(adapters::redis::scripts::k_reap, settings.queue);
+  ASSERT_EQ(reap.run(*other, {taken->receipt.epoch})->list.at(1).integer, 1);
+  const auto again = [&] {
+    for (;;) {
+      if (auto job = queue->take(2s, {}); job && *job) {
+        return **job;
+      }
+    }
+  }();
+  EXPECT_EQ(again.receipt.deployment.str(), "a");
+  EXPECT_NE(again.receipt.epoch, taken->receipt.epoch);
+  EXPECT_EQ(listener.stop_of("a"), ports::StopReason::lost_lease);
+  EXPECT_FALSE(taken->receipt.lease->holds());
+  EXPECT_FALSE(taken->receipt.lease->wait({}));
+  EXPECT_EQ(queue->finish(taken->receipt, builded()).error().kind, ErrorKind::conflict);
+  EXPECT_TRUE(queue->finish(again.receipt, builded()));
+  queue->leave();
+}
+
+TEST_F(RealRedisTest, RecoverGivesBackWhatVersion10AndDeadProcessesLeft) {
+  const RedisConfig settings = config("q" + random_hex(6));
+  const auto other = Connection::open(settings, "other", {}).value();
+  const auto own = [&](const char* suffix) {
+    return adapters::redis::own_key(settings.queue, suffix);
+  };
+  ASSERT_TRUE(other->call({"RPUSH", own("taken:w1"), job("a"), job("b")}, {}));
+  ASSERT_TRUE(other->call({"ZADD", own("cancelled"), "99999999999", "b"}, {}));
+  ASSERT_TRUE(other->call({"RPUSH", settings.queue, job("c")}, {}));
+  const adapters::redis::Script beat(adapters::redis::scripts::k_beat, settings.queue);
+  const adapters::redis::Script take(adapters::redis::scripts::k_take, settings.queue);
+  ASSERT_TRUE(beat.run(*other, {"dead-epoch", "600000", "1"}));
+  ASSERT_EQ(take.run(*other, {"dead-epoch", "3", "0"})->list.at(0).text, "JOB");
+
+  adapters::redis::QueueSettings after;
+  after.old_worker_id = "w1";
+  after.ended_epochs = {"dead-epoch"};
+  bool recovered = false;
+  after.recovered = [&] { recovered = true; };
+  const auto queue = adapters::redis::make_job_queue(settings, after, fakes::null_log());
+  Listener listener;
+  EXPECT_EQ(queue->recover().value(), 3u);
+  EXPECT_TRUE(recovered);
+  queue->join(listener);
+  const auto first = queue->take(2s, {}).value();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->receipt.deployment.str(), "a");
+  EXPECT_FALSE(queue->adopt().value());
+  EXPECT_FALSE(queue->take(10ms, {}).value()) << "b is cancelled, c waits for a";
+  EXPECT_TRUE(queue->adopt().value());
+  queue->leave();
 }
 
 TEST_F(RealRedisTest, AWrongPasswordIsDeniedAndNotShown) {
   RedisConfig settings = config("q");
   settings.password = Secret("wrong-password");
-  const auto queue = adapters::redis::make_job_queue(settings, "w1");
+  const auto queue = adapters::redis::make_job_queue(settings, {}, fakes::null_log());
   const auto length = queue->length();
   ASSERT_FALSE(length);
   EXPECT_EQ(length.error().kind, ErrorKind::denied);

@@ -26,10 +26,10 @@ const EffectiveSetting& setting(const LoadedConfig& loaded, std::string_view nam
 
 TEST(Config, DefaultsAreTheContracts) {
   const Config config = load({}).config;
-  EXPECT_EQ(config.redis_host, "localhost");
-  EXPECT_EQ(config.redis_port, 6379);
-  EXPECT_EQ(config.redis_queue, "builder-queue");
-  EXPECT_EQ(config.redis_cancel_channel, "builder:cancel");
+  EXPECT_EQ(config.redis.address.host, "localhost");
+  EXPECT_EQ(config.redis.address.port, 6379);
+  EXPECT_EQ(config.redis.queue, "builder-queue");
+  EXPECT_EQ(config.redis.cancel_channel, "builder:cancel");
   EXPECT_EQ(config.aws_region, "us-east-1");
   EXPECT_EQ(config.api_url, "http://127.0.0.1:3000/api");
   EXPECT_EQ(config.github_url, "https://github.com");
@@ -42,7 +42,7 @@ TEST(Config, TheEnvironmentWinsOverTheFile) {
   const auto loaded = load({{"REDIS_HOST", "env"}, {"AWS_REGION", ""}},
                            "REDIS_HOST=file\n# comment\nexport AWS_REGION='eu-west-1'\n"
                            "WORK_DIR = \"/x y\"  # tail\n");
-  EXPECT_EQ(loaded.config.redis_host, "env");
+  EXPECT_EQ(loaded.config.redis.address.host, "env");
   EXPECT_EQ(setting(loaded, "REDIS_HOST").origin, "environment");
   EXPECT_EQ(loaded.config.aws_region, "eu-west-1");
   EXPECT_EQ(setting(loaded, "AWS_REGION").origin, ".env");
@@ -132,13 +132,13 @@ TEST(Config, ReadsTheFileAsTheCommonReadersDo) {
       {"redis_host=x", "localhost"},
   };
   for (const auto& [file, host] : table) {
-    EXPECT_EQ(load({}, file).config.redis_host, host) << file;
+    EXPECT_EQ(load({}, file).config.redis.address.host, host) << file;
   }
 }
 
 TEST(Config, SecretsAreStarred) {
   const auto loaded = load({{"REDIS_PASSWORD", "hunter22"}, {"API_KEY", "topsecret"}});
-  EXPECT_EQ(loaded.config.redis_password.reveal(), "hunter22");
+  EXPECT_EQ(loaded.config.redis.password.reveal(), "hunter22");
   EXPECT_EQ(setting(loaded, "REDIS_PASSWORD").value, "********");
   EXPECT_EQ(setting(loaded, "AWS_SESSION_TOKEN").value, "");
 }

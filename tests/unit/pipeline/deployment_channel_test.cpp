@@ -1,5 +1,6 @@
 #include "pipeline/deployment_channel.hpp"
 
+#include "fakes/fake_lease.hpp"
 #include "fakes/fake_reporter.hpp"
 #include "fakes/fake_steps.hpp"
 
@@ -19,7 +20,8 @@ using namespace std::chrono_literals;
 class ChannelTest : public testing::Test {
  protected:
   void open(ChannelLimits limits = {.linger = std::chrono::milliseconds(1)}) {
-    channel_.emplace(reporter_, domain::DeploymentId("d1"), limits, metrics_, fakes::null_log());
+    channel_.emplace(reporter_, domain::DeploymentId("d1"), lease_, limits, metrics_,
+                     fakes::null_log());
   }
 
   Result<ports::StatusAnswer> post(DeploymentStatus status, std::stop_token stop = {}) {
@@ -29,6 +31,7 @@ class ChannelTest : public testing::Test {
   }
 
   FakeReporter reporter_;
+  std::shared_ptr<fakes::FakeLease> lease_ = std::make_shared<fakes::FakeLease>();
   Metrics metrics_;
   std::optional<DeploymentChannel> channel_;
 };
@@ -171,6 +174,26 @@ TEST_F(ChannelTest, NothingGoesOutAfterClose) {
   EXPECT_FALSE(post(DeploymentStatus::builded));
   channel_.reset();
   EXPECT_EQ(reporter_.posts().size(), 1u);
+}
+
+TEST_F(ChannelTest, NothingIsPostedWhileTheLeaseDoesNotHold) {
+  open();
+  lease_->set(false);
+  channel_->append(LogType::stdout_, "line", {});
+  std::jthread poster([&] { EXPECT_TRUE(post(DeploymentStatus::builded)); });
+  std::this_thread::sleep_for(20ms);  // Nothing can be waited for: nothing happens.
+  EXPECT_TRUE(reporter_.posts().empty());
+  lease_->set(true);
+  poster.join();
+  EXPECT_EQ(reporter_.posts().size(), 2u);
+}
+
+TEST_F(ChannelTest, ALostLeaseEndsAWaitingStatus) {
+  open();
+  lease_->set(false);
+  std::jthread loser([&] { lease_->set(false, true); });
+  EXPECT_EQ(post(DeploymentStatus::builded).error().kind, ErrorKind::conflict);
+  EXPECT_TRUE(reporter_.posts().empty());
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "pipeline/event_log.hpp"
 
+#include "fakes/fake_lease.hpp"
 #include "fakes/fake_reporter.hpp"
 #include "fakes/fake_steps.hpp"
 
@@ -41,7 +42,8 @@ class EventLogTest : public testing::Test {
   Metrics metrics_;
   SecretStore secrets_;
   DeploymentChannel channel_{
-      reporter_, domain::DeploymentId("d1"), {.linger = 1ms}, metrics_, fakes::null_log()};
+      reporter_, domain::DeploymentId("d1"), std::make_shared<fakes::FakeLease>(), {.linger = 1ms},
+      metrics_,  fakes::null_log()};
   EventLog log_{channel_, secrets_, {}};
 };
 
@@ -132,7 +134,7 @@ TEST_F(EventLogTest, AStopEndsAWaitForRoom) {
   fakes::FakeReporter stuck;
   std::stop_source release;
   stuck.on_post = [&](const std::stop_token&) { sleep_for(1min, release.get_token()); };
-  DeploymentChannel narrow(stuck, domain::DeploymentId("d2"),
+  DeploymentChannel narrow(stuck, domain::DeploymentId("d2"), std::make_shared<fakes::FakeLease>(),
                            {.post_bytes = 10, .buffer_bytes = 50}, metrics_, fakes::null_log());
   EventLog log(narrow, secrets_, stop.get_token());
   std::jthread writer(

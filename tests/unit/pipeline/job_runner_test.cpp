@@ -2,6 +2,7 @@
 
 #include "fakes/fake_reporter.hpp"
 #include "fakes/fake_steps.hpp"
+#include "fakes/memory_queue.hpp"
 
 #include <gtest/gtest.h>
 
@@ -29,10 +30,13 @@ class JobRunnerTest : public testing::Test {
   }
 
   Outcome run() {
-    JobRunner runner({source_, image_, registry_, reporter_}, settings_, secrets_, metrics_,
+    queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
+    const auto job = queue_.take(0ms, {}).value();
+    JobRunner runner({source_, image_, registry_, reporter_, queue_}, settings_, secrets_, metrics_,
                      fakes::null_log(), abort_.get_token());
     std::vector<Outcome> outcomes;
-    runner.run(request_, cancellation_, [&](Outcome outcome) { outcomes.push_back(outcome); });
+    runner.run(request_, *job, cancellation_,
+               [&](Outcome outcome) { outcomes.push_back(outcome); });
     EXPECT_EQ(outcomes.size(), 1u) << "settled once";
     return outcomes.at(0);
   }
@@ -46,6 +50,7 @@ class JobRunnerTest : public testing::Test {
   fakes::FakeImageBuilder image_{record_};
   fakes::FakeRegistry registry_{record_};
   FakeReporter reporter_;
+  fakes::MemoryQueue queue_;
   SecretStore secrets_;
   Metrics metrics_;
   JobSettings settings_;
@@ -136,6 +141,10 @@ class CancelTest : public JobRunnerTest, public testing::WithParamInterface<Canc
 TEST_P(CancelTest, EndsTheDeploymentInEveryPhase) {
   const CancelCase& test = GetParam();
   const auto stop_here = [&](const ports::JobContext& job) -> std::optional<Error> {
+    if (test.reason == StopReason::superseded) {
+      queue_.push(R"({"deploymentId":"d2","serviceId":"s1"})");
+      EXPECT_TRUE(queue_.look());
+    }
     cancellation_.request_stop(test.reason);
     return fakes::until_stopped()(job);
   };
@@ -210,13 +219,84 @@ TEST_F(JobRunnerTest, AnAbortEndsEvenTheDeliveryOfAFinalStatus) {
 }
 
 TEST_F(JobRunnerTest, ARejectedJobFailsWithItsLine) {
-  JobRunner runner({source_, image_, registry_, reporter_}, settings_, secrets_, metrics_,
+  queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
+  const auto job = queue_.take(0ms, {}).value();
+  JobRunner runner({source_, image_, registry_, reporter_, queue_}, settings_, secrets_, metrics_,
                    fakes::null_log(), {});
-  EXPECT_EQ(runner.reject(domain::DeploymentId("d1"),
-                          {.kind = ErrorKind::invalid_input, .message = "m", .customer = "bad"}),
+  EXPECT_EQ(runner.reject(job->receipt,
+                          {.kind = ErrorKind::invalid_input, .message = "m", .customer = "bad"},
+                          cancellation_),
             Outcome::failed);
   EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::failed}));
   EXPECT_EQ(last().error, "bad");
+  EXPECT_TRUE(queue_.idle());
+}
+
+TEST_F(JobRunnerTest, ACancelRecordedElsewhereBeforeTheEndWins) {
+  registry_.promote_hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    EXPECT_EQ(queue_.cancel(domain::DeploymentId("d1")).value(), ports::CancelAnswer::owned);
+    return std::nullopt;
+  };
+  EXPECT_EQ(run(), Outcome::cancelled);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::cancelled}));
+  EXPECT_TRUE(queue_.idle());
+}
+
+TEST_F(JobRunnerTest, ABuildedThatCouldNotBeDeliveredGivesWayToACancel) {
+  registry_.promote_hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    reporter_.fail_next(ErrorKind::unavailable, 1);
+    reporter_.on_post = [&](const std::stop_token&) {
+      queue_.cancel(domain::DeploymentId("d1")).value();
+      cancellation_.request_stop(StopReason::cancelled_by_user);
+    };
+    return std::nullopt;
+  };
+  EXPECT_EQ(run(), Outcome::cancelled);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::cancelled}));
+}
+
+TEST_F(JobRunnerTest, AFinalStatusThatIsNotTakenWaitsForAnotherWorker) {
+  settings_.final_patience = 0s;
+  image_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    reporter_.fail_next(ErrorKind::unavailable, 100);
+    return Error{.kind = ErrorKind::build_failed, .message = "m", .customer = "bad"};
+  };
+  settings_.channel.final_flush = 0ms;
+  EXPECT_EQ(run(), Outcome::given_back);
+  EXPECT_TRUE(queue_.queued().empty()) << "it has an end";
+  const auto left = queue_.adopt().value();
+  ASSERT_TRUE(left);
+  EXPECT_EQ(left->ending.update.error, "bad");
+}
+
+TEST_F(JobRunnerTest, WithoutALeaseNothingIsPostedAndNothingMoved) {
+  image_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    queue_.lose_lease();
+    return std::nullopt;
+  };
+
+  class Listener final : public ports::QueueListener {
+    void must_stop(const domain::DeploymentId&, StopReason) override {}
+
+    void outbox_filled() override {}
+
+    void malformed_element() override {}
+  } listener;
+
+  queue_.join(listener);
+  EXPECT_EQ(run(), Outcome::lost);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building}));
+  EXPECT_FALSE(record_.has("promote d1"));
+}
+
+TEST_F(JobRunnerTest, AnEndLeftBehindIsDelivered) {
+  queue_.leave_behind("d1", {ports::Verdict::attempts_used, {}});
+  JobRunner runner({source_, image_, registry_, reporter_, queue_}, settings_, secrets_, metrics_,
+                   fakes::null_log(), {});
+  EXPECT_EQ(runner.deliver(*queue_.adopt().value(), cancellation_), Outcome::failed);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::failed}));
+  EXPECT_LE(last().error.size(), 191u);
+  EXPECT_TRUE(queue_.idle());
 }
 
 }  // namespace

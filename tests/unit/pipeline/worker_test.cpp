@@ -33,8 +33,8 @@ class WorkerTest : public testing::Test {
   ~WorkerTest() override { stop(); }
 
   void start(std::size_t slots) {
-    runner_.emplace(JobRunner::Ports{source_, image_, registry_, reporter_}, settings_, secrets_,
-                    metrics_, fakes::null_log(), abort_.get_token());
+    runner_.emplace(JobRunner::Ports{source_, image_, registry_, reporter_, queue_}, settings_,
+                    secrets_, metrics_, fakes::null_log(), abort_.get_token());
     worker_.emplace(queue_, *runner_,
                     WorkerSettings{.parallel_builds = slots, .drain_timeout = 30s}, metrics_,
                     fakes::null_log());
@@ -89,12 +89,27 @@ TEST_F(WorkerTest, RunsEveryJobAndForgetsIt) {
   }
 }
 
-TEST_F(WorkerTest, GivesBackWhatAnEarlierRunLeftAndRunsIt) {
-  queue_.push(job("d1", "s1"));
-  ASSERT_TRUE(queue_.take(0ms, {}));
+TEST_F(WorkerTest, DeliversWhatALostWorkerLeft) {
+  queue_.leave_behind("d1", {ports::Verdict::attempts_used, {}});
   start(1);
+  worker_->on_cancel(domain::DeploymentId("x"));
+  queue_.push("not json");
+  queue_.push(job("d2", "s2"));
   ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
-  EXPECT_EQ(reporter_.statuses("d1"), k_built);
+  EXPECT_EQ(reporter_.statuses("d1"), (Statuses{DeploymentStatus::failed}));
+}
+
+TEST_F(WorkerTest, StopsWhatItHadWhenTheLeaseIsLostAndSaysNothingMore) {
+  source_.hook = fakes::until_stopped();
+  start(1);
+  queue_.push(job("d1", "s1"));
+  ASSERT_TRUE(eventually([&] { return record_.has("fetch"); }));
+  const auto before = reporter_.statuses("d1").size();
+  queue_.lose_lease();
+  source_.hook = nullptr;
+  queue_.push(job("d2", "s2"));
+  ASSERT_TRUE(eventually([&] { return reporter_.statuses("d2") == k_built; }));
+  EXPECT_EQ(reporter_.statuses("d1").size(), before);
 }
 
 TEST_F(WorkerTest, AQueuedNewerJobSupersedesTheRunningOneEvenWithOneSlot) {
@@ -121,17 +136,21 @@ TEST_F(WorkerTest, ACancelStopsARunningJob) {
 }
 
 TEST_F(WorkerTest, ACancelRemovesAQueuedJobAndSaysSo) {
+  source_.hook = fakes::until_stopped();
+  start(1);
   queue_.push(job("d1", "s1"));
-  runner_.emplace(JobRunner::Ports{source_, image_, registry_, reporter_}, settings_, secrets_,
-                  metrics_, fakes::null_log(), abort_.get_token());
-  worker_.emplace(queue_, *runner_, WorkerSettings{}, metrics_, fakes::null_log());
+  ASSERT_TRUE(eventually([&] { return record_.has("fetch"); }));
+  queue_.push(job("d2", "s2"));
+  worker_->on_cancel(domain::DeploymentId("d2"));
+  ASSERT_TRUE(eventually(
+      [&] { return reporter_.statuses("d2") == Statuses{DeploymentStatus::cancelled}; }));
+  EXPECT_TRUE(queue_.queued().empty());
   worker_->on_cancel(domain::DeploymentId("d1"));
-  worker_->drain({}, abort_);
-  EXPECT_TRUE(queue_.idle());
+  ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
 }
 
 TEST_F(WorkerTest, AJobWhoseCancelCameBeforeItIsNotBuilt) {
-  ASSERT_TRUE(queue_.mark_cancelled(domain::DeploymentId("d1")));
+  ASSERT_TRUE(queue_.cancel(domain::DeploymentId("d1")));
   queue_.push(job("d1", "s1"));
   start(1);
   ASSERT_TRUE(eventually([&] { return queue_.idle(); }));

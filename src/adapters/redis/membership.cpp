@@ -1,0 +1,284 @@
+#include "adapters/redis/membership.hpp"
+
+#include "adapters/redis/scripts.hpp"
+#include "base/backoff.hpp"
+#include "base/text.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace builder::adapters::redis {
+
+namespace {
+
+using ports::StopReason;
+using Clock = std::chrono::steady_clock;
+
+constexpr BackoffPolicy k_reconnect{.base = std::chrono::milliseconds(100),
+                                    .cap = std::chrono::milliseconds(1'000)};
+/// A refusal is mended by a person.
+constexpr std::chrono::milliseconds k_refused_pause{5'000};
+constexpr std::chrono::hours k_eviction_interval{1};
+constexpr int k_beats_per_lease = 6;
+
+bool is_unknown_command(const Error& error) {
+  return error.message.contains("unknown command");
+}
+
+/// The value of a field of INFO.
+std::string info_field(const std::string& info, const std::string& name) {
+  const std::size_t found = info.find(name + ":");
+  if (found == std::string::npos) {
+    return {};
+  }
+  const std::size_t start = found + name.size() + 1;
+  return info.substr(start, info.find_first_of("\r\n", start) - start);
+}
+
+}  // namespace
+
+Membership::Membership(RedisConfig config, const QueueSettings& settings, Log log)
+    : config_(std::move(config)),
+      settings_(settings),
+      log_(std::move(log)),
+      beat_(scripts::k_beat, config_.queue),
+      reap_(scripts::k_reap, config_.queue),
+      problem_{.kind = ErrorKind::unavailable, .message = "redis: not connected yet"} {
+}
+
+Membership::~Membership() = default;
+
+void Membership::join(ports::QueueListener& listener) {
+  listener_ = &listener;
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
+
+void Membership::leave() {
+  thread_ = {};  // Ends it.
+  std::shared_ptr<EpochLease> lease;
+  {
+    const std::scoped_lock lock(mutex_);
+    lease = std::exchange(lease_, nullptr);
+  }
+  if (!lease) {
+    return;
+  }
+  lease->lose();
+  if (!connection_ || !connection_->usable()) {
+    if (auto opened = Connection::open(config_, "deployra-builder-lease", {})) {
+      connection_ = *std::move(opened);
+    } else {
+      log_.warning("left without a word, others wait for the lease to end: {}",
+                   opened.error().message);
+      return;
+    }
+  }
+  if (const auto retired = reap_.run(*connection_, {lease->epoch()}); !retired) {
+    log_.warning("others have to wait for our lease to end: {}", retired.error().message);
+  }
+}
+
+void Membership::run(const std::stop_token& stop) {
+  auto random = make_random();
+  const auto pace = settings_.lease / k_beats_per_lease;
+  for (int failures = 0; !stop.stop_requested();) {
+    auto done = beat(stop);
+    if (done) {
+      done = retire_silent(stop);
+    }
+    std::chrono::milliseconds pause = pace;
+    if (done) {
+      failures = 0;
+    } else if (!stop.stop_requested()) {
+      {
+        const std::scoped_lock lock(mutex_);
+        problem_ = done.error();
+      }
+      if (failures % 16 == 0) {
+        log_.warning("the lease cannot be renewed: {}", done.error().message);
+      }
+      pause = done.error().is_transient()
+                  ? next_delay(k_reconnect, failures, std::nullopt, random)
+                  : std::min<std::chrono::milliseconds>(k_refused_pause, pace);
+      ++failures;
+    }
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, stop, pause, [this] { return hurry_; });
+    hurry_ = false;
+  }
+}
+
+Result<> Membership::beat(const std::stop_token& stop) {
+  if (!connection_ || !connection_->usable()) {
+    BUILDER_TRY_ASSIGN(connection_, Connection::open(config_, "deployra-builder-lease", stop));
+    BUILDER_TRY(probe(stop));
+  }
+  if (level_ == Level::refused) {
+    return probe(stop);
+  }
+  std::shared_ptr<EpochLease> lease;
+  {
+    const std::scoped_lock lock(mutex_);
+    lease = lease_;
+  }
+  const bool joins = lease == nullptr;
+  if (joins) {
+    lease = std::make_shared<EpochLease>(random_hex(16), settings_.lease);
+    settings_.remember_epoch(lease->epoch());
+  }
+  const auto started = EpochLease::now();
+  std::vector<std::string> arguments{lease->epoch(), std::to_string(settings_.lease.count()),
+                                     joins ? "1" : "0"};
+  const std::set<std::string> ids = held(lease->epoch());
+  arguments.insert(arguments.end(), ids.begin(), ids.end());
+  BUILDER_TRY_ASSIGN(const Reply reply, beat_.run(*connection_, arguments, stop));
+  if (reply.list.size() < 2) {
+    return failure(ErrorKind::internal, "redis: a beat has no answer");
+  }
+  if (reply.list[0].text == "LOST") {
+    lose(lease);
+    return beat(stop);
+  }
+  lease->renew(started);
+  if (joins) {
+    log_.info("joined the queue as {}", lease->epoch());
+  }
+  {
+    const std::scoped_lock lock(mutex_);
+    lease_ = lease;
+  }
+  changed_.notify_all();
+  tell(reply.list[1]);
+  if (Clock::now() - eviction_seen_ > k_eviction_interval) {
+    look_at_eviction(stop);
+  }
+  return {};
+}
+
+Result<> Membership::probe(const std::stop_token& stop) {
+  // A timeout that is no number is found wrong only after command and rights were found right; a
+  // real one would cost up to 100 ms.
+  const auto moved =
+      connection_->call({"BLMOVE", config_.queue, config_.queue, "LEFT", "LEFT", "probe"}, stop);
+  Level found = Level::a;
+  if (!moved && (is_unknown_command(moved.error()) || moved.error().kind == ErrorKind::denied)) {
+    found = Level::b;
+  } else if (!moved && moved.error().is_transient() && !moved.error().message.contains("OOM")) {
+    return std::unexpected(moved.error());
+  }
+  const auto ran = connection_->call({"EVAL", "return 1", "0"}, stop);
+  if (!ran && (is_unknown_command(ran.error()) || ran.error().kind == ErrorKind::denied)) {
+    level_ = Level::refused;
+    return failure(ErrorKind::denied,
+                   ran.error().message + " (jobs are taken by scripts: allow EVAL and EVALSHA)");
+  }
+  if (!ran && !ran.error().message.contains("OOM")) {
+    return std::unexpected(ran.error());
+  }
+  if (level_.exchange(found) != found) {
+    if (found == Level::a) {
+      log_.info("queue guarantee A: jobs move by atomic scripts, waiting by BLMOVE");
+    } else {
+      log_.warning(
+          "queue guarantee B: jobs move by atomic scripts; without BLMOVE ({}) the queue "
+          "is polled",
+          moved.error().message);
+    }
+  }
+  return {};
+}
+
+void Membership::look_at_eviction(const std::stop_token& stop) {
+  eviction_seen_ = Clock::now();
+  const auto info = connection_->call({"INFO", "memory"}, stop);
+  if (!info) {
+    log_.debug("the eviction policy is not known: {}", info.error().message);
+    return;
+  }
+  const std::string policy = info_field(info->text, "maxmemory_policy");
+  if (policy.starts_with("allkeys-") && info_field(info->text, "maxmemory") != "0") {
+    log_.error(
+        "Redis may throw the queue away when memory is short: set maxmemory-policy to "
+        "noeviction, it is {}",
+        policy);
+  }
+}
+
+Result<> Membership::retire_silent(const std::stop_token& stop) {
+  BUILDER_TRY_ASSIGN(const Reply reply, reap_.run(*connection_, {}, stop));
+  if (reply.list.size() == 2 && reply.list[0].integer > 0) {
+    log_.warning("{} silent workers lost their leases; {} jobs went back to the queue",
+                 reply.list[0].integer, reply.list[1].integer);
+    listener_->outbox_filled();
+  }
+  return {};
+}
+
+void Membership::lose(const std::shared_ptr<EpochLease>& lease) {
+  log_.error("the lease {} was taken away; what runs under it is stopped", lease->epoch());
+  lease->lose();
+  std::set<std::string> ids = held(lease->epoch());
+  {
+    const std::scoped_lock lock(mutex_);
+    lease_ = nullptr;
+  }
+  for (const std::string& id : ids) {
+    listener_->must_stop(domain::DeploymentId(id), StopReason::lost_lease);
+  }
+}
+
+std::shared_ptr<const EpochLease> Membership::lease(SteadyTime deadline,
+                                                    const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_until(lock, stop, deadline, [this] { return lease_ && lease_->holds(); });
+  return lease_ && lease_->holds() ? lease_ : nullptr;
+}
+
+void Membership::hurry() {
+  {
+    const std::scoped_lock lock(mutex_);
+    hurry_ = true;
+  }
+  changed_.notify_all();
+}
+
+void Membership::hold(const std::string& epoch, const domain::DeploymentId& deployment) {
+  const std::scoped_lock lock(mutex_);
+  held_.emplace(epoch, deployment.str());
+}
+
+void Membership::release(const std::string& epoch, const domain::DeploymentId& deployment) {
+  const std::scoped_lock lock(mutex_);
+  held_.erase({epoch, deployment.str()});
+}
+
+std::set<std::string> Membership::held(const std::string& epoch) const {
+  const std::scoped_lock lock(mutex_);
+  std::set<std::string> ids;
+  for (const auto& [owner, id] : held_) {
+    if (owner == epoch) {
+      ids.insert(id);
+    }
+  }
+  return ids;
+}
+
+void Membership::tell(const Reply& marks) {
+  for (std::size_t i = 0; i + 1 < marks.list.size(); i += 2) {
+    const std::string& why = marks.list[i + 1].text;
+    if (why == "gone") {
+      log_.warning("Redis does not know any more that deployment {} is ours", marks.list[i].text);
+    }
+    listener_->must_stop(domain::DeploymentId(marks.list[i].text),
+                         why == "user"   ? StopReason::cancelled_by_user
+                         : why == "gone" ? StopReason::lost_lease
+                                         : StopReason::superseded);
+  }
+}
+
+Error Membership::problem() const {
+  const std::scoped_lock lock(mutex_);
+  return problem_;
+}
+
+}  // namespace builder::adapters::redis

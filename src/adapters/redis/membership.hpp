@@ -1,0 +1,90 @@
+#pragma once
+
+#include "adapters/redis/connection.hpp"
+#include "adapters/redis/epoch_lease.hpp"
+#include "adapters/redis/job_queue.hpp"
+#include "adapters/redis/script_runner.hpp"
+#include "base/log.hpp"
+#include "ports/job_queue.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+
+namespace builder::adapters::redis {
+
+/// What the server at hand allows, and with it what can be promised.
+enum class Level {
+  unknown,
+  a,       ///< Scripts and BLMOVE.
+  b,       ///< Scripts, no BLMOVE: the queue is polled.
+  refused  ///< No scripts: nothing can be promised, nothing is taken.
+};
+
+/// This process as one of the queue's workers: its epoch and lease, kept alive by a thread with a
+/// connection of its own, which also retires workers that fell silent. When the lease was taken
+/// away, whoever acts under it is told to stop and a new epoch begins.
+class Membership {
+ public:
+  Membership(RedisConfig config, const QueueSettings& settings, Log log);
+  ~Membership();
+  Membership(const Membership&) = delete;
+  Membership& operator=(const Membership&) = delete;
+
+  void join(ports::QueueListener& listener);
+  /// Ends the thread and, in Redis, the membership.
+  void leave();
+
+  /// The current lease once it holds; nothing at the deadline or on stop.
+  std::shared_ptr<const EpochLease> lease(SteadyTime deadline, const std::stop_token& stop);
+  /// Something said that the lease is gone: look now.
+  void hurry();
+
+  /// What runs or is reported under the current lease.
+  void hold(const std::string& epoch, const domain::DeploymentId& deployment);
+  void release(const std::string& epoch, const domain::DeploymentId& deployment);
+  [[nodiscard]] std::set<std::string> held(const std::string& epoch) const;
+  /// Tells the listener what a script said must stop: id, reason, id, reason …
+  void tell(const Reply& marks);
+
+  [[nodiscard]] ports::QueueListener& listener() { return *listener_; }
+
+  [[nodiscard]] Level level() const { return level_; }
+
+  /// Why there is no lease, for the operator.
+  [[nodiscard]] Error problem() const;
+
+ private:
+  void run(const std::stop_token& stop);
+  Result<> beat(const std::stop_token& stop);
+  Result<> probe(const std::stop_token& stop);
+  void look_at_eviction(const std::stop_token& stop);
+  void lose(const std::shared_ptr<EpochLease>& lease);
+  Result<> retire_silent(const std::stop_token& stop);
+
+  const RedisConfig config_;
+  const QueueSettings& settings_;
+  const Log log_;
+  const Script beat_;
+  const Script reap_;
+  ports::QueueListener* listener_ = nullptr;
+  std::atomic<Level> level_ = Level::unknown;
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::shared_ptr<EpochLease> lease_;  ///< Shared with every receipt given out under it.
+  std::set<std::pair<std::string, std::string>> held_;  ///< Epoch and deployment.
+  Error problem_;
+  bool hurry_ = false;
+
+  std::unique_ptr<Connection> connection_;  ///< Of the thread.
+  SteadyTime eviction_seen_{};
+  std::jthread thread_;
+};
+
+}  // namespace builder::adapters::redis

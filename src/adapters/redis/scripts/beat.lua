@@ -1,0 +1,20 @@
+-- ARGV: epoch, lease in ms, 1 to join, ids the caller believes to be its own. Extends the lease; nobody
+-- who was retired comes back. Says what has to stop, also because Redis lost or gave away what the
+-- caller had (an old state after a restart or failover).
+local epoch, lease, join = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+if join ~= '1' and not is_worker(epoch) then
+  return { 'LOST', {} }
+end
+redis.call('ZADD', workers, now + lease, epoch)
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', now, 'LIMIT', 0, 100)) do
+  redis.call('HDEL', fin, id)
+  redis.call('ZREM', seen, id)
+end
+local found = marks(epoch)
+for i = 4, #ARGV do
+  if owner(ARGV[i]) ~= epoch and outgoing(ARGV[i]) ~= epoch then
+    found[#found + 1] = ARGV[i]
+    found[#found + 1] = 'gone'
+  end
+end
+return { 'OK', found }

@@ -1,0 +1,19 @@
+-- ARGV: epoch, deployment, entry. Decides how the deployment ended: a cancel or a newer job that came
+-- before wins. Returns the entry to deliver. A repeated call gets the answer the first one lost.
+local epoch, id, entry = ARGV[1], ARGV[2], ARGV[3]
+local who, service = owner(id)
+if who ~= epoch then
+  local sender, _, decided = outgoing(id)
+  if sender == epoch then
+    return { 'OK', decided }
+  end
+  return { 'LOST' }
+end
+if redis.call('ZSCORE', tomb, id) then
+  entry = BY_USER
+elseif redis.call('HEXISTS', newer, id) == 1 then
+  entry = BY_NEWER
+end
+disown(id, service)
+conclude(id, epoch, entry)
+return { 'OK', entry }

@@ -1,0 +1,16 @@
+-- ARGV: epoch, deployment. A job that was not begun in earnest goes back to the head of the queue; the
+-- attempt is not counted.
+local epoch, id = ARGV[1], ARGV[2]
+local who, service = owner(id)
+if who ~= epoch then
+  return { 'LOST' }
+end
+local payload = redis.call('HGET', pay, id)
+if redis.call('HINCRBY', att, id, -1) <= 0 then
+  redis.call('HDEL', att, id)
+end
+disown(id, service)
+if payload then  -- Not when Redis evicted it.
+  redis.call('LPUSH', queue, payload)
+end
+return { 'OK' }

@@ -1,0 +1,14 @@
+-- ARGV: an epoch whose process is known to have ended, or none: every worker whose lease is over.
+-- Returns how many workers were retired and how many jobs went back to the queue.
+local retired, jobs = 0, 0
+local late = ARGV
+if #late == 0 then
+  late = redis.call('ZRANGEBYSCORE', workers, '-inf', '(' .. now)
+end
+for _, epoch in ipairs(late) do
+  if is_worker(epoch) then
+    jobs = jobs + retire(epoch)
+    retired = retired + 1
+  end
+end
+return { retired, jobs }

@@ -1,0 +1,18 @@
+-- KEYS[14]: list of what a worker of version 1.0 had taken; KEYS[15]: its memory of cancels. Both end
+-- here: the jobs go back to the head of the queue, in their order.
+local taken, cancelled = KEYS[14], KEYS[15]
+local count = 0
+while count < 10000 do
+  local payload = redis.call('RPOP', taken)
+  if not payload then
+    break
+  end
+  redis.call('LPUSH', queue, payload)
+  count = count + 1
+end
+local ids = redis.call('ZRANGE', cancelled, 0, -1, 'WITHSCORES')
+for i = 1, #ids, 2 do
+  redis.call('ZADD', tomb, tonumber(ids[i + 1]) * 1000, ids[i])
+end
+redis.call('DEL', cancelled)
+return { count }

@@ -1,0 +1,54 @@
+#pragma once
+
+#include "base/fd.hpp"
+#include "base/result.hpp"
+
+#include <string>
+#include <vector>
+
+namespace builder::app {
+
+/// WORK_DIR: what every process of this host shares (mirrors), and below `processes/` one folder
+/// for each process, locked as long as it lives. So a new process may start while the old one
+/// drains, and can tell what a dead one left.
+class WorkDir {
+ public:
+  /// `worker_id`: the configured one; empty: the one kept in the folder, if any.
+  static Result<WorkDir> open(const std::string& configured, std::string worker_id);
+  WorkDir(WorkDir&&) = default;
+  WorkDir& operator=(WorkDir&&) = default;
+  WorkDir(const WorkDir&) = delete;
+  WorkDir& operator=(const WorkDir&) = delete;
+  /// Removes the folder of this process: it has ended in order.
+  ~WorkDir();
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+  /// For the work trees of this process.
+  [[nodiscard]] std::string builds() const { return own_ + "/builds"; }
+
+  /// The name under which version 1.0 kept the jobs it had taken; empty when it never ran here.
+  [[nodiscard]] const std::string& old_worker_id() const { return old_worker_id_; }
+
+  /// Leases of processes that have ended without giving them up.
+  [[nodiscard]] const std::vector<std::string>& ended_epochs() const { return ended_epochs_; }
+
+  /// They are given up now.
+  void forget_ended();
+  /// On disk before the lease begins.
+  void remember_epoch(const std::string& epoch) const;
+
+ private:
+  WorkDir() = default;
+  Result<> find_ended(const std::string& processes);
+
+  std::string path_;
+  std::string own_;
+  std::string old_worker_id_;
+  std::vector<std::string> ended_epochs_;
+  std::vector<std::string> ended_folders_;
+  Fd shared_lock_;
+  Fd own_lock_;
+};
+
+}  // namespace builder::app

@@ -1,0 +1,165 @@
+#include "pipeline/final_status.hpp"
+
+#include "base/backoff.hpp"
+#include "base/stop.hpp"
+#include "pipeline/job_runner.hpp"
+
+#include <utility>
+
+namespace builder::pipeline {
+
+namespace {
+
+using domain::LogType;
+using domain::Message;
+using ports::Delivery;
+using ports::DeploymentStatus;
+using ports::Ending;
+using ports::StatusUpdate;
+using ports::Verdict;
+using Clock = std::chrono::steady_clock;
+
+constexpr BackoffPolicy k_queue_backoff{.base = std::chrono::milliseconds(200),
+                                        .cap = std::chrono::milliseconds(5'000)};
+
+StatusUpdate cancelled(std::string line) {
+  return {.status = DeploymentStatus::cancelled,
+          .error = {},
+          .log = Message{LogType::error, std::move(line)},
+          .image_uri = {}};
+}
+
+Outcome outcome_of(const Ending& ending) {
+  switch (ending.verdict) {
+    case Verdict::superseded:
+      return Outcome::superseded;
+    case Verdict::cancelled_by_user:
+      return Outcome::cancelled;
+    case Verdict::attempts_used:
+      return Outcome::failed;
+    case Verdict::as_reported:
+      break;
+  }
+  switch (ending.update.status) {
+    case DeploymentStatus::builded:
+      return Outcome::builded;
+    case DeploymentStatus::cancelled:
+      return Outcome::cancelled;
+    default:
+      return Outcome::failed;
+  }
+}
+
+/// While the queue is out of reach the end stays undecided: nothing may be posted before.
+Result<Ending> decide(const FinalContext& context, const StatusUpdate& update) {
+  auto random = make_random();
+  for (int attempt = 0;; ++attempt) {
+    auto ending = context.queue.finish(context.receipt, update);
+    if (ending || ending.error().kind == ErrorKind::conflict) {
+      return ending;
+    }
+    context.log.warning("the end of the deployment could not be recorded: {}",
+                        ending.error().message);
+    if (!sleep_for(next_delay(k_queue_backoff, attempt, std::nullopt, random), context.abort)) {
+      return ending;
+    }
+  }
+}
+
+void settle(const FinalContext& context, Delivery delivery) {
+  const auto settled = context.queue.settle(context.receipt, delivery);
+  if (!settled && settled.error().kind != ErrorKind::conflict) {
+    // Somebody will deliver it again after our lease; the platform takes it twice.
+    context.log.error("a delivered status could not be settled: {}", settled.error().message);
+  }
+}
+
+Outcome not_delivered(const FinalContext& context, const Error& error) {
+  context.log.error("the final status could not be delivered: {}", error.message);
+  switch (error.kind) {
+    case ErrorKind::not_found:
+      settle(context, Delivery::done);
+      return Outcome::gone;
+    case ErrorKind::invalid_input:
+      settle(context, Delivery::rejected);
+      return Outcome::gone;
+    case ErrorKind::conflict:
+      return Outcome::lost;
+    case ErrorKind::denied:
+      settle(context, Delivery::later);
+      return Outcome::refused;
+    default:
+      settle(context, Delivery::later);
+      return Outcome::given_back;
+  }
+}
+
+}  // namespace
+
+StatusUpdate update_of(const Ending& ending) {
+  switch (ending.verdict) {
+    case Verdict::cancelled_by_user:
+      return cancelled("Deployment cancelled by user");
+    case Verdict::superseded:
+      return cancelled("Deployment superseded by a newer one of this service");
+    case Verdict::attempts_used:
+      return failed_update(
+          "The build was started several times and the worker that ran it was lost each time; it "
+          "may need more memory than the build machine has: make it smaller or ask the operator");
+    case Verdict::as_reported:
+      break;
+  }
+  return ending.update;
+}
+
+StatusUpdate failed_update(const std::string& line) {
+  return {.status = DeploymentStatus::failed,
+          .error = line,
+          .log = Message{LogType::error, line},
+          .image_uri = {}};
+}
+
+Outcome report_end(const FinalContext& context, const StatusUpdate& update) {
+  auto ending = decide(context, update);
+  if (!ending) {
+    return ending.error().kind == ErrorKind::conflict ? Outcome::lost : Outcome::given_back;
+  }
+  return deliver_end(context, *std::move(ending));
+}
+
+Outcome deliver_end(const FinalContext& context, Ending ending) {
+  const SteadyTime deadline = Clock::now() + context.patience;
+  for (;;) {
+    const StatusUpdate update = update_of(ending);
+    // A stop of the job ends the repetition of a status that it would change, and of no other.
+    const bool may_change = update.status != DeploymentStatus::cancelled &&
+                            !context.cancellation.token().stop_requested();
+    const auto answer = context.channel.status(
+        update, may_change ? context.cancellation.token() : context.abort, deadline);
+    if (answer) {
+      settle(context, Delivery::done);
+      const Outcome outcome = outcome_of(ending);
+      context.log.info("{} {}", to_string(outcome), update.image_uri);
+      return outcome;
+    }
+    const bool changed = answer.error().kind == ErrorKind::cancelled && may_change &&
+                         context.cancellation.token().stop_requested();
+    if (!changed) {
+      return not_delivered(context, answer.error());
+    }
+    // A cancel that came while BUILDED could not be delivered wins: a BUILDED whose answer was lost
+    // is followed by CANCELLED, never by another BUILDED. Who told us may not have recorded it yet.
+    if (context.cancellation.reason() == ports::StopReason::cancelled_by_user) {
+      if (const auto recorded = context.queue.cancel(context.receipt.deployment); !recorded) {
+        return not_delivered(context, recorded.error());
+      }
+    }
+    auto again = decide(context, update);
+    if (!again) {
+      return not_delivered(context, again.error());
+    }
+    ending = *std::move(again);
+  }
+}
+
+}  // namespace builder::pipeline

@@ -1,0 +1,565 @@
+#include "model/explorer.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <string_view>
+#include <unordered_set>
+
+namespace builder::model {
+
+namespace {
+
+enum class Phase : std::uint8_t { idle, taken, announced, deciding, reporting };
+
+/// One process with a slot for a build and one for a status it delivers for others.
+struct Process {
+  Small epoch = k_none;
+  bool up = true;
+  bool fence = true;  ///< The last beat is young enough.
+  Phase phase = Phase::idle;
+  Small job = k_none;
+  Final decided = Final::none;
+  bool told = false;    ///< Has heard that the job shall stop.
+  bool posted = false;  ///< The platform has taken the final status.
+  Small pump = k_none;
+  Final pump_final = Final::none;
+  bool pump_posted = false;
+  bool resync = false;  ///< The answer to a take was lost.
+};
+
+/// What the platform saw of one deployment.
+struct Record {
+  std::uint8_t statuses = 0;  ///< Final ones, as bits.
+  Small finals = 0;
+  Small allowed = 1;  ///< Final posts that are explained by faults.
+  Small buildings = 0;
+  Small building_limit = 0;
+  bool cancelled_late = false;
+  bool pushed = false;
+  bool finished = false;
+  bool cancelled_early = false;  ///< Before it was decided.
+};
+
+struct World {
+  QueueState redis;
+  std::array<Process, 2> processes;
+  std::array<Record, k_ids> records;
+  Small next_push = 0;
+  Small next_epoch = 0;
+  Budgets left;
+};
+
+static_assert(std::has_unique_object_representations_v<World> || sizeof(bool) == 1);
+
+struct Key {
+  std::uint64_t a;
+  std::uint64_t b;
+  bool operator==(const Key&) const = default;
+};
+
+struct KeyHash {
+  std::size_t operator()(const Key& key) const { return key.a; }
+};
+
+std::uint64_t mix(std::uint64_t value) {
+  value ^= value >> 33;
+  value *= 0xff51afd7ed558ccdULL;
+  value ^= value >> 29;
+  value *= 0xc4ceb9fe1a85ec53ULL;
+  return value ^ (value >> 32);
+}
+
+Key key_of(const World& world) {
+  std::array<std::uint64_t, (sizeof(World) + 7) / 8> words{};
+  std::memcpy(words.data(), &world, sizeof world);
+  Key key{0x9e3779b97f4a7c15ULL, 0xd1b54a32d192ed03ULL};
+  for (const std::uint64_t word : words) {
+    key.a = mix(key.a ^ word);
+    key.b = mix(key.b + word * 0x2545f4914f6cdd1dULL);
+  }
+  return key;
+}
+
+class Explorer {
+ public:
+  explicit Explorer(const Scope& scope) : scope_(scope), rules_(scope.rules) {}
+
+  Exploration run() {
+    World first;
+    first.redis = empty_queue();
+    first.left = scope_.budgets;
+    for (Process& process : first.processes) {
+      join(first, process);
+    }
+    visit(first, "start");
+    for (std::size_t next = 0; !frontier_.empty() && violation_.empty(); ++next) {
+      if (parents_.size() > scope_.most_states) {
+        return result(false);
+      }
+      current_ = next;
+      const World world = frontier_.front();
+      frontier_.pop_front();
+      expand(world);
+    }
+    return result(violation_.empty());
+  }
+
+ private:
+  struct Origin {
+    std::uint32_t parent;
+    const char* label;
+  };
+
+  Exploration result(bool complete) const {
+    Exploration found{.states = parents_.size(),
+                      .transitions = transitions_,
+                      .complete = complete,
+                      .violation = violation_,
+                      .trace = {}};
+    if (!violation_.empty()) {
+      found.trace.emplace_back(last_label_);
+      for (std::size_t i = current_; i != 0; i = parents_[i].parent) {
+        found.trace.emplace_back(parents_[i].label);
+      }
+      std::ranges::reverse(found.trace);
+    }
+    return found;
+  }
+
+  void violate(const char* what) {
+    if (violation_.empty()) {
+      violation_ = what;
+    }
+  }
+
+  void visit(const World& world, const char* label) {
+    ++transitions_;
+    last_label_ = label;
+    check(world);
+    if (!violation_.empty() || !seen_.insert(key_of(world)).second) {
+      return;
+    }
+    parents_.push_back({static_cast<std::uint32_t>(current_), label});
+    frontier_.push_back(world);
+  }
+
+  /// Makes the change on a copy and visits it. A change that leaves all as it was is none.
+  template <class Change>
+  void step(const World& world, const char* label, Change&& change) {
+    if (!violation_.empty()) {
+      return;
+    }
+    World next = world;
+    last_label_ = label;
+    std::forward<Change>(change)(next);
+    if (std::memcmp(&next, &world, sizeof next) != 0 || !violation_.empty()) {
+      visit(next, label);
+      ++steps_;
+    }
+  }
+
+  // Invariants of a state.
+
+  void check(const World& world) {
+    for (Small id = 0; at(id) < k_ids; ++id) {
+      if (world.records[at(id)].pushed && !is_somewhere(world.redis, id)) {
+        violate("I1: a job is lost");
+      }
+    }
+    for (Small service = 0; at(service) < k_services; ++service) {
+      const auto builds = std::ranges::count_if(world.processes, [&](const Process& process) {
+        return process.up && process.fence && process.phase == Phase::announced &&
+               rules_.service[at(process.job)] == service;
+      });
+      if (builds > 1) {
+        violate("two builds of one service at once");
+      }
+    }
+  }
+
+  static bool is_somewhere(const QueueState& redis, Small id) {
+    const auto end = redis.queue.begin() + redis.queued;
+    return redis.owner[at(id)] != k_none || redis.ended[at(id)] != Status::none ||
+           std::ranges::find(redis.waiting, id) != redis.waiting.end() ||
+           std::find(redis.queue.begin(), end, id) != end;
+  }
+
+  // The platform.
+
+  void post_building(World& world, Small id) {
+    Record& record = world.records[at(id)];
+    if (record.statuses != 0) {
+      violate("I5: BUILDING after the end");
+    }
+    if (++record.buildings > rules_.most_attempts + record.building_limit) {
+      violate("I6: more builds than attempts");
+    }
+  }
+
+  void post_final(World& world, Small id, Final final) {
+    Record& record = world.records[at(id)];
+    const auto status = static_cast<std::uint8_t>(1u << static_cast<unsigned>(status_of(final)));
+    const bool other = (record.statuses & ~status) != 0;
+    if (other && !(status_of(final) == Status::cancelled && record.cancelled_late)) {
+      violate("I3: two different ends");
+    }
+    record.statuses = static_cast<std::uint8_t>(record.statuses | status);
+    if (++record.finals > record.allowed) {
+      violate("I4: more ends than faults explain");
+    }
+  }
+
+  // The worker.
+
+  void join(World& world, Process& process) {
+    process.epoch = world.next_epoch++;
+    process.fence = true;
+    process.resync = false;
+    beat(world.redis, rules_, process.epoch, true);
+  }
+
+  [[nodiscard]] bool may_join(const World& world) const { return at(world.next_epoch) < k_epochs; }
+
+  static void explain_repetition(World& world, Process& process) {
+    if (process.posted) {
+      ++world.records[at(process.job)].allowed;
+    }
+    if (process.pump_posted) {
+      ++world.records[at(process.pump)].allowed;
+    }
+  }
+
+  static void drop_all(World& world, Process& process) {
+    explain_repetition(world, process);
+    process = {.epoch = process.epoch, .up = process.up, .fence = process.fence};
+  }
+
+  static void drop_job(Process& process) {
+    process.phase = Phase::idle;
+    process.job = k_none;
+    process.decided = Final::none;
+    process.told = false;
+    process.posted = false;
+  }
+
+  static void drop_pump(Process& process) {
+    process.pump = k_none;
+    process.pump_final = Final::none;
+    process.pump_posted = false;
+  }
+
+  static void hear(Process& process, const Answer& answer) {
+    if (process.job != k_none && ((answer.by_user | answer.by_newer) & bit(process.job)) != 0) {
+      process.told = true;
+    }
+  }
+
+  void lost(World& world, Process& process) {
+    drop_all(world, process);
+    join(world, process);
+  }
+
+  void expand(const World& world) {
+    steps_ = 0;
+    for (std::size_t i = 0; i < world.processes.size(); ++i) {
+      if (world.processes[i].up) {
+        expand_worker(world, i);
+      }
+    }
+    for (std::size_t i = 0; i < world.processes.size(); ++i) {
+      if (!world.processes[i].up && may_join(world)) {
+        step(world, "restart", [&](World& w) {
+          w.processes[i] = {};
+          join(w, w.processes[i]);
+        });
+      }
+    }
+    expire_leases(world);
+    if (steps_ == 0 && violation_.empty() && may_join(world) && !is_done(world)) {
+      last_label_ = "nothing can happen";
+      violate("stuck: work is left and nobody can do it");
+      return;
+    }
+    expand_faults(world);
+  }
+
+  static bool is_done(const World& world) {
+    const auto none = [](const auto& all, auto nothing) {
+      return std::ranges::all_of(all, [&](auto one) { return one == nothing; });
+    };
+    return world.redis.queued == 0 && none(world.redis.owner, k_none) &&
+           none(world.redis.waiting, k_none) && none(world.redis.out, Final::none);
+  }
+
+  void expire_leases(const World& world) {
+    for (Small epoch = 0; at(epoch) < k_epochs; ++epoch) {
+      if ((world.redis.workers & bit(epoch)) == 0 || (world.redis.expired & bit(epoch)) != 0) {
+        continue;
+      }
+      const bool held = std::ranges::any_of(world.processes, [&](const Process& process) {
+        return process.up && process.epoch == epoch && process.fence;
+      });
+      if (!held || !scope_.fence_ends_before_lease) {
+        step(world, "lease ends", [&](World& w) {
+          w.redis.expired = static_cast<std::uint8_t>(w.redis.expired | bit(epoch));
+        });
+      }
+    }
+  }
+
+  void expand_worker(const World& world, std::size_t i) {
+    const Process& self = world.processes[i];
+    const bool may_post = self.fence || !scope_.fence_before_posts;
+    step(world, i == 0 ? "A beats" : "B beats", [&](World& w) {
+      Process& process = w.processes[i];
+      const Answer answer = beat(w.redis, rules_, process.epoch, false);
+      if (answer.word == Word::lost) {
+        if (may_join(w)) {
+          lost(w, process);
+        }
+        return;
+      }
+      process.fence = true;
+      hear(process, answer);
+    });
+    step(world, i == 0 ? "A reaps" : "B reaps", [&](World& w) { reap(w.redis, rules_, k_none); });
+    if (self.phase == Phase::idle && self.fence) {
+      take_job(world, i);
+    }
+    if (self.phase == Phase::announced) {
+      step(world, i == 0 ? "A looks" : "B looks",
+           [&](World& w) { hear(w.processes[i], look(w.redis, rules_, w.processes[i].epoch)); });
+    }
+    if (self.phase == Phase::taken && may_post && !self.told) {
+      step(world, i == 0 ? "A: BUILDING" : "B: BUILDING", [&](World& w) {
+        w.processes[i].phase = Phase::announced;
+        post_building(w, self.job);
+      });
+    }
+    if (self.phase == Phase::announced || self.phase == Phase::deciding ||
+        (self.phase == Phase::taken && self.told)) {
+      decide(world, i, Final::builded);
+      decide(world, i, Final::failed);
+    }
+    if (self.phase == Phase::reporting) {
+      report(world, i, may_post);
+    }
+    deliver_for_others(world, i, may_post);
+  }
+
+  void take_job(const World& world, std::size_t i) {
+    const auto body = [&](World& w, bool heard) {
+      Process& process = w.processes[i];
+      const Answer answer = take(w.redis, rules_, process.epoch, process.resync, 0);
+      if (!heard) {
+        process.resync = true;
+        --w.left.losses;
+        return;
+      }
+      if (answer.word == Word::lost) {
+        return;  // The next beat finds out.
+      }
+      process.resync = false;
+      if (answer.word == Word::job) {
+        if ((world.redis.tomb & bit(answer.id)) != 0 && !self_owns(world, i, answer.id)) {
+          violate("a cancelled job was handed out");
+        }
+        process.job = answer.id;
+        process.phase = Phase::taken;
+        hear(process, answer);
+      }
+    };
+    step(world, i == 0 ? "A takes" : "B takes", [&](World& w) { body(w, true); });
+    if (world.left.losses > 0 && world.redis.queued > 0) {
+      step(world, i == 0 ? "A takes, answer lost" : "B takes, answer lost",
+           [&](World& w) { body(w, false); });
+    }
+  }
+
+  static bool self_owns(const World& world, std::size_t i, Small id) {
+    return world.redis.owner[at(id)] == world.processes[i].epoch;
+  }
+
+  void decide(const World& world, std::size_t i, Final wanted) {
+    const auto body = [&](World& w, bool heard) {
+      Process& process = w.processes[i];
+      Record& record = w.records[at(process.job)];
+      const bool cancelled = (w.redis.tomb & bit(process.job)) != 0 || record.cancelled_early;
+      const bool decides = w.redis.owner[at(process.job)] == process.epoch;
+      const Answer answer = finish(w.redis, rules_, process.epoch, process.job, wanted);
+      if (answer.word == Word::ok && decides) {
+        if (record.finished) {
+          violate("I2: finished twice");
+        }
+        record.finished = true;
+      }
+      if (answer.word == Word::ok && cancelled && answer.final == Final::builded) {
+        violate("I7: BUILDED although cancelled before");
+      }
+      if (!heard) {
+        process.phase = Phase::deciding;
+        --w.left.losses;
+        return;
+      }
+      if (answer.word == Word::lost) {
+        drop_job(process);
+        return;
+      }
+      process.phase = Phase::reporting;
+      process.decided = answer.final;
+    };
+    const bool builded = wanted == Final::builded;
+    step(world, builded ? "finish BUILDED" : "finish FAILED", [&](World& w) { body(w, true); });
+    if (world.left.losses > 0) {
+      step(world, builded ? "finish BUILDED, answer lost" : "finish FAILED, answer lost",
+           [&](World& w) { body(w, false); });
+    }
+  }
+
+  void report(const World& world, std::size_t i, bool may_post) {
+    const Process& self = world.processes[i];
+    if (self.posted) {
+      step(world, i == 0 ? "A settles" : "B settles", [&](World& w) {
+        settle(w.redis, self.epoch, self.job, false, false);
+        drop_job(w.processes[i]);
+      });
+      return;
+    }
+    if (self.told && status_of(self.decided) != Status::cancelled) {
+      // Between two attempts the worker heard of a cancel: what is to be sent now?
+      step(world, i == 0 ? "A asks again" : "B asks again", [&](World& w) {
+        Process& process = w.processes[i];
+        const Answer answer = finish(w.redis, rules_, process.epoch, process.job, process.decided);
+        if (answer.word == Word::lost) {
+          drop_job(process);
+        } else {
+          process.decided = answer.final;
+        }
+        process.told = false;
+      });
+      return;
+    }
+    if (may_post) {
+      step(world, i == 0 ? "A posts the end" : "B posts the end", [&](World& w) {
+        post_final(w, self.job, self.decided);
+        w.processes[i].posted = true;
+      });
+      if (world.left.losses > 0) {
+        step(world, i == 0 ? "A posts the end, answer lost" : "B posts the end, answer lost",
+             [&](World& w) {
+               post_final(w, self.job, self.decided);
+               ++w.records[at(self.job)].allowed;
+               --w.left.losses;
+             });
+      }
+    }
+  }
+
+  void deliver_for_others(const World& world, std::size_t i, bool may_post) {
+    const Process& self = world.processes[i];
+    if (self.pump == k_none) {
+      if (self.fence) {
+        step(world, i == 0 ? "A adopts" : "B adopts", [&](World& w) {
+          Process& process = w.processes[i];
+          const Answer answer = adopt(w.redis, rules_, process.epoch, k_none);
+          if (answer.word == Word::out) {
+            process.pump = answer.id;
+            process.pump_final = answer.final;
+          }
+        });
+      }
+    } else if (self.pump_posted) {
+      step(world, i == 0 ? "A settles the adopted" : "B settles the adopted", [&](World& w) {
+        settle(w.redis, self.epoch, self.pump, false, false);
+        drop_pump(w.processes[i]);
+      });
+    } else if (may_post) {
+      step(world, i == 0 ? "A posts the adopted" : "B posts the adopted", [&](World& w) {
+        post_final(w, self.pump, self.pump_final);
+        w.processes[i].pump_posted = true;
+      });
+    }
+  }
+
+  void expand_faults(const World& world) {
+    if (at(world.next_push) < scope_.pushes.size()) {
+      step(world, "push", [&](World& w) {
+        const Small id = scope_.pushes[at(w.next_push++)];
+        if (push(w.redis, id)) {
+          w.records[at(id)].pushed = true;
+        }
+      });
+    }
+    for (std::size_t i = 0; i < world.processes.size(); ++i) {
+      const Process& self = world.processes[i];
+      if (!self.up) {
+        continue;
+      }
+      if (world.left.crashes > 0) {
+        step(world, i == 0 ? "A dies" : "B dies", [&](World& w) {
+          --w.left.crashes;
+          drop_all(w, w.processes[i]);
+          w.processes[i] = {.epoch = self.epoch, .up = false, .fence = false};
+        });
+      }
+      if (world.left.pauses > 0 && self.fence) {
+        step(world, i == 0 ? "A sleeps" : "B sleeps", [&](World& w) {
+          --w.left.pauses;
+          explain_repetition(w, w.processes[i]);
+          w.processes[i].fence = false;
+        });
+      }
+      if (world.left.drains > 0 && (self.phase == Phase::taken || self.phase == Phase::announced)) {
+        step(world, i == 0 ? "A gives back" : "B gives back", [&](World& w) {
+          --w.left.drains;
+          give_back(w.redis, rules_, self.epoch, self.job);
+          ++w.records[at(self.job)].building_limit;
+          drop_job(w.processes[i]);
+        });
+      }
+      for (Small id = 0; world.left.cancels > 0 && at(id) < k_ids; ++id) {
+        if (world.records[at(id)].pushed) {
+          cancel_by(world, i, id);
+        }
+      }
+    }
+  }
+
+  void cancel_by(const World& world, std::size_t i, Small id) {
+    step(world, i == 0 ? "A hears a cancel" : "B hears a cancel", [&](World& w) {
+      --w.left.cancels;
+      Record& record = w.records[at(id)];
+      const Answer answer = cancel(w.redis, rules_, id);
+      if (answer.word == Word::reporting) {
+        record.cancelled_late = true;
+        ++record.allowed;
+      } else if (answer.word == Word::owned) {
+        record.cancelled_early = true;
+      }
+      if (w.processes[i].job == id) {
+        w.processes[i].told = true;
+      }
+    });
+  }
+
+  const Scope& scope_;
+  const Rules& rules_;
+  std::unordered_set<Key, KeyHash> seen_;
+  std::deque<World> frontier_;
+  std::vector<Origin> parents_;
+  std::size_t current_ = 0;
+  std::size_t transitions_ = 0;
+  std::size_t steps_ = 0;  ///< Ways out of the current state that need no fault.
+  std::string violation_;
+  const char* last_label_ = "";
+};
+
+}  // namespace
+
+Exploration explore(const Scope& scope) {
+  return Explorer(scope).run();
+}
+
+}  // namespace builder::model

@@ -1,0 +1,333 @@
+#include "model/queue_model.hpp"
+
+namespace builder::model {
+
+namespace {
+
+bool has(std::uint8_t set, Small member) {
+  return (set & bit(member)) != 0;
+}
+
+void add(std::uint8_t& set, Small member) {
+  set = static_cast<std::uint8_t>(set | bit(member));
+}
+
+void remove(std::uint8_t& set, Small member) {
+  set = static_cast<std::uint8_t>(set & ~bit(member));
+}
+
+void push_front(QueueState& state, Small element) {
+  for (Small i = state.queued; i > 0; --i) {
+    state.queue[at(i)] = state.queue[at(i) - 1];
+  }
+  state.queue[0] = element;
+  ++state.queued;
+}
+
+void remove_at(QueueState& state, Small position) {
+  for (Small i = position; i + 1 < state.queued; ++i) {
+    state.queue[at(i)] = state.queue[at(i) + 1];
+  }
+  --state.queued;
+  state.queue[at(state.queued)] = k_none;
+}
+
+void conclude(QueueState& state, Small id, Small sender, Final final) {
+  state.ended[at(id)] = status_of(final);
+  state.out[at(id)] = final;
+  state.sender[at(id)] = sender;
+  state.attempts[at(id)] = 0;
+  remove(state.newer, id);
+}
+
+void disown(QueueState& state, const Rules& rules, Small id) {
+  state.owner[at(id)] = k_none;
+  const Small service = rules.service[at(id)];
+  if (service != k_none && state.building[at(service)] == id) {
+    state.building[at(service)] = k_none;
+    if (state.waiting[at(service)] != k_none && rules.guards.waiting_job_is_released) {
+      push_front(state, state.waiting[at(service)]);
+      state.waiting[at(service)] = k_none;
+    }
+  }
+}
+
+/// True when the job that waited before has ended.
+bool let_wait(QueueState& state, const Rules& rules, Small id, Small running) {
+  const Small service = rules.service[at(id)];
+  const Small before = state.waiting[at(service)];
+  if (before == id) {
+    return false;
+  }
+  if (before != k_none && rules.guards.replaced_job_is_concluded) {
+    conclude(state, before, k_none, Final::by_newer);
+  }
+  state.waiting[at(service)] = id;
+  add(state.newer, running);
+  return before != k_none;
+}
+
+void mark(const QueueState& state, Small epoch, Answer& answer) {
+  for (Small id = 0; at(id) < k_ids; ++id) {
+    const bool sends = state.out[at(id)] != Final::none && state.sender[at(id)] == epoch;
+    if (state.owner[at(id)] != epoch && !sends) {
+      continue;
+    }
+    if (has(state.tomb, id)) {
+      add(answer.by_user, id);
+    } else if (has(state.newer, id)) {
+      add(answer.by_newer, id);
+    }
+  }
+}
+
+Small retire(QueueState& state, const Rules& rules, Small epoch) {
+  Small count = 0;
+  for (Small id = 0; at(id) < k_ids; ++id) {
+    if (state.owner[at(id)] == epoch && rules.guards.reap_gives_back) {
+      disown(state, rules, id);
+      push_front(state, id);
+      ++count;
+    }
+  }
+  if (rules.guards.reap_removes_worker) {
+    remove(state.workers, epoch);
+  }
+  remove(state.expired, epoch);
+  return count;
+}
+
+}  // namespace
+
+QueueState empty_queue() {
+  QueueState state;
+  state.queue.fill(k_none);
+  state.owner.fill(k_none);
+  state.sender.fill(k_none);
+  state.building.fill(k_none);
+  state.waiting.fill(k_none);
+  return state;
+}
+
+bool push(QueueState& state, Small element) {
+  if (at(state.queued) + k_ids + k_services >= k_queue) {  // Room for what comes back.
+    return false;
+  }
+  state.queue[at(state.queued)] = element;
+  ++state.queued;
+  return true;
+}
+
+Answer beat(QueueState& state, const Rules&, Small epoch, bool join, std::uint8_t held) {
+  if (!join && !has(state.workers, epoch)) {
+    return {.word = Word::lost};
+  }
+  add(state.workers, epoch);
+  remove(state.expired, epoch);
+  Answer answer{.word = Word::ok};
+  mark(state, epoch, answer);
+  for (Small id = 0; at(id) < k_ids; ++id) {
+    const bool sends = state.out[at(id)] != Final::none && state.sender[at(id)] == epoch;
+    if (has(held, id) && state.owner[at(id)] != epoch && !sends) {
+      add(answer.gone, id);
+    }
+  }
+  return answer;
+}
+
+Answer take(QueueState& state, const Rules& rules, Small epoch, bool resync, std::uint8_t known) {
+  if (!has(state.workers, epoch)) {
+    return {.word = Word::lost};
+  }
+  Answer answer;
+  if (resync && rules.guards.take_repeats_lost_answers) {
+    for (Small id = 0; at(id) < k_ids; ++id) {
+      if (state.owner[at(id)] == epoch && !has(known, id)) {
+        mark(state, epoch, answer);
+        answer.word = Word::job;
+        answer.id = id;
+        answer.attempt = state.attempts[at(id)];
+        return answer;
+      }
+    }
+  }
+  if (state.queued == 0) {
+    mark(state, epoch, answer);
+    answer.word = Word::empty;
+    return answer;
+  }
+  const Small id = state.queue[0];
+  remove_at(state, 0);
+  answer.word = Word::again;
+  if (id == k_garbage) {
+    ++state.dead;
+    answer.note = Note::malformed;
+  } else if ((state.ended[at(id)] != Status::none && rules.guards.take_drops_ended) ||
+             (state.owner[at(id)] != k_none && rules.guards.take_drops_owned)) {
+    answer.note = Note::duplicate;
+  } else if (has(state.tomb, id) && rules.guards.take_obeys_cancels) {
+    conclude(state, id, k_none, Final::by_user);
+    answer.note = Note::ended;
+  } else if (has(state.newer, id)) {
+    conclude(state, id, k_none, Final::by_newer);
+    answer.note = Note::ended;
+  } else {
+    const Small service = rules.service[at(id)];
+    if (service != k_none && state.building[at(service)] != k_none &&
+        rules.guards.one_build_per_service) {
+      const bool ended = let_wait(state, rules, id, state.building[at(service)]);
+      answer.note = ended ? Note::ended : Note::waits;
+    } else if (++state.attempts[at(id)] > rules.most_attempts &&
+               rules.guards.take_limits_attempts) {
+      conclude(state, id, k_none, Final::no_more_attempts);
+      answer.note = Note::ended;
+    } else {
+      state.owner[at(id)] = epoch;
+      if (service != k_none) {
+        state.building[at(service)] = id;
+      }
+      answer.word = Word::job;
+      answer.id = id;
+      answer.attempt = state.attempts[at(id)];
+    }
+  }
+  mark(state, epoch, answer);
+  return answer;
+}
+
+Answer look(QueueState& state, const Rules& rules, Small epoch) {
+  if (!has(state.workers, epoch)) {
+    return {.word = Word::lost};
+  }
+  Answer answer{.word = Word::ok};
+  for (Small position = 0; position < state.queued;) {
+    const Small id = state.queue[at(position)];
+    const Small service = id < 0 ? k_none : rules.service[at(id)];
+    const Small running = service == k_none ? k_none : state.building[at(service)];
+    const bool ours = running != k_none && state.owner[at(running)] == epoch;
+    if (!ours || state.ended[at(id)] != Status::none || state.owner[at(id)] != k_none ||
+        has(state.tomb, id) || has(state.newer, id)) {
+      ++position;
+      continue;
+    }
+    remove_at(state, position);
+    if (let_wait(state, rules, id, running)) {
+      ++answer.jobs;
+    }
+  }
+  mark(state, epoch, answer);
+  return answer;
+}
+
+Answer finish(QueueState& state, const Rules& rules, Small epoch, Small id, Final final) {
+  if (state.owner[at(id)] != epoch && rules.guards.finish_checks_owner) {
+    if (state.out[at(id)] != Final::none && state.sender[at(id)] == epoch &&
+        rules.guards.finish_repeats_lost_answers) {
+      return {.word = Word::ok, .final = state.out[at(id)]};
+    }
+    return {.word = Word::lost};
+  }
+  if (has(state.tomb, id) && rules.guards.finish_obeys_cancels) {
+    final = Final::by_user;
+  } else if (has(state.newer, id)) {
+    final = Final::by_newer;
+  }
+  disown(state, rules, id);
+  conclude(state, id, epoch, final);
+  return {.word = Word::ok, .final = final};
+}
+
+Answer give_back(QueueState& state, const Rules& rules, Small epoch, Small id) {
+  if (state.owner[at(id)] != epoch && rules.guards.give_back_checks_owner) {
+    return {.word = Word::lost};
+  }
+  if (state.attempts[at(id)] > 0) {
+    --state.attempts[at(id)];
+  }
+  disown(state, rules, id);
+  push_front(state, id);
+  return {.word = Word::ok};
+}
+
+Answer adopt(QueueState& state, const Rules& rules, Small epoch, Small preferred) {
+  if (!has(state.workers, epoch)) {
+    return {.word = Word::lost};
+  }
+  const auto adoptable = [&](Small id) {
+    const Small sender = state.sender[at(id)];
+    return state.out[at(id)] != Final::none &&
+           (sender == k_none || !has(state.workers, sender) ||
+            (!rules.guards.adopt_spares_living && sender != epoch));
+  };
+  Small found = preferred;
+  if (found == k_none || !adoptable(found)) {
+    for (found = 0; at(found) < k_ids && !adoptable(found); ++found) {
+    }
+  }
+  if (at(found) == k_ids) {
+    return {.word = Word::none};
+  }
+  state.sender[at(found)] = epoch;
+  return {.word = Word::out, .id = found, .final = state.out[at(found)]};
+}
+
+Answer settle(QueueState& state, Small epoch, Small id, bool later, bool bury) {
+  if (state.out[at(id)] == Final::none || state.sender[at(id)] != epoch) {
+    return {.word = Word::lost};
+  }
+  state.sender[at(id)] = k_none;
+  if (!later) {
+    state.out[at(id)] = Final::none;
+    state.dead = static_cast<std::uint8_t>(state.dead + (bury ? 1 : 0));
+  }
+  return {.word = Word::ok};
+}
+
+Answer cancel(QueueState& state, const Rules& rules, Small id) {
+  const Final out = state.out[at(id)];
+  if (out == Final::none && state.ended[at(id)] != Status::none) {
+    return {.word = Word::late, .status = state.ended[at(id)]};
+  }
+  if (rules.guards.cancel_leaves_tombstone) {
+    add(state.tomb, id);
+  }
+  if (out != Final::none) {
+    if (status_of(out) != Status::cancelled) {
+      state.out[at(id)] = Final::by_user;
+      state.ended[at(id)] = Status::cancelled;
+    }
+    return {.word = Word::reporting};
+  }
+  if (state.owner[at(id)] != k_none) {
+    return {.word = Word::owned};
+  }
+  for (Small& waiting : state.waiting) {
+    if (waiting == id) {
+      waiting = k_none;
+      conclude(state, id, k_none, Final::by_user);
+      return {.word = Word::removed};
+    }
+  }
+  for (Small position = 0; position < state.queued; ++position) {
+    if (state.queue[at(position)] == id) {
+      remove_at(state, position);
+      conclude(state, id, k_none, Final::by_user);
+      return {.word = Word::removed};
+    }
+  }
+  return {.word = Word::noted};
+}
+
+Answer reap(QueueState& state, const Rules& rules, Small epoch) {
+  Answer answer;
+  for (Small late = 0; at(late) < k_epochs; ++late) {
+    const bool wanted = epoch == k_none ? has(state.expired, late) : late == epoch;
+    if (wanted && has(state.workers, late)) {
+      answer.jobs = static_cast<Small>(answer.jobs + retire(state, rules, late));
+      ++answer.retired;
+    }
+  }
+  return answer;
+}
+
+}  // namespace builder::model
