@@ -93,9 +93,18 @@ void Worker::take_one(const std::stop_token& stop) {
     }
     return;
   }
-  if (*taken) {
-    handle(**std::move(taken));
+  if (!*taken) {
+    return;
   }
+  if (settings_.can_build && !settings_.can_build()) {
+    // It came while we waited for one, and so did the news.
+    if (const auto given = queue_.give_back((*taken)->receipt); !given) {
+      log_.error("a job could not be given back now, it is when our lease ends: {}",
+                 given.error().message);
+    }
+    return;
+  }
+  handle(**std::move(taken));
 }
 
 void Worker::look() {

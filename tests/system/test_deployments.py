@@ -153,6 +153,18 @@ def test_a_broken_dockerfile_is_explained(stack, worker, repo, dockerfile, words
         assert "last-words" in stack.api.log_text(identity) and "> 3 | RUN echo last-words" in stack.api.log_text(identity)
 
 
+def test_heredocs_are_built_or_said_to_be_too_new(stack, worker, repo):
+    repository = repo({"Dockerfile": "FROM busybox\nRUN <<EOF\necho from a heredoc > /made\nEOF\n"})
+    if stack.engine is stack.docker:
+        identity, error = failing(stack, repository)
+        assert error.startswith("Dockerfile:2: the build engine is too old for heredocs (<<)")
+        assert "# syntax=docker/dockerfile:1" in error
+        assert stack.api.log_text(identity).count("too old for heredocs") >= 2  # Foreseen, and as the reason.
+    else:
+        identity, status = deploy(stack, repository)
+        assert status == "BUILDED" and stack.output_of(identity, ["cat", "/made"]) == "from a heredoc\n"
+
+
 def test_links_in_the_repository_lead_nowhere_outside(stack, worker, repo, tmp_path):
     canary = tmp_path / "canary"
     canary.write_text("secret of the host")

@@ -268,6 +268,18 @@ def test_an_engine_that_restarts_during_a_build(stack, worker, repo):
     assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
 
 
+def test_no_job_is_taken_while_the_engine_is_away(stack, worker, repo):
+    stack.engine.stop()
+    try:
+        wait_for(lambda: "engine: " in worker.not_ready(), 20, "not ready")
+        identity = stack.api.enqueue(stack.job(repo().name))
+        wait_for(lambda: "not ready: engine" in worker.text(), 20, "it is in the log")
+        assert stack.redis.client.llen("builder-queue") == 1 and stack.api.statuses(identity) == []
+    finally:
+        stack.engine.start()
+    assert stack.api.wait_end(identity) == "BUILDED", stack.api.log_text(identity)
+
+
 def test_strange_output_arrives_readable_and_whole(stack, worker, repo):
     script = r"""
 printf 'plain\n\001\000nul\n'

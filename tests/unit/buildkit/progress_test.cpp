@@ -124,6 +124,21 @@ TEST_F(ProgressTest, EndsHeldBackSourcesAtTheEnd) {
   EXPECT_THAT(events.lines(), ElementsAre("start 1 A", "start 2 B", "done 1", "done 2"));
 }
 
+TEST_F(ProgressTest, SaysOnceThatThePushBegan) {
+  say({.digest = "e", .name = "exporting to image", .started = 1});
+  EXPECT_FALSE(progress.push_began());
+  for (const char* part : {"exporting layers", "pushing layers", "pushing manifest for h/x:t"}) {
+    StatusResponse message;
+    auto* status = message.add_statuses();
+    status->set_vertex("e");
+    status->set_id(part);
+    progress.apply(message);
+  }
+  EXPECT_TRUE(progress.push_began());
+  EXPECT_THAT(events.lines(), ElementsAre(testing::HasSubstr("exporting to image"),
+                                          testing::HasSubstr("Pushing image")));
+}
+
 TEST_F(ProgressTest, RemembersFailures) {
   say({.digest = "a", .name = "RUN x", .started = 1, .completed = 2, .error = "exit code: 1"});
   EXPECT_THAT(events.lines(), ElementsAre("start 1 RUN x", "failed 1 exit code: 1"));

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 namespace builder::pipeline {
 namespace {
 
@@ -36,8 +38,10 @@ class WorkerTest : public testing::Test {
     runner_.emplace(JobRunner::Ports{source_, image_, registry_, reporter_, queue_}, settings_,
                     secrets_, metrics_, fakes::null_log(), abort_.get_token());
     worker_.emplace(queue_, *runner_,
-                    WorkerSettings{.parallel_builds = slots, .drain_timeout = 30s}, metrics_,
-                    fakes::null_log());
+                    WorkerSettings{.can_build = [this] { return can_build_.load(); },
+                                   .parallel_builds = slots,
+                                   .drain_timeout = 30s},
+                    metrics_, fakes::null_log());
     dispatcher_ = std::jthread([this](const std::stop_token& token) { worker_->run(token); });
   }
 
@@ -62,6 +66,7 @@ class WorkerTest : public testing::Test {
     return true;
   }
 
+  std::atomic<bool> can_build_{true};
   fakes::StepRecord record_;
   fakes::FakeSource source_{record_};
   fakes::FakeImageBuilder image_{record_};
@@ -87,6 +92,18 @@ TEST_F(WorkerTest, RunsEveryJobAndForgetsIt) {
   for (int i = 0; i < 20; ++i) {
     EXPECT_EQ(reporter_.statuses("d" + std::to_string(i)), k_built);
   }
+}
+
+TEST_F(WorkerTest, TakesNoJobWhileNothingCanBeBuilt) {
+  can_build_ = false;
+  queue_.push(job("d1", "s1"));
+  start(1);
+  std::this_thread::sleep_for(200ms);  // Long enough for several takes.
+  EXPECT_TRUE(reporter_.statuses("d1").empty());
+  EXPECT_EQ(queue_.length(), 1u);
+  can_build_ = true;
+  ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
+  EXPECT_EQ(reporter_.statuses("d1"), k_built);
 }
 
 TEST_F(WorkerTest, DeliversWhatALostWorkerLeft) {
