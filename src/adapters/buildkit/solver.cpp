@@ -16,6 +16,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <future>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -168,18 +169,27 @@ class BuildkitSolver final : public Solver {
     if (!channel) {
       return unreachable(job, std::move(channel).error());
     }
-    const std::vector<std::string> obstacles = foresee(job, spec, events, next_step);
     auto session = std::make_unique<Session>(SessionContent{
         .shared_key = settings_.shared_key_prefix + spec.service_id.str(),
         .tree = spec.context,
         .secrets = spec.secrets,
-        .login = [this, job, withheld = withheld_host(spec)](const std::string& host) {
-          return host == withheld ? nullptr : login_for(job, host);
+        .login = [this, job, repository = spec.repository, context = spec.context,
+                  file = spec.dockerfile,
+                  pushes = spec.exporter_attributes.contains("push")](const std::string& host) {
+          const bool own = repository && host == repository->host();
+          return own && !pushes && !may_read_own_registry(*repository, *context, file)
+                     ? nullptr
+                     : login_for(job, host);
         }});
     if (auto attached = session->attach(*connector_, job); !attached) {
       return unreachable(job, std::move(attached).error());
     }
     const auto connected = steady_clock::now();
+    // Beside the solve: the Dockerfile may not be there yet, and the engine has other things to do.
+    std::future<std::vector<std::string>> foreseen;
+    if (next_step == 1 && !is_recent()) {
+      foreseen = std::async(std::launch::async, [&] { return foresee(job, spec, events); });
+    }
     Progress progress(events, next_step);
     const SolveOutcome outcome = run_solve(*channel, job, request_for(spec, *session), progress);
     next_step = progress.next_step();
@@ -191,8 +201,10 @@ class BuildkitSolver final : public Solver {
     Attempt attempt = judge(job, spec, events, outcome, progress, *session);
     if (attempt.way == Way::engine_lost) {
       connector_->discard(*channel);
-    } else if (!attempt.result && !obstacles.empty()) {
-      blame(obstacles.front(), attempt.result.error());
+    } else if (!attempt.result && foreseen.valid()) {
+      if (const auto obstacles = foreseen.get(); !obstacles.empty()) {
+        blame(obstacles.front(), attempt.result.error());
+      }
     }
     // Closing takes milliseconds that the build need not wait for; it also ends the daemon's side.
     closer_.add(std::move(session));
@@ -211,14 +223,14 @@ class BuildkitSolver final : public Solver {
   /// Says what the engine's version cannot do of what this build asks for: it would ignore the one
   /// without a word, and stumble over the other with words nobody understands.
   std::vector<std::string> foresee(const ports::JobContext& job, const SolveSpec& spec,
-                                   domain::EventSink& events, std::uint32_t next_step) {
+                                   domain::EventSink& events) {
     std::optional<EngineInfo> engine = *engine_.lock();
     if (!engine) {
       if (const auto described = this->engine(job.stop)) {
         engine = *described;
       }
     }
-    if (!engine || next_step > 1) {
+    if (!engine) {
       return {};
     }
     for (const auto& [attribute, value] : spec.frontend) {
@@ -246,18 +258,22 @@ class BuildkitSolver final : public Solver {
     }
   }
 
+  /// Nothing that a build may ask for is missing.
+  bool is_recent() {
+    const auto engine = *engine_.lock();
+    return engine && missing_features(*engine).empty();
+  }
+
   /// An engine without source policies cannot keep a build away from the images of other services:
   /// there a build gets the login of their registry only if its Dockerfile can be seen not to use
   /// them.
-  std::string withheld_host(const SolveSpec& spec) {
-    const auto engine = *engine_.lock();
-    if (!spec.repository || spec.exporter_attributes.contains("push") ||
-        (engine && has_source_policies(*engine))) {
-      return {};
+  bool may_read_own_registry(const ports::Repository& repository, const ports::SourceTree& context,
+                             const std::string& dockerfile) {
+    if (const auto engine = *engine_.lock(); engine && has_source_policies(*engine)) {
+      return true;
     }
-    const auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit);
-    return text && uses_no_foreign_service(*text, *spec.repository) ? std::string()
-                                                                    : spec.repository->host();
+    const auto text = ports::read_file(context, dockerfile, k_dockerfile_limit);
+    return text && uses_no_foreign_service(*text, repository);
   }
 
   /// nullptr: anonymous. A login that cannot be had is the operator's matter; the registry's own
