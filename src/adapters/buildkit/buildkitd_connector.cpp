@@ -35,10 +35,17 @@ class BuildkitdConnector final : public Connector {
   Result<std::shared_ptr<grpc::Channel>> control(const ports::JobContext& job) override {
     keep_grpc();
     std::shared_ptr<grpc::Channel> channel = kept();
-    if (channel->GetState(true) != GRPC_CHANNEL_READY) {
-      // A small call finds out, and can be stopped, which waiting for the channel cannot.
-      BUILDER_TRY(info(job, channel));
+    // A small call finds out whether the connection stands: a channel may not know yet that it
+    // broke, and waiting for it cannot be stopped.
+    std::string version;
+    const grpc::Status status = ask(job, channel, version);
+    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) {
+      BUILDER_TRY(judge(job, status));
+      return channel;
     }
+    discard(channel);
+    channel = kept();
+    BUILDER_TRY(info(job, channel));
     return channel;
   }
 
@@ -49,10 +56,11 @@ class BuildkitdConnector final : public Connector {
     }
   }
 
-  Result<std::unique_ptr<SessionLink>> attach(const ports::JobContext& job, grpc::Server& server,
+  Result<std::unique_ptr<SessionLink>> attach(const ports::JobContext& /*job*/,
+                                              grpc::Server& server,
                                               const Headers& headers) override {
-    BUILDER_TRY_ASSIGN(const std::shared_ptr<grpc::Channel> channel, control(job));
-    return open_tunnel(channel, server, headers);
+    // `control` has just looked at the connection.
+    return open_tunnel(kept(), server, headers);
   }
 
   Result<EngineInfo> describe(const ports::JobContext& job) override {
@@ -104,30 +112,38 @@ class BuildkitdConnector final : public Connector {
                                      arguments);
   }
 
-  /// The daemon's version; nullopt from one that does not know the call.
-  Result<std::optional<std::string>> info(const ports::JobContext& job,
-                                          const std::shared_ptr<grpc::Channel>& channel) {
+  static grpc::Status ask(const ports::JobContext& job,
+                          const std::shared_ptr<grpc::Channel>& channel, std::string& version) {
     const auto deadline = job.within(k_connect_limit).deadline;
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() +
                          std::chrono::duration_cast<std::chrono::system_clock::duration>(
                              deadline - std::chrono::steady_clock::now()));
     wire::InfoResponse response;
-    grpc::Status status;
-    {
-      const std::stop_callback cancel(job.stop, [&context] { context.TryCancel(); });
-      status = wire::Control::NewStub(channel)->Info(&context, {}, &response);
-    }
-    if (status.ok()) {
-      return response.buildkit_version().version();
-    }
-    if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
-      return std::nullopt;
+    const std::stop_callback cancel(job.stop, [&context] { context.TryCancel(); });
+    const grpc::Status status = wire::Control::NewStub(channel)->Info(&context, {}, &response);
+    version = response.buildkit_version().version();
+    return status;
+  }
+
+  /// A daemon that does not know the call is there all the same.
+  Result<> judge(const ports::JobContext& job, const grpc::Status& status) {
+    if (status.ok() || status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+      return {};
     }
     if (job.stop.stop_requested()) {
       return failure(ErrorKind::cancelled, "stopped while talking to the engine");
     }
     return std::unexpected(explain(job, status));
+  }
+
+  /// The daemon's version; nullopt from one that does not know the call.
+  Result<std::optional<std::string>> info(const ports::JobContext& job,
+                                          const std::shared_ptr<grpc::Channel>& channel) {
+    std::string version;
+    const grpc::Status status = ask(job, channel, version);
+    BUILDER_TRY(judge(job, status));
+    return status.ok() ? std::optional(std::move(version)) : std::nullopt;
   }
 
   Error explain(const ports::JobContext& job, const grpc::Status& status) {
