@@ -43,6 +43,21 @@ std::function<Complaint(const std::string&)> secret(Secret& target) {
   };
 }
 
+/// Comma-separated.
+std::function<Complaint(const std::string&)> list(std::vector<std::string>& target) {
+  return [&target](const std::string& value) {
+    target.clear();
+    std::istringstream items(value);
+    for (std::string item; std::getline(items, item, ',');) {
+      std::erase_if(item, [](unsigned char c) { return std::isspace(c) != 0; });
+      if (!item.empty()) {
+        target.push_back(std::move(item));
+      }
+    }
+    return Complaint();
+  };
+}
+
 template <class Number>
 std::function<Complaint(const std::string&)> number(Number& target, std::int64_t low,
                                                     std::int64_t high) {
@@ -271,6 +286,27 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
        one_of<NetworkPolicy>(c.git_network_policy, {{"public", NetworkPolicy::public_only},
                                                     {"private", NetworkPolicy::private_networks},
                                                     {"any", NetworkPolicy::any}})},
+      {"CNB_BUILDER", "paketobuildpacks/builder-jammy-base", false,
+       "builder image for services without a Dockerfile", text(c.cnb_builder)},
+      {"CNB_TRUSTED_BUILDERS", "", false,
+       "builders that get the registry login; default: well-known ones and CNB_BUILDER",
+       list(c.cnb_trusted_builders)},
+      {"CNB_ALLOWED_BUILDERS", "", false, "further builders a project.toml may choose",
+       list(c.cnb_allowed_builders)},
+      {"CNB_RUN_IMAGE", "", false, "run image in place of the builder's own",
+       text(c.cnb_run_image)},
+      {"CNB_LIFECYCLE_IMAGE", "buildpacksio/lifecycle:{version}", false,
+       "lifecycle of builders that are not trusted", text(c.cnb_lifecycle_image)},
+      {"CNB_NETWORK", "default", false, "default or host: the network of buildpack builds",
+       one_of<bool>(c.cnb_host_network, {{"default", false}, {"host", true}})},
+      {"CNB_USER_ENV", "off", false, "on: the service's variables reach the buildpacks",
+       one_of<bool>(c.cnb_user_env, {{"off", false}, {"on", true}})},
+      {"CNB_NODE_VERSION", "", false, "BP_NODE_VERSION of all builds, as the original's 18.*",
+       text(c.cnb_node_version)},
+      {"CNB_BINDINGS", "", false, "folder of service bindings for buildpack builds",
+       text(c.cnb_bindings)},
+      {"CNB_DEPENDENCY_MIRROR", "", true, "where buildpacks download from",
+       secret(c.cnb_dependency_mirror)},
       {"WORK_DIR", "tmp", false, "mirrors and work trees", text(c.work_dir)},
       {"WORKER_ID", "", false, "name under which version 1.0 kept its jobs",
        [&c](const std::string& value) -> Complaint {

@@ -41,6 +41,17 @@ struct Config {
   std::string github_url;                                       ///< Without a trailing slash.
   NetworkPolicy git_network_policy = NetworkPolicy::private_networks;
 
+  std::string cnb_builder;
+  std::vector<std::string> cnb_trusted_builders;  ///< Empty: the known ones and `cnb_builder`.
+  std::vector<std::string> cnb_allowed_builders;
+  std::string cnb_run_image;
+  std::string cnb_lifecycle_image;
+  bool cnb_host_network = false;
+  bool cnb_user_env = false;
+  std::string cnb_node_version;
+  std::string cnb_bindings;  ///< A folder; empty: none.
+  Secret cnb_dependency_mirror;
+
   std::string work_dir;
   std::string worker_id;  ///< Names what version 1.0 had taken; empty: kept in the work folder.
   std::size_t max_parallel_builds = 1;

@@ -1,6 +1,7 @@
 #include "app/service.hpp"
 
 #include "adapters/buildkit/image_builder.hpp"
+#include "adapters/cnb/platform.hpp"
 #include "adapters/dashboard/reporter.hpp"
 #include "adapters/docker/engine.hpp"
 #include "adapters/ecr/api.hpp"
@@ -20,6 +21,7 @@
 #include "app/watchdog.hpp"
 #include "app/work_dir.hpp"
 #include "base/text.hpp"
+#include "domain/buildpacks/builder_image.hpp"
 #include "pipeline/worker.hpp"
 
 #include <systemd/sd-daemon.h>
@@ -46,6 +48,15 @@ adapters::git::NetworkPolicy to_git(NetworkPolicy policy) {
   return adapters::git::NetworkPolicy::public_only;
 }
 
+std::vector<std::string> trusted_builders(const Config& config) {
+  if (!config.cnb_trusted_builders.empty()) {
+    return config.cnb_trusted_builders;
+  }
+  std::vector<std::string> trusted = domain::buildpacks::known_builders();
+  trusted.push_back(config.cnb_builder);
+  return trusted;
+}
+
 std::vector<NamedSecret> secrets_of(const Config& config) {
   std::vector<NamedSecret> secrets{{"REDIS_PASSWORD", config.redis.password},
                                    {"REDIS_SENTINEL_PASSWORD", config.redis.sentinel.password},
@@ -58,6 +69,32 @@ std::vector<NamedSecret> secrets_of(const Config& config) {
                        Secret(base64_encode(login.username + ":" + login.password.reveal()))});
   }
   return secrets;
+}
+
+Result<std::vector<adapters::cnb::BindingValue>> bindings_of(const Config& config,
+                                                             SecretStore& secrets) {
+  auto bindings = adapters::cnb::read_bindings(config.cnb_bindings);
+  if (!bindings) {
+    return std::unexpected(std::move(bindings).error().with_context("CNB_BINDINGS"));
+  }
+  for (auto& value : adapters::cnb::mirror_binding(config.cnb_dependency_mirror)) {
+    bindings->push_back(std::move(value));
+  }
+  for (const adapters::cnb::BindingValue& value : *bindings) {
+    if (value.key != "type" && value.key != "provider") {
+      secrets.add_forever({{"binding " + value.binding + "/" + value.key, value.value}});
+    }
+  }
+  return bindings;
+}
+
+adapters::cnb::PlatformSettings platform_settings(
+    const Config& config, std::vector<adapters::cnb::BindingValue> bindings) {
+  return {.trusted_builders = trusted_builders(config),
+          .run_image = config.cnb_run_image,
+          .lifecycle_image = config.cnb_lifecycle_image,
+          .host_network = config.cnb_host_network,
+          .bindings = std::move(bindings)};
 }
 
 std::optional<std::string> environment_variable(std::string_view name) {
@@ -101,7 +138,8 @@ class Service {
  public:
   Service(const Config& config, WorkDir work, Log log, SecretStore& secrets,
           std::unique_ptr<adapters::http::Client> http,
-          std::unique_ptr<ports::SourceFetcher> source, BuildEngine engine)
+          std::unique_ptr<ports::SourceFetcher> source, BuildEngine engine,
+          std::vector<adapters::cnb::BindingValue> bindings)
       : work_(std::move(work)),
         log_(std::move(log)),
         http_(std::move(http)),
@@ -127,10 +165,12 @@ class Service {
         source_(std::move(source)),
         solver_(adapters::buildkit::make_solver({}, std::move(engine.connector), logins_, log_)),
         image_(make_image_builder()),
+        buildpacks_(adapters::cnb::make_platform(platform_settings(config, std::move(bindings)),
+                                                 {*solver_, *oci_, *registry_, logins_}, log_)),
         queue_(adapters::redis::make_job_queue(config.redis, queue_settings(config), log_)),
         cancels_(adapters::redis::make_cancel_feed(config.redis, log_)),
-        runner_({*source_, *image_, *registry_, *reporter_, *queue_}, job_settings(config), secrets,
-                metrics_, log_, abort_.get_token()),
+        runner_({*source_, *image_, *buildpacks_, *registry_, *reporter_, *queue_},
+                job_settings(config), secrets, metrics_, log_, abort_.get_token()),
         worker_(*queue_, runner_,
                 {.can_build = [this] { return engine_answers_.load(); },
                  .parallel_builds = config.max_parallel_builds,
@@ -179,6 +219,13 @@ class Service {
     settings.build_timeout = config.build_timeout;
     settings.image_reference = config.image_reference;
     settings.keep_images = config.ecr_keep_images;
+    settings.buildpacks = {.builder = config.cnb_builder,
+                           .allowed_builders = trusted_builders(config),
+                           .node_version = config.cnb_node_version,
+                           .user_environment = config.cnb_user_env};
+    settings.buildpacks.allowed_builders.insert(settings.buildpacks.allowed_builders.end(),
+                                                config.cnb_allowed_builders.begin(),
+                                                config.cnb_allowed_builders.end());
     return settings;
   }
 
@@ -239,6 +286,7 @@ class Service {
   std::unique_ptr<ports::SourceFetcher> source_;
   std::unique_ptr<adapters::buildkit::Solver> solver_;
   std::unique_ptr<ports::ImageBuilder> image_;
+  std::unique_ptr<ports::BuildpacksBuilder> buildpacks_;
   std::atomic<bool> engine_answers_{false};
   std::unique_ptr<ports::JobQueue> queue_;
   std::unique_ptr<ports::CancelFeed> cancels_;
@@ -266,8 +314,9 @@ Result<> run_service(const Config& config) {
                                                        .builds_dir = work.builds(),
                                                        .policy = to_git(config.git_network_policy)},
                                                       log));
+  BUILDER_TRY_ASSIGN(auto bindings, bindings_of(config, secrets));
   Service service(config, std::move(work), log, secrets, std::move(http), std::move(source),
-                  std::move(engine));
+                  std::move(engine), std::move(bindings));
   return service.run(config, signals);
 }
 

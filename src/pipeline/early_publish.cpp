@@ -59,9 +59,18 @@ class FromDelivery final : public domain::EventSink {
     delivered_at_ = Clock::now();
   }
 
+  /// What is not asked for is not told about either.
+  void abandoned() {
+    const std::scoped_lock lock(mutex_);
+    silent_ = !delivered_at_;
+  }
+
   void emit(domain::BuildEvent event) override {
     {
       const std::scoped_lock lock(mutex_);
+      if (silent_) {
+        return;
+      }
       if (const auto* started = std::get_if<domain::StepStarted>(&event);
           started != nullptr && !delivered_at_) {
         early_.insert(started->step);
@@ -80,6 +89,7 @@ class FromDelivery final : public domain::EventSink {
   domain::EventSink& events_;
   std::mutex mutex_;
   std::optional<Clock::time_point> delivered_at_;
+  bool silent_ = false;
   std::set<std::uint32_t> early_;
 };
 
@@ -136,6 +146,7 @@ class EarlyPublish::State {
   }
 
   void abandon() {
+    events_.abandoned();
     stop_.request_stop();
     tree_->deliver(not_wanted());
   }

@@ -2,7 +2,7 @@
 
 #include "domain/request_secrets.hpp"
 #include "domain/source_spec.hpp"
-#include "pipeline/build_context.hpp"
+#include "pipeline/build_plan.hpp"
 #include "pipeline/early_publish.hpp"
 #include "pipeline/event_log.hpp"
 #include "pipeline/final_status.hpp"
@@ -142,13 +142,19 @@ class Run {
     if (!fetched) {
       return std::unexpected(std::move(fetched).error().with_context("fetching source"));
     }
-    BUILDER_TRY_ASSIGN(BuildContext context,
-                       make_build_context(request_, std::move(fetched->tree), events_));
+    BUILDER_TRY_ASSIGN(BuildPlan plan, make_build_plan(request_, settings_.buildpacks,
+                                                       std::move(fetched->tree), events_));
     BUILDER_TRY_ASSIGN(repository_, repository.get());
-    events_.info("Building image from " + context.dockerfile);
     BUILDER_TRY(check_lease());
+    if (auto* dockerfile = std::get_if<DockerfilePlan>(&plan)) {
+      events_.info("Building image from " + dockerfile->dockerfile);
+      BUILDER_TRY_ASSIGN(const ports::PublishResult published,
+                         early->finish(std::move(dockerfile->tree)));
+      return promote(published);
+    }
+    early.reset();
     BUILDER_TRY_ASSIGN(const ports::PublishResult published,
-                       early->finish(std::move(context.tree)));
+                       publish(std::get<BuildpacksPlan>(std::move(plan)), *spec, fetched->commit));
     return promote(published);
   }
 
@@ -161,6 +167,40 @@ class Run {
     return repository;
   }
 
+  Result<ports::PublishResult> publish(BuildpacksPlan plan, const domain::SourceSpec& source,
+                                       const domain::CommitSha& commit) {
+    BUILDER_TRY_ASSIGN(ports::BuildpacksResult result,
+                       ports_.buildpacks.publish(job_,
+                                                 {.service_id = request_.service_id,
+                                                  .app = std::move(plan.app),
+                                                  .environment = std::move(plan.environment),
+                                                  .builder = std::move(plan.builder),
+                                                  .clear_cache = plan.clear_cache,
+                                                  .source_url = source.url,
+                                                  .commit = commit.str(),
+                                                  .repository = *repository_,
+                                                  .tag = request_.deployment_id.str()},
+                                                 events_));
+    std::string used;
+    for (const auto& buildpack : result.buildpacks) {
+      used += (used.empty() ? "" : ", ") + buildpack.str();
+    }
+    std::string processes;
+    for (const std::string& type : result.processes) {
+      processes += (processes.empty() ? "" : ", ") + type;
+    }
+    events_.info("Built with " + used +
+                 (processes.empty() ? std::string("; the image has no process type")
+                                    : "; process types: " + processes));
+    if (processes.empty()) {
+      events_.warning(
+          "No buildpack says how to start the app: add a Procfile (web: COMMAND), or a command in "
+          "the service's settings");
+    }
+    return std::move(result.published);
+  }
+
+  /// `latest` moves, unless the deployment was cancelled in the last moment.
   Result<ports::PublishedImage> promote(const ports::PublishResult& published) {
     took("build", published.figures.build);
     took("push", published.figures.push);

@@ -3,8 +3,10 @@
 #include "base/log.hpp"
 #include "base/secret_store.hpp"
 #include "domain/deployment_request.hpp"
+#include "pipeline/build_plan.hpp"
 #include "pipeline/deployment_channel.hpp"
 #include "pipeline/metrics.hpp"
+#include "ports/buildpacks_builder.hpp"
 #include "ports/deployment_reporter.hpp"
 #include "ports/image_builder.hpp"
 #include "ports/job_context.hpp"
@@ -36,6 +38,7 @@ struct JobSettings {
   std::chrono::seconds adopted_patience{60};
   ImageReference image_reference = ImageReference::automatic;
   int keep_images = 1;
+  BuildpacksRules buildpacks;
   ChannelLimits channel;
 };
 
@@ -63,6 +66,7 @@ class JobRunner {
   struct Ports {
     ports::SourceFetcher& source;
     ports::ImageBuilder& image;
+    ports::BuildpacksBuilder& buildpacks;
     ports::Registry& registry;
     ports::DeploymentReporter& reporter;
     ports::JobQueue& queue;

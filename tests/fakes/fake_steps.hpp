@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "fakes/memory_tree.hpp"
+#include "ports/buildpacks_builder.hpp"
 #include "ports/image_builder.hpp"
 #include "ports/registry.hpp"
 #include "ports/source_fetcher.hpp"
@@ -114,6 +115,38 @@ class FakeImageBuilder final : public ports::ImageBuilder {
   StepHook hook;
   StepHook push_hook;
   ports::ImageSpec built;
+
+ private:
+  StepRecord& record_;
+};
+
+class FakeBuildpacks final : public ports::BuildpacksBuilder {
+ public:
+  explicit FakeBuildpacks(StepRecord& record) : record_(record) {}
+
+  Result<ports::BuildpacksResult> publish(const ports::JobContext& job,
+                                          const ports::BuildpacksSpec& spec,
+                                          domain::EventSink& events) override {
+    record_.add("buildpacks " + spec.tag);
+    events.emit(domain::StepStarted{1, "DETECTING"});
+    events.emit(domain::StepFinished{1, "DETECTING", false, "", {}});
+    built = spec;
+    if (hook) {
+      if (auto error = hook(job)) {
+        return std::unexpected(*error);
+      }
+    }
+    return ports::BuildpacksResult{.published = {.image = {.repository = spec.repository,
+                                                           .tag = spec.tag,
+                                                           .digest = "sha256:d"},
+                                                 .figures = {}},
+                                   .buildpacks = {{"acme/node", "1.0"}, {"acme/procfile", "2.0"}},
+                                   .processes = processes};
+  }
+
+  StepHook hook;
+  ports::BuildpacksSpec built;
+  std::vector<std::string> processes{"web", "worker"};
 
  private:
   StepRecord& record_;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import io
 import json
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import tarfile
 import urllib.parse
+from collections.abc import Iterator
 from pathlib import Path
 
 from .bridge import BridgeUse
@@ -155,3 +157,19 @@ class Dockerd:
             text += raw[8:8 + size]
             raw = raw[8 + size:]
         return text.decode(errors="replace")
+
+    @contextlib.contextmanager
+    def running(self, image: str, environment: dict[str, str]) -> Iterator[str]:
+        """The image as it is, on this machine's network, with these variables; the container's id."""
+        made = self.json("POST", "/containers/create", {
+            "Image": image, "Env": [f"{key}={value}" for key, value in environment.items()],
+            "HostConfig": {"NetworkMode": "host"}})
+        identity = str(made["Id"])  # type: ignore[index]
+        try:
+            self.json("POST", f"/containers/{identity}/start")
+            yield identity
+        finally:
+            self.call("DELETE", f"/containers/{identity}?force=1")
+
+    def logs(self, identity: str) -> str:
+        return self.call("GET", f"/containers/{identity}/logs?stdout=1&stderr=1")[1].decode(errors="replace")

@@ -118,20 +118,20 @@ class PlatformApi:
 
     # What the platform does.
 
-    def enqueue(self, job: dict[str, object]) -> str:
+    def enqueue(self, job: dict[str, object], queue: str = "builder-queue") -> str:
         identity = str(job.get("deploymentId"))
         with self.lock:
             self.deployments.setdefault(identity, Deployment(identity, str(job.get("serviceId"))))
-        self.push(job)
+        self.push(job, queue)
         return identity
 
-    def push(self, job: object) -> None:
+    def push(self, job: object, queue: str = "builder-queue") -> None:
         # As Go's encoder writes it.
         text = job if isinstance(job, str) else (
             json.dumps(job, separators=(",", ":"), ensure_ascii=False)
             .replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
             .replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
-        self.redis.client.rpush("builder-queue", text)
+        self.redis.client.rpush(queue, text)
 
     def cancel(self, identity: str, publish: bool = True) -> None:
         if publish:

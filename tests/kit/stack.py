@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -87,6 +89,18 @@ class Stack:
         self.docker.pull(image, "AWS", self.ecr.token())
         try:
             return self.docker.run_output(image, command)
+        finally:
+            self.docker.call("DELETE", f"/images/{image}")
+
+    @contextlib.contextmanager
+    def running(self, identity: str, environment: dict[str, str]) -> Iterator[str]:
+        """The image of a deployment, started as it is; see Dockerd.running."""
+        image = f"{self.ecr.host}/deployra/{self.api.deployments[identity].service}:{identity}"
+        assert self.docker is not None
+        self.docker.pull(image, "AWS", self.ecr.token())
+        try:
+            with self.docker.running(image, environment) as container:
+                yield container
         finally:
             self.docker.call("DELETE", f"/images/{image}")
 

@@ -1,5 +1,6 @@
 #include "adapters/buildkit/session.hpp"
 
+#include "adapters/buildkit/file_receiver.hpp"
 #include "adapters/buildkit/file_sync.hpp"
 #include "base/check.hpp"
 
@@ -64,6 +65,7 @@ class Secrets final : public moby::buildkit::secrets::v1::Secrets::Service {
 
 struct Session::Services {
   FileSync files;
+  FileReceiver result;
   Auth auth;
   Secrets secrets;
 };
@@ -72,10 +74,12 @@ Session::Session(SessionContent content)
     : id_(random_id()),
       shared_key_(std::move(content.shared_key)),
       services_(new Services{.files = FileSync(std::move(content.tree)),
+                             .result = {},
                              .auth = Auth(std::move(content.login)),
                              .secrets = Secrets(std::move(content.secrets))}) {
   grpc::ServerBuilder builder;
   builder.RegisterService(&services_->files);
+  builder.RegisterService(&services_->result);
   builder.RegisterService(&services_->auth);
   builder.RegisterService(&services_->secrets);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, k_metadata_limit);
@@ -94,8 +98,9 @@ Result<> Session::attach(Connector& connector, const ports::JobContext& job) {
                   {"X-Docker-Expose-Session-Sharedkey", shared_key_}};
   // A method that is not listed counts as absent.
   for (const char* method :
-       {"/moby.filesync.v1.FileSync/DiffCopy", "/moby.filesync.v1.Auth/Credentials",
-        "/moby.buildkit.secrets.v1.Secrets/GetSecret", "/grpc.health.v1.Health/Check"}) {
+       {"/moby.filesync.v1.FileSync/DiffCopy", "/moby.filesync.v1.FileSend/DiffCopy",
+        "/moby.filesync.v1.Auth/Credentials", "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+        "/grpc.health.v1.Health/Check"}) {
     headers.emplace_back("X-Docker-Expose-Session-Grpc-Method", method);
   }
   BUILDER_TRY_ASSIGN(link_, connector.attach(job, *server_, headers));
@@ -104,6 +109,10 @@ Result<> Session::attach(Connector& connector, const ports::JobContext& job) {
 
 std::uint64_t Session::bytes_sent() const {
   return services_->files.bytes_sent();
+}
+
+std::string Session::take_result() {
+  return services_->result.take();
 }
 
 std::optional<Error> Session::transfer_error() {

@@ -44,6 +44,8 @@ class Session {
 
   [[nodiscard]] std::uint64_t bytes_sent() const;
   [[nodiscard]] std::optional<Error> transfer_error();
+  /// The tar an exporter sent.
+  [[nodiscard]] std::string take_result();
   /// No file is opened for the daemon any more. Does not wait.
   void stop();
 

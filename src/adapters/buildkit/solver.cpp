@@ -6,6 +6,7 @@
 #include "adapters/buildkit/progress.hpp"
 #include "adapters/buildkit/session.hpp"
 #include "adapters/buildkit/solve.hpp"
+#include "adapters/buildkit/tar.hpp"
 #include "adapters/buildkit/text.hpp"
 #include "base/sync.hpp"
 
@@ -31,6 +32,7 @@ using std::chrono::steady_clock;
 /// How often an engine that is away is knocked at.
 constexpr milliseconds k_return_interval{250};
 constexpr std::chrono::seconds k_describe_limit{10};
+constexpr std::string_view k_tar_exporter = "tar";
 constexpr std::size_t k_dockerfile_limit = 1024 * 1024;
 
 /// Closes sessions off the builds' threads. What was given to it is closed before its destructor
@@ -323,12 +325,21 @@ class BuildkitSolver final : public Solver {
   Attempt judge(const ports::JobContext& job, const SolveSpec& spec, domain::EventSink& events,
                 const SolveOutcome& outcome, const Progress& progress, Session& session) const {
     if (outcome.status.ok()) {
+      std::map<std::string, std::string> files;
+      if (spec.exporter == k_tar_exporter) {
+        auto read = read_tar(session.take_result());
+        if (!read) {
+          return failed(std::move(read).error());
+        }
+        files = *std::move(read);
+      }
       const auto& response = outcome.response.exporter_response();
       return {.result = Solved{.exporter_response = {response.begin(), response.end()},
                                .context_bytes_sent = session.bytes_sent(),
                                .push = progress.push_began()
                                            ? steady_clock::now() - *progress.push_began()
-                                           : steady_clock::duration::zero()}};
+                                           : steady_clock::duration::zero(),
+                               .files = std::move(files)}};
     }
     if (auto stopped = interruption(job)) {
       return failed(*std::move(stopped));

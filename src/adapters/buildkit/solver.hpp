@@ -30,7 +30,8 @@ struct SolveSpec {
   /// Further attributes of the frontend (`build-arg:…`, `target`, `no-cache`, …). Unknown ones are
   /// ignored by the engine without a word.
   std::map<std::string, std::string> frontend = {};
-  /// `moby` (an Engine), `image` (a standalone daemon); empty: the result goes nowhere.
+  /// `moby` (an Engine), `image` (a standalone daemon), `tar` (small files for us, on both); empty:
+  /// the result goes nowhere.
   std::string exporter = {};
   std::map<std::string, std::string> exporter_attributes = {};
   /// The deployment's own repository. Images beside it belong to other services: none of them can
@@ -45,7 +46,8 @@ struct SolveSpec {
 struct Solved {
   std::map<std::string, std::string> exporter_response;
   std::uint64_t context_bytes_sent = 0;
-  std::chrono::steady_clock::duration push{0};  ///< The part of the solve that was a push.
+  std::chrono::steady_clock::duration push{0};    ///< The part of the solve that was a push.
+  std::map<std::string, std::string> files = {};  ///< Of the exporter `tar`.
 };
 
 struct SolveFailure {

@@ -6,7 +6,7 @@
 #include "fakes/fake_steps.hpp"
 #include "fakes/memory_tree.hpp"
 #include "fakes/recording_events.hpp"
-#include "pipeline/overlay_tree.hpp"
+#include "ports/overlay_tree.hpp"
 
 #include "contract/git/git_server.hpp"
 
@@ -165,7 +165,7 @@ std::shared_ptr<const SourceTree> objects() {
 }
 
 std::shared_ptr<const SourceTree> overlaid(std::shared_ptr<const SourceTree> base) {
-  return pipeline::make_overlay_tree(std::move(base), {{"a", "from a"}, {"empty", ""}});
+  return ports::make_overlay_tree(std::move(base), {{"a", "from a"}, {"empty", ""}});
 }
 
 struct Kind {

@@ -32,8 +32,8 @@ class JobRunnerTest : public testing::Test {
   Outcome run() {
     queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
     const auto job = queue_.take(0ms, {}).value();
-    JobRunner runner({source_, image_, registry_, reporter_, queue_}, settings_, secrets_, metrics_,
-                     fakes::null_log(), abort_.get_token());
+    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                     secrets_, metrics_, fakes::null_log(), abort_.get_token());
     std::vector<Outcome> outcomes;
     runner.run(request_, *job, cancellation_,
                [&](Outcome outcome) { outcomes.push_back(outcome); });
@@ -48,6 +48,7 @@ class JobRunnerTest : public testing::Test {
   fakes::StepRecord record_;
   fakes::FakeSource source_{record_};
   fakes::FakeImageBuilder image_{record_};
+  fakes::FakeBuildpacks buildpacks_{record_};
   fakes::FakeRegistry registry_{record_};
   FakeReporter reporter_;
   fakes::MemoryQueue queue_;
@@ -73,6 +74,28 @@ TEST_F(JobRunnerTest, BuildsPushesPromotesAndReports) {
   EXPECT_LT(at("build"), at("push d1"));
   EXPECT_LT(at("push d1"), at("promote d1"));
   EXPECT_LT(at("promote d1"), at("clean_up"));
+}
+
+TEST_F(JobRunnerTest, BuildsWithBuildpacksWhereThereIsNoDockerfile) {
+  auto tree = std::make_shared<fakes::MemoryTree>();
+  tree->add_file("package.json", "{}");
+  source_.tree = tree;
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_TRUE(record_.has("buildpacks d1"));
+  EXPECT_TRUE(record_.has("promote d1"));
+  EXPECT_FALSE(record_.has("build"));
+  EXPECT_EQ(buildpacks_.built.commit, std::string(40, 'a'));
+  EXPECT_TRUE(reporter_.log_text().contains("acme/node 1.0, acme/procfile 2.0; process types: web"))
+      << reporter_.log_text();
+}
+
+TEST_F(JobRunnerTest, SaysWhenAnImageHasNothingToStart) {
+  auto tree = std::make_shared<fakes::MemoryTree>();
+  tree->add_file("package.json", "{}");
+  source_.tree = tree;
+  buildpacks_.processes.clear();
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_TRUE(reporter_.log_text().contains("add a Procfile")) << reporter_.log_text();
 }
 
 TEST_F(JobRunnerTest, ReportsADigestWhenMoreImagesAreKept) {
@@ -221,8 +244,8 @@ TEST_F(JobRunnerTest, AnAbortEndsEvenTheDeliveryOfAFinalStatus) {
 TEST_F(JobRunnerTest, ARejectedJobFailsWithItsLine) {
   queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
   const auto job = queue_.take(0ms, {}).value();
-  JobRunner runner({source_, image_, registry_, reporter_, queue_}, settings_, secrets_, metrics_,
-                   fakes::null_log(), {});
+  JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                   secrets_, metrics_, fakes::null_log(), {});
   EXPECT_EQ(runner.reject(job->receipt,
                           {.kind = ErrorKind::invalid_input, .message = "m", .customer = "bad"},
                           cancellation_),
@@ -291,8 +314,8 @@ TEST_F(JobRunnerTest, WithoutALeaseNothingIsPostedAndNothingMoved) {
 
 TEST_F(JobRunnerTest, AnEndLeftBehindIsDelivered) {
   queue_.leave_behind("d1", {ports::Verdict::attempts_used, {}});
-  JobRunner runner({source_, image_, registry_, reporter_, queue_}, settings_, secrets_, metrics_,
-                   fakes::null_log(), {});
+  JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                   secrets_, metrics_, fakes::null_log(), {});
   EXPECT_EQ(runner.deliver(*queue_.adopt().value(), cancellation_), Outcome::failed);
   EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::failed}));
   EXPECT_LE(last().error.size(), 191u);

@@ -35,8 +35,8 @@ class WorkerTest : public testing::Test {
   ~WorkerTest() override { stop(); }
 
   void start(std::size_t slots) {
-    runner_.emplace(JobRunner::Ports{source_, image_, registry_, reporter_, queue_}, settings_,
-                    secrets_, metrics_, fakes::null_log(), abort_.get_token());
+    runner_.emplace(JobRunner::Ports{source_, image_, buildpacks_, registry_, reporter_, queue_},
+                    settings_, secrets_, metrics_, fakes::null_log(), abort_.get_token());
     worker_.emplace(queue_, *runner_,
                     WorkerSettings{.can_build = [this] { return can_build_.load(); },
                                    .parallel_builds = slots,
@@ -70,6 +70,7 @@ class WorkerTest : public testing::Test {
   fakes::StepRecord record_;
   fakes::FakeSource source_{record_};
   fakes::FakeImageBuilder image_{record_};
+  fakes::FakeBuildpacks buildpacks_{record_};
   fakes::FakeRegistry registry_{record_};
   fakes::FakeReporter reporter_;
   MemoryQueue queue_;

@@ -1,0 +1,139 @@
+#include "adapters/cnb/images.hpp"
+
+#include "base/text.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace builder::adapters::cnb {
+
+namespace {
+
+using domain::buildpacks::BuilderImage;
+
+constexpr std::size_t k_most_known = 50;
+constexpr std::size_t k_shown_name = 80;
+/// Where another one may answer, nobody waits for a registry that is away.
+constexpr std::chrono::seconds k_candidate_limit{3};
+
+/// What went wrong with an image of the platform's, said to the customer and to the operator.
+Error explained(Error error, std::string_view what, const std::string& name) {
+  if (error.kind == ErrorKind::cancelled || !error.customer.empty()) {
+    return error;
+  }
+  const std::string shown =
+      fmt::format("{} {}", what, cut_characters(one_line(name), k_shown_name));
+  switch (error.kind) {
+    case ErrorKind::denied:
+      error.customer = shown +
+                       " does not exist or its registry refuses our login; the operator "
+                       "can correct it";
+      break;
+    case ErrorKind::not_found:
+    case ErrorKind::invalid_input:
+      error.customer = shown + " does not exist; the operator can choose another";
+      break;
+    case ErrorKind::unavailable:
+    case ErrorKind::timed_out:
+      error.customer = shown +
+                       ": its registry could not be reached; please deploy again in a few "
+                       "minutes";
+      break;
+    default:
+      error.customer = shown + " could not be read; please contact the operator";
+  }
+  return std::move(error).with_context(shown);
+}
+
+}  // namespace
+
+std::string for_engine(const oci::Reference& reference) {
+  std::string text = reference.str();
+  constexpr std::string_view k_api = "registry-1.docker.io/";
+  return text.starts_with(k_api) ? "docker.io/" + text.substr(k_api.size()) : text;
+}
+
+Result<ResolvedBuilder> Images::builder(const ports::JobContext& job, const std::string& name) {
+  auto reference = oci::parse_reference(name);
+  if (!reference) {
+    return std::unexpected(explained(std::move(reference).error(), "Builder", name));
+  }
+  auto found = client_.head(job, *reference);
+  if (!found) {
+    return std::unexpected(explained(std::move(found).error(), "Builder", name));
+  }
+  const oci::Reference pinned = reference->with_digest(found->digest);
+  BUILDER_TRY_ASSIGN(BuilderImage image, described(job, pinned, name));
+  return ResolvedBuilder{.name = name, .pinned = for_engine(pinned), .image = std::move(image)};
+}
+
+Result<BuilderImage> Images::described(const ports::JobContext& job, const oci::Reference& pinned,
+                                       const std::string& name) {
+  {
+    auto known = known_.lock();
+    if (const auto found = known->find(pinned.digest); found != known->end()) {
+      return found->second;
+    }
+  }
+  auto image = client_.image(job, pinned);
+  if (!image) {
+    return std::unexpected(explained(std::move(image).error(), "Builder", name));
+  }
+  BUILDER_TRY_ASSIGN(BuilderImage read,
+                     domain::buildpacks::read_builder_image(image->config, name));
+  auto known = known_.lock();
+  if (known->size() >= k_most_known) {
+    known->clear();
+  }
+  known->insert_or_assign(pinned.digest, read);
+  return read;
+}
+
+Result<std::string> Images::run_image(const ports::JobContext& job,
+                                      const std::vector<std::string>& candidates,
+                                      const std::string& builder) {
+  std::optional<Error> first;
+  for (const std::string& candidate : candidates) {
+    Result<oci::Descriptor> found = failure(ErrorKind::invalid_input, "no image reference");
+    if (const auto reference = oci::parse_reference(candidate)) {
+      found = client_.head(candidates.size() > 1 ? job.within(k_candidate_limit) : job, *reference);
+    }
+    if (found) {
+      return candidate;
+    }
+    if (found.error().kind == ErrorKind::cancelled) {
+      return std::unexpected(std::move(found).error());
+    }
+    log_.warning("deployment={} run image {} of builder {}: {}", job.deployment_id.str(),
+                 one_line(candidate), builder, found.error().message);
+    if (!first) {
+      first = explained(std::move(found).error(), "Run image", candidate);
+    }
+  }
+  if (!first) {
+    return std::unexpected(
+        explained({.kind = ErrorKind::invalid_input,
+                   .message = "it names no run image; CNB_RUN_IMAGE can",
+                   .customer = "The builder names no run image; the operator can choose one with "
+                               "CNB_RUN_IMAGE"},
+                  "Builder", builder));
+  }
+  return std::unexpected(*std::move(first));
+}
+
+Result<std::string> Images::previous(const ports::JobContext& job,
+                                     const ports::Repository& repository) {
+  const oci::Reference latest{
+      .host = repository.host(), .repository = repository.path(), .tag = "latest", .digest = {}};
+  auto found = client_.head(job, latest);
+  if (found) {
+    return repository.uri + "@" + found->digest;
+  }
+  if (found.error().kind == ErrorKind::not_found) {
+    return std::string();
+  }
+  return std::unexpected(std::move(found).error());
+}
+
+}  // namespace builder::adapters::cnb

@@ -1,0 +1,53 @@
+#pragma once
+
+#include "adapters/oci/client.hpp"
+#include "base/log.hpp"
+#include "base/sync.hpp"
+#include "domain/buildpacks/builder_image.hpp"
+#include "ports/job_context.hpp"
+#include "ports/registry.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace builder::adapters::cnb {
+
+/// A builder image as it is at its registry now.
+struct ResolvedBuilder {
+  std::string name;    ///< As it was asked for.
+  std::string pinned;  ///< By digest, as an engine reads it.
+  domain::buildpacks::BuilderImage image;
+};
+
+/// Looks up what a build needs before it starts, so that wrong names and logins are found in a
+/// moment and with clear words. What a builder says about itself is kept by its digest: the next
+/// build asks for the digest only. Thread-safe.
+class Images {
+ public:
+  /// `client` outlives it.
+  Images(oci::Client& client, Log log) : client_(client), log_(std::move(log)) {}
+
+  /// Errors with the customer's line; which image it is about is named.
+  Result<ResolvedBuilder> builder(const ports::JobContext& job, const std::string& name);
+  /// The first of the candidates that can be read.
+  Result<std::string> run_image(const ports::JobContext& job,
+                                const std::vector<std::string>& candidates,
+                                const std::string& builder);
+  /// The image the service runs, `repository@digest`: what `latest` means. Empty: there is none.
+  Result<std::string> previous(const ports::JobContext& job, const ports::Repository& repository);
+
+ private:
+  Result<domain::buildpacks::BuilderImage> described(const ports::JobContext& job,
+                                                     const oci::Reference& pinned,
+                                                     const std::string& name);
+
+  oci::Client& client_;
+  const Log log_;
+  Sync<std::map<std::string, domain::buildpacks::BuilderImage>> known_;  ///< By digest.
+};
+
+/// A reference as an engine reads it: Docker Hub by its common name.
+std::string for_engine(const oci::Reference& reference);
+
+}  // namespace builder::adapters::cnb

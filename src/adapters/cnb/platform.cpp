@@ -1,0 +1,368 @@
+#include "adapters/cnb/platform.hpp"
+
+#include "adapters/cnb/images.hpp"
+#include "adapters/cnb/phase_events.hpp"
+#include "adapters/oci/retrying_push.hpp"
+#include "base/text.hpp"
+#include "domain/buildpacks/build_file.hpp"
+#include "domain/buildpacks/lifecycle_exit.hpp"
+#include "ports/overlay_tree.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <set>
+#include <utility>
+
+namespace builder::adapters::cnb {
+
+namespace {
+
+namespace buildpacks = domain::buildpacks;
+using buildpacks::Remedy;
+using Clock = std::chrono::steady_clock;
+using ports::BuildpacksResult;
+using ports::BuildpacksSpec;
+using ports::JobContext;
+
+/// Of builders that do not name their lifecycle's version.
+constexpr std::string_view k_lifecycle_version = "0.20.11";
+constexpr std::string_view k_login_secret = "cnb-login";
+constexpr buildpacks::ApiVersion k_older_api{.major = 0, .minor = 11};
+/// A build that failed while it put its image into the registry is not repeated more often.
+constexpr int k_most_builds = 3;
+/// Asking for the last image is worth no more: without it the build is slower, nothing else.
+constexpr std::chrono::seconds k_previous_limit{10};
+
+/// Everything that stays the same over the attempts of one build.
+struct Prepared {
+  ResolvedBuilder builder;
+  bool trusted = false;
+  std::string run_image;
+  std::string previous_image;
+  std::string image;
+  std::shared_ptr<const ports::SourceTree> context;
+};
+
+struct Attempt {
+  buildpacks::ApiVersion api;
+  bool skip_restore = false;
+  int number = 1;
+};
+
+/// How one solve ended: with the lifecycle's files and a time, or not.
+struct Outcome {
+  std::map<std::string, std::string> files;
+  std::uint64_t context_bytes_sent = 0;
+  Clock::duration export_time{0};
+};
+
+struct Failure {
+  Error error;
+  Remedy remedy = Remedy::none;
+};
+
+/// What the lifecycle says about a registry, as far as something can be done about it.
+oci::PushFailure registry_failure(Error error) {
+  auto fault = oci::classify_push_error(error.message);
+  // It asks with HEAD, whose answers say no more: ECR gives 403 for a token that has expired.
+  if (error.message.contains("status code 403") &&
+      (fault == oci::PushFault::other || fault == oci::PushFault::denied)) {
+    fault = oci::PushFault::unauthorized;
+  }
+  if (fault != oci::PushFault::other) {
+    error = oci::push_error(fault, std::move(error.message));
+  }
+  return {.fault = fault, .error = std::move(error)};
+}
+
+/// A docker client's name for the registry whose API is at `host`.
+std::string config_name(const std::string& host) {
+  return host == "registry-1.docker.io" ? "https://index.docker.io/v1/" : host;
+}
+
+std::string version_or_default(const std::string& version) {
+  const bool plain =
+      !version.empty() && version.size() <= 40 && std::ranges::all_of(version, [](unsigned char c) {
+        return c < 0x80 && (std::isalnum(c) != 0 || c == '.' || c == '-');
+      });
+  return plain ? version : std::string(k_lifecycle_version);
+}
+
+std::optional<int> exit_code_of(const std::map<std::string, std::string>& files) {
+  const auto found = files.find("exit-code");
+  if (found == files.end()) {
+    return std::nullopt;
+  }
+  int code = 0;
+  const std::string& text = found->second;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), code);
+  return error == std::errc() && end != text.data() ? std::optional(code) : std::nullopt;
+}
+
+class Platform final : public ports::BuildpacksBuilder {
+ public:
+  Platform(PlatformSettings settings, PlatformPeers peers, Log log)
+      : settings_(std::move(settings)),
+        peers_(peers),
+        log_(std::move(log)),
+        images_(peers.images, log_) {}
+
+  Result<BuildpacksResult> publish(const JobContext& job, const BuildpacksSpec& spec,
+                                   domain::EventSink& events) override {
+    const auto begin = Clock::now();
+    BUILDER_TRY_ASSIGN(const ResolvedBuilder builder, images_.builder(job, spec.builder));
+    BUILDER_TRY_ASSIGN(const auto api,
+                       buildpacks::choose_platform_api(builder.image, builder.name));
+    BUILDER_TRY_ASSIGN(const Prepared prepared, prepare(job, spec, builder));
+    events.info(fmt::format("Building with buildpacks of {} ({}, platform API {})", builder.name,
+                            prepared.trusted ? "trusted" : "untrusted: phase by phase", api.str()));
+    if (!prepared.trusted && !settings_.bindings.empty()) {
+      events.warning("The builder is not trusted and gets none of the platform's service bindings");
+    }
+    auto built = build(job, spec, prepared, {.api = api, .skip_restore = spec.clear_cache}, events);
+    if (!built) {
+      return std::unexpected(std::move(built).error().with_context("buildpacks"));
+    }
+    return result_of(job, spec, *built, Clock::now() - begin);
+  }
+
+ private:
+  Result<Prepared> prepare(const JobContext& job, const BuildpacksSpec& spec,
+                           const ResolvedBuilder& builder) {
+    Prepared prepared{.builder = builder};
+    prepared.trusted = buildpacks::is_listed(builder.name, settings_.trusted_builders);
+    prepared.image = spec.repository.uri + ":" + spec.tag;
+    if (!oci::parse_reference(prepared.image)) {
+      return failure(ErrorKind::internal, "'" + prepared.image + "' is no image reference");
+    }
+    std::vector<std::string> candidates =
+        settings_.run_image.empty()
+            ? buildpacks::run_image_candidates(builder.image, spec.repository.host())
+            : std::vector<std::string>{settings_.run_image};
+    // A builder without labels has it in a file, which its creator reads by itself.
+    if (!candidates.empty() || !prepared.trusted) {
+      BUILDER_TRY_ASSIGN(prepared.run_image, images_.run_image(job, candidates, builder.name));
+    }
+    auto previous = images_.previous(job.within(k_previous_limit), spec.repository);
+    if (previous) {
+      prepared.previous_image = *std::move(previous);
+    } else if (job.stop.stop_requested()) {
+      return std::unexpected(std::move(previous).error());
+    } else {
+      log_.warning("deployment={} looking for the last image: {}", job.deployment_id.str(),
+                   previous.error().message);
+    }
+    prepared.context = context_of(spec, prepared);
+    return prepared;
+  }
+
+  [[nodiscard]] std::shared_ptr<const ports::SourceTree> context_of(
+      const BuildpacksSpec& spec, const Prepared& prepared) const {
+    std::map<std::string, std::string> files;
+    for (const auto& [name, value] : spec.environment) {
+      files["platform/env/" + name] = value;
+    }
+    files["cnb/project-metadata.toml"] =
+        buildpacks::write_project_metadata(spec.source_url, spec.commit);
+    if (prepared.trusted) {
+      files["cnb/create"] = buildpacks::create_script();
+    } else {
+      files["cnb/run.toml"] = buildpacks::write_run_toml(prepared.run_image);
+      files["cnb/stack.toml"] = buildpacks::write_stack_toml(prepared.run_image);
+    }
+    files["Dockerfile"] = buildpacks::write_build_file(build_file_of(spec, prepared));
+    return ports::make_overlay_tree(spec.app, std::move(files), "app");
+  }
+
+  [[nodiscard]] buildpacks::BuildFileSpec build_file_of(const BuildpacksSpec& spec,
+                                                        const Prepared& prepared) const {
+    buildpacks::BuildFileSpec file{.builder = prepared.builder.pinned,
+                                   .image = prepared.image,
+                                   .lifecycle = settings_.lifecycle_image,
+                                   .trusted = prepared.trusted,
+                                   .user_id = prepared.builder.image.user_id,
+                                   .group_id = prepared.builder.image.group_id,
+                                   .cache_id = "cnb-" + spec.service_id.str(),
+                                   .bindings = {}};
+    constexpr std::string_view k_version = "{version}";
+    if (const auto at = file.lifecycle.find(k_version); at != std::string::npos) {
+      file.lifecycle.replace(at, k_version.size(),
+                             version_or_default(prepared.builder.image.lifecycle_version));
+    }
+    if (prepared.trusted) {
+      for (std::size_t i = 0; i < settings_.bindings.size(); ++i) {
+        file.bindings.push_back({.binding = settings_.bindings[i].binding,
+                                 .key = settings_.bindings[i].key,
+                                 .secret_id = fmt::format("cnb-binding-{}", i)});
+      }
+    }
+    return file;
+  }
+
+  /// Attempts until one succeeds or none can help. Each fault is mended once, the registry's as the
+  /// registry's rules say.
+  Result<Outcome> build(const JobContext& job, const BuildpacksSpec& spec, const Prepared& prepared,
+                        Attempt attempt, domain::EventSink& events) {
+    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, spec.repository, events, log_);
+    std::uint32_t next_step = 1;
+    int builds = 0;
+    for (;; ++attempt.number) {
+      BUILDER_TRY_ASSIGN(const ports::SharedLogin login, retrying.login());
+      PhaseEvents phases(events, next_step);
+      auto outcome = run(job, spec, prepared, attempt, login, phases);
+      next_step = phases.next_step();
+      if (outcome) {
+        return *std::move(outcome);
+      }
+      Failure failed = std::move(outcome).error();
+      log_.warning("deployment={} attempt {}: {}", job.deployment_id.str(), attempt.number,
+                   failed.error.message);
+      builds += phases.trace().phase == "EXPORTING" ? 1 : 0;
+      if (failed.remedy == Remedy::without_cache && !attempt.skip_restore) {
+        attempt.skip_restore = true;
+        events.warning("What earlier builds left cannot be used; building without it");
+      } else if (failed.remedy == Remedy::other_api &&
+                 prepared.builder.image.platform_apis.empty() && attempt.api > k_older_api) {
+        attempt.api = k_older_api;
+      } else if (failed.remedy == Remedy::registry && builds < k_most_builds) {
+        BUILDER_TRY(retrying.recover(registry_failure(std::move(failed.error))));
+      } else {
+        return std::unexpected(std::move(failed.error));
+      }
+    }
+  }
+
+  std::expected<Outcome, Failure> run(const JobContext& job, const BuildpacksSpec& spec,
+                                      const Prepared& prepared, const Attempt& attempt,
+                                      const ports::SharedLogin& login, PhaseEvents& phases) {
+    auto logins = login_file(job, spec, prepared, login);
+    if (!logins) {
+      return std::unexpected(Failure{.error = std::move(logins).error()});
+    }
+    buildkit::SolveSpec solve{.service_id = spec.service_id,
+                              .context = prepared.context,
+                              .dockerfile = "Dockerfile",
+                              .exporter = "tar"};
+    for (auto& [name, value] :
+         buildpacks::build_arguments({.platform_api = attempt.api,
+                                      .nonce = fmt::format("{}-{}-{}", job.deployment_id.str(),
+                                                           attempt.number, random_hex(4)),
+                                      .previous_image = prepared.previous_image,
+                                      .run_image = prepared.run_image,
+                                      .skip_restore = attempt.skip_restore})) {
+      solve.frontend["build-arg:" + name] = std::move(value);
+    }
+    if (settings_.host_network) {
+      solve.frontend["force-network-mode"] = "host";
+      solve.entitlements.emplace_back("network.host");
+    }
+    solve.secrets.emplace(k_login_secret, *std::move(logins));
+    if (prepared.trusted) {
+      for (std::size_t i = 0; i < settings_.bindings.size(); ++i) {
+        solve.secrets.emplace(fmt::format("cnb-binding-{}", i), settings_.bindings[i].value);
+      }
+    }
+    auto solved = peers_.solver.solve(job, solve, phases);
+    phases.finish();
+    if (!solved) {
+      return std::unexpected(explain(std::move(solved).error(), prepared, phases));
+    }
+    const int code = prepared.trusted ? exit_code_of(solved->files).value_or(-1) : 0;
+    if (code != 0) {
+      auto explained = buildpacks::explain_exit(code, phases.trace());
+      return std::unexpected(
+          Failure{.error = std::move(explained.error), .remedy = explained.remedy});
+    }
+    return Outcome{.files = std::move(solved->files),
+                   .context_bytes_sent = solved->context_bytes_sent,
+                   .export_time = phases.export_time()};
+  }
+
+  /// A solve that did not come to its end: a phase of an untrusted builder failed, or something
+  /// that is not the customer's.
+  static Failure explain(buildkit::SolveFailure failed, const Prepared& prepared,
+                         const PhaseEvents& phases) {
+    if (failed.exit_code && (!prepared.trusted || *failed.exit_code == 137)) {
+      auto explained = buildpacks::explain_exit(*failed.exit_code, phases.trace());
+      return {.error = std::move(explained.error), .remedy = explained.remedy};
+    }
+    Error error = std::move(failed.error);
+    if (error.kind == ErrorKind::build_failed) {
+      error.kind = ErrorKind::internal;
+      error.customer = fmt::format("Builder {} could not be started; please contact the operator",
+                                   cut_characters(one_line(prepared.builder.name), 90));
+    }
+    return {.error = std::move(error)};
+  }
+
+  /// What the lifecycle is told about us at the registries: a docker client's configuration file.
+  Result<Secret> login_file(const JobContext& job, const BuildpacksSpec& spec,
+                            const Prepared& prepared, const ports::SharedLogin& login) {
+    nlohmann::json auths = nlohmann::json::object();
+    const auto add = [&auths](const std::string& host, const ports::SharedLogin& one) {
+      if (one != nullptr) {
+        auths[config_name(host)] = {
+            {"auth", base64_encode(one->username + ":" + one->password.reveal())}};
+      }
+    };
+    add(spec.repository.host(), login);
+    if (const auto run = oci::parse_reference(prepared.run_image);
+        run && run->host != spec.repository.host()) {
+      BUILDER_TRY_ASSIGN(const ports::SharedLogin other, peers_.logins.login(job, run->host));
+      add(run->host, other);
+    }
+    return Secret(nlohmann::json{{"auths", std::move(auths)}}.dump());
+  }
+
+  Result<BuildpacksResult> result_of(const JobContext& job, const BuildpacksSpec& spec,
+                                     const Outcome& built, Clock::duration took) {
+    // What is there counts, not what a file of the build says.
+    const oci::Reference made{.host = spec.repository.host(),
+                              .repository = spec.repository.path(),
+                              .tag = spec.tag,
+                              .digest = {}};
+    auto image = peers_.images.image(job, made);
+    if (!image) {
+      return std::unexpected(
+          std::move(image).error().with_context("looking at the image that was made"));
+    }
+    const std::string& digest = image->reference.digest;
+    const auto report = built.files.find("report.toml");
+    const auto reported = report == built.files.end() ? Result<std::string>(std::string())
+                                                      : buildpacks::read_report(report->second);
+    if (!reported || *reported != digest) {
+      return failure(
+          ErrorKind::internal,
+          fmt::format("the lifecycle reports {}, the registry has {}",
+                      reported ? one_line(*reported) : reported.error().message, digest));
+    }
+    const auto group = built.files.find("group.toml");
+    return BuildpacksResult{
+        .published = {.image = {.repository = spec.repository, .tag = spec.tag, .digest = digest},
+                      .figures = {.context_bytes_sent = built.context_bytes_sent,
+                                  .bytes_pushed = 0,
+                                  .build = took - built.export_time,
+                                  .push = built.export_time}},
+        .buildpacks = group == built.files.end() ? std::vector<buildpacks::Buildpack>()
+                                                 : buildpacks::read_group(group->second),
+        .processes = buildpacks::read_processes(image->config)};
+  }
+
+  const PlatformSettings settings_;
+  const PlatformPeers peers_;
+  const Log log_;
+  Images images_;
+};
+
+}  // namespace
+
+std::unique_ptr<ports::BuildpacksBuilder> make_platform(PlatformSettings settings,
+                                                        PlatformPeers peers, Log log) {
+  return std::make_unique<Platform>(std::move(settings), peers, std::move(log));
+}
+
+}  // namespace builder::adapters::cnb

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "adapters/buildkit/solver.hpp"
+#include "adapters/cnb/bindings.hpp"
+#include "adapters/oci/client.hpp"
+#include "base/log.hpp"
+#include "ports/buildpacks_builder.hpp"
+#include "ports/registry.hpp"
+#include "ports/registry_login.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace builder::adapters::cnb {
+
+struct PlatformSettings {
+  /// Builders that get the registry login; all others run phase by phase.
+  std::vector<std::string> trusted_builders;
+  std::string run_image;        ///< Empty: the builder's own choice.
+  std::string lifecycle_image;  ///< Of untrusted builders; `{version}` is the builder's.
+  bool host_network = false;    ///< The build reaches what listens on the host's loopback.
+  std::vector<BindingValue> bindings;
+};
+
+/// What a build talks to; all of them outlive the platform.
+struct PlatformPeers {
+  buildkit::Solver& solver;
+  oci::Client& images;
+  ports::Registry& registry;
+  ports::RegistryLogins& logins;
+};
+
+/// A Cloud Native Buildpacks platform on BuildKit: one solve of a generated Dockerfile runs the
+/// lifecycle, which puts the image straight into the registry. No `pack`, no Docker socket in the
+/// build, no image at the engine.
+std::unique_ptr<ports::BuildpacksBuilder> make_platform(PlatformSettings settings,
+                                                        PlatformPeers peers, Log log);
+
+}  // namespace builder::adapters::cnb
