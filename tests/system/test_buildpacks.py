@@ -8,10 +8,11 @@ import urllib.request
 
 import pytest
 from kit import cnb
-from kit.cnb import NODE_APP, STATIC_APP
+from kit.buildkitd import Buildkitd
+from kit.cnb import NODE_APP, STATIC_APP, reference
 from kit.images import RegistryClient
 from kit.registry import EcrFront
-from kit.process import free_port, wait_for, wait_gone
+from kit.process import free_port, stopped_at_end, wait_for, wait_gone
 
 pytestmark = pytest.mark.both_engines
 
@@ -360,3 +361,17 @@ def test_two_builds_of_one_service_share_the_cache_one_after_the_other(stack, cn
         logs.append(stack.api.log_text(job["deploymentId"]))
     # Whichever came second found what the other had left.
     assert sorted("modules: restored" in log for log in logs) == [False, True]
+
+
+def test_the_image_is_the_one_another_platform_makes(stack, cnb_worker, repo, images, builder, tmp_path):
+    """Same app, same builder, the lifecycle run by buildctl: the digests are equal where the output is reproducible."""
+    cnb_worker()
+    identity, _ = deployed(stack, repo(STATIC_APP))
+    source = json.loads(config_of(stack, images, identity)["Labels"]["io.buildpacks.project.metadata"])["source"]
+    metadata = (f'[source]\ntype = "git"\n[source.version]\ncommit = "{source["version"]["commit"]}"\n'
+                f'[source.metadata]\nrepository = "{source["metadata"]["repository"]}"\n')
+    engine = Buildkitd(tmp_path)
+    with stopped_at_end(engine):
+        digest = reference.build(engine.start(), builder, STATIC_APP, f"{images.host}/reference/{identity}:1", identity,
+                                 identity, metadata=metadata, flags=f"-run-image {images.host}/cnb/run")
+    assert digest == stack.ecr.digest_of(name_of(stack, identity), identity)

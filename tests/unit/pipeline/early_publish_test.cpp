@@ -88,6 +88,16 @@ class EagerBuilder final : public ports::ImageBuilder {
   std::latch begun{1};
 };
 
+TEST_F(EarlyPublishTest, WhatNobodyAsksForIsNotToldAboutFurther) {
+  EagerBuilder eager;
+  {
+    const EarlyPublish early({eager, events}, job, domain::ServiceId("s1"), "Dockerfile",
+                             [] { return Result<ports::Repository>(ports::Repository{"r/app"}); });
+    eager.begun.wait();
+  }
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 [internal] load build definition"));
+}
+
 class Durations final : public domain::EventSink {
  public:
   void emit(domain::BuildEvent event) override {

@@ -1,0 +1,50 @@
+"""A buildpacks build with buildctl as the client: what another platform makes of the same app."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from ..buildkitd import Buildkitd
+from . import GID, UID
+
+DOCKERFILE = """FROM {builder} AS cnb
+USER 0:0
+COPY --chown={uid}:{gid} app/ /workspace/
+COPY platform/ /platform/
+ARG NONCE
+RUN --mount=type=cache,id=reference-{key},target=/cnb-cache,sharing=locked \
+ --mount=type=secret,id=auth,required=true,mode=0400 \
+ CNB_PLATFORM_API=0.13 CNB_NO_COLOR=true CNB_REGISTRY_AUTH="$(cat /run/secrets/auth)" \
+ /cnb/lifecycle/creator -cache-dir /cnb-cache {flags} {image} && cp /layers/report.toml /report.toml && rm -rf /layers /workspace
+FROM scratch
+COPY --from=cnb /report.toml /
+"""
+
+
+def build(engine: Buildkitd, builder: str, files: dict[str, str], image: str, key: str, nonce: str,
+          auth: dict[str, str] | None = None, metadata: str = "", flags: str = "") -> str:
+    """Gives the digest of the image, which is in the registry then."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path, content in files.items():
+            target = folder / "app" / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(content)
+        (folder / "platform" / "env").mkdir(parents=True)
+        (folder / "platform" / "env" / "PORT").write_text("3000")
+        (folder / "platform" / "project-metadata.toml").write_text(metadata)
+        (folder / "auth").write_text(json.dumps(auth or {}))
+        if metadata:
+            flags += " -project-metadata /platform/project-metadata.toml"
+        (folder / "Dockerfile").write_text(DOCKERFILE.format(
+            builder=builder, uid=UID, gid=GID, key=key, image=image, flags=flags))
+        done = engine.buildctl(
+            "build", "--frontend=dockerfile.v0", f"--local=context={folder}", f"--local=dockerfile={folder}",
+            f"--secret=id=auth,src={folder / 'auth'}", f"--opt=build-arg:NONCE={nonce}",
+            "--opt=force-network-mode=host", "--allow=network.host", "--progress=plain",
+            f"--output=type=local,dest={folder / 'out'}")
+        assert done.returncode == 0, done.stderr[-3000:]
+        report = (folder / "out" / "report.toml").read_text()
+    return report.split('digest = "')[1].split('"')[0]
