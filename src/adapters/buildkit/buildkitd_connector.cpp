@@ -65,7 +65,14 @@ class BuildkitdConnector final : public Connector {
 
   Result<EngineInfo> describe(const ports::JobContext& job) override {
     BUILDER_TRY_ASSIGN(const std::optional<std::string> version, info(job, kept()));
-    return buildkitd_info(version);
+    if (!version) {
+      // It is given the registry's login to push with, and could not be kept from using it to read.
+      return failure(ErrorKind::conflict,
+                     fmt::format("buildkitd at {} is older than 0.11: it knows no source policies, "
+                                 "which keep a build away from other services' images",
+                                 shown_));
+    }
+    return buildkitd_info(*version);
   }
 
  private:

@@ -124,11 +124,8 @@ EngineInfo docker_engine_info(std::string_view version, std::string_view api_ver
   return info;
 }
 
-EngineInfo buildkitd_info(std::optional<std::string_view> version) {
-  if (!version) {
-    return {.name = "BuildKit older than 0.11", .buildkit = BuildkitVersion{0, 8}};
-  }
-  return {.name = fmt::format("BuildKit {}", *version), .buildkit = parse_version(*version)};
+EngineInfo buildkitd_info(std::string_view version) {
+  return {.name = fmt::format("BuildKit {}", version), .buildkit = parse_version(version)};
 }
 
 std::vector<std::string> missing_features(const EngineInfo& engine) {

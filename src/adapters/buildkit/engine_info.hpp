@@ -31,8 +31,8 @@ std::optional<BuildkitVersion> parse_version(std::string_view text);
 /// An Engine by the version it names: each has its own BuildKit built in.
 EngineInfo docker_engine_info(std::string_view version, std::string_view api_version);
 
-/// A standalone daemon; nullopt: it does not know the call that tells, so it is older than 0.11.
-EngineInfo buildkitd_info(std::optional<std::string_view> version);
+/// A standalone daemon by the version it names.
+EngineInfo buildkitd_info(std::string_view version);
 
 /// What this engine lacks of what builds may ask for, for the operator; empty: nothing.
 std::vector<std::string> missing_features(const EngineInfo& engine);

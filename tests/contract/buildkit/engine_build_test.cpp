@@ -145,12 +145,14 @@ TEST_F(EngineTest, LeavesNoDescriptorAndNoThreadBehind) {
     EXPECT_TRUE(build(good));
     EXPECT_FALSE(build(bad));
   }
-  EXPECT_TRUE(eventually([&before] {
-    const Usage now = Usage::now();
-    return now.descriptors <= before.descriptors && now.threads <= before.threads + 2;
-  })) << Usage::now().descriptors
-      << " descriptors, before " << before.descriptors << "; " << Usage::now().threads
-      << " threads, before " << before.threads;
+  EXPECT_TRUE(eventually(
+      [&before] {
+        const Usage now = Usage::now();
+        return now.descriptors <= before.descriptors && now.threads <= before.threads + 2;
+      },
+      std::chrono::seconds(20)))
+      << Usage::now().descriptors << " descriptors, before " << before.descriptors << "; "
+      << Usage::now().threads << " threads, before " << before.threads;
 }
 
 // Not a limit but a figure: the median goes to the test's properties and to the output.
