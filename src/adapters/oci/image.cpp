@@ -1,0 +1,59 @@
+#include "adapters/oci/client.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <utility>
+
+namespace builder::adapters::oci {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t k_config_limit = 8U << 20U;
+
+std::string text_of(const json& object, const char* field) {
+  const auto found = object.find(field);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+/// The entry for linux/amd64; attestations and other platforms are passed over.
+std::string amd64_of(const json& index) {
+  const auto manifests = index.find("manifests");
+  if (manifests == index.end() || !manifests->is_array()) {
+    return {};
+  }
+  for (const json& entry : *manifests) {
+    const auto platform = entry.is_object() ? entry.find("platform") : entry.end();
+    if (entry.is_object() && platform != entry.end() && platform->is_object() &&
+        text_of(*platform, "os") == "linux" && text_of(*platform, "architecture") == "amd64") {
+      return text_of(entry, "digest");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Image> Client::image(const ports::JobContext& job, const Reference& reference) {
+  BUILDER_TRY_ASSIGN(Manifest found, manifest(job, reference));
+  Image image{
+      .reference = reference.with_digest(found.digest), .manifest = std::move(found), .config = {}};
+  auto content = json::parse(image.manifest.bytes, nullptr, false);
+  if (content.is_object() && content.contains("manifests")) {
+    const std::string digest = amd64_of(content);
+    if (!is_digest(digest)) {
+      return failure(ErrorKind::not_found, reference.str() + " has no variant for linux/amd64");
+    }
+    BUILDER_TRY_ASSIGN(image.manifest, manifest(job, reference.with_digest(digest)));
+    content = json::parse(image.manifest.bytes, nullptr, false);
+  }
+  const auto config = content.is_object() ? content.find("config") : content.end();
+  if (!content.is_object() || config == content.end() || !config->is_object()) {
+    return failure(ErrorKind::internal, reference.str() + " is no image");
+  }
+  BUILDER_TRY_ASSIGN(image.config,
+                     blob(job, reference, text_of(*config, "digest"), k_config_limit));
+  return image;
+}
+
+}  // namespace builder::adapters::oci
