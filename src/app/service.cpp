@@ -267,6 +267,7 @@ class Service {
     if (const auto length = queue_->length()) {
       metrics_.set_queue_length(*length);
     }
+    metrics_.set_guarantee(queue_->guarantee());
     return metrics_.render();
   }
 

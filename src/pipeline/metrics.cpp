@@ -27,6 +27,8 @@ struct Metrics::Families {
       gauge("deployra_builder_builds_running", "Deployments this worker runs now.");
   prometheus::Family<prometheus::Gauge>& ready =
       gauge("deployra_builder_ready", "1 when the worker takes jobs.");
+  prometheus::Family<prometheus::Gauge>& guarantee =
+      gauge("deployra_builder_queue_guarantee", "1 for what the queue can promise: A, B or none.");
   prometheus::Family<prometheus::Counter>& finished =
       counter("deployra_builder_builds_total", "Deployments ended, by result.");
   prometheus::Family<prometheus::Counter>& malformed =
@@ -118,6 +120,12 @@ void Metrics::log_lines(std::size_t lines) {
 
 void Metrics::malformed_job() {
   families_->malformed.Add({}).Increment();
+}
+
+void Metrics::set_guarantee(std::string_view level) {
+  for (const std::string_view known : {"A", "B", "none"}) {
+    families_->guarantee.Add({{"level", std::string(known)}}).Set(known == level ? 1 : 0);
+  }
 }
 
 void Metrics::set_ready(bool ready) {

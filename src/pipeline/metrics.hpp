@@ -31,6 +31,8 @@ class Metrics {
   void api_retry(std::string_view kind);
   void log_lines(std::size_t lines);
   void malformed_job();
+  /// What the queue can promise on this server: A, B or none.
+  void set_guarantee(std::string_view level);
   void set_ready(bool ready);
 
   /// Prometheus text exposition format 0.0.4.

@@ -84,6 +84,9 @@ class PlatformApi:
             request_queue_size = 128
             open_connections: set[socket.socket] = set()
 
+            def handle_error(self, request, address):  # type: ignore[no-untyped-def]
+                pass  # A worker that was killed resets its connections.
+
             def process_request(self, request, address):  # type: ignore[no-untyped-def]
                 self.open_connections.add(request)
                 super().process_request(request, address)

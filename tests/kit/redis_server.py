@@ -46,6 +46,13 @@ class Redis:
         return [key for name in ("own", "pay", "svc", "wait", "out")
                 for key in self.client.keys(f"{{*}}:{name}")]  # type: ignore[union-attr]
 
+    def dump(self) -> dict[str, object]:
+        """Everything that is stored, by key."""
+        read = {"list": lambda key: self.client.lrange(key, 0, -1), "hash": self.client.hgetall,
+                "zset": lambda key: self.client.zrange(key, 0, -1, withscores=True)}
+        return {key: read[kind](key) for key in self.client.keys()  # type: ignore[union-attr]
+                if (kind := str(self.client.type(key))) in read}
+
     def clear(self) -> None:
         self.client.flushdb()
 

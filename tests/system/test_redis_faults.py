@@ -1,0 +1,267 @@
+"""What Redis does to its clients, row by row, and the ways to reach it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import redis
+from kit.process import Server, free_port, wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+NO_USER = {"REDIS_USERNAME": "", "REDIS_PASSWORD": ""}
+
+
+def builds(stack, repo) -> str:
+    identity = stack.api.enqueue(stack.job(repo().name))
+    assert stack.api.wait_end(identity) == "BUILDED"
+    return identity
+
+
+def settled(stack) -> None:
+    wait_for(lambda: stack.redis.unfinished() == [], 20, "settled")
+
+
+@pytest.fixture
+def user(stack):
+    """Makes an ACL user with the given rights; gives the environment of a worker that uses it."""
+    made: list[str] = []
+
+    def make(*rights: str) -> dict[str, str]:
+        name = f"user{time.monotonic_ns()}"
+        made.append(name)
+        stack.redis.client.execute_command("ACL", "SETUSER", name, "on", ">secret-of-user", *rights)
+        return {"REDIS_USERNAME": name, "REDIS_PASSWORD": "secret-of-user"}
+
+    yield make
+    for name in made:
+        stack.redis.client.execute_command("ACL", "DELUSER", name)
+
+
+def documented_rights() -> list[str]:
+    text = (ROOT / "docs" / "protocol.md").read_text()
+    command = re.search(r"ACL SETUSER builder on >password (.*?)```", text, re.S)
+    assert command
+    return command[1].split()
+
+
+def test_the_documented_rights_suffice(stack, make_worker, repo, user):
+    worker = make_worker(**user(*documented_rights()))
+    assert 'queue_guarantee{level="A"} 1' in worker.get("/metrics")[1]
+    builds(stack, repo)
+    running = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1003\n"}).name))
+    stack.api.wait_log(running, "now-running")
+    stack.api.cancel(running)
+    assert stack.api.wait_end(running) == "CANCELLED"
+    settled(stack)
+    assert worker.stop() == 0
+    assert "NOPERM" not in worker.text() and "can't run this command" not in worker.text()
+
+
+def test_without_blmove_the_queue_is_polled(stack, make_worker, repo, user):
+    worker = make_worker(**user(*documented_rights(), "-blmove"))
+    assert "guarantee B" in worker.text()
+    builds(stack, repo)
+
+
+def test_without_eval_nothing_is_taken_until_it_is_allowed(stack, make_worker, repo, user):
+    rights = user(*documented_rights(), "-eval", "-evalsha")
+    worker = make_worker(start=False, **rights).start(ready=False)
+    wait_for(lambda: "allow EVAL" in worker.get("/readyz")[1], 20, "said why")
+    identity = stack.api.enqueue(stack.job(repo().name))
+    stack.redis.client.execute_command("ACL", "SETUSER", rights["REDIS_USERNAME"], "+eval", "+evalsha")
+    assert stack.api.wait_end(identity) == "BUILDED"
+
+
+def test_a_wrong_password_is_waited_out(stack, make_worker, repo, user):
+    rights = user(*documented_rights())
+    worker = make_worker(start=False, **{**rights, "REDIS_PASSWORD": "not-yet-known"}).start(ready=False)
+    wait_for(lambda: "WRONGPASS" in worker.get("/readyz")[1], 20, "said why")
+    assert "not-yet-known" not in worker.text()
+    stack.redis.client.execute_command("ACL", "SETUSER", rights["REDIS_USERNAME"], ">not-yet-known")
+    wait_for(worker.is_ready, 20, "ready")
+    builds(stack, repo)
+
+
+def test_a_flushed_script_cache(stack, worker, repo):
+    builds(stack, repo)
+    stack.redis.client.script_flush()
+    builds(stack, repo)
+
+
+def test_killed_connections(stack, worker, repo):
+    for kind in ("normal", "pubsub", "normal"):
+        stack.redis.client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+        builds(stack, repo)
+
+
+def test_an_empty_redis_after_a_restart(stack, worker, repo):
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 2\n"}).name))
+    stack.api.wait_log(identity, "now-running")
+    stack.redis.client.flushdb()
+    builds(stack, repo)
+    assert "was taken away" in worker.text()
+
+
+def test_a_restart_that_forgets_what_scripts_wrote(stack, worker, repo):
+    """`user default off`: groups of writes are dropped when the append-only file is loaded (redis/redis#14541)."""
+    first = builds(stack, repo)
+    settled(stack)
+    stack.redis.restart()
+    builds(stack, repo)
+    settled(stack)
+    assert stack.api.statuses(first) == ["BUILDING", "BUILDED"]
+
+
+def test_a_master_that_becomes_a_replica_for_a_while(stack, worker, repo):
+    stack.redis.client.execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
+    identity = None
+    try:
+        wait_for(lambda: "READONLY" in worker.text(), 30, "noticed")
+    finally:
+        stack.redis.client.execute_command("REPLICAOF", "NO", "ONE")
+    identity = builds(stack, repo)
+    assert stack.api.statuses(identity) == ["BUILDING", "BUILDED"]
+
+
+def test_out_of_memory_jobs_still_end(stack, worker, repo):
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1\n"}).name))
+    stack.api.wait_log(identity, "now-running")
+    stack.redis.client.config_set("maxmemory", 1)
+    try:
+        assert stack.api.wait_end(identity) == "BUILDED"
+        wait_for(lambda: stack.redis.client.hlen("{builder-queue}:own") == 0, 20, "ended in Redis")
+    finally:
+        stack.redis.client.config_set("maxmemory", 0)
+    builds(stack, repo)
+
+
+def test_an_eviction_policy_that_loses_jobs_is_called_out(stack, make_worker):
+    stack.redis.client.config_set("maxmemory", 1 << 30)
+    stack.redis.client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        worker = make_worker()
+        wait_for(lambda: "set maxmemory-policy to noeviction" in worker.text(), 10, "warned")
+    finally:
+        stack.redis.client.config_set("maxmemory-policy", "noeviction")
+        stack.redis.client.config_set("maxmemory", 0)
+
+
+def test_a_redis_that_hangs(stack, worker, repo):
+    assert stack.redis.server.process is not None
+    os.kill(stack.redis.server.process.pid, signal.SIGSTOP)
+    time.sleep(8)  # Longer than an answer is waited for.
+    os.kill(stack.redis.server.process.pid, signal.SIGCONT)
+    builds(stack, repo)
+
+
+def test_a_foreign_script_that_blocks_redis(stack, worker, repo):
+    stack.redis.client.config_set("busy-reply-threshold", 100)
+    blocker = subprocess.Popen(
+        ["redis-cli", "-p", str(stack.redis.port), "--user", stack.redis.user, "--pass", stack.redis.password,
+         "EVAL", "while true do end", "0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: "BUSY" in worker.text(), 20, "noticed")
+    finally:
+        stack.redis.client.script_kill()
+        blocker.wait(10)
+        stack.redis.client.config_set("busy-reply-threshold", 5000)
+    builds(stack, repo)
+
+
+# The ways to reach it.
+
+
+@pytest.fixture
+def certificates(tmp_path) -> Path:
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    for name in ("ca", "other-ca"):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem",
+                "-days", "2", "-subj", f"/CN={name}")
+    (tmp_path / "san").write_text("subjectAltName=IP:127.0.0.1,DNS:redis.test")
+    for name in ("server", "client"):
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+                "-out", f"{name}.pem", "-days", "2", "-extfile", "san")
+    return tmp_path
+
+
+@pytest.fixture
+def second_redis(tmp_path):
+    """A server of its own with the given settings."""
+    servers: list[Server] = []
+
+    def start(name: str, *settings: str, ready, sentinel: bool = False) -> Server:
+        server = Server(name, tmp_path / name)
+        servers.append(server)
+        config = server.folder / "redis.conf"
+        config.write_text("\n".join([*settings, f"dir {server.folder}"]) + "\n")
+        server.launch(["redis-server", str(config), *(["--sentinel"] if sentinel else [])], ready)
+        return server
+
+    yield start
+    for server in reversed(servers):
+        server.end()
+
+
+def answers(client: redis.Redis):
+    def ask() -> bool:
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    return ask
+
+
+def deploys_over(stack, repo, client: redis.Redis, worker) -> None:
+    """The platform pushes to this other server."""
+    wait_for(worker.is_ready, 20, worker.text()[-1000:])
+    ordinary, stack.redis.client = stack.redis.client, client
+    try:
+        builds(stack, repo)
+        settled(stack)
+    finally:
+        stack.redis.client = ordinary
+
+
+def test_tls_with_a_client_certificate(stack, make_worker, repo, certificates, second_redis):
+    port = free_port()
+    client = redis.Redis(port=port, ssl=True, ssl_ca_certs=str(certificates / "ca.pem"), decode_responses=True,
+                         ssl_certfile=str(certificates / "client.pem"), ssl_keyfile=str(certificates / "client.key"))
+    second_redis("tls", "port 0", f"tls-port {port}", "bind 127.0.0.1", f"tls-cert-file {certificates}/server.pem",
+                 f"tls-key-file {certificates}/server.key", f"tls-ca-cert-file {certificates}/ca.pem", 'save ""',
+                 ready=answers(client))
+    ours = {**NO_USER, "REDIS_TLS_CERT_FILE": f"{certificates}/client.pem", "REDIS_TLS_KEY_FILE": f"{certificates}/client.key",
+            "REDIS_URL": f"rediss://127.0.0.1:{port}/0"}
+    stranger = make_worker(start=False, **ours, REDIS_TLS_CA_FILE=f"{certificates}/other-ca.pem").start(ready=False)
+    wait_for(lambda: "certificate" in stranger.get("/readyz")[1], 20, "the wrong authority is refused")
+    stranger.kill()
+    worker = make_worker(start=False, **ours, REDIS_TLS_CA_FILE=f"{certificates}/ca.pem").start(ready=False)
+    deploys_over(stack, repo, client, worker)
+
+
+def test_a_unix_socket_by_url(stack, make_worker, repo, tmp_path, second_redis):
+    path = tmp_path / "r.sock"
+    client = redis.Redis(unix_socket_path=str(path), decode_responses=True)
+    second_redis("unix", "port 0", f"unixsocket {path}", 'save ""', ready=answers(client))
+    worker = make_worker(start=False, **NO_USER, REDIS_URL=f"unix://{path}").start(ready=False)
+    deploys_over(stack, repo, client, worker)
+
+
+def test_sentinels_name_the_master(stack, make_worker, repo, second_redis):
+    port, sentinel_port = free_port(), free_port()
+    client = redis.Redis(port=port, decode_responses=True)
+    second_redis("master", f"port {port}", "bind 127.0.0.1", 'save ""', ready=answers(client))
+    second_redis("sentinel", f"port {sentinel_port}", "bind 127.0.0.1", f"sentinel monitor builders 127.0.0.1 {port} 1",
+                 ready=answers(redis.Redis(port=sentinel_port)), sentinel=True)
+    worker = make_worker(start=False, REDIS_SENTINELS=f"127.0.0.1:{free_port()},127.0.0.1:{sentinel_port}",
+                         REDIS_SENTINEL_MASTER="builders", **NO_USER).start(ready=False)
+    deploys_over(stack, repo, client, worker)
