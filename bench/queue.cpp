@@ -1,5 +1,5 @@
-// How long a pushed job takes to arrive, beside a plain BLPOP, and how many jobs a second go through the
-// protocol. REDIS_HOST, REDIS_PORT, REDIS_USERNAME and REDIS_PASSWORD say where.
+// How long a pushed job takes to arrive, beside a plain BLPOP, and how many jobs a second go
+// through the protocol. REDIS_HOST, REDIS_PORT, REDIS_USERNAME and REDIS_PASSWORD say where.
 #include "adapters/redis/job_queue.hpp"
 #include "base/text.hpp"
 
@@ -25,9 +25,13 @@ constexpr int k_jobs = 4'800;
 class Silent final : public ports::QueueListener, public LogSink {
  public:
   void must_stop(const domain::DeploymentId&, ports::StopReason) override {}
+
   void outbox_filled() override {}
+
   void malformed_element() override {}
+
   void write(LogLevel, std::string_view) override {}
+
   [[nodiscard]] bool enabled(LogLevel) const override { return false; }
 };
 
@@ -48,7 +52,8 @@ std::vector<double> latencies(Connection& pusher, const std::string& queue,
   for (int round = 0; round < k_rounds; ++round) {
     Clock::time_point pushed;
     std::jthread push([&] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // The receiver is waiting by then.
+      std::this_thread::sleep_for(
+          std::chrono::milliseconds(1));  // The receiver is waiting by then.
       pushed = Clock::now();
       if (!pusher.call({"RPUSH", queue, job(round)}, {})) {
         std::abort();
