@@ -44,7 +44,11 @@ std::string_view word(CancelAnswer answer) {
 
 Worker::Worker(ports::JobQueue& queue, JobRunner& runner, WorkerSettings settings, Metrics& metrics,
                Log log)
-    : queue_(queue), runner_(runner), settings_(settings), metrics_(metrics), log_(std::move(log)) {
+    : queue_(queue),
+      runner_(runner),
+      settings_(std::move(settings)),
+      metrics_(metrics),
+      log_(std::move(log)) {
 }
 
 void Worker::run(const std::stop_token& stop) {

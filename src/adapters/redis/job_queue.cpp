@@ -368,7 +368,7 @@ class RedisJobQueue final : public ports::JobQueue {
 }  // namespace
 
 std::unique_ptr<ports::JobQueue> make_job_queue(RedisConfig config, QueueSettings settings,
-                                                Log log) {
+                                                const Log& log) {
   return std::make_unique<RedisJobQueue>(std::move(config), std::move(settings), log);
 }
 

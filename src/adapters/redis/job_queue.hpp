@@ -31,6 +31,6 @@ struct QueueSettings {
 /// and retires silent workers on a connection and a thread of its own. Calls that must not be lost
 /// are repeated through reconnects for half a minute.
 std::unique_ptr<ports::JobQueue> make_job_queue(RedisConfig config, QueueSettings settings,
-                                                Log log);
+                                                const Log& log);
 
 }  // namespace builder::adapters::redis
