@@ -19,7 +19,7 @@ namespace builder::pipeline {
 
 struct ChannelLimits {
   std::size_t post_bytes = 60'000;  ///< Text of one log post (the platform's column takes 65,535).
-  std::size_t buffer_bytes = 16u << 20;   ///< Waiting log text; beyond it the build waits.
+  std::size_t buffer_bytes = 8u << 20;    ///< Waiting log text; beyond it the build waits.
   std::chrono::milliseconds linger{100};  ///< At least this long between two log posts.
   /// Longest wait for log text before a final status; what is left then is announced and dropped.
   std::chrono::milliseconds final_flush{120'000};

@@ -300,14 +300,14 @@ printf 'no newline at the end'
     assert all(len(row[2].encode()) <= 60_000 for row in stack.api.deployments[identity].logs)
 
 
-def test_thousands_of_lines_complete_and_in_order(stack, worker, repo):
+def test_a_hundred_thousand_lines_complete_and_in_order(stack, worker, repo):
     stack.api.delay = 0.005
     pad = "y" * 90
-    repository = repo({"Dockerfile": f"FROM busybox\nRUN seq 1 5000 | sed 's/$/ {pad}/' > /lines && cat /lines\n"})
+    repository = repo({"Dockerfile": f"FROM busybox\nRUN seq 1 100000 | sed 's/$/ {pad}/' > /lines && cat /lines\n"})
     identity = stack.api.enqueue(stack.job(repository.name))
     assert stack.api.wait_end(identity, 120) == "BUILDED"
     numbers = [int(number) for number in re.findall(r"^(\d+) y{90}$", stack.api.log_text(identity), re.M)]
-    assert numbers == list(range(1, 5_001))
+    assert numbers == list(range(1, 100_001))
     assert worker.memory("VmHWM") < 64 * 1024
 
 

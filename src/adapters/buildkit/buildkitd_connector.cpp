@@ -49,6 +49,10 @@ class BuildkitdConnector final : public Connector {
     return channel;
   }
 
+  Result<std::shared_ptr<grpc::Channel>> reserve(const ports::JobContext& job) override {
+    return control(job);
+  }
+
   void discard(const std::shared_ptr<grpc::Channel>& channel) override {
     std::shared_ptr<grpc::Channel> broken;
     if (auto current = channel_.lock(); *current == channel) {

@@ -30,6 +30,9 @@ class Connector {
   /// A channel for Control calls, shared by all builds; a connection known to be broken is
   /// replaced.
   virtual Result<std::shared_ptr<grpc::Channel>> control(const ports::JobContext& job) = 0;
+  /// A connection of its own over which the daemon sends next to nothing until it is read: for a
+  /// stream that is held in reserve.
+  virtual Result<std::shared_ptr<grpc::Channel>> reserve(const ports::JobContext& job) = 0;
   /// `channel` turned out to be broken: the next `control` makes a new one.
   virtual void discard(const std::shared_ptr<grpc::Channel>& channel) = 0;
   /// Makes the services of `server` reachable for the daemon, announced by `headers`.

@@ -20,6 +20,22 @@ constexpr std::chrono::seconds k_connect_limit{10};
 /// Error details and pattern lists travel as metadata; gRPC takes 8 KiB unless told.
 constexpr int k_metadata_limit = 16 * 1024 * 1024;
 
+/// The least that gRPC takes.
+constexpr int k_smallest_window = 5;
+
+grpc::ChannelArguments channel_arguments() {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, k_metadata_limit);
+  // Bandwidth probes of both ends answer each other without end during a log storm.
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  return arguments;
+}
+
+std::shared_ptr<grpc::Channel> channel_from(Fd fd, const grpc::ChannelArguments& arguments) {
+  return grpc::CreateCustomInsecureChannelFromFd("localhost", fd.release(), arguments);
+}
+
 bool is_open(const Fd& fd) {
   pollfd entry{.fd = fd.get(), .events = POLLRDHUP, .revents = 0};
   return fd && ::poll(&entry, 1, 0) == 0;
@@ -39,16 +55,18 @@ class DockerConnector final : public Connector {
     Control fresh;
     // A channel made from a descriptor cannot redial, nor tell that it broke before a call fails.
     fresh.watch = Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
-    grpc::ChannelArguments arguments;
-    arguments.SetMaxReceiveMessageSize(-1);
-    arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, k_metadata_limit);
-    // Bandwidth probes of both ends answer each other without end during a log storm.
-    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-    fresh.channel = grpc::CreateCustomInsecureChannelFromFd("localhost", fd.release(), arguments);
+    fresh.channel = channel_from(std::move(fd), channel_arguments());
     std::shared_ptr<grpc::Channel> channel = fresh.channel;
     // The replaced channel is destroyed here, outside the lock; builds on it hold it themselves.
     std::swap(*control_.lock(), fresh);
     return channel;
+  }
+
+  Result<std::shared_ptr<grpc::Channel>> reserve(const ports::JobContext& job) override {
+    BUILDER_TRY_ASSIGN(Fd fd, open(job, "/grpc", {}));
+    grpc::ChannelArguments arguments = channel_arguments();
+    arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, k_smallest_window);
+    return channel_from(std::move(fd), arguments);
   }
 
   void discard(const std::shared_ptr<grpc::Channel>& channel) override {

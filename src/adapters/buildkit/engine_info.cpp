@@ -50,6 +50,7 @@ constexpr std::array<Feature, 14> k_attributes{{
 
 constexpr BuildkitVersion k_heredocs{0, 10};
 constexpr BuildkitVersion k_source_policies{0, 11};
+constexpr BuildkitVersion k_split_status{0, 10};
 
 bool is_older(const EngineInfo& engine, BuildkitVersion version) {
   return engine.buildkit && *engine.buildkit < version;
@@ -155,6 +156,10 @@ bool knows_attribute(const EngineInfo& engine, std::string_view attribute) {
 
 bool has_source_policies(const EngineInfo& engine) {
   return !is_older(engine, k_source_policies);
+}
+
+bool status_goes_astray(const EngineInfo& engine) {
+  return is_older(engine, k_split_status);
 }
 
 bool names_frontend(std::string_view dockerfile) {

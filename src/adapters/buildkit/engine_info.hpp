@@ -44,6 +44,9 @@ bool knows_attribute(const EngineInfo& engine, std::string_view attribute);
 /// Whether it can be told which images a build may not start from.
 bool has_source_policies(const EngineInfo& engine);
 
+/// Whether its progress streams lose their way in more than 1 MiB of output at once.
+bool status_goes_astray(const EngineInfo& engine);
+
 /// Whether the file names a frontend of its own (`# syntax=`), which is then fetched.
 bool names_frontend(std::string_view dockerfile);
 

@@ -25,7 +25,10 @@ std::chrono::nanoseconds time_of(const google::protobuf::Timestamp& stamp) {
 
 }  // namespace
 
-void Progress::apply(const wire::StatusResponse& message) {
+void Progress::apply(const wire::StatusResponse& message, bool is_first_part) {
+  if (!message.vertexes().empty()) {
+    complete_late();
+  }
   // One message may hold a step's start, output and end: in this order, whatever its layout.
   for (const wire::Vertex& vertex : message.vertexes()) {
     if (vertex.has_started()) {
@@ -46,8 +49,17 @@ void Progress::apply(const wire::StatusResponse& message) {
   }
   for (const wire::Vertex& vertex : message.vertexes()) {
     if (vertex.has_completed()) {
-      complete(steps_[vertex.digest()], vertex);
+      late_.push_back(vertex);
     }
+  }
+  if (!is_first_part && !message.vertexes().empty()) {
+    complete_late();
+  }
+}
+
+void Progress::complete_late() {
+  for (const wire::Vertex& vertex : std::exchange(late_, {})) {
+    complete(steps_[vertex.digest()], vertex);
   }
 }
 
@@ -112,7 +124,15 @@ void Progress::release(const std::string& digest) {
   }
 }
 
+void Progress::gap() {
+  events_.warning(
+      "The build engine lost its way in so much output at once: some lines may be missing here. "
+      "The "
+      "build itself is not affected; an engine with BuildKit 0.10 or later does not do this.");
+}
+
 void Progress::finish() {
+  complete_late();
   std::vector<Step*> held_back;
   for (auto& [digest, step] : steps_) {
     if (step.held_back) {

@@ -33,7 +33,11 @@ class Progress {
   Progress(domain::EventSink& events, std::uint32_t first_step)
       : events_(events), next_step_(first_step) {}
 
-  void apply(const moby::buildkit::v1::StatusResponse& message);
+  /// `is_first_part`: output that belongs to this message comes with the next ones, which hold no
+  /// vertices.
+  void apply(const moby::buildkit::v1::StatusResponse& message, bool is_first_part = false);
+  /// The daemon lost its way in its output before the next message.
+  void gap();
   /// No more messages will come: what was held back goes out.
   void finish();
 
@@ -61,6 +65,7 @@ class Progress {
   };
 
   void start(Step& step, const moby::buildkit::v1::Vertex& vertex);
+  void complete_late();
   void complete(Step& step, const moby::buildkit::v1::Vertex& vertex);
   void emit_finished(Step& step, bool cached, const std::string& error);
   void release(const std::string& digest);
@@ -71,6 +76,8 @@ class Progress {
   domain::EventSink& events_;
   std::uint32_t next_step_;
   std::map<std::string, Step> steps_;  // By digest.
+  /// Ends of steps whose output goes on in the next messages.
+  std::vector<moby::buildkit::v1::Vertex> late_;
   std::vector<FailedStep> failed_;
   std::optional<std::chrono::steady_clock::time_point> push_began_;
   bool clip_explained_ = false;

@@ -25,8 +25,10 @@ struct SolveOutcome {
 
 /// Runs one Solve call with its progress stream beside it; returns when both have ended. On stop or
 /// at the deadline the call is cancelled and the progress stream awaited for a bounded time: its
-/// end says that the daemon's processes are gone, which Solve's own return does not.
-SolveOutcome run_solve(const std::shared_ptr<grpc::Channel>& channel, const ports::JobContext& job,
+/// end says that the daemon's processes are gone, which Solve's own return does not. `reserve` is
+/// the way for spare progress streams, for daemons that need them (`status_goes_astray`); or null.
+SolveOutcome run_solve(const std::shared_ptr<grpc::Channel>& channel,
+                       const std::shared_ptr<grpc::Channel>& reserve, const ports::JobContext& job,
                        const moby::buildkit::v1::SolveRequest& request, Progress& progress);
 
 }  // namespace builder::adapters::buildkit

@@ -193,7 +193,8 @@ class BuildkitSolver final : public Solver {
       foreseen = std::async(std::launch::async, [&] { return foresee(job, spec, events); });
     }
     Progress progress(events, next_step);
-    const SolveOutcome outcome = run_solve(*channel, job, request_for(spec, *session), progress);
+    const SolveOutcome outcome =
+        run_solve(*channel, reserve_for(job), job, request_for(spec, *session), progress);
     next_step = progress.next_step();
     log_.debug("deployment={} solve: connect={}us first_status={}us solve={}us tail={}us",
                job.deployment_id.str(),
@@ -364,6 +365,15 @@ class BuildkitSolver final : public Solver {
                                                    .exit_code = explanation.exit_code,
                                                    .push_error = explanation.push_error}),
             .way = explanation.engine_lost ? Way::engine_lost : Way::ended};
+  }
+
+  /// A second way to a daemon that needs one; null for others, and when it cannot be had.
+  std::shared_ptr<grpc::Channel> reserve_for(const ports::JobContext& job) {
+    const auto engine = *engine_.lock();
+    if (engine && !status_goes_astray(*engine)) {
+      return nullptr;
+    }
+    return connector_->reserve(job).value_or(nullptr);
   }
 
   Result<> wait_for_engine(const ports::JobContext& job) {

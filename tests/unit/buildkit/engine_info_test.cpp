@@ -15,6 +15,11 @@ using testing::IsEmpty;
 const EngineInfo k_old = docker_engine_info("20.10.24+dfsg1", "1.41");
 const EngineInfo k_recent = buildkitd_info("v0.34.2");
 
+TEST(EngineInfo, KnowsWhoseProgressGoesAstray) {
+  EXPECT_TRUE(status_goes_astray(k_old));
+  EXPECT_FALSE(status_goes_astray(k_recent));
+}
+
 TEST(EngineInfo, ReadsVersions) {
   EXPECT_EQ(parse_version("v0.34.2"), (BuildkitVersion{0, 34}));
   EXPECT_EQ(parse_version("20.10.24+dfsg1"), (BuildkitVersion{20, 10}));

@@ -84,6 +84,19 @@ TEST_F(ProgressTest, PutsOutputBetweenStartAndEndOfOneMessage) {
   EXPECT_THAT(events.lines(), ElementsAre("start 1 step", "out 1 one\n", "err 1 two\n", "done 1"));
 }
 
+TEST_F(ProgressTest, EndsAStepBehindTheOutputThatComesWithLaterMessages) {
+  StatusResponse first;
+  add(first, {.digest = "a", .started = 1, .completed = 2});
+  log(first, "a", "one");
+  progress.apply(first, true);
+  StatusResponse second;
+  log(second, "a", "two");
+  progress.apply(second);
+  say({.digest = "b", .started = 2});
+  EXPECT_THAT(events.lines(),
+              ElementsAre("start 1 step", "out 1 one", "out 1 two", "done 1", "start 2 step"));
+}
+
 TEST_F(ProgressTest, KeepsTheOrderOfInterleavedOutput) {
   StatusResponse message;
   add(message, {.digest = "a", .started = 1});
