@@ -1,10 +1,9 @@
 #include "domain/buildpacks/project_toml.hpp"
 
 #include "base/text.hpp"
+#include "domain/buildpacks/toml.hpp"
 
 #include <fmt/format.h>
-
-#include <toml++/toml.h>
 
 #include <utility>
 

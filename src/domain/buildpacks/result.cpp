@@ -1,10 +1,9 @@
 #include "domain/buildpacks/result.hpp"
 
 #include "base/text.hpp"
+#include "domain/buildpacks/toml.hpp"
 
 #include <nlohmann/json.hpp>
-
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <optional>
