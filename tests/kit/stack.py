@@ -77,7 +77,9 @@ class Stack:
             # No Engine is there to fall back on.
             engine = {"BUILDKIT_HOST": self.buildkitd.host, "DOCKER_HOST": "unix:///nonexistent/docker.sock"}
         return {**self.redis.environment, **self.api.environment, **self.ecr.environment, **engine,
-                "GITHUB_URL": self.git.url}
+                "GITHUB_URL": self.git.url,
+                # The default one is elsewhere; tests that build with buildpacks name their own.
+                "CNB_BUILDER": f"{self.ecr.host}/no/builder"}
 
     def worker(self, name: str = "worker", **changes: str) -> Worker:
         return Worker(self.folder / name, {**self.environment, **changes})

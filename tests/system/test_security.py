@@ -26,7 +26,7 @@ def failing_jobs(stack, repo):
         "not found": stack.job("team/nothing"),
         "does not exist": stack.job(good.name, branch="nope"),
         "not in this repository": stack.job(good.name, commitSha="1" * 40),
-        "No Dockerfile": stack.job(good.name, runtimeFilePath="no/such"),
+        "no/builder": stack.job(good.name, runtimeFilePath="no/such"),
         "leaves the repository": stack.job(good.name, runtimeFilePath="../../etc/passwd"),
         "BOGUS": stack.job(repo({"Dockerfile": "FROM busybox\nBOGUS\n"}).name),
         "exit code 3": stack.job(repo({"Dockerfile": "FROM busybox\nRUN exit 3\n"}).name),

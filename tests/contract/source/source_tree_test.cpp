@@ -138,8 +138,11 @@ std::shared_ptr<const SourceTree> disk() {
 std::shared_ptr<const SourceTree> objects() {
   static const test::GitServer server;
   static const TempDir work = *TempDir::make("/tmp", "work-");
-  static const auto fetcher = *adapters::git::make_source_fetcher(
-      {.work_dir = work.path(), .policy = adapters::git::NetworkPolicy::any}, fakes::null_log());
+  static const auto fetcher =
+      *adapters::git::make_source_fetcher({.work_dir = work.path(),
+                                           .builds_dir = work.path() + "/builds",
+                                           .policy = adapters::git::NetworkPolicy::any},
+                                          fakes::null_log());
   static const bool made = [] {
     const TempDir folder = *TempDir::make("/tmp", "tree-");
     write_files(folder.path(), true);
