@@ -46,17 +46,6 @@ std::string percent_encoded(std::string_view text, bool upper, bool form) {
   return out;
 }
 
-std::string hex(std::string_view text, bool upper) {
-  const char* digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
-  std::string out;
-  for (const char raw : text) {
-    const auto c = static_cast<unsigned char>(raw);
-    out += digits[c >> 4u];
-    out += digits[c & 15u];
-  }
-  return out;
-}
-
 std::string json_escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {

@@ -11,15 +11,8 @@ namespace builder {
 
 namespace {
 
-constexpr std::string_view k_digits = "0123456789abcdef";
-
 bool is_continuation(char c) {
   return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u;
-}
-
-void append_hex(std::string& out, unsigned char byte) {
-  out += k_digits[byte >> 4u];
-  out += k_digits[byte & 15u];
 }
 
 }  // namespace
@@ -62,11 +55,7 @@ std::string sha256_hex(std::string_view data) {
   unsigned int size = 0;
   BUILDER_CHECK(EVP_Digest(data.data(), data.size(), digest.data(), &size, EVP_sha256(), nullptr) ==
                 1);
-  std::string hex;
-  for (unsigned int i = 0; i < size; ++i) {
-    append_hex(hex, digest[i]);
-  }
-  return hex;
+  return hex({reinterpret_cast<const char*>(digest.data()), size});
 }
 
 std::string base64_encode(std::string_view data) {
@@ -95,13 +84,25 @@ std::optional<std::string> base64_decode(std::string_view text) {
   return out;
 }
 
+std::string hex(std::string_view bytes, bool upper) {
+  const std::string_view digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
+  std::string out;
+  out.reserve(bytes.size() * 2);
+  for (const char byte : bytes) {
+    const auto value = static_cast<unsigned char>(byte);
+    out += digits[value >> 4u];
+    out += digits[value & 15u];
+  }
+  return out;
+}
+
 std::string random_hex(std::size_t bytes) {
   std::random_device device;
-  std::string hex;
+  std::string random;
   for (std::size_t i = 0; i < bytes; ++i) {
-    append_hex(hex, static_cast<unsigned char>(device() & 0xFFu));
+    random += static_cast<char>(device() & 0xFFu);
   }
-  return hex;
+  return hex(random);
 }
 
 bool is_utf8(std::string_view text) {

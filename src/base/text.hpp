@@ -21,6 +21,9 @@ std::string base64_encode(std::string_view data);
 /// nullopt when `text` is not base64 with its padding.
 std::optional<std::string> base64_decode(std::string_view text);
 
+/// Two digits per byte.
+std::string hex(std::string_view bytes, bool upper = false);
+
 /// Random lower-case hex, two digits per byte.
 std::string random_hex(std::size_t bytes);
 

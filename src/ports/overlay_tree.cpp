@@ -1,7 +1,6 @@
 #include "ports/overlay_tree.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <functional>
 #include <optional>
 #include <set>
@@ -10,21 +9,6 @@
 namespace builder::ports {
 
 namespace {
-
-class MemoryReader final : public FileReader {
- public:
-  explicit MemoryReader(std::string_view content) : rest_(content) {}
-
-  Result<std::size_t> read(std::span<std::byte> buffer) override {
-    const std::size_t count = std::min(buffer.size(), rest_.size());
-    std::memcpy(buffer.data(), rest_.data(), count);
-    rest_.remove_prefix(count);
-    return count;
-  }
-
- private:
-  std::string_view rest_;
-};
 
 std::string_view parent_of(std::string_view path) {
   const auto slash = path.rfind('/');
@@ -91,7 +75,7 @@ class OverlayTree final : public SourceTree {
 
   Result<std::unique_ptr<FileReader>> open(std::string_view path) const override {
     if (const std::string* content = generated(path)) {
-      return std::make_unique<MemoryReader>(*content);
+      return make_memory_reader(*content);
     }
     if (const auto inner = in_base(path)) {
       return base_->open(*inner);

@@ -1,8 +1,35 @@
 #include "ports/source_tree.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cstring>
+#include <utility>
 
 namespace builder::ports {
+
+namespace {
+
+class MemoryReader final : public FileReader {
+ public:
+  explicit MemoryReader(std::string content) : content_(std::move(content)) {}
+
+  Result<std::size_t> read(std::span<std::byte> buffer) override {
+    const std::size_t count = std::min(buffer.size(), content_.size() - used_);
+    std::memcpy(buffer.data(), content_.data() + used_, count);
+    used_ += count;
+    return count;
+  }
+
+ private:
+  std::string content_;
+  std::size_t used_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<FileReader> make_memory_reader(std::string content) {
+  return std::make_unique<MemoryReader>(std::move(content));
+}
 
 Result<std::string> read_file(const SourceTree& tree, std::string_view path, std::size_t limit) {
   BUILDER_TRY_ASSIGN(const std::unique_ptr<FileReader> reader, tree.open(path));

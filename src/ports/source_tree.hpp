@@ -44,6 +44,9 @@ class FileReader {
   virtual Result<std::size_t> read(std::span<std::byte> buffer) = 0;
 };
 
+/// Reads a content that is in memory already.
+std::unique_ptr<FileReader> make_memory_reader(std::string content);
+
 /// A read-only view of a deployment's source. Paths are relative, '/'-separated, without empty,
 /// "." or ".." parts; "" is the root. No call follows a symlink out of the tree: `open` and `list`
 /// follow links that stay inside, everything else refuses (`denied`). Nothing here tells where, or

@@ -3,7 +3,6 @@
 #include "ports/source_tree.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
@@ -65,7 +64,7 @@ class MemoryTree final : public ports::SourceTree {
     if (at.empty() || nodes_.at(at).type != ports::FileType::regular) {
       return failure(ErrorKind::invalid_input, std::string(path) + " is not a regular file");
     }
-    return std::make_unique<Reader>(nodes_.at(at).content);
+    return ports::make_memory_reader(nodes_.at(at).content);
   }
 
   Result<std::string> read_link(std::string_view path) const override {
@@ -81,21 +80,6 @@ class MemoryTree final : public ports::SourceTree {
     ports::FileType type;
     std::string content;
     std::uint32_t permissions;
-  };
-
-  class Reader final : public ports::FileReader {
-   public:
-    explicit Reader(std::string_view content) : rest_(content) {}
-
-    Result<std::size_t> read(std::span<std::byte> buffer) override {
-      const std::size_t count = std::min(buffer.size(), rest_.size());
-      std::memcpy(buffer.data(), rest_.data(), count);
-      rest_.remove_prefix(count);
-      return count;
-    }
-
-   private:
-    std::string_view rest_;
   };
 
   void add_parents(const std::string& path) {

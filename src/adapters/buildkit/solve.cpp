@@ -100,7 +100,7 @@ class StatusStream {
     }
   }
 
-  /// The next message; false at the end.
+  /// The next message, without content where a spare stream took over; false at the end.
   bool read(Message& message) {
     for (int empty = 0; active_->read(message.content);) {
       if (message.content.ByteSizeLong() > 0) {
@@ -110,10 +110,8 @@ class StatusStream {
         return true;
       }
       if (++empty >= k_empty_limit && reserve_ != nullptr) {
-        if (!take_over()) {
-          return false;
-        }
-        empty = 0;
+        message = {};  // Says that another stream is read now.
+        return take_over();
       }
     }
     return false;

@@ -1,5 +1,7 @@
 #include "adapters/git/commit_listing.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -18,17 +20,6 @@ std::unexpected<Error> refused(std::string message, std::string customer) {
   return std::unexpected(Error{.kind = ErrorKind::invalid_input,
                                .message = std::move(message),
                                .customer = std::move(customer)});
-}
-
-std::string hex(std::string_view bytes) {
-  constexpr std::string_view k_digits = "0123456789abcdef";
-  std::string out;
-  for (const char byte : bytes) {
-    const auto value = static_cast<unsigned char>(byte);
-    out += k_digits[value >> 4U];
-    out += k_digits[value & 15U];
-  }
-  return out;
 }
 
 /// What git writes for a kind of entry: old repositories hold other permission bits.

@@ -3,7 +3,6 @@
 #include "base/text.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -28,22 +27,6 @@ JobContext patience() {
   return {
       .deployment_id = {}, .stop = {}, .deadline = std::chrono::steady_clock::now() + k_patience};
 }
-
-class SmallFile final : public FileReader {
- public:
-  explicit SmallFile(std::string content) : content_(std::move(content)) {}
-
-  Result<std::size_t> read(std::span<std::byte> buffer) override {
-    const std::size_t count = std::min(buffer.size(), content_.size() - used_);
-    std::memcpy(buffer.data(), content_.data() + used_, count);
-    used_ += count;
-    return count;
-  }
-
- private:
-  std::string content_;
-  std::size_t used_ = 0;
-};
 
 class LargeFile final : public FileReader {
  public:
@@ -94,7 +77,7 @@ class ObjectTree final : public ports::SourceTree {
     }
     if (node->size <= k_small_file) {
       BUILDER_TRY_ASSIGN(std::string content, read_object(*node));
-      return std::make_unique<SmallFile>(std::move(content));
+      return ports::make_memory_reader(std::move(content));
     }
     BUILDER_TRY_ASSIGN(Dialogue git, git_.start({"cat-file", "blob", node->object},
                                                 {.git_dir = mirror_.folder()}));
