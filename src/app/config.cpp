@@ -93,6 +93,28 @@ std::function<Complaint(const std::string&)> duration(std::chrono::seconds& targ
   };
 }
 
+std::function<Complaint(const std::string&)> free_floor(FreeFloor& target) {
+  return [&target](const std::string& value) -> Complaint {
+    const auto floor = parse_free_floor(value);
+    if (!floor) {
+      return "must be a share (10%, at most 90%), a size (20GiB) or both (10%,20GiB)";
+    }
+    target = *floor;
+    return {};
+  };
+}
+
+/// Of a folder of this machine; it need not exist yet.
+std::function<Complaint(const std::string&)> absolute_path(std::string& target) {
+  return [&target](const std::string& value) -> Complaint {
+    if (!value.empty() && !value.starts_with('/')) {
+      return "must be an absolute path";
+    }
+    target = value;
+    return {};
+  };
+}
+
 template <class Value>
 std::function<Complaint(const std::string&)> one_of(
     Value& target, std::vector<std::pair<std::string, Value>> choices) {
@@ -327,6 +349,15 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
        duration(c.drain_timeout, 0)},
       {"LEASE_TIME", "60s", false, "a worker silent for so long loses its jobs to others",
        duration(c.lease_time, 2)},
+      {"MIN_FREE_DISK", "10%,20GiB", false,
+       "no job is taken with less free: a share, a size, or both (the lesser counts)",
+       free_floor(c.admission.min_free_disk)},
+      {"ENGINE_DIR", "", false, "folder of the engine's data, if on this machine",
+       absolute_path(c.engine_dir)},
+      {"MAX_MEMORY_PRESSURE", "40", false, "no job is taken above (PSI, percent); 0: off",
+       number(c.admission.max_memory_pressure, 0, 100)},
+      {"MAX_IO_PRESSURE", "0", false, "no job is taken above (PSI, percent); 0: off",
+       number(c.admission.max_io_pressure, 0, 100)},
       {"HTTP_LISTEN", "", false, "host:port of health and metrics; empty: none",
        listen_address(c.http_listen)},
       {"LOG_LEVEL", "info", false, "debug, info, warn or error",

@@ -3,6 +3,7 @@
 #include "adapters/buildkit/tls.hpp"
 #include "adapters/oci/known_logins.hpp"
 #include "adapters/redis/redis_config.hpp"
+#include "app/admission.hpp"
 #include "base/log.hpp"
 #include "base/secret.hpp"
 #include "pipeline/job_runner.hpp"
@@ -58,6 +59,8 @@ struct Config {
   std::chrono::seconds build_timeout{0};
   std::chrono::seconds drain_timeout{0};
   std::chrono::seconds lease_time{0};
+  AdmissionRules admission;
+  std::string engine_dir;   ///< Where the engine keeps its data; empty: it is asked, or not known.
   std::string http_listen;  ///< `host:port`; empty: no endpoint.
   LogLevel log_level = LogLevel::info;
 };

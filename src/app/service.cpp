@@ -15,6 +15,7 @@
 #include "adapters/redis/cancel_feed.hpp"
 #include "adapters/redis/job_queue.hpp"
 #include "app/health.hpp"
+#include "app/host_watch.hpp"
 #include "app/http_endpoint.hpp"
 #include "app/log_sink.hpp"
 #include "app/signals.hpp"
@@ -35,6 +36,9 @@
 namespace builder::app {
 
 namespace {
+
+/// Where buildkitd keeps its data unless it is told otherwise.
+constexpr const char* k_buildkit_folder = "/var/lib/buildkit";
 
 adapters::git::NetworkPolicy to_git(NetworkPolicy policy) {
   switch (policy) {
@@ -140,8 +144,10 @@ class Service {
           std::unique_ptr<adapters::http::Client> http,
           std::unique_ptr<ports::SourceFetcher> source, BuildEngine engine,
           std::vector<adapters::cnb::BindingValue> bindings)
-      : work_(std::move(work)),
+      : config_(config),
+        work_(std::move(work)),
         log_(std::move(log)),
+        host_(config.admission, work_.path(), metrics_, log_),
         http_(std::move(http)),
         docker_(std::move(engine.docker)),
         credentials_(
@@ -172,7 +178,8 @@ class Service {
         runner_({*source_, *image_, *buildpacks_, *registry_, *reporter_, *queue_},
                 job_settings(config), secrets, metrics_, log_, abort_.get_token()),
         worker_(*queue_, runner_,
-                {.can_build = [this] { return engine_answers_.load(); },
+                {.can_build = [this] { return engine_answers_ && host_.refusal().empty(); },
+                 .must_shed = [this] { return host_.must_shed(); },
                  .parallel_builds = config.max_parallel_builds,
                  .drain_timeout = config.drain_timeout},
                 metrics_, log_) {}
@@ -252,7 +259,14 @@ class Service {
                         const auto engine = solver_->engine(stop);
                         engine_answers_ = engine.has_value();
                         BUILDER_TRY(engine);
+                        watch_engine(stop);
                         return {};
+                      }});
+    checks.push_back({"host", [this](const std::stop_token&) -> Result<> {
+                        std::string refusal = host_.refusal();
+                        return refusal.empty()
+                                   ? Result<>()
+                                   : failure(ErrorKind::unavailable, std::move(refusal));
                       }});
     checks.push_back({"platform", [this](const std::stop_token& stop) -> Result<> {
                         if (std::string reason = worker_.paused_because(); !reason.empty()) {
@@ -263,6 +277,29 @@ class Service {
     return checks;
   }
 
+  /// Once, when the engine answers for the first time.
+  void watch_engine(const std::stop_token& stop) {
+    if (std::exchange(engine_watched_, true)) {
+      return;
+    }
+    const std::string& address = docker_ == nullptr ? config_.buildkit_host : config_.docker_host;
+    std::string folder = config_.engine_dir;
+    if (folder.empty() && !address.starts_with("unix://")) {
+      log_.info("the engine's disk is not watched: the engine is on another machine");
+      return;
+    }
+    if (folder.empty() && docker_ == nullptr) {
+      folder = k_buildkit_folder;  // It cannot be asked.
+    } else if (folder.empty()) {
+      auto told = docker_->data_folder(stop);
+      engine_watched_ = told.has_value();
+      folder = told.value_or(std::string());
+    }
+    if (!folder.empty()) {
+      host_.watch_engine(folder);
+    }
+  }
+
   std::string render_metrics() {
     if (const auto length = queue_->length()) {
       metrics_.set_queue_length(*length);
@@ -271,9 +308,11 @@ class Service {
     return metrics_.render();
   }
 
+  const Config& config_;
   WorkDir work_;
   Log log_;
   pipeline::Metrics metrics_;
+  HostWatch host_;
   std::stop_source abort_;
   std::unique_ptr<adapters::http::Client> http_;
   std::unique_ptr<adapters::docker::Engine> docker_;
@@ -289,6 +328,7 @@ class Service {
   std::unique_ptr<ports::ImageBuilder> image_;
   std::unique_ptr<ports::BuildpacksBuilder> buildpacks_;
   std::atomic<bool> engine_answers_{false};
+  bool engine_watched_ = false;  ///< The health thread's alone.
   std::unique_ptr<ports::JobQueue> queue_;
   std::unique_ptr<ports::CancelFeed> cancels_;
   pipeline::JobRunner runner_;

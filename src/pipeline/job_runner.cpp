@@ -30,6 +30,7 @@ using Clock = std::chrono::steady_clock;
 /// A cancel must not cut this: the tag either moves or does not.
 constexpr std::chrono::seconds k_promote_limit{120};
 constexpr std::chrono::seconds k_clean_up_limit{30};
+constexpr std::chrono::seconds k_tell_limit{10};
 
 constexpr std::string_view k_our_fault =
     "The build service had a problem that is not caused by your project; please deploy again or "
@@ -311,6 +312,15 @@ class Run {
       switch (cancellation_.reason()) {
         case StopReason::shutdown:
           return Outcome::given_back;
+        case StopReason::host_full:
+          tell(
+              "The build machine is short of disk space: this build was stopped and starts again "
+              "when there is enough");
+          return Outcome::given_back;
+        case StopReason::host_full_again:
+          return report_failed(
+              "The build machine ran out of disk space during this build, and again when it was "
+              "repeated; make the build write less, or ask the operator for more disk");
         case StopReason::lost_lease:
           return Outcome::lost;
         default:
@@ -335,6 +345,18 @@ class Run {
 
   Outcome report_failed(const std::string& text) {
     return report(failed_update(secrets_.redactor()->redact(text)));
+  }
+
+  /// Brings a last line to the customer of a build that goes back to the queue.
+  void tell(std::string line) {
+    // Only a status is awaited; BUILDING changes nothing.
+    const StatusUpdate update{.status = DeploymentStatus::building,
+                              .error = {},
+                              .log = Message{LogType::error, std::move(line)},
+                              .image_uri = {}};
+    if (const auto told = channel_.status(update, abort_, Clock::now() + k_tell_limit); !told) {
+      log_.warning("the customer was not told: {}", told.error().message);
+    }
   }
 
   StatusUpdate cancelled_update() const {

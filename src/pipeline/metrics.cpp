@@ -27,6 +27,10 @@ struct Metrics::Families {
       gauge("deployra_builder_builds_running", "Deployments this worker runs now.");
   prometheus::Family<prometheus::Gauge>& ready =
       gauge("deployra_builder_ready", "1 when the worker takes jobs.");
+  prometheus::Family<prometheus::Gauge>& disk_free =
+      gauge("deployra_builder_disk_free_bytes", "Free space where builds write.");
+  prometheus::Family<prometheus::Gauge>& host_short =
+      gauge("deployra_builder_host_short", "1 while the host refuses builds for want of it.");
   prometheus::Family<prometheus::Gauge>& guarantee =
       gauge("deployra_builder_queue_guarantee", "1 for what the queue can promise: A, B or none.");
   prometheus::Family<prometheus::Counter>& finished =
@@ -130,6 +134,14 @@ void Metrics::set_guarantee(std::string_view level) {
 
 void Metrics::set_ready(bool ready) {
   families_->ready.Add({}).Set(ready ? 1 : 0);
+}
+
+void Metrics::set_disk_free(const std::string& disk, std::uint64_t bytes) {
+  families_->disk_free.Add({{"disk", disk}}).Set(static_cast<double>(bytes));
+}
+
+void Metrics::set_host_short(const std::string& what, bool is_short) {
+  families_->host_short.Add({{"what", what}}).Set(is_short ? 1 : 0);
 }
 
 std::string Metrics::render() const {

@@ -34,6 +34,10 @@ class Metrics {
   /// What the queue can promise on this server: A, B or none.
   void set_guarantee(std::string_view level);
   void set_ready(bool ready);
+  /// The free space of a disk that builds write to.
+  void set_disk_free(const std::string& disk, std::uint64_t bytes);
+  /// Whether the host refuses builds for want of `what`: disk, inodes, memory or io.
+  void set_host_short(const std::string& what, bool is_short);
 
   /// Prometheus text exposition format 0.0.4.
   [[nodiscard]] std::string render() const;

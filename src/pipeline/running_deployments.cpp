@@ -50,6 +50,14 @@ void RunningDeployments::stop_all(StopReason reason) {
   }
 }
 
+std::optional<domain::DeploymentId> RunningDeployments::newest_if_none_ends() const {
+  const std::scoped_lock lock(mutex_);
+  const bool ends = std::ranges::any_of(entries_, [](const Entry& entry) {
+    return entry.cancellation->reason() != StopReason::none;
+  });
+  return ends || entries_.empty() ? std::nullopt : std::optional(entries_.back().deployment);
+}
+
 std::size_t RunningDeployments::count() const {
   const std::scoped_lock lock(mutex_);
   return entries_.size();

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace builder::pipeline {
@@ -26,6 +27,8 @@ class RunningDeployments {
   /// Tells a deployment to stop; false when it is not here.
   bool stop(const domain::DeploymentId& deployment, ports::StopReason reason);
   void stop_all(ports::StopReason reason);
+  /// The one that came last; nullopt while one is still ending, or when none is here.
+  [[nodiscard]] std::optional<domain::DeploymentId> newest_if_none_ends() const;
 
   [[nodiscard]] std::size_t count() const;
   /// Waits until fewer than `limit` deployments are here; false at the deadline or on stop.

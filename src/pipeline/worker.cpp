@@ -21,6 +21,10 @@ constexpr std::chrono::milliseconds k_cannot_build_interval{50};
 /// An outbox nobody speaks of is looked into this often: a worker that died left it.
 constexpr std::chrono::milliseconds k_outbox_interval{5'000};
 constexpr std::size_t k_deliveries = 8;
+/// Between two builds that are stopped for want of disk: the engine frees what the first had.
+constexpr std::chrono::seconds k_shed_interval{10};
+/// Builds that filled the disk are remembered, so that none does it for ever.
+constexpr std::size_t k_most_shed = 1'000;
 constexpr std::chrono::seconds k_refused_pause{30};
 constexpr std::chrono::seconds k_unreachable_pause{5};
 
@@ -58,8 +62,13 @@ void Worker::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     reap_slots();
     const auto now = Clock::now();
+    if (settings_.must_shed && settings_.must_shed()) {
+      shed_newest();
+    }
     if (const SteadyTime until = paused_until(); until > now) {
-      sleep_for(std::chrono::ceil<std::chrono::milliseconds>(until - now), stop);
+      sleep_for(
+          std::min(std::chrono::ceil<std::chrono::milliseconds>(until - now), k_look_interval),
+          stop);
       continue;
     }
     if (settings_.can_build && !settings_.can_build()) {
@@ -86,6 +95,21 @@ void Worker::recover(const std::stop_token& stop) {
     log_.error("the queue is not reachable: {}", count.error().message);
     sleep_for(k_unreachable_pause, stop);
   }
+}
+
+void Worker::shed_newest() {
+  const auto newest = running_.newest_if_none_ends();
+  if (!newest || Clock::now() < next_shed_) {
+    return;
+  }
+  next_shed_ = Clock::now() + k_shed_interval;
+  if (shed_.size() >= k_most_shed) {
+    shed_.clear();
+  }
+  const bool first = shed_.insert(*newest).second;
+  log_.error("the disk is nearly full: deployment {} is stopped and {}", newest->str(),
+             first ? "goes back to the queue" : "fails, it was stopped for that before");
+  running_.stop(*newest, first ? StopReason::host_full : StopReason::host_full_again);
 }
 
 void Worker::take_one(const std::stop_token& stop) {
@@ -135,7 +159,7 @@ void Worker::handle(TakenJob job) {
     running_.wait_for_turn(cancellation);
     run_job(job, *cancellation, [&](Outcome outcome) {
       metrics_.build_finished(to_string(outcome));
-      settle(job, outcome);
+      settle(job, cancellation->reason(), outcome);
     });
     running_.leave(cancellation);
   });
@@ -143,7 +167,8 @@ void Worker::handle(TakenJob job) {
 
 void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation,
                      const std::function<void(Outcome)>& settle) {
-  if (cancellation.reason() == StopReason::shutdown) {
+  if (cancellation.reason() == StopReason::shutdown ||
+      cancellation.reason() == StopReason::host_full) {
     settle(Outcome::given_back);
     return;
   }
@@ -159,8 +184,11 @@ void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation,
   runner_.run(*parsed.request, job, cancellation, settle);
 }
 
-void Worker::settle(const TakenJob& job, Outcome outcome) {
-  pause_after(outcome);
+void Worker::settle(const TakenJob& job, StopReason reason, Outcome outcome) {
+  // No fault of the platform's API; the disk itself says when jobs are taken again.
+  if (reason != StopReason::host_full) {
+    pause_after(outcome);
+  }
   if (outcome != Outcome::given_back && outcome != Outcome::refused) {
     return;
   }

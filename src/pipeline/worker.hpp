@@ -13,6 +13,7 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -21,6 +22,9 @@ namespace builder::pipeline {
 struct WorkerSettings {
   /// False while a job could not be built anyway: it then stays in the queue. Absent: always true.
   std::function<bool()> can_build = {};
+  /// True while the host cannot even bear what runs: the newest build is stopped and given back,
+  /// one after another. Absent: never.
+  std::function<bool()> must_shed = {};
   std::size_t parallel_builds = 1;
   std::chrono::seconds drain_timeout{600};
 };
@@ -61,12 +65,13 @@ class Worker final : private ports::QueueListener {
   void malformed_element() override;
 
   void recover(const std::stop_token& stop);
+  void shed_newest();
   void take_one(const std::stop_token& stop);
   void look();
   void handle(ports::TakenJob job);
   void run_job(const ports::TakenJob& job, ports::JobCancellation& cancellation,
                const std::function<void(Outcome)>& settle);
-  void settle(const ports::TakenJob& job, Outcome outcome);
+  void settle(const ports::TakenJob& job, ports::StopReason reason, Outcome outcome);
   void deliver_for_others(const std::stop_token& stop);
   void deliver(const ports::Undelivered& undelivered);
   void run_in_slot(std::function<void()> body);
@@ -85,6 +90,8 @@ class Worker final : private ports::QueueListener {
   std::mutex slots_mutex_;
   std::list<Slot> slots_;
   std::map<domain::DeploymentId, SteadyTime> first_seen_;  ///< Dispatcher only.
+  std::set<domain::DeploymentId> shed_;                    ///< Dispatcher only.
+  SteadyTime next_shed_{};                                 ///< Dispatcher only.
   mutable std::mutex pause_mutex_;
   SteadyTime paused_until_{};
   std::string pause_reason_;

@@ -15,6 +15,8 @@ enum class StopReason : int {
   superseded,         ///< A newer job of the same service arrived.
   deadline,           ///< The build took longer than BUILD_TIMEOUT.
   shutdown,           ///< The worker ends; the job goes back to the queue.
+  host_full,          ///< The host is short of disk; the job goes back to the queue.
+  host_full_again,    ///< The same build a second time; it ends as failed.
   lost_lease,         ///< The job is another worker's by now; nothing more is said about it.
 };
 

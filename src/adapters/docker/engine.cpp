@@ -113,6 +113,17 @@ class HttpEngine final : public Engine {
                          .api_version = std::string(answer.header("Api-Version").value_or(""))};
   }
 
+  Result<std::string> data_folder(const std::stop_token& stop) override {
+    BUILDER_TRY_ASSIGN(const http::Response answer,
+                       send(make_request(http::Method::get, "/info"), stop));
+    const auto body = json::parse(answer.body, nullptr, false);
+    std::string folder = body.is_object() ? string_of(body, "DockerRootDir") : std::string();
+    if (folder.empty()) {
+      return failure(ErrorKind::unavailable, "the Engine does not say where its data are");
+    }
+    return folder;
+  }
+
   std::expected<PushedImage, PushFailure> push(const std::string& repository,
                                                const std::string& tag,
                                                const ports::SharedLogin& login,

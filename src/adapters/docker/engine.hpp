@@ -40,6 +40,8 @@ class Engine {
  public:
   virtual ~Engine() = default;
   virtual Result<EngineVersion> version(const std::stop_token& stop) = 0;
+  /// The folder on the Engine's machine that holds all it keeps.
+  virtual Result<std::string> data_folder(const std::stop_token& stop) = 0;
   /// Pushes exactly `repository:tag`, without a login anonymously. Silence of two minutes counts as
   /// `registry_away`.
   virtual std::expected<PushedImage, oci::PushFailure> push(const std::string& repository,

@@ -39,6 +39,7 @@ class WorkerTest : public testing::Test {
                     settings_, secrets_, metrics_, fakes::null_log(), abort_.get_token());
     worker_.emplace(queue_, *runner_,
                     WorkerSettings{.can_build = [this] { return can_build_.load(); },
+                                   .must_shed = [this] { return must_shed_.load(); },
                                    .parallel_builds = slots,
                                    .drain_timeout = 30s},
                     metrics_, fakes::null_log());
@@ -67,6 +68,7 @@ class WorkerTest : public testing::Test {
   }
 
   std::atomic<bool> can_build_{true};
+  std::atomic<bool> must_shed_{false};
   fakes::StepRecord record_;
   fakes::FakeSource source_{record_};
   fakes::FakeImageBuilder image_{record_};
@@ -105,6 +107,28 @@ TEST_F(WorkerTest, TakesNoJobWhileNothingCanBeBuilt) {
   can_build_ = true;
   ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
   EXPECT_EQ(reporter_.statuses("d1"), k_built);
+}
+
+TEST_F(WorkerTest, AFullDiskStopsTheNewestBuildAndGivesItBack) {
+  source_.hook = fakes::until_stopped();
+  start(2);
+  queue_.push(job("older", "s1"));
+  ASSERT_TRUE(eventually([&] { return !reporter_.statuses("older").empty(); }));
+  queue_.push(job("newer", "s2"));
+  ASSERT_TRUE(eventually([&] { return !reporter_.statuses("newer").empty(); }));
+  can_build_ = false;
+  must_shed_ = true;
+  ASSERT_TRUE(eventually([&] { return queue_.length() == 1; }));
+  must_shed_ = false;
+  EXPECT_EQ(reporter_.statuses("older"), (Statuses{DeploymentStatus::building}));
+  // Its customer was told, and it has no end.
+  EXPECT_EQ(reporter_.statuses("newer").back(), DeploymentStatus::building);
+  EXPECT_EQ(reporter_.statuses("newer").size(), 2u);
+  source_.hook = nullptr;
+  can_build_ = true;
+  ASSERT_TRUE(
+      eventually([&] { return reporter_.statuses("newer").back() == DeploymentStatus::builded; }));
+  worker_->on_cancel(domain::DeploymentId("older"));
 }
 
 TEST_F(WorkerTest, DeliversWhatALostWorkerLeft) {

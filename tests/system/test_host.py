@@ -1,0 +1,80 @@
+"""The host survives: what happens when its disk is nearly full."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kit.process import wait_for
+from kit.worker import Worker
+
+SLOW = {"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1003\n"}
+SIZE, FLOOR = 64 << 20, 16 << 20
+
+
+class SmallDisk:
+    """A worker whose WORK_DIR is a file system of 64 MiB."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker, self.filler = worker, worker.work_dir / "filler"
+        worker.work_dir.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(worker.work_dir)], check=True)
+
+    def leave(self, size: int) -> None:
+        """So many bytes are free afterwards."""
+        self.filler.unlink(missing_ok=True)
+        free = os.statvfs(self.worker.work_dir)
+        with open(self.filler, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - size)
+
+    def end(self) -> None:
+        self.worker.kill()
+        subprocess.run(["umount", "-l", str(self.worker.work_dir)], check=False)
+
+
+@pytest.fixture
+def small(make_worker) -> Iterator[SmallDisk]:
+    disk = SmallDisk(make_worker(start=False, MIN_FREE_DISK=str(FLOOR), MAX_PARALLEL_BUILDS="2"))
+    yield disk
+    disk.end()
+
+
+def test_no_job_is_taken_while_the_disk_is_short(stack, small, repo) -> None:
+    small.leave(FLOOR * 3 // 4)
+    worker = small.worker.start(ready=False)
+    wait_for(lambda: worker.not_ready() == (
+        "host: 12 MiB of 64 MiB are free on the disk of WORK_DIR, MIN_FREE_DISK asks for 16 MiB\n"),
+        20, "the disk is short")
+    assert worker.metric('deployra_builder_host_short{what="disk"}') == 1
+    wait_for(lambda: "are free on the disk" in worker.text(), 20, "the log says so")
+    identity = stack.api.enqueue(stack.job(repo().name))
+    small.leave(FLOOR + FLOOR // 20)  # Above what was asked for, but not clearly.
+    wait_for(lambda: worker.metric('deployra_builder_disk_free_bytes{disk="work_dir"}') > FLOOR, 20, "a new look")
+    assert worker.not_ready()
+    assert worker.metric("deployra_builder_queue_length") == 1
+    small.leave(FLOOR * 2)
+    assert stack.api.wait_end(identity) == "BUILDED"
+    assert worker.is_ready()
+    assert worker.text().count("are free on the disk") == 1, "told once"
+
+
+def test_a_build_that_fills_the_disk_is_given_back_once_and_then_fails(stack, small, repo) -> None:
+    small.leave(FLOOR * 2)
+    worker = small.worker.start()
+    identity = stack.api.enqueue(stack.job(repo(SLOW).name))
+    stack.api.wait_log(identity, "now-running")
+    small.leave(FLOOR // 4)
+    stack.api.wait_log(identity, "The build machine is short of disk space: this build was stopped")
+    wait_for(lambda: worker.metric("deployra_builder_queue_length") == 1, 20, "given back")
+    assert not stack.api.final_posts(identity)
+    assert worker.metric("deployra_builder_builds_running") == 0
+    before = stack.api.log_text(identity).count("now-running")
+    small.leave(FLOOR * 2)
+    wait_for(lambda: stack.api.log_text(identity).count("now-running") > before, 30, "built again")
+    assert "attempt 2" not in stack.api.log_text(identity)
+    small.leave(FLOOR // 4)
+    assert stack.api.wait_end(identity) == "FAILED"
+    assert "ran out of disk space" in stack.api.error_of(identity)

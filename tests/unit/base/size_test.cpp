@@ -1,0 +1,33 @@
+#include "base/size.hpp"
+
+#include <gtest/gtest.h>
+
+namespace builder {
+namespace {
+
+TEST(Size, ReadsWhatPeopleWrite) {
+  EXPECT_EQ(parse_size("0"), 0u);
+  EXPECT_EQ(parse_size("1000"), 1000u);
+  EXPECT_EQ(parse_size("1b"), 1u);
+  EXPECT_EQ(parse_size("4k"), 4096u);
+  EXPECT_EQ(parse_size("4KiB"), 4096u);
+  EXPECT_EQ(parse_size("20GiB"), 20ull << 30);
+  EXPECT_EQ(parse_size("20 GB"), 20ull << 30);
+  EXPECT_EQ(parse_size("1T"), 1ull << 40);
+}
+
+TEST(Size, RefusesTheRest) {
+  for (const char* text : {"", "GiB", "-1", "1.5GiB", "1x", "1kk", "1bb", "99999999999T", "10%"}) {
+    EXPECT_EQ(parse_size(text), std::nullopt) << text;
+  }
+}
+
+TEST(Size, IsShownInItsLargestUnit) {
+  EXPECT_EQ(format_size(0), "0 B");
+  EXPECT_EQ(format_size(1023), "1023 B");
+  EXPECT_EQ(format_size(4ull << 30), "4 GiB");
+  EXPECT_EQ(format_size(3435973836), "3.2 GiB");
+}
+
+}  // namespace
+}  // namespace builder
