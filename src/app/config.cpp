@@ -1,5 +1,7 @@
 #include "app/config.hpp"
 
+#include "base/size.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -89,6 +91,17 @@ std::function<Complaint(const std::string&)> duration(std::chrono::seconds& targ
       return fmt::format("must be a time such as 90, 90s, 30m or 2h, at least {} s", low);
     }
     target = std::chrono::seconds(parsed * scale);
+    return {};
+  };
+}
+
+std::function<Complaint(const std::string&)> size(std::uint64_t& target) {
+  return [&target](const std::string& value) -> Complaint {
+    const auto parsed = parse_size(value);
+    if (!parsed) {
+      return "must be a size such as 512MiB or 20GiB";
+    }
+    target = *parsed;
     return {};
   };
 }
@@ -352,6 +365,8 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
       {"MIN_FREE_DISK", "10%,20GiB", false,
        "no job is taken with less free: a share, a size, or both (the lesser counts)",
        free_floor(c.admission.min_free_disk)},
+      {"MIRROR_CACHE_SIZE", "20GiB", false, "git mirrors kept in WORK_DIR",
+       size(c.mirror_cache_size)},
       {"ENGINE_DIR", "", false, "folder of the engine's data, if on this machine",
        absolute_path(c.engine_dir)},
       {"MAX_MEMORY_PRESSURE", "40", false, "no job is taken above (PSI, percent); 0: off",

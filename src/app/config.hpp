@@ -60,6 +60,7 @@ struct Config {
   std::chrono::seconds drain_timeout{0};
   std::chrono::seconds lease_time{0};
   AdmissionRules admission;
+  std::uint64_t mirror_cache_size = 0;
   std::string engine_dir;   ///< Where the engine keeps its data; empty: it is asked, or not known.
   std::string http_listen;  ///< `host:port`; empty: no endpoint.
   LogLevel log_level = LogLevel::info;

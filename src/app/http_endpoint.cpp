@@ -31,6 +31,9 @@ class HttplibEndpoint final : public HttpEndpoint {
       for (const std::string& reason : reasons) {
         text += reason + "\n";
       }
+      for (const std::string& warning : pages_.warnings()) {
+        text += "warning: " + warning + "\n";
+      }
       response.status = reasons.empty() ? 200 : 503;
       response.set_content(text, "text/plain; charset=utf-8");
     });

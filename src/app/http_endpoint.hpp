@@ -11,6 +11,8 @@ namespace builder::app {
 
 struct EndpointPages {
   std::function<std::vector<std::string>()> not_ready_reasons;
+  /// What does not keep the worker from being ready.
+  std::function<std::vector<std::string>()> warnings;
   std::function<std::string()> metrics;
 };
 

@@ -16,6 +16,7 @@
 #include "adapters/redis/job_queue.hpp"
 #include "app/health.hpp"
 #include "app/host_watch.hpp"
+#include "app/housekeeping.hpp"
 #include "app/http_endpoint.hpp"
 #include "app/log_sink.hpp"
 #include "app/signals.hpp"
@@ -191,11 +192,14 @@ class Service {
       BUILDER_TRY_ASSIGN(endpoint,
                          HttpEndpoint::start(config.http_listen,
                                              {.not_ready_reasons = [&] { return health.reasons(); },
+                                              .warnings = [this] { return warnings(); },
                                               .metrics = [this] { return render_metrics(); }}));
       log_.info("health and metrics on {}", config.http_listen);
     }
     signals.listen(log_);
     const Watchdog watchdog;
+    const Housekeeping housekeeping(
+        work_, host_, config.mirror_cache_size, [this] { return worker_.idle(); }, log_);
     std::jthread cancel_thread([this](const std::stop_token& stop) {
       cancels_->run(stop, [this](const domain::DeploymentId& id) { worker_.on_cancel(id); });
     });
@@ -300,11 +304,17 @@ class Service {
     }
   }
 
+  std::vector<std::string> warnings() const {
+    std::string warning = queue_->warning();
+    return warning.empty() ? std::vector<std::string>() : std::vector{std::move(warning)};
+  }
+
   std::string render_metrics() {
     if (const auto length = queue_->length()) {
       metrics_.set_queue_length(*length);
     }
     metrics_.set_guarantee(queue_->guarantee());
+    metrics_.set_evictable(!queue_->warning().empty());
     return metrics_.render();
   }
 

@@ -93,6 +93,24 @@ Result<> WorkDir::find_ended(const std::string& processes) {
   return {};
 }
 
+void WorkDir::remove_orphans() const {
+  const std::string processes = path_ + "/processes";
+  // None begins meanwhile: its lock is taken after its folder is made.
+  const auto starting = open_lock(processes + "/lock");
+  if (!starting || ::flock(starting->get(), LOCK_EX | LOCK_NB) != 0) {
+    return;
+  }
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(processes, error), end; !error && at != end;
+       at.increment(error)) {
+    const std::string folder = at->path().string();
+    const Fd lock(::open((folder + "/lock").c_str(), O_RDWR | O_CLOEXEC));
+    if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
+      [[maybe_unused]] const auto removed = remove_tree(folder + "/builds");
+    }
+  }
+}
+
 WorkDir::~WorkDir() {
   if (own_lock_) {
     [[maybe_unused]] const auto removed = remove_tree(own_);  // The next process tries again.

@@ -35,6 +35,8 @@ class WorkDir {
 
   /// They are given up now.
   void forget_ended();
+  /// Work trees of processes that have died since; their leases are left to the next start.
+  void remove_orphans() const;
   /// On disk before the lease begins.
   void remember_epoch(const std::string& epoch) const;
 

@@ -53,8 +53,11 @@ std::string format_size(std::uint64_t bytes) {
     value /= 1024;
     ++unit;
   }
-  const bool whole = unit == 0 || value == static_cast<double>(static_cast<std::uint64_t>(value));
-  return fmt::format("{:.{}f} {}", value, whole ? 0 : 1, k_units.at(unit));
+  std::string number = fmt::format("{:.1f}", value);
+  if (number.ends_with(".0")) {
+    number.resize(number.size() - 2);
+  }
+  return number + " " + std::string(k_units.at(unit));
 }
 
 }  // namespace builder

@@ -31,6 +31,8 @@ struct Metrics::Families {
       gauge("deployra_builder_disk_free_bytes", "Free space where builds write.");
   prometheus::Family<prometheus::Gauge>& host_short =
       gauge("deployra_builder_host_short", "1 while the host refuses builds for want of it.");
+  prometheus::Family<prometheus::Gauge>& evictable =
+      gauge("deployra_builder_queue_evictable", "1 when Redis may throw the queue away.");
   prometheus::Family<prometheus::Gauge>& guarantee =
       gauge("deployra_builder_queue_guarantee", "1 for what the queue can promise: A, B or none.");
   prometheus::Family<prometheus::Counter>& finished =
@@ -134,6 +136,10 @@ void Metrics::set_guarantee(std::string_view level) {
 
 void Metrics::set_ready(bool ready) {
   families_->ready.Add({}).Set(ready ? 1 : 0);
+}
+
+void Metrics::set_evictable(bool evictable) {
+  families_->evictable.Add({}).Set(evictable ? 1 : 0);
 }
 
 void Metrics::set_disk_free(const std::string& disk, std::uint64_t bytes) {

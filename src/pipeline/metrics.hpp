@@ -33,6 +33,8 @@ class Metrics {
   void malformed_job();
   /// What the queue can promise on this server: A, B or none.
   void set_guarantee(std::string_view level);
+  /// Whether the server may throw the queue away when its memory is short.
+  void set_evictable(bool evictable);
   void set_ready(bool ready);
   /// The free space of a disk that builds write to.
   void set_disk_free(const std::string& disk, std::uint64_t bytes);

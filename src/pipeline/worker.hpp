@@ -51,6 +51,9 @@ class Worker final : private ports::QueueListener {
   /// A cancel message of the platform.
   void on_cancel(const domain::DeploymentId& deployment);
 
+  /// No deployment is under way.
+  [[nodiscard]] bool idle() const { return running_.count() == 0; }
+
   /// Not empty: why no jobs are taken at the moment.
   [[nodiscard]] std::string paused_because() const;
 

@@ -116,6 +116,8 @@ class JobQueue {
   virtual Result<std::size_t> length() = 0;
   /// What the queue can promise on this server, in a word and a sentence: "A: …".
   [[nodiscard]] virtual std::string guarantee() const = 0;
+  /// What the operator should change at the server lest jobs be lost; empty: nothing.
+  [[nodiscard]] virtual std::string warning() const = 0;
 };
 
 }  // namespace builder::ports

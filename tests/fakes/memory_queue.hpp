@@ -217,6 +217,8 @@ class MemoryQueue final : public ports::JobQueue {
 
   [[nodiscard]] std::string guarantee() const override { return "A"; }
 
+  [[nodiscard]] std::string warning() const override { return {}; }
+
  private:
   struct Owned {
     std::string payload;

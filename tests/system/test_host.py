@@ -78,3 +78,35 @@ def test_a_build_that_fills_the_disk_is_given_back_once_and_then_fails(stack, sm
     small.leave(FLOOR // 4)
     assert stack.api.wait_end(identity) == "FAILED"
     assert "ran out of disk space" in stack.api.error_of(identity)
+
+
+def mirrors_of(worker: Worker) -> set[str]:
+    return {path.name for path in (worker.work_dir / "mirrors").iterdir() if path.is_dir()}
+
+
+def test_old_mirrors_go_when_the_disk_is_short(stack, small, repo) -> None:
+    small.leave(FLOOR * 2)
+    worker = small.worker.start()
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\n", "big": os.urandom(6 << 20)}).name))
+    assert stack.api.wait_end(identity) == "BUILDED"
+    assert len(mirrors_of(worker)) == 1
+    small.leave(FLOOR - (1 << 20))
+    wait_for(lambda: not mirrors_of(worker), 20, "the mirror is gone")
+    wait_for(worker.is_ready, 20, "and so jobs are taken again")
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
+
+
+def test_mirrors_beyond_the_budget_go_but_not_from_under_another_process(stack, make_worker, repo) -> None:
+    first = make_worker()
+    for _ in range(2):
+        assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
+    old = mirrors_of(first)
+    running = stack.api.enqueue(stack.job(repo(SLOW).name))
+    stack.api.wait_log(running, "now-running")
+    used = mirrors_of(first) - old
+    second = make_worker(start=False, MIRROR_CACHE_SIZE="1KiB", WORK_DIR=str(first.work_dir)).start()
+    wait_for(lambda: mirrors_of(first) == used, 20, "the unused ones are gone")
+    assert "2 git mirrors" in second.text()
+    stack.api.cancel(running)
+    assert stack.api.wait_end(running) == "CANCELLED"
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"

@@ -147,9 +147,16 @@ def test_an_eviction_policy_that_loses_jobs_is_called_out(stack, make_worker):
     try:
         worker = make_worker()
         wait_for(lambda: "set maxmemory-policy to noeviction" in worker.text(), 10, "warned")
+        status, text = worker.get("/readyz")
+        assert status == 200, "it takes jobs all the same"
+        assert text.splitlines() == ["ready", "warning: Redis may throw the queue away when memory is short: set "
+                                     "maxmemory-policy to noeviction, it is allkeys-lru"]
+        assert worker.metric("deployra_builder_queue_evictable") == 1
     finally:
         stack.redis.client.config_set("maxmemory-policy", "noeviction")
         stack.redis.client.config_set("maxmemory", 0)
+    wait_for(lambda: worker.get("/readyz")[1] == "ready\n", 30, "mended")
+    assert worker.metric("deployra_builder_queue_evictable") == 0
 
 
 def test_a_redis_that_hangs(stack, worker, repo):

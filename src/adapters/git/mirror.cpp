@@ -106,6 +106,7 @@ Result<Fd> lock(const std::string& path, const ports::JobContext& job) {
 Result<Mirror> Mirror::open(const std::string& folder, const GitProcess& git,
                             const ports::JobContext& job, bool anew) {
   BUILDER_TRY_ASSIGN(Fd held, lock(folder + ".lock", job));
+  ::futimens(held.get(), nullptr);  // For `last_used`.
   // HEAD is written last: without it the mirror was not finished.
   if (anew || !exists(folder + "/HEAD") || is_worn(folder)) {
     // Builds that read its objects end first.
@@ -115,6 +116,26 @@ Result<Mirror> Mirror::open(const std::string& folder, const GitProcess& git,
   }
   remove_stale_locks(folder);
   return Mirror(folder, std::move(held), git);
+}
+
+timespec Mirror::last_used(const std::string& folder) {
+  struct stat status{};
+  return ::lstat((folder + ".lock").c_str(), &status) == 0 ? status.st_mtim : timespec{};
+}
+
+bool Mirror::remove_unused(const std::string& folder) {
+  // In the order of `open`. The lock files stay: others may be waiting for them.
+  const auto held = open_lock(folder + ".lock");
+  if (!held || ::flock(held->get(), LOCK_EX | LOCK_NB) != 0) {
+    return false;
+  }
+  const auto unused = open_lock(folder + ".use");
+  if (!unused || ::flock(unused->get(), LOCK_EX | LOCK_NB) != 0) {
+    return false;
+  }
+  // First: should we die on the way, the rest is no mirror.
+  ::unlink((folder + "/HEAD").c_str());
+  return remove_tree(folder).has_value();
 }
 
 void MirrorUse::condemn() const {

@@ -3,6 +3,7 @@
 #include "adapters/git/git_process.hpp"
 #include "base/fd.hpp"
 
+#include <ctime>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +34,11 @@ class Mirror {
   /// waits for its lock.
   static Result<Mirror> open(const std::string& folder, const GitProcess& git,
                              const ports::JobContext& job, bool anew);
+
+  /// When a build last opened it.
+  static timespec last_used(const std::string& folder);
+  /// Whether it was removed: not while anybody has it open or uses its objects.
+  static bool remove_unused(const std::string& folder);
 
   /// Makes sure of a commit: full or short SHA, or empty for the head of the branch. Goes to the
   /// network only when needed, and asks for as little as the server permits. The full SHA.

@@ -201,6 +201,8 @@ class RedisJobQueue final : public ports::JobQueue {
     return static_cast<std::size_t>(reply.integer);
   }
 
+  [[nodiscard]] std::string warning() const override { return membership_.warning(); }
+
   [[nodiscard]] std::string guarantee() const override {
     switch (membership_.level()) {
       case Level::a:

@@ -19,6 +19,8 @@ constexpr BackoffPolicy k_reconnect{.base = std::chrono::milliseconds(100),
 /// A refusal is mended by a person.
 constexpr std::chrono::milliseconds k_refused_pause{5'000};
 constexpr std::chrono::hours k_eviction_interval{1};
+/// How soon it is noticed that it was mended.
+constexpr std::chrono::seconds k_bad_eviction_interval{10};
 constexpr int k_beats_per_lease = 6;
 
 bool is_unknown_command(const Error& error) {
@@ -149,7 +151,8 @@ Result<> Membership::beat(const std::stop_token& stop) {
   }
   changed_.notify_all();
   tell(reply.list[1]);
-  if (Clock::now() - eviction_seen_ > k_eviction_interval) {
+  if (Clock::now() - eviction_seen_ >
+      (warning().empty() ? std::chrono::seconds(k_eviction_interval) : k_bad_eviction_interval)) {
     look_at_eviction(stop);
   }
   return {};
@@ -196,11 +199,18 @@ void Membership::look_at_eviction(const std::stop_token& stop) {
     return;
   }
   const std::string policy = info_field(info->text, "maxmemory_policy");
+  std::string found;
+  // The other policies throw away only what has a time to live; nothing of ours has.
   if (policy.starts_with("allkeys-") && info_field(info->text, "maxmemory") != "0") {
-    log_.error(
-        "Redis may throw the queue away when memory is short: set maxmemory-policy to "
-        "noeviction, it is {}",
-        policy);
+    found =
+        "Redis may throw the queue away when memory is short: set maxmemory-policy to noeviction, "
+        "it is " +
+        policy;
+  }
+  if (found != warning()) {
+    found.empty() ? log_.info("Redis no longer evicts the queue") : log_.error("{}", found);
+    const std::scoped_lock lock(mutex_);
+    warning_ = found;
   }
 }
 
@@ -274,6 +284,11 @@ void Membership::tell(const Reply& marks) {
                          : why == "gone" ? StopReason::lost_lease
                                          : StopReason::superseded);
   }
+}
+
+std::string Membership::warning() const {
+  const std::scoped_lock lock(mutex_);
+  return warning_;
 }
 
 Error Membership::problem() const {

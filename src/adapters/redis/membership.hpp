@@ -56,6 +56,9 @@ class Membership {
 
   [[nodiscard]] Level level() const { return level_; }
 
+  /// What threatens the jobs on this server; empty: nothing.
+  [[nodiscard]] std::string warning() const;
+
   /// Why there is no lease, for the operator.
   [[nodiscard]] Error problem() const;
 
@@ -80,6 +83,7 @@ class Membership {
   std::shared_ptr<EpochLease> lease_;  ///< Shared with every receipt given out under it.
   std::set<std::pair<std::string, std::string>> held_;  ///< Epoch and deployment.
   Error problem_;
+  std::string warning_;
   bool hurry_ = false;
 
   std::unique_ptr<Connection> connection_;  ///< Of the thread.

@@ -25,9 +25,11 @@ class HttpEndpointTest : public testing::TestWithParam<const char*> {
   }
 
   std::vector<std::string> reasons_;
+  std::vector<std::string> warnings_;
   std::unique_ptr<HttpEndpoint> endpoint_ =
       HttpEndpoint::start(std::string(GetParam()) + ":0",
                           {.not_ready_reasons = [this] { return reasons_; },
+                           .warnings = [this] { return warnings_; },
                            .metrics = [] { return std::string("a_metric 1\n"); }})
           .value();
   std::unique_ptr<adapters::http::Client> client_ = adapters::http::make_client();
@@ -38,6 +40,10 @@ TEST_P(HttpEndpointTest, AnswersWhetherItLivesIsReadyAndHowMuchItDid) {
   EXPECT_EQ(get("/readyz").body, "ready\n");
   EXPECT_EQ(get("/metrics").body, "a_metric 1\n");
   EXPECT_TRUE(get("/metrics").header("Content-Type")->starts_with("text/plain; version=0.0.4"));
+  warnings_ = {"mend this"};
+  EXPECT_EQ(get("/readyz").status, 200);
+  EXPECT_EQ(get("/readyz").body, "ready\nwarning: mend this\n");
+  warnings_.clear();
   reasons_ = {"redis: away", "draining"};
   EXPECT_EQ(get("/readyz").status, 503);
   EXPECT_EQ(get("/readyz").body, "redis: away\ndraining\n");

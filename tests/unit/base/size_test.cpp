@@ -26,6 +26,7 @@ TEST(Size, IsShownInItsLargestUnit) {
   EXPECT_EQ(format_size(0), "0 B");
   EXPECT_EQ(format_size(1023), "1023 B");
   EXPECT_EQ(format_size(4ull << 30), "4 GiB");
+  EXPECT_EQ(format_size((4ull << 30) - 4096), "4 GiB");
   EXPECT_EQ(format_size(3435973836), "3.2 GiB");
 }
 
