@@ -243,7 +243,8 @@ class Explainer {
     const grpc::StatusCode code = solve_.status.error_code();
     return code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::CANCELLED ||
            text_.ends_with("context canceled") || text_.contains("no active session") ||
-           (text_.contains("transport is closing") && !exit_code());
+           (!exit_code() && has_any(text_, {"transport is closing", "rpc error: code = Unavailable",
+                                            "the client connection is closing"}));
   }
 
   [[nodiscard]] std::optional<int> exit_code() const {

@@ -188,7 +188,15 @@ TEST(BuildError, TellsALostEngine) {
   for (const Given& given :
        {Given{.message = "Socket closed", .code = grpc::StatusCode::UNAVAILABLE},
         Given{.message = "context canceled", .code = grpc::StatusCode::CANCELLED},
-        Given{.message = "failed to solve: context canceled"}}) {
+        Given{.message = "failed to solve: context canceled"},
+        // The session, over which the engine reads the source, broke.
+        Given{.message = "failed to read dockerfile: rpc error: code = Unavailable desc = Socket "
+                         "closed"},
+        Given{.message = "failed to read dockerfile: rpc error: code = Unavailable desc = "
+                         "connection error: desc = \"transport: Error while dialing only one "
+                         "connection allowed\""},
+        Given{.message = "rpc error: code = Canceled desc = grpc: the client connection is "
+                         "closing"}}) {
     const auto out = explained(given);
     EXPECT_EQ(out.error.kind, ErrorKind::unavailable);
     EXPECT_TRUE(out.engine_lost);
