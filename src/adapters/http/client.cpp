@@ -201,7 +201,6 @@ ErrorKind kind_of(CURLcode code) {
     case CURLE_OPERATION_TIMEDOUT:
       return ErrorKind::timed_out;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
       return ErrorKind::invalid_input;
     case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT:
@@ -209,6 +208,7 @@ ErrorKind kind_of(CURLcode code) {
       return ErrorKind::internal;
     default:
       // Certificates too: one that is wrong now may be renewed, and nothing may be lost meanwhile.
+      // And an answer that is not HTTP, which curl calls an unsupported protocol.
       return ErrorKind::unavailable;
   }
 }
