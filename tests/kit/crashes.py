@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 from .checker import Verdict, judge
+from .lane import record_of
 from .process import NotReady, wait_for
 from .stack import Stack
 from .worker import Worker
@@ -26,6 +27,7 @@ class Crashes:
         self.stack, self.random, self.seed = stack, random.Random(seed), seed
         self.folder = folder
         self.kills = self.pauses = 0
+        self.disturbed: Counter[str] = Counter()
         self.pushed: list[str] = []
         self.cancelled: list[str] = []
         self.first_post = len(stack.api.record)
@@ -45,14 +47,24 @@ class Crashes:
         self.cancelled.append(identity)
         self.stack.api.cancel(identity)
 
+    def count_disturbed(self, worker: Worker) -> None:
+        """What a worker that was just killed or put to sleep had under way; Redis still knows."""
+        redis, mine = self.stack.redis.client, worker.text()
+        for key in ("own", "out"):
+            for identity, holder in redis.hgetall("{builder-queue}:" + key).items():  # type: ignore[union-attr]
+                if f"joined the queue as {holder.split()[0]}" in mine:
+                    self.disturbed[identity] += 1
+
     def kill(self, worker: Worker) -> None:
         worker.kill()
         self.kills += 1
+        self.count_disturbed(worker)
         worker.start(ready=False)
 
     def pause(self, worker: Worker, seconds: float) -> None:
         worker.signal(signal.SIGSTOP)
         self.pauses += 1
+        self.count_disturbed(worker)
         time.sleep(seconds)
         worker.signal(signal.SIGCONT)
 
@@ -97,17 +109,8 @@ class Crashes:
             worker.kill()
 
     def files(self) -> tuple[dict[str, object], dict[str, object]]:
-        posts = []
-        for entry in self.stack.api.record[self.first_post:]:
-            match = re.fullmatch(r"/api/webhooks/deployments/([^/]+)/(status|logs)", entry.path)
-            if match:
-                body = json.loads(entry.body)
-                posts.append([match[1], match[2], body.get("status") or body.get("text", ""), entry.answer])
-        record = {"seed": self.seed, "queue": "builder-queue", "kills": self.kills, "pauses": self.pauses,
-                  "pushed": self.pushed, "cancelled": self.cancelled, "posts": posts,
-                  "failures": {identity: self.stack.api.deployments[identity].events[-1] for identity in self.pushed
-                               if self.stack.api.deployments[identity].events}}
-        return record, self.stack.redis.dump()
+        record = record_of(self.stack, "builder-queue", self.pushed, self.first_post, self.disturbed, self.cancelled)
+        return {**record, "seed": self.seed, "kills": self.kills, "pauses": self.pauses}, self.stack.redis.dump()
 
     def verdict(self) -> Verdict:
         record, dump = self.files()

@@ -78,13 +78,15 @@ class EcrFront:
         self.server = Server("ecr-front", folder / "ecr")
         self.port = free_port()
         self.moto, self.registry = moto, registry
+        self.outer_host = ""  # Where clients shall reach it, when not directly.
 
     def start(self) -> EcrFront:
         front = Path(__file__).with_name("ecr_front.py")
         self.server.launch(
             [sys.executable, str(front), "--port", str(self.port),
              "--moto", f"http://127.0.0.1:{self.moto.port}",
-             "--registry", f"http://127.0.0.1:{self.registry.port}", "--key", f"{KEY_ID}:{SECRET}"],
+             "--registry", f"http://127.0.0.1:{self.registry.port}", "--key", f"{KEY_ID}:{SECRET}",
+             *(["--host", self.outer_host] if self.outer_host else [])],
             lambda: port_open(self.port), env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
         return self
 
