@@ -173,8 +173,11 @@ Result<pid_t> spawn(const Command& command, int in, int out, int err) {
   if (!command.directory.empty()) {
     ::posix_spawn_file_actions_addchdir_np(actions.get(), command.directory.c_str());
   }
+  if (command.held >= 0) {
+    ::posix_spawn_file_actions_adddup2(actions.get(), command.held, 3);
+  }
   // Libraries do not always open with CLOEXEC.
-  ::posix_spawn_file_actions_addclosefrom_np(actions.get(), 3);
+  ::posix_spawn_file_actions_addclosefrom_np(actions.get(), command.held >= 0 ? 4 : 3);
   const SpawnAttributes attributes;
   const std::vector<char*> argv = pointers(command.arguments);
   const std::vector<char*> envp = pointers(command.environment);

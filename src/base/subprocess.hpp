@@ -20,6 +20,7 @@ struct Command {
   std::vector<std::string> environment;  ///< `NAME=value`; nothing else is passed on.
   std::string directory;                 ///< Empty: ours.
   std::string input;                     ///< Given on stdin; at most 64 KiB. Empty: /dev/null.
+  int held = -1;                         ///< A descriptor it and its children keep open: a lock.
   std::uint64_t largest_file = 0;  ///< Bytes; a longer write ends the program (SIGXFSZ). 0: any.
 };
 

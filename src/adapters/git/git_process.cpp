@@ -212,6 +212,7 @@ Command GitProcess::command(const std::vector<std::string>& arguments,
   command.environment = environment(home_, options);
   command.directory = options.work_tree.empty() ? options.git_dir : options.work_tree;
   command.input = options.input;
+  command.held = options.held;
   command.largest_file = options.access == nullptr ? 0 : k_largest_file;
   return command;
 }

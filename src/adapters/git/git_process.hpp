@@ -35,6 +35,7 @@ class GitProcess {
     const Access* access = nullptr;  ///< Only commands that go to the network get it.
     std::vector<std::pair<std::string, std::string>> config;
     std::string input;
+    int held = -1;  ///< As `Command::held`.
   };
 
   /// Standard output of a git command (at most 256 MiB), or an error made from its exit code and

@@ -157,6 +157,8 @@ Result<std::string> Mirror::git(const ports::JobContext& job,
   GitProcess::Options options;
   options.git_dir = folder_;
   options.access = access;
+  // A git that outlives a killed worker keeps the lock: nobody works in the mirror beside it.
+  options.held = lock_.get();
   return git_.run(job, arguments, options);
 }
 

@@ -1,6 +1,7 @@
 #include "base/subprocess.hpp"
 
 #include "base/fd.hpp"
+#include "base/temp_dir.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,8 +9,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -127,6 +130,29 @@ TEST(Subprocess, LeaksNoDescriptorToTheProgramNorToUs) {
   [[maybe_unused]] const Ran missing =
       run({.arguments = {"no-such-program-here"}, .environment = {}, .directory = {}, .input = {}});
   EXPECT_EQ(open_descriptors(), before);
+}
+
+TEST(Subprocess, KeepsAHeldLockForTheProgramsOwnChildren) {
+  auto folder = TempDir::make(::testing::TempDir(), "held");
+  ASSERT_TRUE(folder);
+  const std::string path = folder->path() + "/lock";
+  Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(::flock(lock.get(), LOCK_EX), 0);
+  const Fd other(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  auto dialogue = Dialogue::start({.arguments = {"sh", "-c", "(echo begun; read line)"},
+                                   .environment = {"PATH=/usr/bin:/bin"},
+                                   .directory = {},
+                                   .input = {},
+                                   .held = lock.get()});
+  ASSERT_TRUE(dialogue);
+  std::array<char, 16> begun{};
+  ASSERT_TRUE(dialogue->read(begun, {}, Clock::now() + 10s));
+  lock.reset();
+  EXPECT_NE(::flock(other.get(), LOCK_EX | LOCK_NB), 0);
+  {
+    const Dialogue ended = *std::move(dialogue);
+  }
+  EXPECT_EQ(::flock(other.get(), LOCK_EX | LOCK_NB), 0);
 }
 
 TEST(Subprocess, StartsWithDefaultSignalsUnblocked) {
