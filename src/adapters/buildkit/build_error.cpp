@@ -244,7 +244,7 @@ class Explainer {
     return code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::CANCELLED ||
            text_.ends_with("context canceled") || text_.contains("no active session") ||
            (!exit_code() && has_any(text_, {"transport is closing", "rpc error: code = Unavailable",
-                                            "the client connection is closing"}));
+                                            "the client connection is closing", "Stream removed"}));
   }
 
   [[nodiscard]] std::optional<int> exit_code() const {

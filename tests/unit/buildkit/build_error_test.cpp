@@ -188,6 +188,7 @@ TEST(BuildError, TellsALostEngine) {
   for (const Given& given :
        {Given{.message = "Socket closed", .code = grpc::StatusCode::UNAVAILABLE},
         Given{.message = "context canceled", .code = grpc::StatusCode::CANCELLED},
+        Given{.message = "Stream removed", .code = grpc::StatusCode::UNKNOWN},
         Given{.message = "failed to solve: context canceled"},
         // The session, over which the engine reads the source, broke.
         Given{.message = "failed to read dockerfile: rpc error: code = Unavailable desc = Socket "
