@@ -57,6 +57,8 @@ struct Config {
   std::string worker_id;  ///< Names what version 1.0 had taken; empty: kept in the work folder.
   std::size_t max_parallel_builds = 1;
   std::chrono::seconds build_timeout{0};
+  std::chrono::seconds fetch_timeout{0};
+  std::chrono::seconds silence_timeout{0};
   std::chrono::seconds drain_timeout{0};
   std::chrono::seconds lease_time{0};
   AdmissionRules admission;

@@ -228,6 +228,8 @@ class Service {
     pipeline::JobSettings settings;
     settings.github_url = config.github_url;
     settings.build_timeout = config.build_timeout;
+    settings.fetch_timeout = config.fetch_timeout;
+    settings.silence_timeout = config.silence_timeout;
     settings.image_reference = config.image_reference;
     settings.keep_images = config.ecr_keep_images;
     settings.buildpacks = {.builder = config.cnb_builder,

@@ -33,6 +33,12 @@ std::string one_line(std::string_view text) {
   return line;
 }
 
+std::string in_words(std::chrono::seconds time) {
+  const bool minutes = time.count() >= 60 && time.count() % 60 == 0;
+  const auto count = minutes ? time.count() / 60 : time.count();
+  return std::to_string(count) + (minutes ? " minute" : " second") + (count == 1 ? "" : "s");
+}
+
 std::string cut_characters(std::string_view text, std::size_t characters) {
   std::size_t count = 0;
   std::size_t keep = 0;  // Where the last character that leaves room for the ellipsis begins.

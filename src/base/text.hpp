@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -12,6 +13,9 @@ std::string one_line(std::string_view text);
 
 /// At most `characters` UTF-8 characters of valid UTF-8 text; what is longer ends with "…".
 std::string cut_characters(std::string_view text, std::size_t characters);
+
+/// "30 minutes", "1 minute", "90 seconds".
+std::string in_words(std::chrono::seconds time);
 
 /// Lower-case hex of the SHA-256 of `data`.
 std::string sha256_hex(std::string_view data);

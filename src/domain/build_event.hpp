@@ -40,7 +40,10 @@ struct Message {
   std::string text;
 };
 
-using BuildEvent = std::variant<StepStarted, StepFinished, StepOutput, Message>;
+/// Something goes on that is worth no line: bytes of a layer on their way.
+struct Activity {};
+
+using BuildEvent = std::variant<StepStarted, StepFinished, StepOutput, Message, Activity>;
 
 /// Takes the ordered event stream of one build. Called from any thread, calls are serialised by
 /// the receiver. May block while the receiver is out of room, until the job is stopped.

@@ -102,14 +102,16 @@ std::unexpected<Error> not_wanted() {
 class EarlyPublish::State {
  public:
   State(Ports ports, const ports::JobContext& job, const domain::ServiceId& service,
-        std::string dockerfile, std::function<Result<ports::Repository>()> repository)
+        std::string dockerfile, std::function<Result<ports::Repository>()> repository,
+        std::function<void(const std::string&)> on_built)
       : events_(ports.events),
         forward_(job.stop, [this] { abandon(); }),
         spec_({.service_id = service,
                .context = tree_,
                .dockerfile = std::move(dockerfile),
                .repository = {},
-               .tag = job.deployment_id.str()}) {
+               .tag = job.deployment_id.str(),
+               .on_built = std::move(on_built)}) {
     ports::JobContext own = job;
     own.stop = stop_.get_token();
     result_ = std::async(std::launch::async,
@@ -162,9 +164,10 @@ class EarlyPublish::State {
 
 EarlyPublish::EarlyPublish(Ports ports, const ports::JobContext& job,
                            const domain::ServiceId& service, std::string dockerfile,
-                           std::function<Result<ports::Repository>()> repository)
+                           std::function<Result<ports::Repository>()> repository,
+                           std::function<void(const std::string&)> on_built)
     : state_(std::make_unique<State>(ports, job, service, std::move(dockerfile),
-                                     std::move(repository))) {
+                                     std::move(repository), std::move(on_built))) {
 }
 
 EarlyPublish::~EarlyPublish() = default;

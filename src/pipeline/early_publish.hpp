@@ -22,10 +22,12 @@ class EarlyPublish {
     domain::EventSink& events;
   };
 
-  /// `repository` is called on a thread of the build's own, which then starts the build of
-  /// `dockerfile`, a path inside the tree that need not exist.
-  EarlyPublish(Ports ports, const ports::JobContext& job, const domain::ServiceId& service,
-               std::string dockerfile, std::function<Result<ports::Repository>()> repository);
+  /// `on_built` as of `ports::ImageSpec`. `repository` is called on a thread of the build's own,
+  /// which then starts the build of `dockerfile`, a path inside the tree that need not exist.
+  EarlyPublish(
+      Ports ports, const ports::JobContext& job, const domain::ServiceId& service,
+      std::string dockerfile, std::function<Result<ports::Repository>()> repository,
+      std::function<void(const std::string& image_id)> on_built = [](const std::string&) {});
   ~EarlyPublish();
   EarlyPublish(const EarlyPublish&) = delete;
   EarlyPublish& operator=(const EarlyPublish&) = delete;

@@ -36,6 +36,9 @@ class EventLog final : public domain::EventSink {
   void on(const domain::StepFinished& event);
   void on(const domain::StepOutput& event);
   void on(const domain::Message& event);
+
+  void on(const domain::Activity&) {}
+
   static void finish_step(Step& step);
   void write(domain::LogType type, const std::string& text);
 

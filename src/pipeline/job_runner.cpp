@@ -1,11 +1,11 @@
 #include "pipeline/job_runner.hpp"
 
+#include "base/text.hpp"
 #include "domain/request_secrets.hpp"
-#include "domain/source_spec.hpp"
-#include "pipeline/build_plan.hpp"
-#include "pipeline/early_publish.hpp"
+#include "pipeline/build_steps.hpp"
 #include "pipeline/event_log.hpp"
 #include "pipeline/final_status.hpp"
+#include "pipeline/silence_watch.hpp"
 
 #include <exception>
 #include <functional>
@@ -27,33 +27,20 @@ using ports::StatusUpdate;
 using ports::StopReason;
 using Clock = std::chrono::steady_clock;
 
-/// A cancel must not cut this: the tag either moves or does not.
-constexpr std::chrono::seconds k_promote_limit{120};
 constexpr std::chrono::seconds k_clean_up_limit{30};
 constexpr std::chrono::seconds k_tell_limit{10};
 
 constexpr std::string_view k_our_fault =
     "The build service had a problem that is not caused by your project; please deploy again or "
     "ask the operator";
+constexpr std::string_view k_our_fault_passing =
+    "The build service had a problem that is not caused by your project";
 
-/// Requests a stop of its own when the outer one does, and when it is destroyed: for a task that
-/// runs beside the pipeline and must not outlive it.
-class ScopedStop {
- public:
-  explicit ScopedStop(const std::stop_token& outer)
-      : forward_(outer, [this] { source_.request_stop(); }) {}
-
-  ScopedStop(const ScopedStop&) = delete;
-  ScopedStop& operator=(const ScopedStop&) = delete;
-
-  ~ScopedStop() { source_.request_stop(); }
-
-  [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
-
- private:
-  std::stop_source source_;
-  std::stop_callback<std::function<void()>> forward_;
-};
+/// Ours or the network's: the same may succeed in a while. What the customer or the operator has to
+/// change is not tried again.
+bool may_pass(const Error& error) {
+  return error.is_transient() || error.kind == ErrorKind::internal;
+}
 
 /// One deployment on its way through the steps.
 class Run {
@@ -74,15 +61,19 @@ class Run {
         job_{request.deployment_id, cancellation.token(), Clock::now() + settings.build_timeout},
         channel_(ports.reporter, request.deployment_id, taken.receipt.lease, settings.channel,
                  metrics, log_),
-        events_(channel_, secrets, cancellation.token()) {}
+        events_(channel_, secrets, cancellation.token()),
+        watch_(
+            events_, settings.silence_timeout, [] { return false; },
+            [this](const std::string& step) { end_silence(step); }),
+        steps_(ports, settings, metrics, log_, request, taken, job_, watch_) {}
 
   void execute(const std::function<void(Outcome)>& settle) {
     events_.info(taken_.attempt == 1
                      ? std::string("Build started")
                      : "Build started again (attempt " + std::to_string(taken_.attempt) +
                            "): the worker that had it was lost");
-    auto announced = std::async(std::launch::async, [this] { return announce(); });
-    const Result<ports::PublishedImage> published = build(announced);
+    announced_ = std::async(std::launch::async, [this] { return announce(); }).share();
+    const Result<ports::PublishedImage> published = build();
     events_.finish();
     const Outcome outcome = conclude(published);
     channel_.close();
@@ -91,20 +82,6 @@ class Run {
   }
 
  private:
-  template <class F>
-  auto timed(std::string_view phase, F&& step) {
-    const auto started = Clock::now();
-    auto result = std::forward<F>(step)();
-    took(phase, Clock::now() - started);
-    return result;
-  }
-
-  void took(std::string_view phase, Clock::duration time) {
-    metrics_.phase_took(phase, time);
-    log_.debug("{} took {} ms", phase,
-               std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
-  }
-
   /// Posts BUILDING. Its answer tells whether the deployment had already ended.
   Result<> announce() {
     const StatusUpdate update{
@@ -119,123 +96,37 @@ class Run {
     return {};
   }
 
-  Result<ports::PublishedImage> build(std::future<Result<>>& announced) {
-    const auto spec = domain::resolve_source(request_, settings_.github_url);
-    if (!spec) {
-      BUILDER_TRY(wait_for_answer(announced));
-      return std::unexpected(spec.error());
+  /// Failures that are not the customer's are tried again, as often as the queue would, and the
+  /// customer is told.
+  Result<ports::PublishedImage> build() {
+    auto random = make_random();
+    for (int attempt = taken_.attempt;; ++attempt) {
+      auto published = steps_.run([this] { return wait_for_answer(); });
+      if (published || announce_error_ || job_.stop.stop_requested() ||
+          !may_pass(published.error()) || attempt >= settings_.most_attempts) {
+        return published;
+      }
+      const auto delay = next_delay(settings_.repeat_backoff, attempt - taken_.attempt,
+                                    published.error().retry_after, random);
+      if (Clock::now() + delay >= job_.deadline) {
+        return published;
+      }
+      const Error& error = published.error();
+      log_.warning("trying again in {} ms after {}: {}", delay.count(), to_string(error.kind),
+                   error.message);
+      events_.finish();
+      events_.warning((error.customer.empty() ? std::string(k_our_fault_passing) : error.customer) +
+                      ". Trying again (attempt " + std::to_string(attempt + 1) + " of " +
+                      std::to_string(settings_.most_attempts) + ")");
+      if (!sleep_for(delay, job_.stop)) {
+        return failure(ErrorKind::cancelled, "stopped");
+      }
     }
-
-    // Nothing here depends on the source: it is made ready while git works.
-    const ScopedStop beside_stop(job_.stop);
-    JobContext beside = job_;
-    beside.stop = beside_stop.token();
-    const auto repository =
-        std::async(std::launch::async, [&, beside] { return ensure_repository(beside); }).share();
-    std::optional<EarlyPublish> early;
-    if (auto dockerfile = dockerfile_path(request_)) {
-      early.emplace(EarlyPublish::Ports{ports_.image, events_}, job_, request_.service_id,
-                    *std::move(dockerfile), [repository] { return repository.get(); });
-    }
-
-    auto fetched = timed("fetch", [&] { return ports_.source.fetch(job_, *spec, events_); });
-    BUILDER_TRY(wait_for_answer(announced));
-    if (!fetched) {
-      return std::unexpected(std::move(fetched).error().with_context("fetching source"));
-    }
-    BUILDER_TRY_ASSIGN(BuildPlan plan, make_build_plan(request_, settings_.buildpacks,
-                                                       std::move(fetched->tree), events_));
-    BUILDER_TRY_ASSIGN(repository_, repository.get());
-    BUILDER_TRY(check_lease());
-    if (auto* dockerfile = std::get_if<DockerfilePlan>(&plan)) {
-      events_.info("Building image from " + dockerfile->dockerfile);
-      BUILDER_TRY_ASSIGN(const ports::PublishResult published,
-                         early->finish(std::move(dockerfile->tree)));
-      return promote(published);
-    }
-    early.reset();
-    BUILDER_TRY_ASSIGN(const ports::PublishResult published,
-                       publish(std::get<BuildpacksPlan>(std::move(plan)), *spec, fetched->commit));
-    return promote(published);
-  }
-
-  Result<ports::Repository> ensure_repository(const JobContext& job) {
-    auto repository = ports_.registry.ensure_repository(job, request_.service_id);
-    if (!repository) {
-      return std::unexpected(
-          std::move(repository).error().with_context("preparing the repository"));
-    }
-    return repository;
-  }
-
-  Result<ports::PublishResult> publish(BuildpacksPlan plan, const domain::SourceSpec& source,
-                                       const domain::CommitSha& commit) {
-    BUILDER_TRY_ASSIGN(ports::BuildpacksResult result,
-                       ports_.buildpacks.publish(job_,
-                                                 {.service_id = request_.service_id,
-                                                  .app = std::move(plan.app),
-                                                  .environment = std::move(plan.environment),
-                                                  .builder = std::move(plan.builder),
-                                                  .clear_cache = plan.clear_cache,
-                                                  .source_url = source.url,
-                                                  .commit = commit.str(),
-                                                  .repository = *repository_,
-                                                  .tag = request_.deployment_id.str()},
-                                                 events_));
-    std::string used;
-    for (const auto& buildpack : result.buildpacks) {
-      used += (used.empty() ? "" : ", ") + buildpack.str();
-    }
-    std::string processes;
-    for (const std::string& type : result.processes) {
-      processes += (processes.empty() ? "" : ", ") + type;
-    }
-    events_.info("Built with " + used +
-                 (processes.empty() ? std::string("; the image has no process type")
-                                    : "; process types: " + processes));
-    if (processes.empty()) {
-      events_.warning(
-          "No buildpack says how to start the app: add a Procfile (web: COMMAND), or a command in "
-          "the service's settings");
-    }
-    return std::move(result.published);
-  }
-
-  /// `latest` moves, unless the deployment was cancelled in the last moment.
-  Result<ports::PublishedImage> promote(const ports::PublishResult& published) {
-    took("build", published.figures.build);
-    took("push", published.figures.push);
-    metrics_.context_bytes_sent(published.figures.context_bytes_sent);
-    metrics_.bytes_pushed(published.figures.bytes_pushed);
-
-    // From here on a restarted pod runs the new image: the last moment to obey a cancel.
-    BUILDER_TRY(check_lease());
-    if (job_.stop.stop_requested()) {
-      return failure(ErrorKind::cancelled, "stopped before latest was moved");
-    }
-    const JobContext committed{.deployment_id = job_.deployment_id,
-                               .stop = {},
-                               .deadline = Clock::now() + k_promote_limit};
-    const auto promoted =
-        timed("promote", [&] { return ports_.registry.promote(committed, published.image); });
-    if (!promoted) {
-      return std::unexpected(Error(promoted.error()).with_context("moving latest"));
-    }
-    return published.image;
-  }
-
-  /// What others see is changed only while the job is certainly ours.
-  Result<> check_lease() const {
-    if (!taken_.receipt.lease->wait(job_.stop)) {
-      return failure(job_.stop.stop_requested() ? ErrorKind::cancelled : ErrorKind::conflict,
-                     "the lease is lost");
-    }
-    return {};
   }
 
   /// The build goes no further than its source before the platform has said that it wants it.
-  Result<> wait_for_answer(std::future<Result<>>& announced) {
-    Result<> answer = announced.get();
+  Result<> wait_for_answer() {
+    Result<> answer = announced_.get();
     if (!answer && answer.error().kind != ErrorKind::cancelled) {
       announce_error_ = answer.error();
     }
@@ -257,13 +148,18 @@ class Run {
                                        : published.error());
   }
 
+  void end_silence(const std::string& step) {
+    silent_step_ = step;
+    cancellation_.request_stop(StopReason::silent);
+  }
+
   /// After the job is settled: nobody waits for it.
   void clean_up() {
-    if (repository_) {
+    if (const auto& repository = steps_.repository()) {
       const JobContext job{.deployment_id = job_.deployment_id,
                            .stop = abort_,
                            .deadline = Clock::now() + k_clean_up_limit};
-      ports_.image.clean_up(job, *repository_, request_.deployment_id.str());
+      ports_.image.clean_up(job, *repository, request_.deployment_id.str());
     }
   }
 
@@ -323,6 +219,10 @@ class Run {
               "repeated; make the build write less, or ask the operator for more disk");
         case StopReason::lost_lease:
           return Outcome::lost;
+        case StopReason::silent:
+          return report_failed(
+              "The build showed no sign of life for " + in_words(settings_.silence_timeout) +
+              " and was stopped; does it wait for something? Last step: " + silent_step_);
         default:
           return report(cancelled_update());
       }
@@ -332,11 +232,7 @@ class Run {
     }
     if (error.kind == ErrorKind::timed_out && Clock::now() >= job_.deadline) {
       log_.warning("build timeout: {}", error.message);
-      const auto seconds = settings_.build_timeout.count();
-      const bool whole = seconds > 0 && seconds % 60 == 0;
-      return report_failed("The build took longer than " +
-                           std::to_string(whole ? seconds / 60 : seconds) +
-                           (whole ? " minutes" : " seconds") +
+      return report_failed("The build took longer than " + in_words(settings_.build_timeout) +
                            " and was stopped; make it shorter or ask for a higher limit");
     }
     log_.warning("failed ({}): {}", to_string(error.kind), error.message);
@@ -386,8 +282,11 @@ class Run {
   JobContext job_;
   DeploymentChannel channel_;
   EventLog events_;
-  std::optional<ports::Repository> repository_;
+  SilenceWatch watch_;
+  BuildSteps steps_;
+  std::shared_future<Result<>> announced_;
   std::optional<Error> announce_error_;
+  std::string silent_step_;  ///< Written before the stop is requested.
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/backoff.hpp"
 #include "base/log.hpp"
 #include "base/secret_store.hpp"
 #include "domain/deployment_request.hpp"
@@ -30,6 +31,13 @@ enum class ImageReference {
 struct JobSettings {
   std::string github_url = "https://github.com";
   std::chrono::seconds build_timeout{1800};
+  std::chrono::seconds fetch_timeout{600};
+  /// A build that neither prints nor computes for so long is stopped; 0: never.
+  std::chrono::seconds silence_timeout{600};
+  /// Of one deployment, over all workers that had it, and for failures that may pass.
+  int most_attempts = 3;
+  /// Between them.
+  BackoffPolicy repeat_backoff{.base = std::chrono::seconds(5), .cap = std::chrono::seconds(60)};
   /// How long a BUILDING status is repeated while the API is away; then the job is given back.
   std::chrono::seconds building_patience{120};
   /// How long a final status is repeated.

@@ -9,7 +9,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace builder::ports {
@@ -21,6 +23,9 @@ struct ImageSpec {
   std::string dockerfile;                     ///< Path inside the context.
   Repository repository;
   std::string tag;  ///< The deployment's own.
+  /// Called when the image is built and kept by the engine, before it is pushed, with the engine's
+  /// name for its content; not by engines that push while they build.
+  std::function<void(const std::string& image_id)> on_built = [](const std::string&) {};
 };
 
 struct PublishFigures {
@@ -48,6 +53,13 @@ class ImageBuilder {
   /// `cancelled` (the build's processes are gone or being killed by the engine when this returns).
   virtual Result<PublishResult> publish(const JobContext& job, const ImageSpec& image,
                                         domain::EventSink& events) = 0;
+  /// Brings into the registry what an earlier attempt built under this tag; nullopt when this
+  /// engine does not have it (any more).
+  virtual Result<std::optional<PublishResult>> publish_built(const JobContext& job,
+                                                             const Repository& repository,
+                                                             const std::string& tag,
+                                                             const std::string& image_id,
+                                                             domain::EventSink& events) = 0;
   /// Removes what this and earlier deployments left at the engine for the repository. Best effort,
   /// off the critical path.
   virtual void clean_up(const JobContext& job, const Repository& repository,

@@ -13,7 +13,7 @@ enum class StopReason : int {
   none,
   cancelled_by_user,  ///< A cancel message, or the platform says the deployment has ended.
   superseded,         ///< A newer job of the same service arrived.
-  deadline,           ///< The build took longer than BUILD_TIMEOUT.
+  silent,             ///< The build has shown no sign of life for too long.
   shutdown,           ///< The worker ends; the job goes back to the queue.
   host_full,          ///< The host is short of disk; the job goes back to the queue.
   host_full_again,    ///< The same build a second time; it ends as failed.

@@ -2,6 +2,7 @@
 
 #include "base/result.hpp"
 #include "domain/ids.hpp"
+#include "domain/stages.hpp"
 #include "ports/deployment_reporter.hpp"
 #include "ports/job_context.hpp"
 #include "ports/lease.hpp"
@@ -26,8 +27,9 @@ struct Receipt {
 /// A job we own until it is finished or given back, or until the lease is lost.
 struct TakenJob {
   Receipt receipt;
-  int attempt = 1;      ///< The first is 1; higher after workers were lost with it.
-  std::string payload;  ///< As the platform wrote it.
+  int attempt = 1;        ///< The first is 1; higher after workers were lost with it.
+  std::string payload;    ///< As the platform wrote it.
+  domain::Stages stages;  ///< What earlier attempts recorded.
 };
 
 /// Who decided how a deployment ended.
@@ -102,6 +104,8 @@ class JobQueue {
   /// For when no slot is free: takes newer jobs of the services we build aside, which supersedes
   /// the builds. The ids that are queued, oldest first, as far as it looked.
   virtual Result<std::vector<domain::DeploymentId>> look() = 0;
+  /// Remembers how far a job of ours has come, for whoever has it next.
+  virtual Result<> record(const Receipt& receipt, const domain::Stages& stages) = 0;
   /// Puts an unfinished job back to the head of the queue; the attempt is not counted.
   virtual Result<> give_back(const Receipt& receipt) = 0;
 

@@ -58,9 +58,9 @@ class FakeSource final : public ports::SourceFetcher {
  public:
   explicit FakeSource(StepRecord& record) : record_(record) {}
 
-  Result<ports::FetchedSource> fetch(const ports::JobContext& job, const domain::SourceSpec&,
+  Result<ports::FetchedSource> fetch(const ports::JobContext& job, const domain::SourceSpec& source,
                                      domain::EventSink& events) override {
-    record_.add("fetch");
+    record_.add(source.commit.empty() ? "fetch" : "fetch " + source.commit);
     events.info("cloning");
     if (hook) {
       if (auto error = hook(job)) {
@@ -97,15 +97,23 @@ class FakeImageBuilder final : public ports::ImageBuilder {
         return std::unexpected(*error);
       }
     }
-    record_.add("push " + image.tag);
-    if (push_hook) {
-      if (auto error = push_hook(job)) {
-        return std::unexpected(*error);
-      }
+    if (!image_id.empty()) {
+      image.on_built(image_id);
     }
-    return ports::PublishResult{
-        .image = {.repository = image.repository, .tag = image.tag, .digest = "sha256:d"},
-        .figures = {.bytes_pushed = 10}};
+    return push(job, image.repository, image.tag);
+  }
+
+  Result<std::optional<ports::PublishResult>> publish_built(const ports::JobContext& job,
+                                                            const ports::Repository& repository,
+                                                            const std::string& tag,
+                                                            const std::string& id,
+                                                            domain::EventSink&) override {
+    if (id != image_id) {
+      return std::nullopt;
+    }
+    auto pushed = push(job, repository, tag);
+    return pushed ? Result<std::optional<ports::PublishResult>>(*pushed)
+                  : std::unexpected(pushed.error());
   }
 
   void clean_up(const ports::JobContext&, const ports::Repository&, const std::string&) override {
@@ -115,8 +123,22 @@ class FakeImageBuilder final : public ports::ImageBuilder {
   StepHook hook;
   StepHook push_hook;
   ports::ImageSpec built;
+  std::string image_id;  ///< What the engine keeps; empty: it pushes while it builds.
 
  private:
+  Result<ports::PublishResult> push(const ports::JobContext& job,
+                                    const ports::Repository& repository, const std::string& tag) {
+    record_.add("push " + tag);
+    if (push_hook) {
+      if (auto error = push_hook(job)) {
+        return std::unexpected(*error);
+      }
+    }
+    return ports::PublishResult{
+        .image = {.repository = repository, .tag = tag, .digest = "sha256:d"},
+        .figures = {.bytes_pushed = 10}};
+  }
+
   StepRecord& record_;
 };
 

@@ -119,6 +119,15 @@ class MemoryQueue final : public ports::JobQueue {
     return ids;
   }
 
+  Result<> record(const ports::Receipt& receipt, const domain::Stages& stages) override {
+    const std::scoped_lock lock(mutex_);
+    if (!owned_.contains(receipt.deployment.str()) || receipt.lease != lease_) {
+      return failure(ErrorKind::conflict, "not ours");
+    }
+    stages_[receipt.deployment.str()] = stages;
+    return {};
+  }
+
   Result<> give_back(const ports::Receipt& receipt) override {
     const std::scoped_lock lock(mutex_);
     const auto found = owned_.find(receipt.deployment.str());
@@ -289,7 +298,8 @@ class MemoryQueue final : public ports::JobQueue {
     owned_[id] = {payload, job.service_id ? job.service_id->str() : ""};
     return ports::TakenJob{.receipt = {*job.deployment_id, "epoch", lease_},
                            .attempt = attempts_[id],
-                           .payload = payload};
+                           .payload = payload,
+                           .stages = stages_[id]};
   }
 
   bool let_wait(const std::string& id, const domain::ParsedJob& job, const std::string& payload,
@@ -326,6 +336,7 @@ class MemoryQueue final : public ports::JobQueue {
 
   void conclude(const std::string& id, ports::Ending ending, bool ours) {
     ended_.insert(id);
+    stages_.erase(id);
     out_[id] = {std::move(ending), ours};
   }
 
@@ -344,6 +355,7 @@ class MemoryQueue final : public ports::JobQueue {
   std::map<std::string, std::string> waiting_;  ///< By service.
   std::map<std::string, Out> out_;
   std::map<std::string, int> attempts_;
+  std::map<std::string, domain::Stages> stages_;
   std::set<std::string> ended_;
   std::set<std::string> newer_;
   std::set<std::string> cancelled_;

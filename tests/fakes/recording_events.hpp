@@ -19,6 +19,11 @@ namespace builder::fakes {
 class RecordingEvents final : public domain::EventSink {
  public:
   void emit(domain::BuildEvent event) override {
+    if (std::holds_alternative<domain::Activity>(event)) {
+      const std::scoped_lock lock(mutex_);
+      ++activities_;
+      return;
+    }
     const std::string line = std::visit([](const auto& value) { return describe(value); }, event);
     {
       const std::scoped_lock lock(mutex_);
@@ -49,6 +54,12 @@ class RecordingEvents final : public domain::EventSink {
         lines_, [text](const std::string& line) { return line.find(text) != std::string::npos; });
   }
 
+  /// How often something went on that is no line.
+  [[nodiscard]] std::size_t activities() const {
+    const std::scoped_lock lock(mutex_);
+    return activities_;
+  }
+
   /// Called with each line; set before the first event.
   std::function<void(const std::string&)> on_line;
 
@@ -72,9 +83,12 @@ class RecordingEvents final : public domain::EventSink {
     return std::string(to_string(event.type)) + " " + event.text;
   }
 
+  static std::string describe(const domain::Activity&) { return {}; }
+
   mutable std::mutex mutex_;
   std::vector<std::string> lines_;
   std::string output_;
+  std::size_t activities_ = 0;
 };
 
 }  // namespace builder::fakes

@@ -34,6 +34,7 @@ A = None
 TOKENS = {}          # password -> expiry (epoch)
 DATA_FAULTS = []     # statuses the next data-plane requests get
 DELAY = [0]          # seconds every upload request waits
+REFUSE = [""]        # requests answered with 503: "METHOD path", a pattern
 PUSHES = []          # (time, repository, reference, digest)
 ACCOUNT = "123456789012"
 MANIFEST = re.compile(r"^/v2/(.+)/manifests/([^/]+)$")
@@ -128,11 +129,13 @@ class Front(sv.Handler):
             return self.data_plane()
         if self.path == "/__stats":
             return self.answer(200, json.dumps({**sv.STATS, "pushes": PUSHES}).encode(), "application/json")
-        if self.path == "/__fail":  # {"api": ["throttle", "500", …], "data": [503, …], "delay": seconds}
+        # {"api": ["throttle", "500", …], "data": [503, …], "delay": seconds, "refuse": "PUT .*/latest"}
+        if self.path == "/__fail":
             faults = json.loads(self.body() or b"{}")
             sv.PENDING_FAILS[:] = faults.get("api", [])
             DATA_FAULTS[:] = faults.get("data", [])
             DELAY[0] = faults.get("delay", 0)
+            REFUSE[0] = faults.get("refuse", "")
             return self.answer(200, b"{}", "application/json")
         if self.path == "/__lifecycle":
             self.body()
@@ -171,6 +174,8 @@ class Front(sv.Handler):
         body = self.body()
         if DELAY[0] and self.command in ("PUT", "PATCH", "POST"):
             time.sleep(DELAY[0])
+        if REFUSE[0] and re.fullmatch(REFUSE[0], f"{self.command} {urllib.parse.urlsplit(self.path).path}"):
+            return self.answer(503, b"told to fail", "text/plain")
         if DATA_FAULTS:
             return self.answer(DATA_FAULTS.pop(0), b"told to fail", "text/plain")
         auth = self.headers.get("Authorization") or ""

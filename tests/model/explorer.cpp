@@ -167,6 +167,9 @@ class Explorer {
       if (world.records[at(id)].pushed && !is_somewhere(world.redis, id)) {
         violate("I1: a job is lost");
       }
+      if (world.redis.stage[at(id)] != 0 && world.redis.ended[at(id)] != Status::none) {
+        violate("what was recorded of a deployment outlives it");
+      }
     }
     for (Small service = 0; at(service) < k_services; ++service) {
       const auto builds = std::ranges::count_if(world.processes, [&](const Process& process) {
@@ -336,6 +339,12 @@ class Explorer {
       step(world, i == 0 ? "A: BUILDING" : "B: BUILDING", [&](World& w) {
         w.processes[i].phase = Phase::announced;
         post_building(w, self.job);
+      });
+    }
+    if (self.phase == Phase::announced && world.left.records > 0) {
+      step(world, i == 0 ? "A records" : "B records", [&](World& w) {
+        --w.left.records;
+        record(w.redis, rules_, self.epoch, self.job, 1);
       });
     }
     if (self.phase == Phase::announced || self.phase == Phase::deciding ||

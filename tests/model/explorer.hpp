@@ -12,9 +12,10 @@ namespace builder::model {
 struct Budgets {
   Small cancels = 0;
   Small crashes = 0;
-  Small pauses = 0;  ///< A worker sleeps beyond its lease.
-  Small losses = 0;  ///< An answer of Redis or of the platform does not arrive.
-  Small drains = 0;  ///< A worker gives a job back.
+  Small pauses = 0;   ///< A worker sleeps beyond its lease.
+  Small losses = 0;   ///< An answer of Redis or of the platform does not arrive.
+  Small drains = 0;   ///< A worker gives a job back.
+  Small records = 0;  ///< A worker records how far a job has come.
 };
 
 struct Scope {

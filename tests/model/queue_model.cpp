@@ -37,6 +37,7 @@ void conclude(QueueState& state, Small id, Small sender, Final final) {
   state.out[at(id)] = final;
   state.sender[at(id)] = sender;
   state.attempts[at(id)] = 0;
+  state.stage[at(id)] = 0;
   remove(state.newer, id);
 }
 
@@ -147,6 +148,7 @@ Answer take(QueueState& state, const Rules& rules, Small epoch, bool resync, std
         answer.word = Word::job;
         answer.id = id;
         answer.attempt = state.attempts[at(id)];
+        answer.stage = state.stage[at(id)];
         return answer;
       }
     }
@@ -189,6 +191,7 @@ Answer take(QueueState& state, const Rules& rules, Small epoch, bool resync, std
       answer.word = Word::job;
       answer.id = id;
       answer.attempt = state.attempts[at(id)];
+      answer.stage = state.stage[at(id)];
     }
   }
   mark(state, epoch, answer);
@@ -235,6 +238,14 @@ Answer finish(QueueState& state, const Rules& rules, Small epoch, Small id, Fina
   disown(state, rules, id);
   conclude(state, id, epoch, final);
   return {.word = Word::ok, .final = final};
+}
+
+Answer record(QueueState& state, const Rules& rules, Small epoch, Small id, Small stage) {
+  if (state.owner[at(id)] != epoch && rules.guards.record_checks_owner) {
+    return {.word = Word::lost};
+  }
+  state.stage[at(id)] = stage;
+  return {.word = Word::ok};
 }
 
 Answer give_back(QueueState& state, const Rules& rules, Small epoch, Small id) {

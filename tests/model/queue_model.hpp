@@ -65,6 +65,7 @@ struct Guards {
   bool give_back_checks_owner = true;
   bool adopt_spares_living = true;
   bool cancel_leaves_tombstone = true;
+  bool record_checks_owner = true;
 };
 
 struct Rules {
@@ -81,6 +82,7 @@ struct QueueState {
   std::array<Status, k_ids> ended{};
   std::array<Final, k_ids> out{};
   std::array<Small, k_ids> sender{};
+  std::array<Small, k_ids> stage{};  ///< How far a deployment has come; 0: nothing recorded.
   std::array<Small, k_services> building{};
   std::array<Small, k_services> waiting{};
   Small queued = 0;
@@ -118,6 +120,7 @@ struct Answer {
   std::uint8_t gone = 0;      ///< Likewise: not the worker's any more.
   Small id = k_none;
   Small attempt = 0;
+  Small stage = 0;  ///< Of a job.
   Note note = Note::none;
   Final final = Final::none;
   Status status = Status::none;
@@ -133,6 +136,7 @@ Answer beat(QueueState& state, const Rules& rules, Small epoch, bool join, std::
 Answer take(QueueState& state, const Rules& rules, Small epoch, bool resync, std::uint8_t known);
 Answer look(QueueState& state, const Rules& rules, Small epoch);
 Answer finish(QueueState& state, const Rules& rules, Small epoch, Small id, Final final);
+Answer record(QueueState& state, const Rules& rules, Small epoch, Small id, Small stage);
 Answer give_back(QueueState& state, const Rules& rules, Small epoch, Small id);
 /// `preferred`: which entry is found first is up to Redis; the test tells which one it was.
 Answer adopt(QueueState& state, const Rules& rules, Small epoch, Small preferred);

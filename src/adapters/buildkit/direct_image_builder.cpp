@@ -20,6 +20,7 @@ class RepeatedSteps final : public domain::EventSink {
   void emit(domain::BuildEvent event) override {
     const auto* message = std::get_if<domain::Message>(&event);
     if (std::holds_alternative<domain::StepOutput>(event) ||
+        std::holds_alternative<domain::Activity>(event) ||
         (message != nullptr && message->type == domain::LogType::error)) {
       events_.emit(std::move(event));
     }
@@ -61,6 +62,13 @@ class DirectImageBuilder final : public ports::ImageBuilder {
   }
 
   /// The daemon keeps no image.
+  Result<std::optional<ports::PublishResult>> publish_built(const JobContext&,
+                                                            const ports::Repository&,
+                                                            const std::string&, const std::string&,
+                                                            domain::EventSink&) override {
+    return std::nullopt;
+  }
+
   void clean_up(const JobContext&, const ports::Repository&, const std::string&) override {}
 
  private:

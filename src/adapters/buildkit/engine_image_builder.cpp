@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace builder::adapters::buildkit {
@@ -38,16 +40,33 @@ class EngineImageBuilder final : public ports::ImageBuilder {
     if (!solved) {
       return std::unexpected(std::move(solved).error().error.with_context("building image"));
     }
-    auto pushed = push(job, image, events);
-    if (!pushed) {
-      return std::unexpected(std::move(pushed).error().with_context("pushing image"));
+    if (const auto id = solved->exporter_response.find("containerimage.digest");
+        id != solved->exporter_response.end()) {
+      image.on_built(id->second);
     }
-    return ports::PublishResult{
-        .image = {.repository = image.repository, .tag = image.tag, .digest = pushed->digest},
-        .figures = {.context_bytes_sent = solved->context_bytes_sent,
-                    .bytes_pushed = pushed->bytes_pushed,
-                    .build = built - begin,
-                    .push = Clock::now() - built}};
+    BUILDER_TRY_ASSIGN(ports::PublishResult published,
+                       push(job, image.repository, image.tag, events));
+    published.figures.context_bytes_sent = solved->context_bytes_sent;
+    published.figures.build = built - begin;
+    return published;
+  }
+
+  Result<std::optional<ports::PublishResult>> publish_built(const JobContext& job,
+                                                            const Repository& repository,
+                                                            const std::string& tag,
+                                                            const std::string& image_id,
+                                                            domain::EventSink& events) override {
+    const std::string name = repository.uri + ":" + tag;
+    const auto images = engine_.images_of(repository.uri, job.stop);
+    const bool is_there =
+        images && std::ranges::any_of(*images, [&](const docker::ImageSummary& image) {
+          return image.id == image_id && std::ranges::find(image.tags, name) != image.tags.end();
+        });
+    if (!is_there) {
+      return std::nullopt;
+    }
+    BUILDER_TRY_ASSIGN(ports::PublishResult published, push(job, repository, tag, events));
+    return published;
   }
 
   void clean_up(const JobContext& job, const Repository& repository,
@@ -76,13 +95,26 @@ class EngineImageBuilder final : public ports::ImageBuilder {
   }
 
  private:
-  Result<docker::PushedImage> push(const JobContext& job, const ports::ImageSpec& image,
-                                   domain::EventSink& events) {
+  Result<ports::PublishResult> push(const JobContext& job, const Repository& repository,
+                                    const std::string& tag, domain::EventSink& events) {
+    const auto begin = Clock::now();
+    auto pushed = push_until_done(job, repository, tag, events);
+    if (!pushed) {
+      return std::unexpected(std::move(pushed).error().with_context("pushing image"));
+    }
+    return ports::PublishResult{
+        .image = {.repository = repository, .tag = tag, .digest = pushed->digest},
+        .figures = {.bytes_pushed = pushed->bytes_pushed, .push = Clock::now() - begin}};
+  }
+
+  Result<docker::PushedImage> push_until_done(const JobContext& job, const Repository& repository,
+                                              const std::string& tag, domain::EventSink& events) {
     events.info("Pushing image");
-    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, image.repository, events, log_);
+    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, repository, events, log_);
     for (;;) {
       BUILDER_TRY_ASSIGN(const ports::SharedLogin login, retrying.login());
-      auto pushed = engine_.push(image.repository.uri, image.tag, login, job.stop, job.deadline);
+      auto pushed = engine_.push(repository.uri, tag, login, job.stop, job.deadline,
+                                 [&events] { events.emit(domain::Activity{}); });
       if (pushed) {
         events.info(fmt::format("Pushed {} ({:.1f} MB uploaded)", pushed->digest,
                                 static_cast<double>(pushed->bytes_pushed) / 1e6));

@@ -41,6 +41,9 @@ void Progress::apply(const wire::StatusResponse& message, bool is_first_part) {
       events_.info("Pushing image");
     }
   }
+  if (!message.statuses().empty()) {
+    events_.emit(domain::Activity{});
+  }
   for (const wire::VertexLog& log : message.logs()) {
     output(log);
   }

@@ -108,6 +108,10 @@ void PhaseEvents::on(const domain::Message& event) {
   }
 }
 
+void PhaseEvents::on(const domain::Activity& event) {
+  events_.emit(event);
+}
+
 void PhaseEvents::line(std::string_view text, bool is_stderr) {
   const LineMeaning meaning = reader_.read(text);
   switch (meaning.kind) {

@@ -127,8 +127,8 @@ class HttpEngine final : public Engine {
   std::expected<PushedImage, PushFailure> push(const std::string& repository,
                                                const std::string& tag,
                                                const ports::SharedLogin& login,
-                                               const std::stop_token& stop,
-                                               SteadyTime deadline) override {
+                                               const std::stop_token& stop, SteadyTime deadline,
+                                               const std::function<void()>& on_progress) override {
     PushStream stream;
     JsonLines lines([&stream](std::string_view line) { stream.take(line); });
     // Without `tag` the Engine pushes every local tag of the name.
@@ -140,8 +140,9 @@ class HttpEngine final : public Engine {
              registry_auth_header(login == nullptr ? ports::RegistryLogin() : *login).reveal()});
     request.timeout = std::chrono::milliseconds(0);
     request.idle_timeout = k_push_silence;
-    request.on_body = [&lines](std::string_view chunk) {
+    request.on_body = [&](std::string_view chunk) {
       lines.feed(chunk);
+      on_progress();
       return true;
     };
     auto response = client_.send(request, stop, deadline);

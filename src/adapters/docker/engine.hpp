@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -43,12 +44,11 @@ class Engine {
   /// The folder on the Engine's machine that holds all it keeps.
   virtual Result<std::string> data_folder(const std::stop_token& stop) = 0;
   /// Pushes exactly `repository:tag`, without a login anonymously. Silence of two minutes counts as
-  /// `registry_away`.
-  virtual std::expected<PushedImage, oci::PushFailure> push(const std::string& repository,
-                                                            const std::string& tag,
-                                                            const ports::SharedLogin& login,
-                                                            const std::stop_token& stop,
-                                                            SteadyTime deadline) = 0;
+  /// `registry_away`. `on_progress` is called whenever the Engine says something.
+  virtual std::expected<PushedImage, oci::PushFailure> push(
+      const std::string& repository, const std::string& tag, const ports::SharedLogin& login,
+      const std::stop_token& stop, SteadyTime deadline,
+      const std::function<void()>& on_progress) = 0;
   /// The images that have a tag or a digest in `repository`.
   virtual Result<std::vector<ImageSummary>> images_of(const std::string& repository,
                                                       const std::stop_token& stop) = 0;

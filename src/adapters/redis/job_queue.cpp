@@ -3,6 +3,7 @@
 #include "adapters/redis/membership.hpp"
 #include "adapters/redis/outbox_entry.hpp"
 #include "adapters/redis/scripts.hpp"
+#include "adapters/redis/stages_entry.hpp"
 #include "base/backoff.hpp"
 
 #include <algorithm>
@@ -124,6 +125,13 @@ class RedisJobQueue final : public ports::JobQueue {
       ids.emplace_back(id.text);
     }
     return ids;
+  }
+
+  Result<> record(const Receipt& receipt, const domain::Stages& stages) override {
+    BUILDER_TRY_ASSIGN(
+        const Reply reply,
+        run(record_, {receipt.epoch, receipt.deployment.str(), write_stages(stages)}, once()));
+    return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
 
   Result<> give_back(const Receipt& receipt) override {
@@ -263,10 +271,11 @@ class RedisJobQueue final : public ports::JobQueue {
     if (reply.list.size() < 2) {
       return strange("take");
     }
-    if (word(reply) == "JOB" && reply.list.size() == 5) {
+    if (word(reply) == "JOB" && reply.list.size() == 6) {
       TakenJob job{.receipt = receipt(lease, reply.list[2].text),
                    .attempt = static_cast<int>(reply.list[3].integer),
-                   .payload = reply.list[4].text};
+                   .payload = reply.list[4].text,
+                   .stages = read_stages(reply.list[5].text)};
       const bool known = membership_.held(lease->epoch()).contains(job.receipt.deployment.str());
       membership_.tell(reply.list[1]);
       if (known) {
@@ -353,6 +362,7 @@ class RedisJobQueue final : public ports::JobQueue {
   const Script finish_{scripts::k_finish, config_.queue};
   const Script giveback_{scripts::k_giveback, config_.queue};
   const Script look_{scripts::k_look, config_.queue};
+  const Script record_{scripts::k_record, config_.queue};
   const Script remember_{scripts::k_remember, config_.queue};
   const Script reap_{scripts::k_reap, config_.queue};
   const Script settle_{scripts::k_settle, config_.queue};

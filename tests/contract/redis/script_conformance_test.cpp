@@ -142,6 +142,9 @@ Picture picture_of(const QueueState& state, const model::Rules& rules) {
     if (state.attempts[at(id)] != 0) {
       picture["att " + name] = std::to_string(state.attempts[at(id)]);
     }
+    if (state.stage[at(id)] != 0) {
+      picture["stage " + name] = std::to_string(state.stage[at(id)]);
+    }
     if ((state.newer & bit(id)) != 0) {
       picture["newer " + name] = "";
     }
@@ -210,6 +213,7 @@ Picture picture_of(const Reply& dump) {
     picture["out " + name] = value.substr(0, first) + value.substr(second);
   });
   picture["dead"] = std::to_string(dump.list.at(12).list.size() % 256);
+  pairs(13, [&](const auto& name, const auto& value) { picture["stage " + name] = value; });
   return picture;
 }
 
@@ -336,6 +340,7 @@ class ScriptConformance : public testing::Test {
   void call_take(Small epoch);
   void call_look(Small epoch);
   void call_finish(Small epoch);
+  void call_record(Small epoch);
   void call_give_back(Small epoch);
   void call_adopt(Small epoch);
   void call_settle(Small epoch);
@@ -353,6 +358,7 @@ class ScriptConformance : public testing::Test {
   const Script giveback_{scripts::k_giveback, queue_};
   const Script look_{scripts::k_look, queue_};
   const Script reap_{scripts::k_reap, queue_};
+  const Script record_{scripts::k_record, queue_};
   const Script settle_{scripts::k_settle, queue_};
   const Script take_{scripts::k_take, queue_};
   std::mt19937_64 random_;
@@ -408,6 +414,7 @@ void ScriptConformance::call_take(Small epoch) {
     same(reply, 2, id_text(answer.id));
     EXPECT_EQ(reply.list.at(3).integer, answer.attempt) << doing_;
     EXPECT_EQ(element_text(reply.list.at(4).text), id_text(answer.id)) << doing_;
+    same(reply, 5, answer.stage == 0 ? "" : std::to_string(answer.stage));
   } else if (answer.word == Word::again) {
     same(reply, 2, notes.at(answer.note));
   }
@@ -434,6 +441,15 @@ void ScriptConformance::call_finish(Small epoch) {
   if (answer.word == Word::ok) {
     same(reply, 1, entry_text(answer.final));
   }
+}
+
+void ScriptConformance::call_record(Small epoch) {
+  const Small id = pick(model::k_ids);
+  const auto stage = static_cast<Small>(1 + pick(3));
+  doing_ = "record " + epoch_text(epoch) + " " + id_text(id) + " " + std::to_string(stage);
+  const Reply reply = call(record_, {epoch_text(epoch), id_text(id), std::to_string(stage)});
+  same(reply, 0,
+       model::record(state_, rules_, epoch, id, stage).word == Word::lost ? "LOST" : "OK");
 }
 
 void ScriptConformance::call_give_back(Small epoch) {
@@ -508,7 +524,7 @@ void ScriptConformance::call_reap() {
 
 void ScriptConformance::random_call() {
   const Small epoch = pick(4);
-  switch (pick(14)) {
+  switch (pick(15)) {
     case 0:
     case 1:
     case 2:
@@ -531,6 +547,8 @@ void ScriptConformance::random_call() {
       return call_settle(epoch);
     case 12:
       return call_cancel();
+    case 13:
+      return call_record(epoch);
     default:
       break;
   }

@@ -31,6 +31,8 @@ class Shown final : public domain::EventSink {
 
   void on(const domain::Message& event) { text += event.text + "\n"; }
 
+  void on(const domain::Activity&) { text += "activity\n"; }
+
   static std::string name(std::uint32_t step) { return std::to_string(step) + " "; }
 };
 

@@ -80,7 +80,8 @@ INSTANTIATE_TEST_SUITE_P(
         ScopeCase{"newest", {0, 1, 3}, {.crashes = 1, .drains = 1}},
         ScopeCase{"services", {0, 2}, {.crashes = 1, .pauses = 1, .losses = 1}},
         ScopeCase{"attempts", {0}, {.crashes = 3, .pauses = 1, .losses = 1}},
-        ScopeCase{"drains", {0, 1}, {.cancels = 1, .crashes = 1, .drains = 2}}),
+        ScopeCase{"drains", {0, 1}, {.cancels = 1, .crashes = 1, .drains = 2}},
+        ScopeCase{"records", {0}, {.cancels = 1, .crashes = 1, .pauses = 1, .records = 2}}),
     [](const auto& test) { return std::string(test.param.name); });
 
 struct Mutant {
@@ -95,9 +96,10 @@ void PrintTo(const Mutant& mutant, std::ostream* out) {
 class MutantTest : public testing::TestWithParam<Mutant> {};
 
 TEST_P(MutantTest, IsFound) {
-  Scope scope{.rules = rules(),
-              .pushes = {0, 1, 0},
-              .budgets = {.cancels = 1, .crashes = 1, .pauses = 1, .losses = 1, .drains = 1}};
+  Scope scope{
+      .rules = rules(),
+      .pushes = {0, 1, 0},
+      .budgets = {.cancels = 1, .crashes = 1, .pauses = 1, .losses = 1, .drains = 1, .records = 1}};
   GetParam().weaken(scope);
   const Exploration found = explore(scope);
   EXPECT_NE(found.violation, "") << found.states << " states and nothing found";
@@ -139,7 +141,8 @@ INSTANTIATE_TEST_SUITE_P(
                [](Scope& s) { s.rules.guards.give_back_checks_owner = false; }},
         Mutant{"AdoptSparesLiving", [](Scope& s) { s.rules.guards.adopt_spares_living = false; }},
         Mutant{"CancelLeavesTombstone",
-               [](Scope& s) { s.rules.guards.cancel_leaves_tombstone = false; }}),
+               [](Scope& s) { s.rules.guards.cancel_leaves_tombstone = false; }},
+        Mutant{"RecordChecksOwner", [](Scope& s) { s.rules.guards.record_checks_owner = false; }}),
     [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

@@ -83,6 +83,13 @@ class EagerBuilder final : public ports::ImageBuilder {
     return ports::PublishResult{.image = {}, .figures = {.build = 1h, .push = 1ms}};
   }
 
+  Result<std::optional<ports::PublishResult>> publish_built(const ports::JobContext&,
+                                                            const ports::Repository&,
+                                                            const std::string&, const std::string&,
+                                                            domain::EventSink&) override {
+    return std::nullopt;
+  }
+
   void clean_up(const ports::JobContext&, const ports::Repository&, const std::string&) override {}
 
   std::latch begun{1};

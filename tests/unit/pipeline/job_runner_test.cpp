@@ -23,6 +23,8 @@ class JobRunnerTest : public testing::Test {
     tree->add_file("Dockerfile", "FROM busybox\n");
     source_.tree = tree;
     settings_.channel.linger = std::chrono::milliseconds(1);
+    settings_.repeat_backoff = {.base = std::chrono::milliseconds(1),
+                                .cap = std::chrono::milliseconds(1)};
     request_.deployment_id = domain::DeploymentId("d1");
     request_.service_id = domain::ServiceId("s1");
     request_.branch = "main";
@@ -118,6 +120,154 @@ TEST_F(JobRunnerTest, AFailureOfOursDoesNotShowItsDetailsToTheCustomer) {
   EXPECT_EQ(run(), Outcome::failed);
   EXPECT_FALSE(last().error.contains("10.0.0.7"));
   EXPECT_FALSE(last().error.empty());
+}
+
+TEST_F(JobRunnerTest, AFailureThatMayPassIsTriedAgainAndTheCustomerIsTold) {
+  int calls = 0;
+  image_.push_hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    return ++calls < 3 ? std::optional(Error{.kind = ErrorKind::unavailable,
+                                             .message = "10.0.0.7 said no",
+                                             .customer = "The registry is away"})
+                       : std::nullopt;
+  };
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_EQ(calls, 3);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::builded}));
+  EXPECT_TRUE(reporter_.log_text().contains("The registry is away. Trying again (attempt 3 of 3)"))
+      << reporter_.log_text();
+}
+
+TEST_F(JobRunnerTest, AFailureThatDoesNotPassEndsAfterAllAttempts) {
+  source_.hook = fakes::failing(
+      {.kind = ErrorKind::timed_out, .message = "m", .customer = "github.com does not answer"});
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"fetch", "fetch", "fetch"}));
+  EXPECT_EQ(last().error, "github.com does not answer");
+}
+
+TEST_F(JobRunnerTest, WhatTheCustomerHasToMendIsNotTriedAgain) {
+  for (const ErrorKind kind : {ErrorKind::denied, ErrorKind::not_found, ErrorKind::build_failed,
+                               ErrorKind::invalid_input}) {
+    source_.hook = fakes::failing({.kind = kind, .message = "m", .customer = "mend it"});
+    const auto before = record_.steps().size();
+    request_.deployment_id = domain::DeploymentId("d" + std::to_string(static_cast<int>(kind)));
+    queue_.push(R"({"deploymentId":")" + request_.deployment_id.str() + R"(","serviceId":"s1"})");
+    const auto job = queue_.take(0ms, {}).value();
+    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                     secrets_, metrics_, fakes::null_log(), {});
+    ports::JobCancellation cancellation;
+    runner.run(request_, *job, cancellation, [](Outcome) {});
+    EXPECT_EQ(record_.steps().size(), before + 1) << to_string(kind);
+  }
+}
+
+TEST_F(JobRunnerTest, AFetchThatTakesTooLongIsSaidAsSuch) {
+  settings_.fetch_timeout = 0s;
+  source_.hook = fakes::failing({.kind = ErrorKind::timed_out, .message = "deadline"});
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_TRUE(last().error.contains("Fetching the repository took longer than")) << last().error;
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"fetch"}));
+}
+
+TEST_F(JobRunnerTest, ASilentBuildIsStopped) {
+  settings_.silence_timeout = 1s;
+  image_.hook = fakes::until_stopped();
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_TRUE(last().error.contains("no sign of life for 1 second and was stopped"))
+      << last().error;
+  EXPECT_TRUE(last().error.contains("[1/1] RUN true")) << last().error;
+}
+
+class ResumeTest : public JobRunnerTest {
+ protected:
+  /// A worker that came as far as `stages` was lost.
+  Outcome run_after(domain::Stages stages) {
+    queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
+    const auto first = queue_.take(0ms, {}).value();
+    EXPECT_TRUE(queue_.record(first->receipt, stages));
+    EXPECT_TRUE(queue_.give_back(first->receipt));
+    const auto job = queue_.take(0ms, {}).value();
+    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                     secrets_, metrics_, fakes::null_log(), {});
+    Outcome result{};
+    runner.run(request_, *job, cancellation_, [&](Outcome outcome) { result = outcome; });
+    return result;
+  }
+
+  const std::string uri_ = "registry.test/deployra/s1";
+  const std::string commit_ = std::string(40, 'b');
+};
+
+TEST_F(ResumeTest, BuildsTheSameCommit) {
+  EXPECT_EQ(run_after({.commit = commit_}), Outcome::builded);
+  EXPECT_EQ(record_.steps().front(), "fetch " + commit_);
+}
+
+TEST_F(ResumeTest, ACommitThatIsGoneGivesWayToTheBranch) {
+  source_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    return record_.has("fetch")
+               ? std::nullopt
+               : std::optional(Error{.kind = ErrorKind::not_found, .message = "no such commit"});
+  };
+  EXPECT_EQ(run_after({.commit = commit_}), Outcome::builded);
+  EXPECT_TRUE(record_.has("fetch"));
+}
+
+TEST_F(ResumeTest, PushesWhatTheEngineStillHas) {
+  image_.image_id = "sha256:i";
+  EXPECT_EQ(run_after({.image_id = "sha256:i"}), Outcome::builded);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"push d1", "promote d1", "clean_up"}));
+}
+
+TEST_F(ResumeTest, BuildsAgainWhatTheEngineLost) {
+  EXPECT_EQ(run_after({.commit = commit_, .image_id = "sha256:i"}), Outcome::builded);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"fetch " + commit_, "build", "push d1",
+                                                       "promote d1", "clean_up"}));
+}
+
+TEST_F(ResumeTest, OnlyMovesTheTagOfWhatWasPushed) {
+  EXPECT_EQ(run_after({.repository = uri_, .digest = "sha256:p"}), Outcome::builded);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"promote d1", "clean_up"}));
+}
+
+TEST_F(ResumeTest, OnlyReportsWhatWasPromoted) {
+  EXPECT_EQ(run_after({.repository = uri_, .digest = "sha256:p", .promoted = true}),
+            Outcome::builded);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"clean_up"}));
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::builded}));
+}
+
+TEST_F(ResumeTest, BuildsAgainWhatTheRegistryLost) {
+  registry_.promote_hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    return record_.has("build")
+               ? std::nullopt
+               : std::optional(Error{.kind = ErrorKind::not_found, .message = "no such manifest"});
+  };
+  EXPECT_EQ(run_after({.repository = uri_, .digest = "sha256:p"}), Outcome::builded);
+  EXPECT_TRUE(record_.has("build"));
+}
+
+TEST_F(ResumeTest, AnotherRegistrysDigestIsNotOurs) {
+  EXPECT_EQ(run_after({.repository = "old.test/deployra/s1", .digest = "sha256:p"}),
+            Outcome::builded);
+  EXPECT_TRUE(record_.has("build"));
+}
+
+TEST_F(ResumeTest, ARepetitionInPlaceBuildsNothingTwice) {
+  int calls = 0;
+  registry_.promote_hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    return ++calls < 3 ? std::optional(Error{.kind = ErrorKind::unavailable, .message = "m"})
+                       : std::nullopt;
+  };
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"fetch", "build", "push d1", "promote d1",
+                                                       "promote d1", "promote d1", "clean_up"}));
+}
+
+TEST_F(ResumeTest, ACancelledDeploymentIsNotResumed) {
+  reporter_.answer.deployment_completed = true;
+  EXPECT_EQ(run_after({.repository = uri_, .digest = "sha256:p"}), Outcome::cancelled);
+  EXPECT_FALSE(record_.has("promote d1"));
 }
 
 TEST_F(JobRunnerTest, ADeploymentThatEndedBeforeIsCancelledAgainAndNotBuilt) {

@@ -8,6 +8,7 @@ end
 redis.call('ZADD', workers, now + lease, epoch)
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', now, 'LIMIT', 0, 100)) do
   redis.call('HDEL', fin, id)
+  redis.call('HDEL', stage, id)  -- Left by a version that does not know of it.
   redis.call('ZREM', seen, id)
 end
 local found = marks(epoch)

@@ -13,6 +13,7 @@ local fin = KEYS[10]     -- hash: ended deployment -> its status
 local seen = KEYS[11]    -- zset: ended deployment -> end of our memory of it
 local out = KEYS[12]     -- hash: deployment -> "sender time entry": a final status not yet delivered
 local dead = KEYS[13]    -- list: what was dropped and why; never its content
+local stage = KEYS[14]   -- hash: deployment -> how far its attempts have come, until it has ended
 
 local KEEP_ENDED = 24 * 3600 * 1000
 local LARGEST = 1048576
@@ -63,6 +64,7 @@ local function conclude(id, sender, entry)
   redis.call('ZADD', seen, now + KEEP_ENDED, id)
   redis.call('HDEL', att, id)
   redis.call('HDEL', newer, id)
+  redis.call('HDEL', stage, id)
 end
 
 -- Ends the ownership; the job that waited for this service goes to the head of the queue.

@@ -15,7 +15,7 @@ if resync == '1' then
     local id = owned[i]
     if string.match(owned[i + 1], '^%S+') == epoch and not known[id] then
       return { 'JOB', marks(epoch), id, tonumber(redis.call('HGET', att, id)),
-               redis.call('HGET', pay, id) }
+               redis.call('HGET', pay, id), redis.call('HGET', stage, id) or '' }
     end
   end
 end
@@ -60,4 +60,4 @@ redis.call('HSET', pay, id, payload)
 if service ~= '' then
   redis.call('HSET', svc, service, id)
 end
-return { 'JOB', marks(epoch), id, attempt, payload }
+return { 'JOB', marks(epoch), id, attempt, payload, redis.call('HGET', stage, id) or '' }

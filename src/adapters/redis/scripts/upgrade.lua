@@ -1,6 +1,6 @@
--- KEYS[14]: list of what a worker of version 1.0 had taken; KEYS[15]: its memory of cancels. Both end
+-- KEYS[15]: list of what a worker of version 1.0 had taken; KEYS[16]: its memory of cancels. Both end
 -- here: the jobs go back to the head of the queue, in their order.
-local taken, cancelled = KEYS[14], KEYS[15]
+local taken, cancelled = KEYS[15], KEYS[16]
 local count = 0
 while count < 10000 do
   local payload = redis.call('RPOP', taken)

@@ -1,0 +1,7 @@
+-- ARGV: epoch, deployment, how far it has come. For the next attempt, should there be one.
+local epoch, id, stages = ARGV[1], ARGV[2], ARGV[3]
+if owner(id) ~= epoch then
+  return { 'LOST' }
+end
+redis.call('HSET', stage, id, stages)
+return { 'OK' }

@@ -1,0 +1,72 @@
+#include "adapters/redis/stages_entry.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace builder::adapters::redis {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+bool is_hex(std::string_view text) {
+  return std::ranges::all_of(
+      text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+bool is_commit(std::string_view text) {
+  return (text.size() == 40 || text.size() == 64) && is_hex(text);
+}
+
+bool is_digest(std::string_view text) {
+  constexpr std::string_view k_algorithm = "sha256:";
+  return text.size() == k_algorithm.size() + 64 && text.starts_with(k_algorithm) &&
+         is_hex(text.substr(k_algorithm.size()));
+}
+
+bool is_text(std::string_view text) {
+  return !text.empty();
+}
+
+}  // namespace
+
+std::string write_stages(const domain::Stages& stages) {
+  Json entry = Json::object();
+  const auto put = [&entry](const char* name, const std::string& value) {
+    if (!value.empty()) {
+      entry[name] = value;
+    }
+  };
+  put("commit", stages.commit);
+  put("built", stages.image_id);
+  put("repository", stages.repository);
+  put("pushed", stages.digest);
+  if (stages.promoted) {
+    entry["promoted"] = true;
+  }
+  return entry.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+domain::Stages read_stages(std::string_view text) {
+  const Json entry = Json::parse(text, nullptr, false);
+  domain::Stages stages;
+  if (!entry.is_object()) {
+    return stages;
+  }
+  const auto get = [&entry](const char* name, bool (*is_valid)(std::string_view)) {
+    const auto found = entry.find(name);
+    std::string value =
+        found != entry.end() && found->is_string() ? found->get<std::string>() : std::string();
+    return is_valid(value) ? value : std::string();
+  };
+  stages.commit = get("commit", is_commit);
+  stages.image_id = get("built", is_digest);
+  stages.repository = get("repository", is_text);
+  stages.digest = get("pushed", is_digest);
+  const auto promoted = entry.find("promoted");
+  stages.promoted = !stages.digest.empty() && promoted != entry.end() && *promoted == true;
+  return stages;
+}
+
+}  // namespace builder::adapters::redis

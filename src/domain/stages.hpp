@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+namespace builder::domain {
+
+/// How far the attempts of one deployment have come. All of it names content, so that the next
+/// attempt, on whatever machine, can see for itself whether it is still there, and skips it. An
+/// empty field: not that far yet. Holds no secret.
+struct Stages {
+  std::string commit;      ///< What the branch pointed to; later attempts build the same.
+  std::string image_id;    ///< Built, and kept by an engine under this id: `sha256:…`.
+  std::string repository;  ///< Of the digest: `host[:port]/path`.
+  std::string digest;      ///< In the registry, under the deployment's own tag: `sha256:…`.
+  bool promoted = false;   ///< `latest` is the digest.
+
+  bool operator==(const Stages&) const = default;
+};
+
+}  // namespace builder::domain

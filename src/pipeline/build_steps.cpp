@@ -1,0 +1,293 @@
+#include "pipeline/build_steps.hpp"
+
+#include "base/text.hpp"
+#include "pipeline/early_publish.hpp"
+
+#include <future>
+#include <utility>
+#include <variant>
+
+namespace builder::pipeline {
+
+namespace {
+
+using ports::JobContext;
+using ports::PublishedImage;
+using ports::PublishResult;
+using Clock = std::chrono::steady_clock;
+
+/// A cancel must not cut this: the tag either moves or does not.
+constexpr std::chrono::seconds k_promote_limit{120};
+constexpr std::chrono::seconds k_repository_limit{120};
+
+/// Requests a stop of its own when the outer one does, and when it is destroyed: for a task that
+/// runs beside the pipeline and must not outlive it.
+class ScopedStop {
+ public:
+  explicit ScopedStop(const std::stop_token& outer)
+      : forward_(outer, [this] { source_.request_stop(); }) {}
+
+  ScopedStop(const ScopedStop&) = delete;
+  ScopedStop& operator=(const ScopedStop&) = delete;
+
+  ~ScopedStop() { source_.request_stop(); }
+
+  [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
+
+ private:
+  std::stop_source source_;
+  std::stop_callback<std::function<void()>> forward_;
+};
+
+/// The time in which something can be silent.
+class Watched {
+ public:
+  explicit Watched(SilenceWatch& watch) : watch_(watch) { watch_.begin(); }
+
+  Watched(const Watched&) = delete;
+  Watched& operator=(const Watched&) = delete;
+
+  ~Watched() { watch_.end(); }
+
+ private:
+  SilenceWatch& watch_;
+};
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) {
+    text += (text.empty() ? "" : ", ") + word;
+  }
+  return text;
+}
+
+}  // namespace
+
+BuildSteps::BuildSteps(const JobRunner::Ports& ports, const JobSettings& settings, Metrics& metrics,
+                       Log log, const domain::DeploymentRequest& request,
+                       const ports::TakenJob& taken, const JobContext& job, SilenceWatch& events)
+    : ports_(ports),
+      settings_(settings),
+      metrics_(metrics),
+      log_(std::move(log)),
+      request_(request),
+      taken_(taken),
+      job_(job),
+      events_(events),
+      stages_(taken.stages) {
+}
+
+template <class F>
+auto BuildSteps::timed(std::string_view phase, F&& step) {
+  const auto started = Clock::now();
+  auto result = std::forward<F>(step)();
+  took(phase, Clock::now() - started);
+  return result;
+}
+
+void BuildSteps::took(std::string_view phase, Clock::duration time) {
+  metrics_.phase_took(phase, time);
+  log_.debug("{} took {} ms", phase,
+             std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+}
+
+Result<PublishedImage> BuildSteps::run(const std::function<Result<>()>& wanted) {
+  if (!stages_.digest.empty() || !stages_.image_id.empty()) {
+    BUILDER_TRY(wanted());
+    BUILDER_TRY_ASSIGN(auto image, resume());
+    if (image) {
+      return *std::move(image);
+    }
+    // What was recorded is not there any more. The commit stays.
+    stages_ = {.commit = stages_.commit};
+  }
+  return build(wanted);
+}
+
+/// What earlier attempts left, as far as it is still there.
+Result<std::optional<PublishedImage>> BuildSteps::resume() {
+  BUILDER_TRY_ASSIGN(repository_, ensure_repository(job_));
+  const std::string tag = request_.deployment_id.str();
+  if (!stages_.digest.empty() && stages_.repository == repository_->uri) {
+    const PublishedImage image{.repository = *repository_, .tag = tag, .digest = stages_.digest};
+    if (stages_.promoted) {
+      events_.info("An earlier attempt has built and pushed the image: nothing is left to do");
+      return image;
+    }
+    events_.info("An earlier attempt has built and pushed the image");
+    auto promoted = promote({.image = image, .figures = {}});
+    if (promoted || promoted.error().kind != ErrorKind::not_found) {
+      return promoted;
+    }
+    events_.info("The image is not in the registry any more: building it again");
+  }
+  if (!stages_.image_id.empty()) {
+    BUILDER_TRY_ASSIGN(auto published, ports_.image.publish_built(job_, *repository_, tag,
+                                                                  stages_.image_id, events_));
+    if (published) {
+      return promote(*published);
+    }
+  }
+  return std::nullopt;
+}
+
+Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted) {
+  const auto spec = domain::resolve_source(request_, settings_.github_url);
+  if (!spec) {
+    BUILDER_TRY(wanted());
+    return std::unexpected(spec.error());
+  }
+
+  // Nothing here depends on the source: it is made ready while git works.
+  const ScopedStop beside_stop(job_.stop);
+  JobContext beside = job_;
+  beside.stop = beside_stop.token();
+  const auto repository =
+      std::async(std::launch::async, [&, beside] { return ensure_repository(beside); }).share();
+  std::optional<EarlyPublish> early;
+  if (auto dockerfile = dockerfile_path(request_)) {
+    early.emplace(
+        EarlyPublish::Ports{ports_.image, events_}, job_, request_.service_id,
+        *std::move(dockerfile), [repository] { return repository.get(); },
+        [this](const std::string& image_id) {
+          stages_.image_id = image_id;
+          record();
+        });
+  }
+
+  auto fetched = timed("fetch", [&] { return fetch(*spec); });
+  BUILDER_TRY(wanted());
+  if (!fetched) {
+    return std::unexpected(std::move(fetched).error().with_context("fetching source"));
+  }
+  BUILDER_TRY_ASSIGN(BuildPlan plan, make_build_plan(request_, settings_.buildpacks,
+                                                     std::move(fetched->tree), events_));
+  BUILDER_TRY_ASSIGN(repository_, repository.get());
+  BUILDER_TRY(check_lease());
+  const Watched watched(events_);
+  if (auto* dockerfile = std::get_if<DockerfilePlan>(&plan)) {
+    events_.info("Building image from " + dockerfile->dockerfile);
+    BUILDER_TRY_ASSIGN(const PublishResult published, early->finish(std::move(dockerfile->tree)));
+    return promote(published);
+  }
+  early.reset();
+  BUILDER_TRY_ASSIGN(const PublishResult published,
+                     publish(std::get<BuildpacksPlan>(std::move(plan)), *spec, fetched->commit));
+  return promote(published);
+}
+
+Result<ports::FetchedSource> BuildSteps::fetch(domain::SourceSpec spec) {
+  const bool follows_branch = spec.commit.empty();
+  const JobContext limited = job_.within(settings_.fetch_timeout);
+  const auto fetch_once = [&] { return ports_.source.fetch(limited, spec, events_); };
+  if (follows_branch) {
+    spec.commit = stages_.commit;
+  }
+  auto fetched = fetch_once();
+  if (!fetched && fetched.error().kind == ErrorKind::not_found && follows_branch &&
+      !spec.commit.empty()) {
+    events_.warning("The commit that was built before is gone from the repository");
+    spec.commit.clear();
+    fetched = fetch_once();
+  }
+  if (!fetched && fetched.error().kind == ErrorKind::timed_out &&
+      limited.deadline < job_.deadline && Clock::now() >= limited.deadline) {
+    return std::unexpected(
+        Error{.kind = ErrorKind::build_failed,
+              .message = fetched.error().message,
+              .customer = "Fetching the repository took longer than " +
+                          in_words(settings_.fetch_timeout) +
+                          " and was stopped; keep large files out of its history, or ask for a "
+                          "higher limit"});
+  }
+  if (fetched && follows_branch && stages_.commit != fetched->commit.str()) {
+    stages_.commit = fetched->commit.str();
+    record();
+  }
+  return fetched;
+}
+
+Result<ports::Repository> BuildSteps::ensure_repository(const JobContext& job) {
+  auto repository =
+      ports_.registry.ensure_repository(job.within(k_repository_limit), request_.service_id);
+  if (!repository) {
+    return std::unexpected(std::move(repository).error().with_context("preparing the repository"));
+  }
+  return repository;
+}
+
+Result<PublishResult> BuildSteps::publish(BuildpacksPlan plan, const domain::SourceSpec& source,
+                                          const domain::CommitSha& commit) {
+  BUILDER_TRY_ASSIGN(ports::BuildpacksResult result,
+                     ports_.buildpacks.publish(job_,
+                                               {.service_id = request_.service_id,
+                                                .app = std::move(plan.app),
+                                                .environment = std::move(plan.environment),
+                                                .builder = std::move(plan.builder),
+                                                .clear_cache = plan.clear_cache,
+                                                .source_url = source.url,
+                                                .commit = commit.str(),
+                                                .repository = *repository_,
+                                                .tag = request_.deployment_id.str()},
+                                               events_));
+  std::vector<std::string> used;
+  for (const auto& buildpack : result.buildpacks) {
+    used.push_back(buildpack.str());
+  }
+  events_.info("Built with " + joined(used) +
+               (result.processes.empty() ? std::string("; the image has no process type")
+                                         : "; process types: " + joined(result.processes)));
+  if (result.processes.empty()) {
+    events_.warning(
+        "No buildpack says how to start the app: add a Procfile (web: COMMAND), or a command in "
+        "the service's settings");
+  }
+  return std::move(result.published);
+}
+
+/// `latest` moves, unless the deployment was cancelled in the last moment.
+Result<PublishedImage> BuildSteps::promote(const PublishResult& published) {
+  if (stages_.digest != published.image.digest) {
+    took("build", published.figures.build);
+    took("push", published.figures.push);
+    metrics_.context_bytes_sent(published.figures.context_bytes_sent);
+    metrics_.bytes_pushed(published.figures.bytes_pushed);
+    stages_.repository = published.image.repository.uri;
+    stages_.digest = published.image.digest;
+    record();
+  }
+
+  // From here on a restarted pod runs the new image: the last moment to obey a cancel.
+  BUILDER_TRY(check_lease());
+  if (job_.stop.stop_requested()) {
+    return failure(ErrorKind::cancelled, "stopped before latest was moved");
+  }
+  const JobContext committed{
+      .deployment_id = job_.deployment_id, .stop = {}, .deadline = Clock::now() + k_promote_limit};
+  const auto promoted =
+      timed("promote", [&] { return ports_.registry.promote(committed, published.image); });
+  if (!promoted) {
+    return std::unexpected(Error(promoted.error()).with_context("moving latest"));
+  }
+  stages_.promoted = true;
+  record();
+  return published.image;
+}
+
+/// What others see is changed only while the job is certainly ours.
+Result<> BuildSteps::check_lease() const {
+  if (!taken_.receipt.lease->wait(job_.stop)) {
+    return failure(job_.stop.stop_requested() ? ErrorKind::cancelled : ErrorKind::conflict,
+                   "the lease is lost");
+  }
+  return {};
+}
+
+/// Best effort: without it the next attempt does more than it had to.
+void BuildSteps::record() {
+  if (const auto recorded = ports_.queue.record(taken_.receipt, stages_); !recorded) {
+    log_.debug("progress not recorded: {}", recorded.error().message);
+  }
+}
+
+}  // namespace builder::pipeline

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "base/log.hpp"
+#include "domain/deployment_request.hpp"
+#include "domain/source_spec.hpp"
+#include "pipeline/build_plan.hpp"
+#include "pipeline/job_runner.hpp"
+#include "pipeline/silence_watch.hpp"
+
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace builder::pipeline {
+
+/// From a request to an image in the registry with `latest` moved. What an attempt has done is
+/// recorded at the queue under names of content, so that the next one, here or on another worker,
+/// takes it up from there: it builds the same commit, pushes what an engine still has, only moves
+/// the tag, or only reports.
+class BuildSteps {
+ public:
+  /// `job` and `events` outlive the object; `events` is what the steps are told to.
+  BuildSteps(const JobRunner::Ports& ports, const JobSettings& settings, Metrics& metrics, Log log,
+             const domain::DeploymentRequest& request, const ports::TakenJob& taken,
+             const ports::JobContext& job, SilenceWatch& events);
+
+  /// May be called again after a failure. `wanted` is asked before anything is published: an error
+  /// of it ends the steps.
+  Result<ports::PublishedImage> run(const std::function<Result<>()>& wanted);
+
+  /// Of the service's images, as soon as it is known.
+  [[nodiscard]] const std::optional<ports::Repository>& repository() const { return repository_; }
+
+ private:
+  template <class F>
+  auto timed(std::string_view phase, F&& step);
+  void took(std::string_view phase, std::chrono::steady_clock::duration time);
+
+  Result<std::optional<ports::PublishedImage>> resume();
+  Result<ports::PublishedImage> build(const std::function<Result<>()>& wanted);
+  Result<ports::FetchedSource> fetch(domain::SourceSpec spec);
+  Result<ports::Repository> ensure_repository(const ports::JobContext& job);
+  Result<ports::PublishResult> publish(BuildpacksPlan plan, const domain::SourceSpec& source,
+                                       const domain::CommitSha& commit);
+  Result<ports::PublishedImage> promote(const ports::PublishResult& published);
+  [[nodiscard]] Result<> check_lease() const;
+  void record();
+
+  const JobRunner::Ports& ports_;
+  const JobSettings& settings_;
+  Metrics& metrics_;
+  const Log log_;
+  const domain::DeploymentRequest& request_;
+  const ports::TakenJob& taken_;
+  const ports::JobContext& job_;
+  SilenceWatch& events_;
+  domain::Stages stages_;
+  std::optional<ports::Repository> repository_;
+};
+
+}  // namespace builder::pipeline

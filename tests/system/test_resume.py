@@ -1,0 +1,118 @@
+"""What an attempt has done is not done again by the next one; failures that may pass are tried again in place."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from kit.process import wait_for
+
+pytestmark = pytest.mark.both_engines
+
+APP = {"Dockerfile": "FROM busybox\nCOPY a.txt /\nRUN cat /a.txt\n", "a.txt": "first\n"}
+NO_LATEST = {"refuse": "PUT .*/manifests/latest"}
+NO_PUSH = {"refuse": "(POST|PUT) .*/(uploads/|manifests/d.*)"}
+
+
+def slow() -> dict[str, str]:
+    """Never in a cache."""
+    return {**APP, "Dockerfile": APP["Dockerfile"] + f"RUN echo now-running {time.monotonic_ns()} && sleep 5\n"}
+
+
+def stages(stack, identity: str) -> dict[str, object]:
+    return json.loads(stack.redis.client.hget("{builder-queue}:stage", identity) or "{}")
+
+
+def crash_when(stack, worker, identity: str, stage: str) -> None:
+    """The worker dies when the stage is recorded, what it waits for comes back, and it starts again."""
+    wait_for(lambda: stage in stages(stack, identity), 60, f"{stage} recorded")
+    worker.kill()
+    stack.ecr.control("/__fail", {})
+    worker.start()
+
+
+def builds(stack, identity: str) -> int:
+    return stack.api.log_text(identity).count("Building image from")
+
+
+def test_behind_the_push_only_the_tag_is_moved(stack, worker, repo):
+    stack.ecr.control("/__fail", NO_LATEST)
+    identity = stack.api.enqueue(stack.job(repo(APP).name))
+    crash_when(stack, worker, identity, "pushed")
+    assert stack.api.wait_end(identity) == "BUILDED"
+    log = stack.api.log_text(identity)
+    assert builds(stack, identity) == 1, log
+    assert "Build started again (attempt 2)" in log and "An earlier attempt has built and pushed the image" in log
+    name = f"deployra/{stack.api.deployments[identity].service}"
+    assert [tag for _, _, tag, _ in stack.ecr.pushes(name)] == [identity, "latest"]
+    digest = stack.ecr.digest_of(name, "latest")
+    assert digest and digest == stack.ecr.digest_of(name, identity)
+    assert stages(stack, identity) == {}, "nothing is remembered of what has ended"
+
+
+@pytest.mark.one_engine
+def test_what_the_engine_built_is_only_pushed(stack, worker, repo):
+    """A standalone BuildKit keeps no image: it pushes while it builds."""
+    stack.ecr.control("/__fail", NO_PUSH)
+    identity = stack.api.enqueue(stack.job(repo(APP).name))
+    crash_when(stack, worker, identity, "built")
+    assert stack.api.wait_end(identity) == "BUILDED"
+    assert builds(stack, identity) == 1, stack.api.log_text(identity)
+    assert stack.output_of(identity, ["cat", "/a.txt"]) == "first\n"
+
+
+def test_a_pushed_image_that_vanished_is_built_again(stack, worker, repo):
+    stack.ecr.control("/__fail", NO_LATEST)
+    identity = stack.api.enqueue(stack.job(repo(APP).name))
+    wait_for(lambda: "pushed" in stages(stack, identity), 60, "pushed")
+    worker.kill()
+    gone = {"repository": stages(stack, identity)["repository"], "pushed": "sha256:" + "0" * 64}
+    stack.redis.client.hset("{builder-queue}:stage", identity, json.dumps(gone))
+    stack.ecr.control("/__fail", {})
+    worker.start()
+    assert stack.api.wait_end(identity) == "BUILDED"
+    assert builds(stack, identity) == 2, stack.api.log_text(identity)
+    assert stack.output_of(identity, ["cat", "/a.txt"]) == "first\n"
+
+
+def test_a_branch_that_moved_meanwhile_changes_nothing(stack, worker, repo):
+    repository = repo(slow())
+    identity = stack.api.enqueue(stack.job(repository.name))
+    stack.api.wait_log(identity, "now-running")
+    worker.kill()
+    repository.commit({"a.txt": "second\n"})
+    worker.start()
+    assert stack.api.wait_end(identity) == "BUILDED"
+    assert stack.output_of(identity, ["cat", "/a.txt"]) == "first\n"
+
+
+def test_a_commit_that_was_pushed_away_gives_way_to_the_branch(stack, worker, repo):
+    repository = repo(slow())
+    identity = stack.api.enqueue(stack.job(repository.name))
+    stack.api.wait_log(identity, "now-running")
+    worker.kill()
+    gone = {**stages(stack, identity), "commit": "0" * 40}
+    stack.redis.client.hset("{builder-queue}:stage", identity, json.dumps(gone))
+    worker.start()
+    assert stack.api.wait_end(identity) == "BUILDED"
+    assert "gone from the repository" in stack.api.log_text(identity)
+
+
+def test_a_failure_that_passes_is_tried_again_in_place(stack, worker, repo):
+    """Longer than what the registry's client repeats by itself."""
+    stack.ecr.control("/__fail", NO_LATEST)
+    identity = stack.api.enqueue(stack.job(repo(APP).name))
+    stack.api.wait_log(identity, "Trying again (attempt 2 of 3)", 120)
+    stack.ecr.control("/__fail", {})
+    assert stack.api.wait_end(identity) == "BUILDED"
+    assert builds(stack, identity) == 1, stack.api.log_text(identity)
+    assert stack.api.statuses(identity) == ["BUILDING", "BUILDED"]
+
+
+def test_a_build_that_hangs_is_stopped(stack, make_worker, repo):
+    make_worker(SILENCE_TIMEOUT="2")
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN sleep 1004\n"}).name))
+    assert stack.api.wait_end(identity) == "FAILED"
+    assert "no sign of life for 2 seconds" in stack.api.error_of(identity)
+    assert "RUN sleep 1004" in stack.api.error_of(identity)
