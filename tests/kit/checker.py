@@ -25,7 +25,7 @@ class Verdict:
 
 def judge(record: dict, dump: dict) -> Verdict:  # type: ignore[type-arg]
     """`record`: queue; pushed ids; cancelled ids; `disturbed`, by id: how often its worker was killed or paused, or an
-    answer was broken, while it was under way; `may_fail`: ids whose peers answered nonsense; failures' texts; posts in
+    answer was broken, while it was under way; `once`: of these, ids that may have one end only; `may_fail`: ids whose peers answered nonsense; failures' texts; posts in
     their order as [deployment, kind, status or text, answer]. `dump`: what our keys hold in the end, and the queue."""
     verdict = Verdict()
     posts: dict[str, list[tuple[str, str, int]]] = {}
@@ -57,7 +57,7 @@ def one(verdict: Verdict, record: dict, deployment: str, posts: list[tuple[str, 
         verdict.breach("I1", deployment, f"failed although the build is sound: {reason}")
     if len(set(ends)) > 1 and not (cancelled and ends[-1] == "CANCELLED"):
         verdict.breach("I3", deployment, f"ends {ends}")
-    if len(ends) > 1 + disturbed + cancelled:
+    if len(ends) > 1 + (disturbed if deployment not in record["once"] else 0) + cancelled:
         verdict.breach("I4", deployment, f"ends {ends}, disturbed {disturbed} times")
     first_end = next(i for i, (kind, what, _) in enumerate(posts) if kind == "status" and what in FINALS)
     for kind, what, _ in posts[first_end + 1:]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .checker import Verdict, judge
 from .process import NotReady, wait_for
-from .proxy import FAULTS, MOMENTS, Plan, Proxy
+from .proxy import FAULTS, MOMENTS, PAUSES, Plan, Proxy
 from .registry import EcrFront
 from .stack import Stack
 from .worker import Worker
@@ -20,11 +23,13 @@ from .worker import Worker
 PEERS = ("redis", "api", "registry", "git", "engine")
 # What comes again and again, whether something is built or not.
 BACKGROUND = ("beat", "blmove", "ping", "llen", "info", "look", "adopt", "reap", "hello", "subscribe", "GET ping", "Info")
+# A kill here leaves open whether the platform was told: the end is told again.
+UNTOLD = {("BUILDED", "done"), ("BUILDED", "after"), ("settle", "before")}
 END = 60.0
 
 
 def record_of(stack: Stack, queue: str, pushed: Iterable[str], first_post: int, disturbed: dict[str, int],
-              cancelled: Iterable[str] = (), may_fail: Iterable[str] = ()) -> dict[str, object]:
+              cancelled: Iterable[str] = (), may_fail: Iterable[str] = (), once: Iterable[str] = ()) -> dict[str, object]:
     """What the checker reads, from the platform's record."""
     posts = []
     mine = set(pushed)
@@ -34,7 +39,7 @@ def record_of(stack: Stack, queue: str, pushed: Iterable[str], first_post: int, 
             body = json.loads(entry.body)
             posts.append([match[1], match[2], body.get("status") or body.get("text", ""), entry.answer])
     return {"queue": queue, "pushed": list(pushed), "cancelled": list(cancelled), "may_fail": list(may_fail),
-            "disturbed": dict(disturbed), "posts": posts,
+            "once": list(once), "disturbed": dict(disturbed), "posts": posts,
             "failures": {one: stack.api.deployments[one].events[-1] for one in pushed if stack.api.deployments[one].events}}
 
 
@@ -42,7 +47,7 @@ class Lane:
     def __init__(self, stack: Stack, folder: Path, name: str, **environment: str) -> None:
         self.stack, self.name = stack, name
         folder.mkdir(parents=True, exist_ok=True)
-        self.queue = f"queue-{name}"
+        self.queue, self.channel = f"queue-{name}", f"cancel-{name}"
         self.front = EcrFront(folder, stack.moto, stack.registry)
         targets = {"redis": ("127.0.0.1", stack.redis.port), "api": ("127.0.0.1", stack.api.port),
                    "registry": ("127.0.0.1", self.front.port), "git": ("127.0.0.1", stack.git.port),
@@ -54,19 +59,25 @@ class Lane:
         self.front.start()
         self.repository = stack.git.repository({"Dockerfile": "FROM busybox\nCOPY a.txt /\nRUN echo now-running\n"})
         self.provider = stack.git.provider(url=f"http://{address['git']}/git")
-        self.worker = Worker(folder / "worker", {
+        settings = {
             **stack.environment, "REDIS_PORT": str(self.proxies["redis"].port), "REDIS_QUEUE_NAME": self.queue,
-            "REDIS_CANCEL_CHANNEL_NAME": f"cancel-{name}", "API_URL": f"http://{address['api']}/api",
+            "REDIS_CANCEL_CHANNEL_NAME": self.channel, "API_URL": f"http://{address['api']}/api",
             "AWS_ENDPOINT_URL_ECR": f"http://{address['registry']}",
-            "DOCKER_HOST": f"unix://{folder / 'engine.sock'}", "LEASE_TIME": "3s", **environment})
+            "DOCKER_HOST": f"unix://{folder / 'engine.sock'}", "LEASE_TIME": "3s", **environment}
+        self.worker, self.helper = Worker(folder / "worker", settings), Worker(folder / "helper", settings)
         self.numbers = itertools.count()
         self.first_post = len(stack.api.record)
         self.pushed: list[str] = []
+        self.cancelled: list[str] = []
         self.may_fail: list[str] = []
+        self.once: list[str] = []  # killed where it was certain whether the platform had been told
         self.disturbed: Counter[str] = Counter()
         self.happened: Counter[str] = Counter()
         self.missed: list[str] = []
         self.slow: list[str] = []
+        self.took: list[float] = []
+        self.undisturbed_took = 0.0
+        self.asks: dict[str, Counter[str]] = {}
         self.kills = 0
 
     def start(self) -> Lane:
@@ -75,6 +86,7 @@ class Lane:
 
     def stop(self) -> None:
         self.worker.kill()
+        self.helper.kill()
         for proxy in self.proxies.values():
             proxy.stop()
         self.front.stop()
@@ -87,6 +99,11 @@ class Lane:
         self.pushed.append(identity)
         return identity
 
+    def cancel(self, identity: str) -> None:
+        self.cancelled.append(identity)
+        self.stack.redis.client.publish(self.channel, json.dumps({"deploymentId": identity}))
+        self.stack.api.cancel(identity, publish=False)
+
     def arm(self, peer: str = "", plan: Plan | None = None) -> None:
         for one, proxy in self.proxies.items():
             proxy.arm(plan if one == peer else None)
@@ -95,14 +112,20 @@ class Lane:
         redis = self.stack.redis.client
         return not any(redis.exists(f"{{{self.queue}}}:{key}") for key in ("own", "out", "svc"))
 
+    def undisturbed(self) -> None:
+        self.arm()
+        began = time.monotonic()
+        identity = self.push()
+        assert self.stack.api.wait_end(identity) == "BUILDED", self.stack.api.log_text(identity)
+        self.undisturbed_took = time.monotonic() - began
+        wait_for(self.settled, 20, "settled")
+
     def points(self) -> list[tuple[str, str]]:
         """Every (peer, name#n) of one undisturbed deployment."""
         for _ in range(2):  # The first one meets cold caches.
-            self.arm()
-            identity = self.push()
-            assert self.stack.api.wait_end(identity) == "BUILDED", self.stack.api.log_text(identity)
-            wait_for(self.settled, 20, "settled")
+            self.undisturbed()
         found = []
+        self.asks = {peer: proxy.asks.copy() for peer, proxy in self.proxies.items()}
         for peer, proxy in self.proxies.items():
             for point in dict.fromkeys(proxy.seen):
                 name, count = point.rsplit("#", 1)
@@ -110,43 +133,56 @@ class Lane:
                     found.append((peer, point))
         return found
 
-    def disturb(self, peer: str, point: str, act: str) -> None:
-        """One deployment with one fault or kill."""
-        plan = Plan(point, act, self.kill if act in MOMENTS else None)
+    def disturb(self, peer: str, point: str, act: str, pause: float = 0) -> None:
+        """One deployment with one fault, kill or pause."""
+        plan = Plan(point, act, self.kill if act in MOMENTS else (lambda: self.pause(pause)) if act in PAUSES else None)
         self.arm(peer, plan)
-        began = time.monotonic()
-        identity = self.push()
-        try:
-            until = began + END
-            while not (self.stack.api.final_posts(identity) and self.settled()):
-                if act in MOMENTS and plan.happened.is_set() and self.worker.process and self.worker.process.poll() is not None:
-                    self.worker.wait()
-                    self.kills += 1
-                    self.worker.start(ready=False)
-                if time.monotonic() > until:
-                    raise NotReady(f"{peer}:{point} {act}: {identity} {self.stack.api.statuses(identity)}")
-                time.sleep(0.005)
-        except NotReady as stuck:
-            self.slow.append(str(stuck))
-        if act in MOMENTS and plan.happened.is_set() and self.worker.process is not None:
-            # It may have died behind its last word.
-            with_end = time.monotonic() + 1
-            while self.worker.process.poll() is None and time.monotonic() < with_end:
-                time.sleep(0.005)
-            if self.worker.process.poll() is not None:
-                self.worker.wait()
-                self.kills += 1
-                self.worker.start(ready=False)
-        if plan.happened.is_set():
-            self.disturbed[identity] += 1
-            ends = self.stack.api.final_posts(identity)
-            self.happened[f"{act}: {ends[-1] if ends else 'no end'}"] += 1
-            if ends[-1:] == ["FAILED"]:
-                print(f"{peer}:{point} {act}: {self.stack.api.deployments[identity].events}")
-            if act == "garbage":
-                self.may_fail.append(identity)
-        else:
+        kills, identity = self.kills, self.push()
+        self.follow(identity, f"{peer}:{point} {act}")
+        if not plan.happened.is_set():
             self.missed.append(f"{peer}:{point} {act}")
+            return
+        if act in MOMENTS:
+            # It may have been killed behind its last word.
+            wait_for(lambda: self.restarted() or self.kills > kills, 5, "killed and started again")
+        self.disturbed[identity] += 1
+        ends = self.stack.api.final_posts(identity)
+        self.happened[f"{act}: {ends[-1] if ends else 'no end'}"] += 1
+        name = point.rsplit("#", 1)[0]
+        if act in MOMENTS and name not in BACKGROUND and (name, act) not in UNTOLD:
+            self.once.append(identity)
+        if act == "garbage":
+            self.may_fail.append(identity)
+        if ends[-1:] == ["FAILED"]:
+            print(f"{peer}:{point} {act}: {self.stack.api.deployments[identity].events}")
+
+    def kill_after(self, seconds: float) -> None:
+        """One deployment, killed at a time."""
+        self.arm()
+        kills, identity = self.kills, self.push()
+        timer = threading.Timer(seconds, self.kill)
+        timer.start()
+        self.follow(identity, f"killed after {seconds:.3f} s")
+        timer.join()
+        wait_for(lambda: self.restarted() or self.kills > kills, 5, "killed and started again")
+        self.disturbed[identity] += 1
+        self.happened["random: " + (self.stack.api.final_posts(identity) or ["no end"])[-1]] += 1
+
+    def follow(self, identity: str, what: str) -> None:
+        """To the end of the deployment; a worker that dies is started again."""
+        try:
+            wait_for(lambda: (self.restarted() or True) and self.stack.api.final_posts(identity) and self.settled(), END,
+                     f"{what}: the end of {identity}")
+        except NotReady as stuck:
+            self.slow.append(f"{stuck}; {self.stack.api.statuses(identity)}")
+
+    def restarted(self) -> bool:
+        if self.worker.process is None or self.worker.process.poll() is None:
+            return False
+        self.worker.wait()
+        self.kills += 1
+        self.worker.start(ready=False)
+        return True
 
     def kill(self) -> None:
         process = self.worker.process
@@ -154,9 +190,27 @@ class Lane:
             process.kill()
             process.wait()
 
+    def pause(self, seconds: float) -> None:
+        """A second worker is there meanwhile."""
+        process = self.worker.process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        if self.helper.process is None:
+            self.helper.start(ready=False)
+        timer = threading.Timer(seconds, process.send_signal, (signal.SIGCONT,))
+        timer.daemon = True
+        timer.start()
+
     def verdict(self) -> Verdict:
-        record = record_of(self.stack, self.queue, self.pushed, self.first_post, self.disturbed, (), self.may_fail)
+        record = record_of(self.stack, self.queue, self.pushed, self.first_post, self.disturbed, self.cancelled,
+                           self.may_fail, self.once)
         return judge(record, self.stack.redis.dump())
+
+
+def begins(peer: str, point: str, lane: Lane) -> bool:
+    """Whether there are as many requests; the others are further pieces of an answer."""
+    name, count = point.rsplit("#", 1)
+    return int(count) <= lane.asks[peer][name]
 
 
 def cases(points: list[tuple[str, str]], acts: tuple[str, ...] = FAULTS, each: int = 0) -> list[tuple[str, str, str]]:
@@ -166,3 +220,15 @@ def cases(points: list[tuple[str, str]], acts: tuple[str, ...] = FAULTS, each: i
         chosen = acts if not each else [acts[(number * each + k) % len(acts)] for k in range(each)]
         found += [(peer, point, act) for act in dict.fromkeys(chosen)]
     return found
+
+
+def run_all(lanes: list[Lane], todo: Iterable[Callable[[Lane], None]]) -> None:
+    """The lanes share the work."""
+    left = iter(list(todo))
+
+    def work(lane: Lane) -> None:
+        for task in left:
+            task(lane)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(work, lanes))

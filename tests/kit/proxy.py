@@ -26,6 +26,8 @@ FAULTS = ("cut", "truncate", "half-close", "delay", "dribble", "garbage")
 # The moments around a request, as a worker that dies there sees them: the peer has not got it; the peer has done it
 # and the worker does not know; the worker knows.
 MOMENTS = ("before", "done", "after")
+# The same for one that sleeps there; nothing else happens to the wire.
+PAUSES = ("pause before", "pause done", "pause after")
 
 
 @dataclass
@@ -38,6 +40,14 @@ class Plan:
     at_byte: int = 0
     happened: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def moment(self) -> str:
+        return self.act.removeprefix("pause ")
+
+    @property
+    def goes_on(self) -> bool:
+        return self.act in PAUSES
+
 
 class Proxy:
     def __init__(self, peer: str, target: Address, path: Path | None = None) -> None:
@@ -47,8 +57,10 @@ class Proxy:
         self.lock = threading.Lock()
         self.seen: list[str] = []  # the points, in their order
         self.counts: Counter[str] = Counter()
+        self.asks: Counter[str] = Counter()
         self.plan: Plan | None = None
         self.black_hole = False
+        self.refused: set[str] = set()  # whoever asks this loses the connection
         self.open: set[socket.socket] = set()
         self.port = 0
         self.listener: socket.socket | None = None
@@ -78,6 +90,7 @@ class Proxy:
         """Counts anew, and breaks at the plan's point."""
         with self.lock:
             self.counts.clear()
+            self.asks.clear()
             self.seen = []
             self.plan = plan
 
@@ -118,15 +131,16 @@ class Proxy:
             self.counts[name] += 1
             point = f"{name}#{self.counts[name]}"
             self.seen.append(point)
-            if self.plan and self.plan.act != "before" and self.plan.point == point and not self.plan.happened.is_set():
+            if self.plan and self.plan.moment != "before" and self.plan.point == point and not self.plan.happened.is_set():
                 self.plan.happened.set()
                 return self.plan
         return None
 
     def about_to_send(self, name: str) -> Plan | None:
         with self.lock:
-            if (self.plan and self.plan.act == "before" and not self.plan.happened.is_set()
-                    and self.plan.point == f"{name}#{self.counts[name] + 1}"):
+            self.asks[name] += 1
+            if (self.plan and self.plan.moment == "before" and not self.plan.happened.is_set()
+                    and self.plan.point == f"{name}#{self.asks[name]}"):
                 self.plan.happened.set()
                 return self.plan
         return None
@@ -150,6 +164,9 @@ class Link:
                     plan = self.proxy.about_to_send(name)
                     if plan and plan.action:
                         plan.action()
+                        if not plan.goes_on:
+                            return self.reset()
+                    if name in self.proxy.refused:
                         return self.reset()
                 self.server.sendall(data)
             self.server.shutdown(socket.SHUT_WR)
@@ -172,16 +189,15 @@ class Link:
 
     def happens(self, plan: Plan, data: bytes) -> bool:
         """Whether the connection goes on."""
-        if plan.act == "done":
-            assert plan.action
+        if plan.action:
+            if plan.moment == "after":
+                self.client.sendall(data)
             plan.action()
-            self.reset()
-            return False
-        if plan.act == "after":
-            assert plan.action
-            self.client.sendall(data)
-            plan.action()
-            return True
+            if plan.goes_on and plan.moment == "done":
+                self.client.sendall(data)
+            elif plan.moment == "done":
+                self.reset()
+            return plan.goes_on or plan.moment == "after"
         if plan.act == "cut":
             self.reset()
             return False

@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from kit import invariants  # noqa: E402
 from kit.git_server import Repository  # noqa: E402
+from kit.lane import Lane  # noqa: E402
 from kit.stack import Stack  # noqa: E402
 from kit.worker import BINARY, Worker  # noqa: E402
 
@@ -82,6 +85,21 @@ def make_worker(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., Worker]]
 @pytest.fixture
 def worker(make_worker: Callable[..., Worker]) -> Worker:
     return make_worker()
+
+
+@pytest.fixture
+def lanes(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., list[Lane]]]:
+    made: list[Lane] = []
+
+    def make(count: int, **environment: str) -> list[Lane]:
+        made.extend(Lane(stack, tmp_path / f"lane{number}", f"{time.monotonic_ns()}-{number}", **environment)
+                    for number in range(count))
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(Lane.start, made))
+
+    yield make
+    for lane in made:
+        lane.stop()
 
 
 @pytest.fixture

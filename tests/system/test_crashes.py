@@ -3,13 +3,18 @@ CRASH_KILLS makes it longer."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
+import signal
 import time
+from collections import Counter
 
 import pytest
-from kit.crashes import POINTS, Crashes
-from kit.process import wait_for
+from kit.crashes import Crashes
+from kit.lane import Lane, begins, cases, run_all
+from kit.process import wait_for, wait_gone
+from kit.proxy import MOMENTS, PAUSES
 
 QUICK = {"Dockerfile": "FROM busybox\nCOPY a.txt /\nRUN echo now-running\n", "a.txt": "one\n"}
 KILLS = int(os.environ.get("CRASH_KILLS", "100"))
@@ -41,42 +46,65 @@ def nothing_left(crashes: Crashes) -> None:
     assert crashes.stack.redis.client.zcard("{builder-queue}:workers") == 0, "leases given up"
 
 
-def test_crash_matrix(crashes, repo):
-    """A kill at each point in turn, of a worker with two slots; every tenth deployment is cancelled as well."""
-    run = crashes()
-    repository = repo(QUICK)
-    for number in range(KILLS):
-        point = POINTS[number % len(POINTS)]
-        repository.commit({"a.txt": f"{number}\n"})
-        service = f"svc-crash-{number % 12}-{run.seed}"
-        identity = run.push(repository.name, serviceId=service)
-        if number % 10 == 9:
-            run.cancel(identity)
-        run.kill_at(point, identity, service, run.workers[0])
-    run.drain()
-    assert run.verdict().breaches == []
-    nothing_left(run)
+def ended_well(lanes: list[Lane]) -> Counter[str]:
+    """The checker finds nothing, and neither does who looks for leftovers."""
+    figures: Counter[str] = Counter()
+    assert [case for lane in lanes for case in lane.slow] == []
+    for lane in lanes:
+        verdict = lane.verdict()
+        assert verdict.breaches == []
+        figures += verdict.figures + lane.happened
+        for worker in (lane.worker, lane.helper):
+            if worker.process is None:
+                continue
+            wait_for(lambda worker=worker: not worker.build_folders() and not worker.children(), 20, "folders, children")
+            assert worker.stop() == 0
+            assert list((worker.work_dir / "processes").glob("*/")) == [], "process folders removed"
+        assert lane.stack.redis.client.zcard(f"{{{lane.queue}}}:workers") == 0, "leases given up"
+    wait_gone("now-running")
+    return figures
 
 
-def test_pause_matrix(crashes, repo):
-    """A worker sleeps for up to three leases while another one takes over."""
-    run = crashes(workers=2)
-    repository = repo(QUICK)
-    for number in range(int(os.environ.get("CRASH_PAUSES", "8"))):
-        repository.commit({"a.txt": f"{number}\n"})
-        identity = run.push(repository.name, serviceId=f"svc-pause-{number}-{run.seed}")
-        point = POINTS[number % len(POINTS)]
-        until = time.monotonic() + 20
-        while point != "random" and not (run.reached(point, identity, "") or run.stack.api.final_posts(identity)
-                                         or time.monotonic() > until):
-            time.sleep(0.001)
-        owner = run.stack.redis.client.hget("{builder-queue}:own", identity)
-        asleep = next((worker for worker in run.workers if owner and f"joined the queue as {owner.split()[0]}"
-                       in worker.text()), run.workers[number % 2])
-        run.pause(asleep, run.random.uniform(1, 9))
-    run.drain()
-    assert run.verdict().breaches == []
-    nothing_left(run)
+def points_of(lane: Lane, chance: random.Random) -> list[tuple[str, str]]:
+    """All of them, in a random order; of the engine's streams only the beginnings."""
+    points = [(peer, point) for peer, point in lane.points() if peer != "engine" or int(point.rsplit("#", 1)[1]) < 6]
+    chance.shuffle(points)
+    return points
+
+
+def test_crash_matrix(lanes):
+    """kill -9 before a request reaches its peer, before the answer reaches the worker, and behind it, for every request
+    of a deployment; and at random times."""
+    begin = seed()
+    chance = random.Random(begin)
+    running = lanes(4)
+    todo = [(peer, point, act) for peer, point, act in cases(points_of(running[0], chance), MOMENTS)
+            if act != "before" or begins(peer, point, running[0])]
+    chance.shuffle(todo)
+    named = itertools.islice(itertools.cycle(todo), KILLS)
+    run_all(running, [lambda lane, case=case: lane.disturb(*case) for case in named] +
+            [lambda lane: lane.kill_after(chance.random() * 0.5) for _ in range(KILLS // 10)])
+    figures = ended_well(running)
+    kills, missed = sum(lane.kills for lane in running), [case for lane in running for case in lane.missed]
+    print(f"seed {begin}: {len(todo)} named points, {kills} kills, {len(missed)} not met: {dict(figures)}")
+    assert kills >= KILLS
+
+
+def test_pause_matrix(lanes):
+    """A worker sleeps for 0.3 to 3 leases at such a point, while another one takes over."""
+    begin = seed()
+    chance = random.Random(begin)
+    running = lanes(4)
+    todo = cases([one for one in points_of(running[0], chance) if one[0] != "engine"], PAUSES, each=1)
+    todo = todo[:int(os.environ.get("CRASH_PAUSES", "24"))]
+
+    def pause(lane: Lane, case: tuple[str, str, str]) -> None:
+        lane.disturb(*case, pause=3 * chance.uniform(0.3, 3))
+        assert lane.helper.stop() in (0, -signal.SIGTERM)  # Perhaps it has hardly begun.
+
+    run_all(running, [lambda lane, case=case: pause(lane, case) for case in todo])
+    figures = ended_well(running)
+    print(f"seed {begin}: {len(todo)} pauses, {sum(len(lane.missed) for lane in running)} not met: {dict(figures)}")
 
 
 def test_several_workers_with_random_kills(crashes, repo):
@@ -92,6 +120,7 @@ def test_several_workers_with_random_kills(crashes, repo):
     run.drain(180)
     verdict = run.verdict()
     assert verdict.breaches == []
+    assert two_at_once(run) == []
     # The newest of every service is built, whatever was superseded before it.
     for service in services:
         last = [identity for identity in run.pushed if run.stack.api.deployments[identity].service == service][-1]
@@ -99,17 +128,81 @@ def test_several_workers_with_random_kills(crashes, repo):
     nothing_left(run)
 
 
-def test_cancel_race(crashes, repo):
-    """Cancels at many times across a deployment: the end is CANCELLED, or BUILDED when it came too late."""
-    run = crashes()
-    repository = repo(QUICK)
-    for number in range(int(os.environ.get("CANCEL_RACES", "40"))):
-        identity = run.push(repository.name, serviceId=f"svc-race-{number}-{run.seed}")
-        time.sleep(number / 40 * 0.5)
-        asked = time.monotonic()
-        run.cancel(identity)
-        run.stack.api.wait_end(identity, 20)
-        assert time.monotonic() - asked < 5
+def two_at_once(crashes: Crashes) -> list[str]:
+    """Deployments that began before an older one of their service had ended. One whose worker died is out of the way
+    before the platform is told so."""
+    api, found = crashes.stack.api, []
+    posts = sorted((at, status, identity) for identity in crashes.pushed for at, status in api.deployments[identity].posts)
+    under_way: dict[str, set[str]] = {}
+    for _, status, identity in posts:
+        mine = under_way.setdefault(api.deployments[identity].service, set())
+        if status == "BUILDING":
+            found += [f"{identity} beside {other}" for other in mine - {identity} if not crashes.disturbed[other]]
+            mine.add(identity)
+        else:
+            mine.discard(identity)
+    return found
+
+
+def test_a_burst_of_one_service_holds_up_no_other(crashes, repo):
+    run = crashes(MAX_PARALLEL_BUILDS="1")
+    repository, api = repo(QUICK), run.stack.api
+    burst = [run.push(repository.name, serviceId=f"svc-burst-{run.seed}") for _ in range(100)]
+    small = run.push(repository.name, serviceId=f"svc-small-{run.seed}")
+    assert api.wait_end(small) == "BUILDED"
+    begun = [identity for identity in burst if "BUILDING" in api.statuses(identity)]
+    assert len(begun) <= 3, begun
     run.drain()
-    assert run.verdict().breaches == []
+    assert api.final_posts(burst[-1]) == ["BUILDED"]
+    assert run.verdict().breaches == [] and two_at_once(run) == []
     nothing_left(run)
+
+
+def race(lane: Lane, after: float) -> None:
+    """One cancel at a time of a deployment; notes how long it took to end."""
+    lane.arm()
+    identity = lane.push()
+    time.sleep(after)
+    asked = time.monotonic()
+    lane.cancel(identity)
+    lane.follow(identity, f"cancelled after {after:.3f} s")
+    end = lane.stack.api.deployments[identity].posts[-1]
+    lane.took.append(max(0.0, end[0] - asked))
+    lane.happened[f"cancel: {end[1]}"] += 1
+
+
+def test_cancel_race(lanes):
+    """Cancels at 200 times across a deployment: the end is CANCELLED, or BUILDED when it came too late."""
+    running, count = lanes(4), int(os.environ.get("CANCEL_RACES", "200"))
+    run_all(running, [lambda lane: lane.undisturbed()] * 8)
+    length = max(lane.undisturbed_took for lane in running)
+    run_all(running, [lambda lane, n=n: race(lane, n / count * 1.1 * length) for n in range(count)])
+    figures = ended_well(running)
+    took = sorted(time for lane in running for time in lane.took)
+    print(f"{count} cancels: {dict(figures)}; ended after p50 {took[len(took) // 2]:.3f} s, "
+          f"p99 {took[len(took) * 99 // 100]:.3f} s, at most {took[-1]:.3f} s")
+    assert figures["cancel: CANCELLED"] > count / 4 and figures["cancel: BUILDED"] > 0
+    assert took[len(took) * 99 // 100] < 5
+
+
+def test_cancels_that_only_another_worker_heard(lanes):
+    """Whoever hears it records it; the owner is told by its next beat."""
+    (lane,) = lanes(1)
+    lane.repository.commit({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1003\n"})
+    lane.helper.environment["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"  # It takes no job.
+    lane.helper.environment["REDIS_PORT"] = str(lane.stack.redis.port)
+    lane.proxies["redis"].refused.add("subscribe")
+    lane.worker.kill()
+    lane.worker.start(ready=False)
+    lane.helper.start(ready=False)
+    wait_for(lambda: lane.stack.redis.client.pubsub_numsub(lane.channel)[0][1] == 1, 20, "one subscriber")
+    for _ in range(3):
+        identity = lane.push()
+        lane.stack.api.wait_log(identity, "now-running")
+        asked = time.monotonic()
+        lane.cancel(identity)
+        assert lane.stack.api.wait_end(identity, 12) == "CANCELLED"
+        print(f"ended after {time.monotonic() - asked:.3f} s")
+        wait_for(lane.settled, 20, "settled")
+    assert lane.stack.redis.client.pubsub_numsub(lane.channel)[0][1] == 1
+    ended_well([lane])

@@ -5,42 +5,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-from kit.lane import Lane, cases
+from kit.lane import cases, run_all
 from kit.process import wait_for
 
 LANES = 4
 EACH = 0 if os.environ.get("WIRE_FAULTS") == "all" else int(os.environ.get("WIRE_FAULTS", "1"))
-
-
-@pytest.fixture
-def lanes(stack, tmp_path):
-    made: list[Lane] = []
-
-    def make(count: int, **environment: str) -> list[Lane]:
-        for number in range(count):
-            made.append(Lane(stack, tmp_path / f"lane{number}", f"{os.getpid()}-{number}", **environment))
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(Lane.start, made))
-        return made
-
-    yield make
-    for lane in made:
-        lane.stop()
-
-
-def run_all(lanes: list[Lane], todo: list[tuple[str, str, str]]) -> None:
-    """The lanes share the cases."""
-    left = iter(todo)
-
-    def work(lane: Lane) -> None:
-        for case in left:
-            lane.disturb(*case)
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(work, lanes))
 
 
 def test_every_answer_broken_once(lanes):
@@ -51,7 +21,7 @@ def test_every_answer_broken_once(lanes):
         lane.points()
     before = [(lane.worker.process.pid, lane.worker.descriptors()) for lane in running]
     todo = cases(points, each=EACH)
-    run_all(running, todo)
+    run_all(running, [lambda lane, case=case: lane.disturb(*case) for case in todo])
     missed = [case for lane in running for case in lane.missed]
     print(f"{len(points)} answers, {len(todo)} faults, {len(missed)} not met: "
           f"{dict(sum((lane.happened for lane in running), Counter()))}")
