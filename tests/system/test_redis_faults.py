@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 from kit.process import Server, free_port, wait_for
+from kit.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_USER = {"REDIS_USERNAME": "", "REDIS_PASSWORD": ""}
@@ -272,3 +273,79 @@ def test_sentinels_name_the_master(stack, make_worker, repo, second_redis):
     worker = make_worker(start=False, REDIS_SENTINELS=f"127.0.0.1:{free_port()},127.0.0.1:{sentinel_port}",
                          REDIS_SENTINEL_MASTER="builders", **NO_USER).start(ready=False)
     deploys_over(stack, repo, client, worker)
+
+
+# What only another server, or the way to it, can do.
+
+
+def test_a_redis_that_loads_its_data(stack, make_worker, repo, tmp_path, second_redis):
+    port = free_port()
+    client = redis.Redis(port=port, decode_responses=True)
+    settings = [f"port {port}", "bind 127.0.0.1", "appendonly yes"]
+    server = second_redis("loading", *settings, ready=answers(client))
+    worker = make_worker(start=False, **NO_USER, REDIS_PORT=str(port)).start()
+    with client.pipeline(transaction=False) as pipe:
+        for number in range(20_000):
+            pipe.set(f"cache:{number}", "x")
+        pipe.execute()
+    server.end(signal.SIGKILL)
+    second_redis("loading", *settings, "key-load-delay 200", "loading-process-events-interval-bytes 1024",
+                 ready=lambda: port_answers(client))
+    wait_for(lambda: "LOADING" in worker.text(), 20, "noticed")
+    wait_for(answers(client), 30, "loaded")
+    deploys_over(stack, repo, client, worker)
+
+
+def port_answers(client: redis.Redis) -> bool:
+    """Anything, even that it is loading."""
+    try:
+        return bool(client.ping())
+    except redis.exceptions.ConnectionError as error:
+        return "loading" in str(error).lower()
+
+
+def test_a_cluster_that_does_not_serve_the_slot(stack, make_worker, repo, second_redis):
+    port = free_port()
+    client = redis.Redis(port=port, decode_responses=True)
+    second_redis("cluster", f"port {port}", "bind 127.0.0.1", "cluster-enabled yes", f"cluster-port {free_port()}",
+                 'save ""', ready=answers(client))
+    worker = make_worker(start=False, **NO_USER, REDIS_PORT=str(port)).start(ready=False)
+    wait_for(lambda: "CLUSTERDOWN" in worker.text(), 20, "noticed")
+    client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+    deploys_over(stack, repo, client, worker)
+    slot = client.execute_command("CLUSTER KEYSLOT", "builder-queue")
+    heard = worker.text().count("CLUSTERDOWN")
+    client.execute_command("CLUSTER DELSLOTS", slot)
+    wait_for(lambda: worker.text().count("CLUSTERDOWN") > heard, 20, "noticed again")
+    client.execute_command("CLUSTER ADDSLOTS", slot)
+    deploys_over(stack, repo, client, worker)
+
+
+def test_rights_that_are_taken_away_for_a_while(stack, make_worker, repo, user):
+    rights = user(*documented_rights())
+    worker = make_worker(**rights)
+    builds(stack, repo)
+    stack.redis.client.execute_command("ACL", "SETUSER", rights["REDIS_USERNAME"], "-evalsha", "-eval", "-blmove")
+    wait_for(lambda: "NOPERM" in worker.text() or "no permissions" in worker.text(), 30, "said why")
+    identity = stack.api.enqueue(stack.job(repo().name))
+    stack.redis.client.execute_command("ACL", "SETUSER", rights["REDIS_USERNAME"], "+evalsha", "+eval", "+blmove")
+    assert stack.api.wait_end(identity) == "BUILDED"
+    settled(stack)
+
+
+def test_a_connection_that_says_nothing_any_more(stack, make_worker, repo):
+    """Half-open TCP: the bytes of both sides are taken and go nowhere."""
+    proxy = Proxy("redis", ("127.0.0.1", stack.redis.port)).start()
+    try:
+        worker = make_worker(REDIS_PORT=str(proxy.port))
+        builds(stack, repo)
+        proxy.black_hole = True
+        wait_for(lambda: "redis: " in worker.not_ready(), 30, "noticed")
+        identity = stack.api.enqueue(stack.job(repo().name))
+        proxy.black_hole = False
+        assert stack.api.wait_end(identity) == "BUILDED"
+        settled(stack)
+        assert stack.api.statuses(identity) == ["BUILDING", "BUILDED"]
+        assert worker.stop() == 0
+    finally:
+        proxy.stop()
