@@ -106,6 +106,22 @@ std::function<Complaint(const std::string&)> size(std::uint64_t& target) {
   };
 }
 
+/// A number of cores, also a part of one; empty or 0: no limit.
+std::function<Complaint(const std::string&)> core_count(double& target) {
+  return [&target](const std::string& value) -> Complaint {
+    double parsed = 0;
+    const char* const end = value.data() + value.size();
+    const auto [stopped, error] = std::from_chars(value.data(), end, parsed);
+    // The kernel refuses less than 1 ms in 100.
+    if (error != std::errc() || stopped != end ||
+        !(parsed == 0 || (parsed >= 0.01 && parsed <= 1024))) {
+      return "must be a number of cores such as 2 or 1.5";
+    }
+    target = parsed;
+    return {};
+  };
+}
+
 std::function<Complaint(const std::string&)> free_floor(FreeFloor& target) {
   return [&target](const std::string& value) -> Complaint {
     const auto floor = parse_free_floor(value);
@@ -372,6 +388,14 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
        free_floor(c.admission.min_free_disk)},
       {"MIRROR_CACHE_SIZE", "20GiB", false, "git mirrors kept in WORK_DIR",
        size(c.mirror_cache_size)},
+      {"BUILD_MEMORY", "0", false, "memory of one build, all its steps; 0: no limit",
+       size(c.build_limits.memory)},
+      {"BUILD_CPUS", "0", false, "cores of one build; 0: no limit",
+       core_count(c.build_limits.cpus)},
+      {"BUILD_PIDS", "0", false, "processes and threads of one build; 0: no limit",
+       number(c.build_limits.pids, 0, 4'000'000)},
+      {"BUILD_CGROUP_PARENT", "", false, "control group that builds go below",
+       absolute_path(c.build_cgroup_parent)},
       {"ENGINE_DIR", "", false, "folder of the engine's data, if on this machine",
        absolute_path(c.engine_dir)},
       {"MAX_MEMORY_PRESSURE", "40", false, "no job is taken above (PSI, percent); 0: off",

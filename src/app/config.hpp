@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/buildkit/tls.hpp"
+#include "adapters/host/build_cgroups.hpp"
 #include "adapters/oci/known_logins.hpp"
 #include "adapters/redis/redis_config.hpp"
 #include "app/admission.hpp"
@@ -63,6 +64,8 @@ struct Config {
   std::chrono::seconds lease_time{0};
   AdmissionRules admission;
   std::uint64_t mirror_cache_size = 0;
+  adapters::host::CgroupLimits build_limits;
+  std::string build_cgroup_parent;
   std::string engine_dir;   ///< Where the engine keeps its data; empty: it is asked, or not known.
   std::string http_listen;  ///< `host:port`; empty: no endpoint.
   LogLevel log_level = LogLevel::info;

@@ -138,6 +138,58 @@ Result<BuildEngine> choose_engine(const Config& config, adapters::http::Client& 
   return engine;
 }
 
+/// What holds builds within BUILD_MEMORY, BUILD_CPUS and BUILD_PIDS; null: nothing does, and the
+/// log says why if something should.
+std::unique_ptr<ports::BuildLimits> make_build_limits(const Config& config, const Log& log) {
+  const bool is_buildkit = !config.buildkit_host.empty();
+  const std::string& address = is_buildkit ? config.buildkit_host : config.docker_host;
+  const bool is_local = address.starts_with("unix://");
+  const bool is_wanted = config.build_limits.any() || !config.build_cgroup_parent.empty();
+  // An Engine is left as it is unless it is asked for; buildkitd at least has the CPU time counted.
+  if (!is_wanted && !(is_local && is_buildkit)) {
+    return nullptr;
+  }
+  auto groups = is_local
+                    ? adapters::host::make_build_cgroups({.own_group = adapters::host::own_cgroup(),
+                                                          .parent = config.build_cgroup_parent,
+                                                          .limits = config.build_limits},
+                                                         log)
+                    : failure(ErrorKind::denied, "the engine is on another machine");
+  if (groups) {
+    return *std::move(groups);
+  }
+  if (config.build_limits.any()) {
+    log.warning(
+        "BUILD_MEMORY, BUILD_CPUS and BUILD_PIDS cannot be enforced for a build as a whole: {}; "
+        "give "
+        "the worker a delegated control group (systemd: Delegate=yes), or make one with limits on "
+        "the engine's machine and name it in BUILD_CGROUP_PARENT",
+        groups.error().message);
+  } else {
+    log.debug("no control groups for builds: {}", groups.error().message);
+  }
+  return config.build_cgroup_parent.empty()
+             ? nullptr
+             : adapters::host::make_fixed_cgroup(config.build_cgroup_parent);
+}
+
+adapters::buildkit::SolverSettings solver_settings(const Config& config,
+                                                   ports::BuildLimits* limits) {
+  constexpr int k_period_microseconds = 100'000;
+  adapters::buildkit::SolverSettings settings;
+  settings.limits = limits;
+  if (limits == nullptr && config.build_limits.memory > 0) {
+    settings.step_limits["memory"] = std::to_string(config.build_limits.memory);
+    settings.step_limits["memswap"] = settings.step_limits["memory"];
+  }
+  if (limits == nullptr && config.build_limits.cpus > 0) {
+    settings.step_limits["cpuperiod"] = std::to_string(k_period_microseconds);
+    settings.step_limits["cpuquota"] =
+        std::to_string(static_cast<int>(config.build_limits.cpus * k_period_microseconds));
+  }
+  return settings;
+}
+
 /// Every concrete class, in the order of their dependencies.
 class Service {
  public:
@@ -170,7 +222,9 @@ class Service {
         reporter_(adapters::dashboard::make_reporter(
             {.api_url = config.api_url, .api_key = config.api_key}, *http_)),
         source_(std::move(source)),
-        solver_(adapters::buildkit::make_solver({}, std::move(engine.connector), logins_, log_)),
+        limits_(make_build_limits(config, log_)),
+        solver_(adapters::buildkit::make_solver(solver_settings(config, limits_.get()),
+                                                std::move(engine.connector), logins_, log_)),
         image_(make_image_builder()),
         buildpacks_(adapters::cnb::make_platform(platform_settings(config, std::move(bindings)),
                                                  {*solver_, *oci_, *registry_, logins_}, log_)),
@@ -336,6 +390,7 @@ class Service {
   std::unique_ptr<ports::Registry> registry_;
   std::unique_ptr<adapters::dashboard::Reporter> reporter_;
   std::unique_ptr<ports::SourceFetcher> source_;
+  std::unique_ptr<ports::BuildLimits> limits_;  ///< Null: none.
   std::unique_ptr<adapters::buildkit::Solver> solver_;
   std::unique_ptr<ports::ImageBuilder> image_;
   std::unique_ptr<ports::BuildpacksBuilder> buildpacks_;

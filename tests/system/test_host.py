@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,3 +111,87 @@ def test_mirrors_beyond_the_budget_go_but_not_from_under_another_process(stack, 
     stack.api.cancel(running)
     assert stack.api.wait_end(running) == "CANCELLED"
     assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
+
+
+GROUPS = Path("/sys/fs/cgroup")
+on_buildkitd = pytest.mark.parametrize("stack", ["buildkitd"], indirect=True, scope="session")
+ENDLESS = "RUN echo now-running && a=xxxxxxxx; while :; do a=$a$a; done\n"
+MANY = "RUN echo now-running; for i in $(seq 200); do sleep 1003 & done; echo all-started\n"
+
+
+@pytest.fixture
+def groups() -> None:
+    """Where the worker may make control groups."""
+    if not os.access(GROUPS / "memory", os.W_OK) and not os.access(GROUPS / "cgroup.procs", os.W_OK):
+        warnings.warn(f"NO LIMITS ARE TESTED: this kernel lets nobody write to {GROUPS}", stacklevel=1)
+        pytest.skip("no control groups can be made here")
+
+
+def build_groups() -> list[Path]:
+    return [Path(folder) for folder, _, _ in os.walk(GROUPS) if "/deployra-build-" in folder]
+
+
+@on_buildkitd
+def test_a_build_that_eats_memory_is_stopped_and_the_others_go_on(stack, make_worker, repo, groups) -> None:
+    worker = make_worker(BUILD_MEMORY="64MiB", BUILD_CPUS="0.5", BUILD_PIDS="100")
+    other = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo beside && sleep 5\n"}).name))
+    stack.api.wait_log(other, "beside")
+    [quota] = [folder for folder in build_groups() if (folder / "cpu.cfs_quota_us").exists() or
+               (folder / "cpu.max").exists() if folder.name.startswith("deployra-build-")]
+    if (quota / "cpu.cfs_quota_us").exists():
+        assert (quota / "cpu.cfs_quota_us").read_text() == "50000\n"
+        wait_for((quota / "buildkit").is_dir, 20, "the engine puts the steps there")
+    greedy = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\n" + ENDLESS}).name))
+    assert stack.api.wait_end(greedy) == "FAILED"
+    assert stack.api.error_of(greedy).endswith("failed with exit code 137 (out of memory, builds may use 64 MiB)")
+    assert "A process of this build was killed: out of memory" in stack.api.log_text(greedy)
+    assert stack.api.wait_end(other) == "BUILDED"
+    assert worker.is_ready()
+    wait_for(lambda: not build_groups(), 10, "the groups are gone")
+
+
+@on_buildkitd
+def test_a_build_that_forks_without_end_is_stopped(stack, make_worker, repo, groups) -> None:
+    make_worker(BUILD_PIDS="50")
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\n" + MANY}).name))
+    assert stack.api.wait_end(identity) == "FAILED"
+    assert "can't fork" in stack.api.log_text(identity)
+    wait_for(lambda: not build_groups(), 10, "the groups are gone")
+
+
+@on_buildkitd
+def test_a_cancelled_build_leaves_no_group(stack, make_worker, repo, groups) -> None:
+    make_worker(BUILD_PIDS="50")
+    identity = stack.api.enqueue(stack.job(repo(SLOW).name))
+    stack.api.wait_log(identity, "now-running")
+    assert build_groups()
+    stack.api.cancel(identity)
+    assert stack.api.wait_end(identity) == "CANCELLED"
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
+    wait_for(lambda: not build_groups(), 10, "the groups are gone")
+
+
+@on_buildkitd
+def test_groups_of_a_killed_worker_are_removed(stack, make_worker, repo, groups) -> None:
+    killed = make_worker(BUILD_PIDS="50")
+    identity = stack.api.enqueue(stack.job(repo(SLOW).name))
+    stack.api.wait_log(identity, "now-running")
+    left = [path for path in build_groups() if path.name.startswith("deployra-build-")]
+    killed.kill()
+    for path in left:
+        os.utime(path, (0, 0))
+    stack.api.cancel(identity)
+    make_worker(start=False, WORK_DIR=str(killed.work_dir), BUILD_PIDS="50").start()
+    assert stack.api.wait_end(identity) == "CANCELLED"
+
+    def gone() -> bool:
+        # What is left is tried again with every build.
+        assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
+        return not any(path.exists() for path in left)
+
+    wait_for(gone, 60, "the groups are gone")
+
+
+def test_an_engine_that_ignores_limits_is_named(stack, make_worker, groups) -> None:
+    worker = make_worker(BUILD_MEMORY="64MiB")
+    wait_for(lambda: "have no effect: Docker Engine 20.10" in worker.text(), 10, "said")

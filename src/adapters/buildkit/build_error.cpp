@@ -260,8 +260,8 @@ class Explainer {
       command = close == std::string::npos ? step_->name : step_->name.substr(close + 2);
     }
     // 137 is SIGKILL, which nearly always is the kernel's out-of-memory killer.
-    const std::string end = fmt::format("\" failed with exit code {}{}", code,
-                                        code == 137 ? " (killed; out of memory?)" : "");
+    const std::string end =
+        fmt::format("\" failed with exit code {}{}", code, code == 137 ? k_killed_guess : "");
     const std::string begin = placed("\"");
     const std::size_t used = std::min(begin.size() + end.size(), k_customer_limit);
     Explanation out =

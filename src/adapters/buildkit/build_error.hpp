@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace builder::adapters::buildkit {
@@ -32,6 +33,9 @@ struct Explanation {
 
 /// The longest line the platform keeps as a deployment's failure message.
 inline constexpr std::size_t k_customer_limit = 191;
+
+/// Ends the line of a RUN that was killed, for whoever knows better.
+inline constexpr std::string_view k_killed_guess = " (killed; out of memory?)";
 
 /// Reads the daemon's typed error details where there are any (BuildKit >= 0.10 behind Engine >=
 /// 23) and the texts and step names of older ones.

@@ -33,6 +33,7 @@ using std::chrono::steady_clock;
 constexpr milliseconds k_return_interval{250};
 constexpr std::chrono::seconds k_describe_limit{10};
 constexpr std::string_view k_tar_exporter = "tar";
+constexpr std::string_view k_cgroup_parent = "cgroup-parent";
 constexpr std::size_t k_dockerfile_limit = 1024 * 1024;
 
 /// Closes sessions off the builds' threads. What was given to it is closed before its destructor
@@ -144,6 +145,7 @@ class BuildkitSolver final : public Solver {
       for (const std::string& feature : missing_features(*described)) {
         log_.info("engine: it lacks {}", feature);
       }
+      check_limits(*described);
     }
     return described;
   }
@@ -193,8 +195,9 @@ class BuildkitSolver final : public Solver {
       foreseen = std::async(std::launch::async, [&] { return foresee(job, spec, events); });
     }
     Progress progress(events, next_step);
-    const SolveOutcome outcome =
-        run_solve(*channel, reserve_for(job), job, request_for(spec, *session), progress);
+    const std::unique_ptr<ports::BuildRoom> room = room_for(job);
+    const SolveOutcome outcome = run_solve(*channel, reserve_for(job), job,
+                                           request_for(spec, *session, room.get()), progress);
     next_step = progress.next_step();
     log_.debug("deployment={} solve: connect={}us first_status={}us solve={}us tail={}us",
                job.deployment_id.str(),
@@ -202,6 +205,9 @@ class BuildkitSolver final : public Solver {
                outcome.first_status.count(), outcome.solve.count(), outcome.tail.count());
     session->stop();
     Attempt attempt = judge(job, spec, events, outcome, progress, *session);
+    if (const auto limit = room ? room->exhausted_memory() : std::nullopt) {
+      tell_exhausted(*limit, attempt, events);
+    }
     if (attempt.way == Way::engine_lost) {
       connector_->discard(*channel);
     } else if (!attempt.result && foreseen.valid()) {
@@ -261,6 +267,46 @@ class BuildkitSolver final : public Solver {
     }
   }
 
+  /// Where its processes go; null when nothing limits them, or this engine would ignore it.
+  std::unique_ptr<ports::BuildRoom> room_for(const ports::JobContext& job) {
+    const auto engine = *engine_.lock();
+    return settings_.limits == nullptr || (engine && !knows_attribute(*engine, k_cgroup_parent))
+               ? nullptr
+               : settings_.limits->open(job.deployment_id);
+  }
+
+  static void tell_exhausted(const std::string& limit, Attempt& attempt,
+                             domain::EventSink& events) {
+    const std::string what = "out of memory, builds may use " + limit;
+    events.warning("A process of this build was killed: " + what);
+    if (!attempt.result && attempt.result.error().error.kind == ErrorKind::build_failed) {
+      std::string& line = attempt.result.error().error.customer;
+      if (line.ends_with(k_killed_guess)) {
+        line.resize(line.size() - k_killed_guess.size());
+      }
+      const std::string end = " (" + what + ")";
+      line = shortened(line, k_customer_limit - end.size()) + end;
+    }
+  }
+
+  /// Says what of the limits this engine cannot keep.
+  void check_limits(const EngineInfo& engine) const {
+    if (settings_.limits != nullptr && !knows_attribute(engine, k_cgroup_parent)) {
+      log_.warning(
+          "BUILD_MEMORY, BUILD_CPUS, BUILD_PIDS and BUILD_CGROUP_PARENT have no effect: {} ignores "
+          "cgroup-parent; it takes Docker Engine 23 or BuildKit 0.10 (or start dockerd with "
+          "--cgroup-parent for all builds together)",
+          engine.name);
+    }
+    for (const auto& [attribute, value] : settings_.step_limits) {
+      if (!knows_attribute(engine, attribute)) {
+        log_.warning("BUILD_MEMORY and BUILD_CPUS have no effect: {} ignores '{}'", engine.name,
+                     attribute);
+        break;
+      }
+    }
+  }
+
   /// Nothing that a build may ask for is missing.
   bool is_recent() {
     const auto engine = *engine_.lock();
@@ -291,8 +337,9 @@ class BuildkitSolver final : public Solver {
     return *std::move(login);
   }
 
-  static moby::buildkit::v1::SolveRequest request_for(const SolveSpec& spec,
-                                                      const Session& session) {
+  [[nodiscard]] moby::buildkit::v1::SolveRequest request_for(const SolveSpec& spec,
+                                                             const Session& session,
+                                                             const ports::BuildRoom* room) const {
     moby::buildkit::v1::SolveRequest request;
     request.set_ref(random_id());
     request.set_session(session.id());
@@ -301,6 +348,12 @@ class BuildkitSolver final : public Solver {
     auto& frontend = *request.mutable_frontend_attrs();
     frontend["filename"] = spec.dockerfile;
     frontend["platform"] = "linux/amd64";
+    for (const auto& [name, value] : settings_.step_limits) {
+      frontend[name] = value;
+    }
+    if (room != nullptr) {
+      frontend[std::string(k_cgroup_parent)] = room->cgroup_parent();
+    }
     for (const auto& [name, value] : spec.frontend) {
       frontend[name] = value;
     }

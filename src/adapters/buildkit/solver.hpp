@@ -6,6 +6,7 @@
 #include "base/secret.hpp"
 #include "domain/build_event.hpp"
 #include "domain/ids.hpp"
+#include "ports/build_limits.hpp"
 #include "ports/job_context.hpp"
 #include "ports/registry.hpp"
 #include "ports/registry_login.hpp"
@@ -81,6 +82,10 @@ struct SolverSettings {
   std::string shared_key_prefix = "deployra-builder:";
   /// How long a build waits for an engine that is away.
   std::chrono::seconds return_limit{30};
+  /// For the processes of a build; outlives the solver. Null: the engine decides.
+  ports::BuildLimits* limits = nullptr;
+  /// Attributes of the frontend that limit every single step, where there is no room for the build.
+  std::map<std::string, std::string> step_limits = {};
 };
 
 /// `logins` outlives the solver: the engine asks for them when a registry wants to know who we are.
