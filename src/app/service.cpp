@@ -230,7 +230,7 @@ class Service {
                                                  {*solver_, *oci_, *registry_, logins_}, log_)),
         queue_(adapters::redis::make_job_queue(config.redis, queue_settings(config), log_)),
         cancels_(adapters::redis::make_cancel_feed(config.redis, log_)),
-        runner_({*source_, *image_, *buildpacks_, *registry_, *reporter_, *queue_},
+        runner_({*source_, *image_, *buildpacks_, *registry_, *reporter_, *queue_, limits_.get()},
                 job_settings(config), secrets, metrics_, log_, abort_.get_token()),
         worker_(*queue_, runner_,
                 {.can_build = [this] { return engine_answers_ && host_.refusal().empty(); },

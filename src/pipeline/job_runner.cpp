@@ -28,6 +28,8 @@ using ports::StopReason;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds k_clean_up_limit{30};
+/// A build that uses the processor for a smaller part of the time than this waits for something.
+constexpr int k_trace = 100;
 constexpr std::chrono::seconds k_tell_limit{10};
 
 constexpr std::string_view k_our_fault =
@@ -63,7 +65,7 @@ class Run {
                  metrics, log_),
         events_(channel_, secrets, cancellation.token()),
         watch_(
-            events_, settings.silence_timeout, [] { return false; },
+            events_, settings.silence_timeout, [this] { return computes(); },
             [this](const std::string& step) { end_silence(step); }),
         steps_(ports, settings, metrics, log_, request, taken, job_, watch_) {}
 
@@ -146,6 +148,14 @@ class Run {
     }
     return report_unfinished(published ? Error{.kind = ErrorKind::cancelled, .message = "stopped"}
                                        : published.error());
+  }
+
+  /// Whether the build used more than a trace of processor time since this was asked last.
+  bool computes() {
+    const auto used =
+        ports_.limits == nullptr ? std::nullopt : ports_.limits->cpu_time(request_.deployment_id);
+    const auto before = std::exchange(cpu_time_, used.value_or(cpu_time_));
+    return used && (*used < before || (*used - before) * k_trace > settings_.silence_timeout);
   }
 
   void end_silence(const std::string& step) {
@@ -286,7 +296,8 @@ class Run {
   BuildSteps steps_;
   std::shared_future<Result<>> announced_;
   std::optional<Error> announce_error_;
-  std::string silent_step_;  ///< Written before the stop is requested.
+  std::chrono::nanoseconds cpu_time_{0};  ///< The silence watch's alone.
+  std::string silent_step_;               ///< Written before the stop is requested.
 };
 
 }  // namespace

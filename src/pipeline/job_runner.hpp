@@ -7,6 +7,7 @@
 #include "pipeline/build_plan.hpp"
 #include "pipeline/deployment_channel.hpp"
 #include "pipeline/metrics.hpp"
+#include "ports/build_limits.hpp"
 #include "ports/buildpacks_builder.hpp"
 #include "ports/deployment_reporter.hpp"
 #include "ports/image_builder.hpp"
@@ -78,6 +79,7 @@ class JobRunner {
     ports::Registry& registry;
     ports::DeploymentReporter& reporter;
     ports::JobQueue& queue;
+    const ports::BuildLimits* limits = nullptr;  ///< Null: nobody counts what builds use.
   };
 
   /// `abort` ends even the delivery of final statuses: the process is about to end.

@@ -116,3 +116,12 @@ def test_a_build_that_hangs_is_stopped(stack, make_worker, repo):
     assert stack.api.wait_end(identity) == "FAILED"
     assert "no sign of life for 2 seconds" in stack.api.error_of(identity)
     assert "RUN sleep 1004" in stack.api.error_of(identity)
+
+
+def test_a_build_that_computes_in_silence_is_left_alone(stack, make_worker, repo, request):
+    """Where the worker can count what the build uses: not with an Engine this old."""
+    make_worker(SILENCE_TIMEOUT="2")
+    files = {"Dockerfile": f"FROM busybox\nRUN : {time.monotonic_ns()}; timeout 6 yes > /dev/null; true\n"}
+    identity = stack.api.enqueue(stack.job(repo(files).name))
+    counted = "buildkitd" in request.node.name
+    assert stack.api.wait_end(identity) == ("BUILDED" if counted else "FAILED")

@@ -6,6 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 namespace builder::pipeline {
 namespace {
 
@@ -176,6 +179,34 @@ TEST_F(JobRunnerTest, ASilentBuildIsStopped) {
   EXPECT_TRUE(last().error.contains("no sign of life for 1 second and was stopped"))
       << last().error;
   EXPECT_TRUE(last().error.contains("[1/1] RUN true")) << last().error;
+}
+
+TEST_F(JobRunnerTest, ASilentBuildThatComputesIsLeftAlone) {
+  class Counter final : public ports::BuildLimits {
+   public:
+    std::unique_ptr<ports::BuildRoom> open(const domain::DeploymentId&) override { return nullptr; }
+
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> cpu_time(
+        const domain::DeploymentId&) const override {
+      return ++asked * 1s;
+    }
+
+    mutable std::atomic<int> asked = 0;
+  } counter;
+
+  settings_.silence_timeout = 1s;
+  image_.hook = [&](const ports::JobContext& job) -> std::optional<Error> {
+    while (counter.asked < 2 && !job.stop.stop_requested()) {
+      std::this_thread::sleep_for(10ms);
+    }
+    return std::nullopt;
+  };
+  queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
+  const auto job = queue_.take(0ms, {}).value();
+  JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_, &counter},
+                   settings_, secrets_, metrics_, fakes::null_log(), {});
+  runner.run(request_, *job, cancellation_, [](Outcome) {});
+  EXPECT_EQ(statuses().back(), DeploymentStatus::builded);
 }
 
 class ResumeTest : public JobRunnerTest {
