@@ -66,6 +66,8 @@ struct Config {
   std::uint64_t mirror_cache_size = 0;
   adapters::host::CgroupLimits build_limits;
   std::string build_cgroup_parent;
+  std::uint64_t log_spool_size = 0;
+  std::uint64_t log_limit = 0;  ///< 0: none.
   std::string engine_dir;   ///< Where the engine keeps its data; empty: it is asked, or not known.
   std::string http_listen;  ///< `host:port`; empty: no endpoint.
   LogLevel log_level = LogLevel::info;

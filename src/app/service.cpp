@@ -231,7 +231,7 @@ class Service {
         queue_(adapters::redis::make_job_queue(config.redis, queue_settings(config), log_)),
         cancels_(adapters::redis::make_cancel_feed(config.redis, log_)),
         runner_({*source_, *image_, *buildpacks_, *registry_, *reporter_, *queue_, limits_.get()},
-                job_settings(config), secrets, metrics_, log_, abort_.get_token()),
+                job_settings(config, work_), secrets, metrics_, log_, abort_.get_token()),
         worker_(*queue_, runner_,
                 {.can_build = [this] { return engine_answers_ && host_.refusal().empty(); },
                  .must_shed = [this] { return host_.must_shed(); },
@@ -278,8 +278,11 @@ class Service {
     return settings;
   }
 
-  static pipeline::JobSettings job_settings(const Config& config) {
+  static pipeline::JobSettings job_settings(const Config& config, const WorkDir& work) {
     pipeline::JobSettings settings;
+    settings.channel.backlog.spool = config.log_spool_size;
+    settings.channel.backlog.spool_folder = work.builds();
+    settings.channel.backlog.log = config.log_limit;
     settings.github_url = config.github_url;
     settings.build_timeout = config.build_timeout;
     settings.fetch_timeout = config.fetch_timeout;

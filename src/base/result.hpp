@@ -24,6 +24,13 @@ enum class ErrorKind {
 
 std::string_view to_string(ErrorKind kind);
 
+/// What a call that failed may have done at the peer.
+enum class Effect {
+  possible,   ///< It may have done its work all the same: doing it again may do it twice.
+  none,       ///< The peer refused it.
+  unreached,  ///< It never left.
+};
+
 /// A failure as a value. It has two readers: `message` is the operator's (everything but secrets),
 /// `customer` is the line the owner of the deployment sees (what happened, where in their
 /// repository, how to mend it; no host paths, no addresses of ours). An empty `customer` means the
@@ -33,6 +40,7 @@ struct Error {
   std::string message;
   std::string customer = {};
   std::optional<std::chrono::milliseconds> retry_after = {};
+  Effect effect = Effect::possible;
 
   /// True when the same call may succeed later without anybody changing anything.
   [[nodiscard]] bool is_transient() const {

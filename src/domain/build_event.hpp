@@ -46,7 +46,7 @@ struct Activity {};
 using BuildEvent = std::variant<StepStarted, StepFinished, StepOutput, Message, Activity>;
 
 /// Takes the ordered event stream of one build. Called from any thread, calls are serialised by
-/// the receiver. May block while the receiver is out of room, until the job is stopped.
+/// the receiver.
 class EventSink {
  public:
   virtual ~EventSink() = default;

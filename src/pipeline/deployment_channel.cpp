@@ -4,12 +4,14 @@
 #include "base/stop.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace builder::pipeline {
 
 namespace {
 
+using domain::LogType;
 using Clock = std::chrono::steady_clock;
 
 constexpr BackoffPolicy k_api_backoff{.base = std::chrono::milliseconds(250),
@@ -19,22 +21,8 @@ bool is_final(ports::DeploymentStatus status) {
   return status != ports::DeploymentStatus::building;
 }
 
-/// Where to cut `text` so that the front part has at most `limit` bytes and no character is split.
-std::size_t character_border(const std::string& text, std::size_t limit) {
-  if (text.size() <= limit) {
-    return text.size();
-  }
-  std::size_t cut = limit;
-  while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xC0u) == 0x80u) {
-    --cut;
-  }
-  return cut == 0 ? limit : cut;
-}
-
-/// A post is repeated when the API may take it later. `invalid_input`, `denied` and `not_found` are
-/// final answers.
-bool may_retry(const Error& error) {
-  return error.is_transient();
+std::string_view lines(std::uint64_t count) {
+  return count == 1 ? "line" : "lines";
 }
 
 }  // namespace
@@ -46,9 +34,10 @@ DeploymentChannel::DeploymentChannel(ports::DeploymentReporter& reporter,
     : reporter_(reporter),
       deployment_(std::move(deployment)),
       lease_(std::move(lease)),
-      limits_(limits),
+      limits_(std::move(limits)),
       metrics_(metrics),
       log_(std::move(log)),
+      backlog_(limits_.backlog, limits_.post_bytes),
       sender_([this](const std::stop_token& abort) { run(abort); }) {
 }
 
@@ -60,32 +49,23 @@ void DeploymentChannel::close() {
   {
     const std::scoped_lock lock(mutex_);
     closed_ = true;
-    lines_.clear();
-    buffered_ = 0;
   }
   sender_.request_stop();
   changed_.notify_all();
-  progress_.notify_all();
+  answered_.notify_all();
 }
 
-void DeploymentChannel::append(domain::LogType type, std::string line,
-                               const std::stop_token& stop) {
-  // The platform refuses an empty text; a space shows as the empty line it is.
-  if (line.empty()) {
-    line = " ";
-  }
-  std::unique_lock lock(mutex_);
-  const bool has_room =
-      progress_.wait(lock, stop, [this] { return closed_ || buffered_ < limits_.buffer_bytes; });
-  if (!has_room || closed_) {
+void DeploymentChannel::append(LogType type, std::string_view line) {
+  const std::scoped_lock lock(mutex_);
+  if (closed_) {
     return;
   }
   // Only the first line after a pause and a full batch wake the sender: a busy one looks by itself.
-  const bool was_full = buffered_ >= limits_.post_bytes;
-  buffered_ += line.size() + 1;
-  const bool wake = lines_.empty() || (!was_full && buffered_ >= limits_.post_bytes);
-  lines_.push_back({type, std::move(line)});
-  if (wake) {
+  const bool was_full = backlog_.waiting() >= limits_.post_bytes;
+  const bool was_empty = backlog_.empty();
+  // The platform refuses an empty text; a space shows as the empty line it is.
+  backlog_.push(type, line.empty() ? " " : line);
+  if (was_empty || (!was_full && backlog_.waiting() >= limits_.post_bytes)) {
     changed_.notify_one();
   }
 }
@@ -93,146 +73,275 @@ void DeploymentChannel::append(domain::LogType type, std::string line,
 Result<ports::StatusAnswer> DeploymentChannel::status(const ports::StatusUpdate& update,
                                                       const std::stop_token& stop,
                                                       SteadyTime deadline) {
-  std::unique_lock lock(mutex_);
+  // Ends the pause after a failed log post, too.
+  const std::stop_callback<std::function<void()>> wake(stop, [this] {
+    const std::scoped_lock lock(mutex_);
+    changed_.notify_all();
+  });
+  Lock lock(mutex_);
   PendingStatus pending{.update = &update,
                         .stop = stop,
                         .deadline = deadline,
                         .final = is_final(update.status),
+                        .cancelled = update.status == ports::DeploymentStatus::cancelled,
                         .answer = std::nullopt};
-  progress_.wait(lock, [this] { return closed_ || pending_ == nullptr; });
+  answered_.wait(lock, [this] { return closed_ || pending_ == nullptr; });
   if (closed_) {
     return failure(ErrorKind::cancelled, "the deployment's channel is closed");
   }
+  if (pending.final) {
+    backlog_.finish();
+    flush_until_ =
+        Clock::now() + (pending.cancelled ? std::min(limits_.cancel_flush, limits_.final_flush)
+                                          : limits_.final_flush);
+  }
   pending_ = &pending;
   changed_.notify_one();
-  progress_.wait(lock, [&] { return pending.answer.has_value(); });
+  answered_.wait(lock, [&] { return pending.answer.has_value(); });
   return *std::move(pending.answer);
 }
 
 void DeploymentChannel::run(const std::stop_token& abort) {
-  std::unique_lock lock(mutex_);
+  Lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, abort,
-                  [this] { return closed_ || pending_ != nullptr || !lines_.empty(); });
+    changed_.wait(lock, abort, [this] { return closed_ || pending_ != nullptr || has_lines(); });
     if (abort.stop_requested() || closed_) {
       break;
     }
-    if (!lines_.empty() && !must_skip_logs()) {
-      // Nothing urgent: let lines gather, so that a chatty build does not make a row per line.
-      if (pending_ == nullptr && buffered_ < limits_.post_bytes) {
-        const SteadyTime due = last_log_post_ + limits_.linger;
-        changed_.wait_until(lock, abort, due, [this] {
-          return closed_ || pending_ != nullptr || buffered_ >= limits_.post_bytes;
-        });
-      }
-      send_logs(lock, abort);
+    if (!log_goes_first()) {
+      PendingStatus& pending = *pending_;
+      lock.unlock();
+      auto answer = send_status(pending, abort);
+      lock.lock();
+      pending.answer = std::move(answer);
+      pending_ = nullptr;
+      answered_.notify_all();
       continue;
     }
-    PendingStatus& pending = *pending_;
-    lock.unlock();
-    auto answer = send_status(pending, abort);
-    lock.lock();
-    pending.answer = std::move(answer);
-    pending_ = nullptr;
-    progress_.notify_all();
+    if (pending_ != nullptr && pending_->final && Clock::now() >= flush_until_) {
+      cut_log();
+      continue;
+    }
+    linger(lock, abort);
+    send_log(lock, abort);
   }
   if (pending_ != nullptr) {
     pending_->answer = failure(ErrorKind::cancelled, "the deployment's channel is closed");
     pending_ = nullptr;
   }
-  progress_.notify_all();
+  drop_log();
+  answered_.notify_all();
 }
 
-bool DeploymentChannel::must_skip_logs() const {
+bool DeploymentChannel::log_goes_first() const {
+  if (pending_ == nullptr) {
+    return true;
+  }
   // A first BUILDING is not held up by a log that cannot be sent: its answer decides whether the
   // build goes on at all.
-  return pending_ != nullptr &&
-         (pending_->stop.stop_requested() || Clock::now() > pending_->deadline);
+  if (pending_->stop.stop_requested() || Clock::now() > pending_->deadline) {
+    return false;
+  }
+  return pending_->final ? !cut_ && has_words() : has_lines();
 }
 
-std::string DeploymentChannel::next_batch(domain::LogType& type, std::size_t& lines) {
-  type = lines_.front().type;
-  std::string batch;
-  lines = 0;
-  while (!lines_.empty() && lines_.front().type == type) {
-    Line& line = lines_.front();
-    const std::size_t separator = batch.empty() ? 0 : 1;
-    if (line.text.size() + separator + batch.size() > limits_.post_bytes) {
-      if (!batch.empty()) {
-        break;
-      }
-      const std::size_t cut = character_border(line.text, limits_.post_bytes);
-      batch = line.text.substr(0, cut);
-      line.text.erase(0, cut);
-      buffered_ -= cut;
+/// Nothing urgent: lets lines gather, so that a chatty build does not make a row per line.
+void DeploymentChannel::linger(Lock& lock, const std::stop_token& abort) {
+  const auto is_due = [this] {
+    return closed_ || pending_ != nullptr || backlog_.waiting() >= limits_.post_bytes;
+  };
+  if (!unsent_ && !is_due()) {
+    changed_.wait_until(lock, abort, last_log_post_ + limits_.linger, is_due);
+  }
+}
+
+DeploymentChannel::Batch DeploymentChannel::next_batch() {
+  Batch batch;
+  auto row = backlog_.take();
+  if (!row) {
+    return closing_line();
+  }
+  batch.type = row->type;
+  while (row) {
+    if (!batch.text.empty()) {
+      batch.text += '\n';
+    }
+    batch.text += row->text;
+    batch.lines += row->notice ? 0u : 1u;
+    if (batch.text.size() + 1 >= limits_.post_bytes) {
       break;
     }
-    if (separator != 0) {
-      batch += '\n';
-    }
-    batch += line.text;
-    buffered_ -= line.text.size() + 1;
-    lines_.pop_front();
-    ++lines;
+    row = backlog_.take(batch.type, limits_.post_bytes - batch.text.size() - 1);
   }
   return batch;
 }
 
-void DeploymentChannel::send_logs(std::unique_lock<std::mutex>& lock,
-                                  const std::stop_token& abort) {
-  if (lines_.empty()) {
-    return;
+DeploymentChannel::Batch DeploymentChannel::closing_line() const {
+  const std::uint64_t all = backlog_.pushed();
+  Batch batch{.type = LogType::info, .text = {}, .lines = 0, .closing = true};
+  if (delivered_ == all) {
+    batch.text = fmt::format("Log complete: {} {}", all, lines(all));
+  } else {
+    const std::uint64_t missing = all - delivered_;
+    batch.type = LogType::warning;
+    batch.text = fmt::format("Log incomplete: {} of {} {} {} missing", missing, all, lines(all),
+                             missing == 1 ? "is" : "are");
+    if (refused_ > 0) {
+      batch.text += fmt::format(", {} of them refused by the platform", refused_);
+    }
   }
-  domain::LogType type{};
-  std::size_t lines = 0;
-  const std::string batch = next_batch(type, lines);
-  progress_.notify_all();
+  if (maybe_twice_) {
+    batch.type = LogType::warning;
+    batch.text += "; some lines may appear twice";
+  }
+  return batch;
+}
+
+Result<> DeploymentChannel::post(const Batch& batch, Lock& lock, const std::stop_token& abort) {
   lock.unlock();
-  auto random = make_random();
-  const SteadyTime started = Clock::now();
-  for (int attempt = 0; lease_->wait(abort); ++attempt) {
-    const auto posted = reporter_.post_log(deployment_, type, batch, abort);
+  Result<> posted;
+  if (lease_->wait(abort)) {
+    posted = reporter_.post_log(deployment_, batch.type, batch.text, abort);
     metrics_.api_post("log", posted ? "ok" : to_string(posted.error().kind));
-    if (posted) {
-      metrics_.log_lines(lines);
-      break;
-    }
-    if (posted.error().kind == ErrorKind::cancelled) {
-      break;
-    }
-    if (!may_retry(posted.error())) {
-      log_.error("{} log lines were refused: {}", lines, posted.error().message);
-      break;
-    }
-    {
-      const std::scoped_lock relock(mutex_);
-      if (must_skip_logs()) {
-        // The waiting status was called off; the lines keep their place before the next one.
-        buffered_ += batch.size() + 1;
-        lines_.push_front({type, batch});
-        break;
-      }
-      // A final status does not wait for ever for a log the API will not take.
-      if (pending_ != nullptr && pending_->final && Clock::now() - started > limits_.final_flush) {
-        log_.error("{} log lines could not be delivered: {}", lines + lines_.size(),
-                   posted.error().message);
-        lines_.clear();
-        buffered_ = 0;
-        break;
-      }
-    }
-    metrics_.api_retry("log");
-    const auto delay = next_delay(k_api_backoff, attempt, posted.error().retry_after, random);
-    if (attempt % 8 == 0) {
-      log_.warning("log post failed, trying again in {} ms: {}", delay.count(),
-                   posted.error().message);
-    }
-    if (!sleep_for(delay, abort)) {
-      break;
-    }
+  } else {
+    posted = abort.stop_requested() ? failure(ErrorKind::cancelled, "stopped")
+                                    : failure(ErrorKind::conflict, "the lease is lost");
   }
   lock.lock();
   last_log_post_ = Clock::now();
+  return posted;
+}
+
+/// What became of `unsent_`; false when it has to be posted again.
+bool DeploymentChannel::take_answer(const Result<>& posted) {
+  const bool closing = unsent_->closing;
+  if (posted) {
+    delivered_ += unsent_->lines;
+    metrics_.log_lines(unsent_->lines);
+    log_ended_ = log_ended_ || closing;
+    if (closing && unsent_->type == LogType::warning) {
+      log_.warning("{}", unsent_->text);
+    }
+    unsent_.reset();
+  } else if (posted.error().is_transient() || posted.error().kind == ErrorKind::cancelled) {
+    maybe_twice_ = maybe_twice_ ||
+                   (posted.error().is_transient() && posted.error().effect == Effect::possible);
+    if (closing) {
+      unsent_.reset();  // It may have to say something else by then.
+    }
+    return false;
+  } else if (posted.error().kind == ErrorKind::conflict) {
+    log_ended_ = true;
+    drop_log();
+  } else {
+    log_.error("{} log lines were refused: {}", unsent_->lines, posted.error().message);
+    refused_ += unsent_->lines;
+    log_ended_ = log_ended_ || closing;
+    unsent_.reset();
+  }
+  count_drops();
+  return true;
+}
+
+void DeploymentChannel::send_log(Lock& lock, const std::stop_token& abort) {
+  auto random = make_random();
+  for (int attempt = 0;; ++attempt) {
+    if (!unsent_) {
+      unsent_ = next_batch();
+    }
+    const auto posted = post(*unsent_, lock, abort);
+    if (take_answer(posted) || closed_ || !log_goes_first()) {
+      return;
+    }
+    const Error& error = posted.error();
+    metrics_.api_retry("log");
+    // A wish of the platform counts no more than a final status that waits for the log.
+    const auto delay = std::min(next_delay(k_api_backoff, attempt, error.retry_after, random),
+                                limits_.final_flush);
+    if (attempt % 8 == 0) {
+      log_.warning("log post failed, trying again in {} ms: {}", delay.count(), error.message);
+    }
+    pause(lock, abort, delay);
+    if (pending_ != nullptr && pending_->final && !pending_->cancelled &&
+        error.effect == Effect::unreached) {
+      // The status could not get through either: waiting for the log costs nothing.
+      flush_until_ = Clock::now() + limits_.final_flush;
+    }
+    if (closed_ || !log_goes_first() ||
+        (pending_ != nullptr && pending_->final && Clock::now() >= flush_until_)) {
+      return;
+    }
+  }
+}
+
+/// Ends early when a status comes, when it is called off, and when a final one has waited enough.
+void DeploymentChannel::pause(Lock& lock, const std::stop_token& abort,
+                              std::chrono::milliseconds delay) {
+  const SteadyTime until = Clock::now() + delay;
+  const PendingStatus* const before = pending_;
+  changed_.wait_until(
+      lock, abort, before != nullptr && before->final ? std::min(until, flush_until_) : until, [&] {
+        return closed_ || pending_ != before ||
+               (pending_ != nullptr && pending_->stop.stop_requested());
+      });
+}
+
+/// The time for the log is over: what is left of it is what one post can bring.
+void DeploymentChannel::cut_log() {
+  cut_ = true;
+  if (pending_->cancelled) {
+    return drop_log();
+  }
+  constexpr std::string_view k_why = "the platform did not take them in time";
+  if (unsent_ && unsent_->text.size() + backlog_.held() > limits_.post_bytes) {
+    backlog_.give_up(unsent_->lines, unsent_->text.size() + 1, k_why);
+    unsent_.reset();
+  }
+  backlog_.keep_newest(limits_.post_bytes, k_why);
+  count_drops();
+}
+
+void DeploymentChannel::drop_log() {
+  if (unsent_) {
+    backlog_.give_up(unsent_->lines, unsent_->text.size() + 1, {});
+    unsent_.reset();
+  }
+  backlog_.clear();
+  count_drops();
+}
+
+void DeploymentChannel::count_drops() {
+  const std::uint64_t drops = backlog_.dropped() + refused_;
+  metrics_.log_lines_dropped(drops - std::exchange(drops_counted_, drops));
+  if (const auto fault = backlog_.fault()) {
+    log_.warning("log lines cannot wait on the disk: {}", fault->message);
+  }
+}
+
+/// In front of every attempt of a final status, once the time for the log is over: one try each for
+/// the last lines and for the one that says how many are missing.
+void DeploymentChannel::send_last_words(const std::stop_token& abort) {
+  Lock lock(mutex_);
+  if (!cut_ && has_words()) {
+    cut_log();
+  }
+  while (has_words()) {
+    if (!unsent_) {
+      unsent_ = next_batch();
+    }
+    const bool closing = unsent_->closing;
+    const auto posted = post(*unsent_, lock, abort);
+    if (take_answer(posted)) {
+      continue;
+    }
+    // The lines are given up only when the one that says so is out.
+    if (!closing && posted.error().kind == ErrorKind::unavailable &&
+        posted.error().effect != Effect::unreached && post(closing_line(), lock, abort)) {
+      log_ended_ = true;
+      drop_log();
+    }
+    return;
+  }
 }
 
 Result<ports::StatusAnswer> DeploymentChannel::send_status(const PendingStatus& pending,
@@ -251,9 +360,12 @@ Result<ports::StatusAnswer> DeploymentChannel::send_status(const PendingStatus& 
                  ? failure(ErrorKind::cancelled, "stopped before the status was posted")
                  : failure(ErrorKind::conflict, "the lease is lost");
     }
+    if (pending.final) {
+      send_last_words(abort);
+    }
     auto answer = reporter_.post_status(deployment_, *pending.update, abort);
     metrics_.api_post("status", answer ? "ok" : to_string(answer.error().kind));
-    if (answer || !may_retry(answer.error())) {
+    if (answer || !answer.error().is_transient()) {
       return answer;
     }
     const auto delay = next_delay(k_api_backoff, attempt, answer.error().retry_after, random);

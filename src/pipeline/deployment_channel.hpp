@@ -2,33 +2,38 @@
 
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "pipeline/log_backlog.hpp"
 #include "pipeline/metrics.hpp"
 #include "ports/deployment_reporter.hpp"
 #include "ports/lease.hpp"
 
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 namespace builder::pipeline {
 
 struct ChannelLimits {
   std::size_t post_bytes = 60'000;  ///< Text of one log post (the platform's column takes 65,535).
-  std::size_t buffer_bytes = 8u << 20;    ///< Waiting log text; beyond it the build waits.
   std::chrono::milliseconds linger{100};  ///< At least this long between two log posts.
-  /// Longest wait for log text before a final status; what is left then is announced and dropped.
-  std::chrono::milliseconds final_flush{120'000};
+  /// Longest wait for the log before a final status, while the platform can be reached: then all
+  /// but the last lines are dropped, and said to be.
+  std::chrono::milliseconds final_flush{30'000};
+  /// The same before CANCELLED, which somebody waits for; no line is kept then.
+  std::chrono::milliseconds cancel_flush{1'000};
+  BacklogLimits backlog;
 };
 
 /// Everything one deployment says to the platform, in one order: log lines and statuses share a
 /// single stream with one post in flight. The API orders log rows by the time of their insert only,
 /// so two posts under way could swap, and a status overtaking the log would hide the last lines.
-/// Nothing is posted while the lease does not hold.
+/// The last line before a final status says whether the log is complete. Nothing is posted while
+/// the lease does not hold.
 ///
 /// Owned by the job's thread; `append` is called by any thread. Posts on a thread of its own, which
 /// ends with the object.
@@ -41,10 +46,10 @@ class DeploymentChannel {
   DeploymentChannel& operator=(const DeploymentChannel&) = delete;
   ~DeploymentChannel();
 
-  /// Adds a log line (valid UTF-8 without line end, already free of secrets). Waits while the
-  /// buffer is full: a line is never dropped because the API is slow. Returns early, without the
-  /// line, once `stop` is requested or the channel is closed.
-  void append(domain::LogType type, std::string line, const std::stop_token& stop);
+  /// Adds a log line (valid UTF-8 without line end, already free of secrets). Never waits for the
+  /// platform: what it does not take in time waits in a `LogBacklog`. Does nothing once the channel
+  /// is closed.
+  void append(domain::LogType type, std::string_view line);
 
   /// Posts a status behind all lines appended before it, repeating it with back-off while the API
   /// is away, until `deadline`. `stop` gives up between two attempts: a post in flight is awaited,
@@ -58,9 +63,11 @@ class DeploymentChannel {
   void close();
 
  private:
-  struct Line {
-    domain::LogType type;
+  struct Batch {
+    domain::LogType type{};
     std::string text;
+    std::uint64_t lines = 0;  ///< Of those appended; a notice is none.
+    bool closing = false;     ///< The last line.
   };
 
   struct PendingStatus {
@@ -68,15 +75,35 @@ class DeploymentChannel {
     std::stop_token stop;
     SteadyTime deadline;
     bool final;
+    bool cancelled;
     std::optional<Result<ports::StatusAnswer>> answer;
   };
 
+  using Lock = std::unique_lock<std::mutex>;
+
   void run(const std::stop_token& abort);
-  void send_logs(std::unique_lock<std::mutex>& lock, const std::stop_token& abort);
+  void linger(Lock& lock, const std::stop_token& abort);
+  void send_log(Lock& lock, const std::stop_token& abort);
+  void send_last_words(const std::stop_token& abort);
   Result<ports::StatusAnswer> send_status(const PendingStatus& pending,
                                           const std::stop_token& abort);
-  [[nodiscard]] std::string next_batch(domain::LogType& type, std::size_t& lines);
-  [[nodiscard]] bool must_skip_logs() const;
+  Result<> post(const Batch& batch, Lock& lock, const std::stop_token& abort);
+  bool take_answer(const Result<>& posted);
+  void pause(Lock& lock, const std::stop_token& abort, std::chrono::milliseconds delay);
+
+  [[nodiscard]] bool has_lines() const { return unsent_.has_value() || !backlog_.empty(); }
+
+  /// Lines, or the last one that is due before a final status.
+  [[nodiscard]] bool has_words() const {
+    return !log_ended_ && (has_lines() || backlog_.pushed() > 0);
+  }
+
+  [[nodiscard]] bool log_goes_first() const;
+  [[nodiscard]] Batch next_batch();
+  [[nodiscard]] Batch closing_line() const;
+  void cut_log();
+  void drop_log();
+  void count_drops();
 
   ports::DeploymentReporter& reporter_;
   const domain::DeploymentId deployment_;
@@ -86,12 +113,21 @@ class DeploymentChannel {
   const Log log_;
 
   std::mutex mutex_;
-  std::condition_variable_any changed_;   ///< New lines, a new status, closed.
-  std::condition_variable_any progress_;  ///< Room in the buffer, a status answered.
-  std::deque<Line> lines_;
-  std::size_t buffered_ = 0;
+  std::condition_variable_any changed_;   ///< New lines, a new status or its stop, closed.
+  std::condition_variable_any answered_;  ///< A status has its answer, closed.
+  LogBacklog backlog_;
   PendingStatus* pending_ = nullptr;
+  SteadyTime flush_until_{};  ///< Of a final status.
   bool closed_ = false;
+
+  // The sender's own.
+  std::optional<Batch> unsent_;  ///< Taken out of the backlog, and not delivered yet.
+  bool cut_ = false;             ///< The time for the log is over: one try for what is left.
+  bool log_ended_ = false;       ///< The last line is out, or nobody wants it.
+  std::uint64_t delivered_ = 0;  ///< Lines.
+  std::uint64_t refused_ = 0;
+  std::uint64_t drops_counted_ = 0;
+  bool maybe_twice_ = false;
   SteadyTime last_log_post_{};
   std::jthread sender_;
 };

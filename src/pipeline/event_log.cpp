@@ -68,7 +68,7 @@ void EventLog::on(const domain::StepOutput& event) {
           const auto printing = std::ranges::count_if(running_, [](const auto& entry) {
             return entry.second.out != nullptr || entry.second.err != nullptr;
           });
-          channel_.append(type, printing > 1 ? fmt::format("#{} {}", number, row) : row, stop_);
+          channel_.append(type, printing > 1 ? fmt::format("#{} {}", number, row) : row);
         });
   }
   assembler->feed(event.data);
@@ -89,7 +89,7 @@ void EventLog::finish_step(Step& step) {
 void EventLog::write(LogType type, const std::string& text) {
   // Text of ours may quote what strangers wrote: it gets the same treatment as their output.
   domain::LineAssembler row(secrets_.redactor(),
-                            [&](const std::string& line) { channel_.append(type, line, stop_); });
+                            [&](const std::string& line) { channel_.append(type, line); });
   row.feed(text);
   row.finish();
 }

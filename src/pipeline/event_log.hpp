@@ -18,8 +18,8 @@ namespace builder::pipeline {
 /// it came in. Thread-safe.
 class EventLog final : public domain::EventSink {
  public:
-  EventLog(DeploymentChannel& channel, const SecretStore& secrets, std::stop_token stop)
-      : channel_(channel), secrets_(secrets), stop_(std::move(stop)) {}
+  EventLog(DeploymentChannel& channel, const SecretStore& secrets)
+      : channel_(channel), secrets_(secrets) {}
 
   void emit(domain::BuildEvent event) override;
   /// Passes on what steps that never finished had written.
@@ -44,9 +44,8 @@ class EventLog final : public domain::EventSink {
 
   DeploymentChannel& channel_;
   const SecretStore& secrets_;
-  const std::stop_token stop_;
-  // Held while a line goes to the channel, which may wait for room: that is what keeps the order of
-  // lines that come from several threads.
+  // Held while a line goes to the channel: that is what keeps the order of lines that come from
+  // several threads.
   std::mutex mutex_;
   std::map<std::uint32_t, Step> running_;
 };

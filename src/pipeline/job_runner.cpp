@@ -63,7 +63,7 @@ class Run {
         job_{request.deployment_id, cancellation.token(), Clock::now() + settings.build_timeout},
         channel_(ports.reporter, request.deployment_id, taken.receipt.lease, settings.channel,
                  metrics, log_),
-        events_(channel_, secrets, cancellation.token()),
+        events_(channel_, secrets),
         watch_(
             events_, settings.silence_timeout, [this] { return computes(); },
             [this](const std::string& step) { end_silence(step); }),

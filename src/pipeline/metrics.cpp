@@ -49,6 +49,9 @@ struct Metrics::Families {
       counter("deployra_builder_api_retries_total", "Posts that had to be repeated, by kind.");
   prometheus::Family<prometheus::Counter>& lines =
       counter("deployra_builder_log_lines_total", "Build log lines delivered to the platform.");
+  prometheus::Family<prometheus::Counter>& dropped =
+      counter("deployra_builder_log_lines_dropped_total",
+              "Build log lines that were not delivered; the log says where.");
   prometheus::Family<prometheus::Histogram>& phases =
       histogram("deployra_builder_phase_seconds", "Time spent in each phase of a deployment.");
   prometheus::Family<prometheus::Histogram>& waits =
@@ -78,6 +81,7 @@ Metrics::Metrics() : families_(std::make_unique<Families>()) {
   set_ready(false);
   families_->running.Add({}).Set(0);
   families_->malformed.Add({});
+  log_lines_dropped(0);
 }
 
 Metrics::~Metrics() = default;
@@ -120,8 +124,12 @@ void Metrics::api_retry(std::string_view kind) {
   families_->retries.Add({{"kind", std::string(kind)}}).Increment();
 }
 
-void Metrics::log_lines(std::size_t lines) {
+void Metrics::log_lines(std::uint64_t lines) {
   families_->lines.Add({}).Increment(static_cast<double>(lines));
+}
+
+void Metrics::log_lines_dropped(std::uint64_t lines) {
+  families_->dropped.Add({}).Increment(static_cast<double>(lines));
 }
 
 void Metrics::malformed_job() {

@@ -29,7 +29,8 @@ class Metrics {
   /// `kind`: status or log; `result`: the word for how the call ended.
   void api_post(std::string_view kind, std::string_view result);
   void api_retry(std::string_view kind);
-  void log_lines(std::size_t lines);
+  void log_lines(std::uint64_t lines);
+  void log_lines_dropped(std::uint64_t lines);
   void malformed_job();
   /// What the queue can promise on this server: A, B or none.
   void set_guarantee(std::string_view level);

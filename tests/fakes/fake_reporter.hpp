@@ -53,9 +53,13 @@ class FakeReporter final : public ports::DeploymentReporter {
 
   /// The next calls fail with these errors, in order.
   void fail_next(ErrorKind kind, int times = 1) {
+    fail_next(Error{.kind = kind, .message = "told to fail"}, times);
+  }
+
+  void fail_next(const Error& error, int times = 1) {
     const std::scoped_lock lock(mutex_);
     for (int i = 0; i < times; ++i) {
-      failures_.push_back({.kind = kind, .message = "told to fail"});
+      failures_.push_back(error);
     }
   }
 

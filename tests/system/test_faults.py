@@ -300,15 +300,88 @@ printf 'no newline at the end'
     assert all(len(row[2].encode()) <= 60_000 for row in stack.api.deployments[identity].logs)
 
 
+def storm(repo, lines):
+    pad = "y" * 90
+    # A step that the engine knows already prints nothing.
+    return repo({"Dockerfile": f"FROM busybox\nRUN : {time.monotonic_ns()} && seq 1 {lines} | sed 's/$/ {pad}/' > /lines && cat /lines\n"})
+
+
+def storm_numbers(log):
+    return [int(number) for number in re.findall(r"^(\d+) y{90}$", log, re.M)]
+
+
+def count_rows(stack, identity):
+    """Every row up to the one that counts them, and that one."""
+    rows = "\n".join(text for _, _, text in stack.api.deployments[identity].logs).split("\n")
+    last = next(row for row in rows if re.match("Log (in)?complete: ", row))
+    return rows[:rows.index(last)], last
+
+
 def test_a_hundred_thousand_lines_complete_and_in_order(stack, worker, repo):
     stack.api.delay = 0.005
-    pad = "y" * 90
-    repository = repo({"Dockerfile": f"FROM busybox\nRUN seq 1 100000 | sed 's/$/ {pad}/' > /lines && cat /lines\n"})
-    identity = stack.api.enqueue(stack.job(repository.name))
+    identity = stack.api.enqueue(stack.job(storm(repo, 100_000).name))
     assert stack.api.wait_end(identity, 120) == "BUILDED"
-    numbers = [int(number) for number in re.findall(r"^(\d+) y{90}$", stack.api.log_text(identity), re.M)]
-    assert numbers == list(range(1, 100_001))
+    assert storm_numbers(stack.api.log_text(identity)) == list(range(1, 100_001))
+    rows, last = count_rows(stack, identity)
+    assert last == f"Log complete: {len(rows)} lines"
     assert worker.memory("VmHWM") < 64 * 1024
+
+
+@pytest.mark.one_engine
+@pytest.mark.parametrize("trouble", ["down", "too many", "slow"])
+def test_a_storm_at_an_api_in_trouble_loses_nothing(stack, worker, repo, trouble):
+    before = worker.memory("VmHWM")
+    if trouble == "slow":
+        stack.api.delay = 0.03
+    elif trouble == "too many":
+        stack.api.faults[:] = [None, 429, None, None, 429, 429, None, None, None, 429]
+    identity = stack.api.enqueue(stack.job(storm(repo, 200_000).name))
+    if trouble == "down":
+        stack.api.wait_log(identity, "1000 yyy")
+        stack.api.stop()
+        wait_for(lambda: worker.metric('deployra_builder_phase_seconds_count{phase="build"}') == 1, 120, "built")
+        stack.api.start()
+    assert stack.api.wait_end(identity, 240) == "BUILDED"
+    rows, last = count_rows(stack, identity)
+    numbers = storm_numbers("\n".join(rows))
+    assert list(dict.fromkeys(numbers)) == list(range(1, 200_001))
+    twice = len(numbers) - 200_000  # A post that was stored when its answer was lost.
+    assert last.startswith(f"Log complete: {len(rows) - twice} lines") and (not twice or last.endswith("may appear twice"))
+    assert worker.memory("VmHWM") - before < 32 * 1024
+
+
+@pytest.mark.one_engine
+def test_a_storm_beyond_every_bound_says_what_is_missing(stack, make_worker, repo):
+    worker = make_worker(LOG_SPOOL_SIZE="1MiB", LOG_LIMIT="5MiB")
+    stack.api.delay = 0.05
+    identity = stack.api.enqueue(stack.job(storm(repo, 200_000).name))
+    assert stack.api.wait_end(identity, 240) == "BUILDED"
+    rows, last = count_rows(stack, identity)
+    expected = 1
+    for row in rows:
+        if gap := re.match(r"\[(\d+) lines? \(\d+ bytes?\) dropped: ", row):
+            expected += int(gap[1])
+        elif number := re.match(r"(\d+) y{90}$", row):
+            assert int(number[1]) == expected, "a gap that is not announced"
+            expected += 1
+    assert expected >= 200_001 and storm_numbers("\n".join(rows))[0] == 1
+    missing = sum(int(n) for n in re.findall(r"^\[(\d+) lines? \(", "\n".join(rows), re.M))
+    assert last.startswith(f"Log incomplete: {missing} of ")
+    assert worker.metric("deployra_builder_log_lines_dropped_total") == missing
+
+
+@pytest.mark.one_engine
+def test_a_cancel_does_not_wait_for_the_log(stack, worker, repo):
+    repository = repo({"Dockerfile": f"FROM busybox\nRUN seq 1 100000 | sed 's/$/ {'y' * 90}/' && echo now-running && sleep 1003\n"})
+    stack.api.delay = 0.2
+    identity = stack.api.enqueue(stack.job(repository.name))
+    wait_for(lambda: processes_matching("sleep 1003"), 60)
+    asked = time.monotonic()
+    stack.api.cancel(identity)
+    assert stack.api.wait_end(identity) == "CANCELLED"
+    assert time.monotonic() - asked < 4
+    assert count_rows(stack, identity)[1].startswith("Log incomplete: ")
+    wait_gone("sleep 1003", 10)
 
 
 def base64_core(value: str) -> str:

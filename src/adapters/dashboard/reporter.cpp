@@ -61,6 +61,11 @@ ErrorKind kind_of(int status) {
   return status >= 500 || status < 200 ? ErrorKind::unavailable : ErrorKind::invalid_input;
 }
 
+Effect effect_of(int status) {
+  // A gateway that gave up, and an API that broke, may have stored the row before.
+  return status >= 500 && status != 503 ? Effect::possible : Effect::none;
+}
+
 class HttpReporter final : public Reporter {
  public:
   HttpReporter(ReporterSettings settings, http::Client& client)
@@ -170,7 +175,8 @@ Result<> classify(const http::Response& response) {
   return std::unexpected(Error{.kind = kind_of(response.status),
                                .message = fmt::format("the platform answered {}: {}",
                                                       response.status, answer_text(response)),
-                               .retry_after = response.retry_after()});
+                               .retry_after = response.retry_after(),
+                               .effect = effect_of(response.status)});
 }
 
 std::unique_ptr<Reporter> make_reporter(ReporterSettings settings, http::Client& client) {

@@ -323,9 +323,12 @@ class CurlClient final : public Client {
       (sent ? ambiguous_ : not_sent_).fetch_add(1);
     }
     const auto [kind, reason] = explain(exchange, outcome, error_text);
-    return failure(kind, fmt::format("{} {}: {} ({})", to_string(exchange.request.method),
+    return std::unexpected(
+        Error{.kind = kind,
+              .message = fmt::format("{} {}: {} ({})", to_string(exchange.request.method),
                                      without_secrets(exchange.request.url), reason,
-                                     sent ? "the request may have arrived" : "nothing was sent"));
+                                     sent ? "the request may have arrived" : "nothing was sent"),
+              .effect = sent ? Effect::possible : Effect::unreached});
   }
 
   static std::pair<ErrorKind, std::string> explain(const Exchange& exchange, const Outcome& outcome,

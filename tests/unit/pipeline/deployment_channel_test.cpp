@@ -4,9 +4,12 @@
 #include "fakes/fake_reporter.hpp"
 #include "fakes/fake_steps.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <sstream>
+#include <thread>
 
 namespace builder::pipeline {
 namespace {
@@ -16,6 +19,7 @@ using fakes::FakeReporter;
 using ports::DeploymentStatus;
 using ports::StatusUpdate;
 using namespace std::chrono_literals;
+using Rows = std::vector<std::string>;
 
 class ChannelTest : public testing::Test {
  protected:
@@ -30,6 +34,21 @@ class ChannelTest : public testing::Test {
     return channel_->status(update, stop, std::chrono::steady_clock::now() + 30s);
   }
 
+  [[nodiscard]] std::vector<std::string> rows() const {
+    std::vector<std::string> rows;
+    std::istringstream text(reporter_.log_text());
+    for (std::string row; std::getline(text, row);) {
+      rows.push_back(row);
+    }
+    return rows;
+  }
+
+  void append(int lines, std::string_view text = "line ") {
+    for (int i = 0; i < lines; ++i) {
+      channel_->append(LogType::stdout_, std::string(text) + std::to_string(i));
+    }
+  }
+
   FakeReporter reporter_;
   std::shared_ptr<fakes::FakeLease> lease_ = std::make_shared<fakes::FakeLease>();
   Metrics metrics_;
@@ -40,9 +59,10 @@ TEST_F(ChannelTest, LinesArriveInOrderAndBeforeTheStatus) {
   open();
   std::string expected;
   for (int i = 0; i < 5'000; ++i) {
-    channel_->append(LogType::stdout_, "line " + std::to_string(i), {});
+    channel_->append(LogType::stdout_, "line " + std::to_string(i));
     expected += "line " + std::to_string(i) + "\n";
   }
+  expected += "Log complete: 5000 lines\n";
   ASSERT_TRUE(post(DeploymentStatus::builded));
   EXPECT_EQ(reporter_.log_text(), expected);
   EXPECT_TRUE(reporter_.posts().back().is_status);
@@ -60,11 +80,11 @@ TEST_F(ChannelTest, OnePostIsInFlightAtATime) {
   open();
   std::jthread other([&] {
     for (int i = 0; i < 500; ++i) {
-      channel_->append(LogType::stderr_, "e", {});
+      channel_->append(LogType::stderr_, "e");
     }
   });
   for (int i = 0; i < 500; ++i) {
-    channel_->append(LogType::stdout_, "o", {});
+    channel_->append(LogType::stdout_, "o");
   }
   other.join();
   ASSERT_TRUE(post(DeploymentStatus::failed));
@@ -74,7 +94,7 @@ TEST_F(ChannelTest, OnePostIsInFlightAtATime) {
 TEST_F(ChannelTest, ABatchHoldsOneTypeAndFitsThePost) {
   open({.post_bytes = 100, .linger = std::chrono::milliseconds(50)});
   for (int i = 0; i < 50; ++i) {
-    channel_->append(i % 10 == 0 ? LogType::warning : LogType::stdout_, std::string(30, 'x'), {});
+    channel_->append(i % 10 == 0 ? LogType::warning : LogType::stdout_, std::string(30, 'x'));
   }
   ASSERT_TRUE(post(DeploymentStatus::builded));
   for (const FakeReporter::Post& entry : reporter_.posts()) {
@@ -88,11 +108,11 @@ TEST_F(ChannelTest, ALongLineIsCutBetweenCharactersAndLosesNothing) {
   for (int i = 0; i < 200; ++i) {
     line += "\xE2\x82\xAC";  // Three bytes: a euro sign.
   }
-  channel_->append(LogType::stdout_, line, {});
+  channel_->append(LogType::stdout_, line);
   ASSERT_TRUE(post(DeploymentStatus::builded));
   std::string joined;
   for (const FakeReporter::Post& entry : reporter_.posts()) {
-    if (!entry.is_status) {
+    if (entry.type == LogType::stdout_) {
       EXPECT_EQ(entry.text.size() % 3, 0u);
       joined += entry.text;
     }
@@ -102,7 +122,7 @@ TEST_F(ChannelTest, ALongLineIsCutBetweenCharactersAndLosesNothing) {
 
 TEST_F(ChannelTest, AnEmptyLineBecomesASpace) {
   open();
-  channel_->append(LogType::stdout_, "", {});
+  channel_->append(LogType::stdout_, "");
   ASSERT_TRUE(post(DeploymentStatus::builded));
   EXPECT_EQ(reporter_.posts().front().text, " ");
 }
@@ -110,9 +130,145 @@ TEST_F(ChannelTest, AnEmptyLineBecomesASpace) {
 TEST_F(ChannelTest, AnUnavailableApiIsAskedAgainAndNothingIsLost) {
   reporter_.fail_next(ErrorKind::unavailable, 3);
   open();
-  channel_->append(LogType::stdout_, "precious", {});
+  channel_->append(LogType::stdout_, "precious");
   ASSERT_TRUE(post(DeploymentStatus::builded));
-  EXPECT_EQ(reporter_.log_text(), "precious\n");
+  EXPECT_EQ(rows(), (Rows{"precious", "Log complete: 1 line; some lines may appear twice"}));
+}
+
+TEST_F(ChannelTest, ARefusalIsAnsweredAgainWithoutADoubt) {
+  reporter_.fail_next({.kind = ErrorKind::unavailable, .message = "429", .effect = Effect::none});
+  open();
+  append(1);
+  ASSERT_TRUE(post(DeploymentStatus::builded));
+  EXPECT_EQ(rows(), (Rows{"line 0", "Log complete: 1 line"}));
+}
+
+TEST_F(ChannelTest, AFinalStatusDoesNotWaitAsLongAsTheApiAsksALogTo) {
+  reporter_.fail_next({.kind = ErrorKind::unavailable, .message = "429", .retry_after = 1h});
+  open({.linger = 1ms, .final_flush = 100ms});
+  append(1);
+  const auto started = std::chrono::steady_clock::now();
+  ASSERT_TRUE(post(DeploymentStatus::builded));
+  EXPECT_LT(std::chrono::steady_clock::now() - started, 20s);
+  EXPECT_EQ(rows().front(), "line 0");
+}
+
+TEST_F(ChannelTest, ACancelDoesNotWaitForABigBacklog) {
+  reporter_.fail_next({.kind = ErrorKind::unavailable,
+                       .message = "429",
+                       .retry_after = 1h,
+                       .effect = Effect::none});
+  reporter_.on_post = [](const std::stop_token&) { std::this_thread::sleep_for(20ms); };
+  open({.post_bytes = 1'000, .linger = 1ms});
+  append(100'000);
+  const auto started = std::chrono::steady_clock::now();
+  ASSERT_TRUE(post(DeploymentStatus::cancelled));
+  EXPECT_LT(std::chrono::steady_clock::now() - started, 10s);
+  EXPECT_EQ(reporter_.posts().back().status, DeploymentStatus::cancelled);
+  EXPECT_THAT(rows().back(),
+              testing::MatchesRegex("Log incomplete: .* of 100000 lines are missing"));
+}
+
+TEST_F(ChannelTest, ACancelEndsTheWaitOfAnotherStatusForTheLog) {
+  reporter_.fail_next({.kind = ErrorKind::unavailable, .message = "503", .effect = Effect::none},
+                      1'000'000);
+  open();
+  append(10);
+  std::stop_source cancel;
+  std::jthread user([&] { cancel.request_stop(); });
+  ASSERT_FALSE(post(DeploymentStatus::builded, cancel.get_token()));
+}
+
+TEST_F(ChannelTest, WhenTimeIsOverTheLastLinesAndTheirNumberStillGoOut) {
+  std::atomic<bool> away = true;
+  reporter_.on_post = [&](const std::stop_token&) {
+    if (away) {
+      reporter_.fail_next({.kind = ErrorKind::unavailable, .message = "", .effect = Effect::none});
+    }
+  };
+  open({.post_bytes = 100, .linger = 1ms, .final_flush = 50ms});
+  append(1'000);
+  std::jthread poster([&] { EXPECT_TRUE(post(DeploymentStatus::builded)); });
+  while (!metrics_.render().contains("retries_total{kind=\"status\"}")) {
+    std::this_thread::yield();
+  }
+  away = false;
+  poster.join();
+  const Rows all = rows();
+  ASSERT_GE(all.size(), 4u);
+  EXPECT_THAT(all[0], testing::MatchesRegex(".9.. lines .* dropped: the platform did not .*"));
+  EXPECT_EQ(all[all.size() - 2], "line 999");
+  EXPECT_EQ(all.back(), "Log incomplete: " + std::to_string(1'000 - (all.size() - 2)) +
+                            " of 1000 lines are missing");
+  EXPECT_TRUE(reporter_.posts().back().is_status);
+  EXPECT_TRUE(metrics_.render().contains("log_lines_dropped_total " +
+                                         std::to_string(1'000 - (all.size() - 2))));
+}
+
+TEST_F(ChannelTest, WhileTheApiCannotBeReachedAtAllTheLogIsNotCut) {
+  reporter_.fail_next(
+      {.kind = ErrorKind::unavailable, .message = "refused", .effect = Effect::unreached}, 6);
+  open({.post_bytes = 100, .linger = 1ms, .final_flush = 40ms});
+  append(100);
+  ASSERT_TRUE(post(DeploymentStatus::builded));
+  EXPECT_EQ(rows().size(), 101u);
+  EXPECT_EQ(rows().back(), "Log complete: 100 lines");
+}
+
+TEST_F(ChannelTest, RefusedLinesAreCounted) {
+  reporter_.fail_next(ErrorKind::invalid_input);
+  open({.post_bytes = 20, .linger = 1ms});
+  append(4, "a line of text ");
+  ASSERT_TRUE(post(DeploymentStatus::builded));
+  EXPECT_EQ(rows().back(),
+            "Log incomplete: 1 of 4 lines is missing, 1 of them refused by the platform");
+  EXPECT_TRUE(metrics_.render().contains("log_lines_dropped_total 1"));
+}
+
+TEST_F(ChannelTest, ARefusedLastLineHoldsUpNoStatus) {
+  reporter_.fail_next(ErrorKind::invalid_input, 2);
+  open();
+  append(1);
+  ASSERT_TRUE(post(DeploymentStatus::failed));
+  EXPECT_TRUE(rows().empty());
+}
+
+TEST_F(ChannelTest, TheLastLineComesOnceThoughTheStatusChanges) {
+  open();
+  append(2);
+  std::stop_source stop;
+  reporter_.on_post = [&](const std::stop_token&) {
+    if (reporter_.posts().size() == 2 && !stop.stop_requested()) {  // BUILDED comes next.
+      reporter_.fail_next(ErrorKind::unavailable);
+      stop.request_stop();
+    }
+  };
+  ASSERT_FALSE(post(DeploymentStatus::builded, stop.get_token()));
+  ASSERT_TRUE(post(DeploymentStatus::cancelled));
+  EXPECT_EQ(rows(), (Rows{"line 0", "line 1", "Log complete: 2 lines"}));
+}
+
+TEST_F(ChannelTest, TheBuildNeverWaitsForTheApi) {
+  std::stop_source gate;
+  reporter_.on_post = [&](const std::stop_token&) { sleep_for(10min, gate.get_token()); };
+  open({.linger = 1ms, .backlog = {.memory = 200'000, .tail = 100'000, .spool_folder = {}}});
+  const std::string text(90, 'x');
+  append(100'000, text);
+  gate.request_stop();
+  ASSERT_TRUE(post(DeploymentStatus::builded));
+  const Rows all = rows();
+  EXPECT_EQ(all.front(), text + "0");
+  EXPECT_EQ(all[all.size() - 2], text + "99999");
+  const auto gap = std::ranges::count_if(all, [](auto& row) { return row.starts_with('['); });
+  EXPECT_EQ(gap, 1);
+  EXPECT_EQ(all.back(), "Log incomplete: " + std::to_string(100'000 - (all.size() - 2)) +
+                            " of 100000 lines are missing");
+}
+
+TEST_F(ChannelTest, WithoutALineThereIsNoLastOne) {
+  open();
+  ASSERT_TRUE(post(DeploymentStatus::cancelled));
+  EXPECT_TRUE(rows().empty());
 }
 
 TEST_F(ChannelTest, ARefusedStatusIsNotRepeated) {
@@ -137,40 +293,19 @@ TEST_F(ChannelTest, AStopEndsTheRepeatingOfAStatus) {
 TEST_F(ChannelTest, LinesKeptBackByACalledOffStatusComeWithTheNextOne) {
   reporter_.fail_next(ErrorKind::unavailable, 1);
   open();
-  channel_->append(LogType::stdout_, "kept", {});
+  channel_->append(LogType::stdout_, "kept");
   std::stop_source stop;
   stop.request_stop();
   ASSERT_FALSE(post(DeploymentStatus::building, stop.get_token()));
   ASSERT_TRUE(post(DeploymentStatus::cancelled));
-  EXPECT_EQ(reporter_.log_text(), "kept\n");
-}
-
-TEST_F(ChannelTest, AFullBufferHoldsTheBuildUntilThereIsRoom) {
-  std::stop_source gate;
-  reporter_.on_post = [&](const std::stop_token&) { sleep_for(1min, gate.get_token()); };
-  open({.post_bytes = 100, .buffer_bytes = 1'000, .linger = std::chrono::milliseconds(1)});
-  std::atomic<int> appended = 0;
-  std::jthread build([&] {
-    for (int i = 0; i < 100; ++i) {
-      channel_->append(LogType::stdout_, std::string(49, 'x'), {});
-      ++appended;
-    }
-  });
-  while (appended < 20) {
-    std::this_thread::yield();
-  }
-  EXPECT_LT(appended, 30);
-  gate.request_stop();
-  build.join();
-  ASSERT_TRUE(post(DeploymentStatus::builded));
-  EXPECT_EQ(reporter_.log_text().size(), 100u * 50u);
+  EXPECT_EQ(rows(), (Rows{"kept", "Log complete: 1 line; some lines may appear twice"}));
 }
 
 TEST_F(ChannelTest, NothingGoesOutAfterClose) {
   open();
   ASSERT_TRUE(post(DeploymentStatus::cancelled));
   channel_->close();
-  channel_->append(LogType::stdout_, "late", {});
+  channel_->append(LogType::stdout_, "late");
   EXPECT_FALSE(post(DeploymentStatus::builded));
   channel_.reset();
   EXPECT_EQ(reporter_.posts().size(), 1u);
@@ -179,13 +314,13 @@ TEST_F(ChannelTest, NothingGoesOutAfterClose) {
 TEST_F(ChannelTest, NothingIsPostedWhileTheLeaseDoesNotHold) {
   open();
   lease_->set(false);
-  channel_->append(LogType::stdout_, "line", {});
+  channel_->append(LogType::stdout_, "line");
   std::jthread poster([&] { EXPECT_TRUE(post(DeploymentStatus::builded)); });
   std::this_thread::sleep_for(20ms);  // Nothing can be waited for: nothing happens.
   EXPECT_TRUE(reporter_.posts().empty());
   lease_->set(true);
   poster.join();
-  EXPECT_EQ(reporter_.posts().size(), 2u);
+  EXPECT_EQ(reporter_.posts().size(), 3u);
 }
 
 TEST_F(ChannelTest, ALostLeaseEndsAWaitingStatus) {

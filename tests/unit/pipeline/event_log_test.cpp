@@ -44,7 +44,7 @@ class EventLogTest : public testing::Test {
   DeploymentChannel channel_{
       reporter_, domain::DeploymentId("d1"), std::make_shared<fakes::FakeLease>(), {.linger = 1ms},
       metrics_,  fakes::null_log()};
-  EventLog log_{channel_, secrets_, {}};
+  EventLog log_{channel_, secrets_};
 };
 
 TEST_F(EventLogTest, StepsShowTheirBeginTheirOutputAndTheirEnd) {
@@ -127,21 +127,6 @@ TEST_F(EventLogTest, EveryThreadsLinesKeepTheirOrder) {
       next[step] = line + 1;
     }
   }
-}
-
-TEST_F(EventLogTest, AStopEndsAWaitForRoom) {
-  std::stop_source stop;
-  fakes::FakeReporter stuck;
-  std::stop_source release;
-  stuck.on_post = [&](const std::stop_token&) { sleep_for(1min, release.get_token()); };
-  DeploymentChannel narrow(stuck, domain::DeploymentId("d2"), std::make_shared<fakes::FakeLease>(),
-                           {.post_bytes = 10, .buffer_bytes = 50}, metrics_, fakes::null_log());
-  EventLog log(narrow, secrets_, stop.get_token());
-  std::jthread writer(
-      [&] { log.emit(StepOutput{1, false, std::string(1'000, 'x') + "\nmore\nmore\n"}); });
-  stop.request_stop();
-  writer.join();
-  release.request_stop();
 }
 
 }  // namespace
