@@ -118,7 +118,7 @@ bool LogBacklog::spool(Block& block) {
   }
   block.slot = *slot;
   block.read = 0;
-  block.packed = {};
+  std::string().swap(block.packed);  // An assignment would keep its memory.
   return true;
 }
 
