@@ -328,7 +328,7 @@ class MemoryQueue final : public ports::JobQueue {
     const std::string service = owned_.at(id).service;
     owned_.erase(id);
     if (const auto next = waiting_.find(service); next != waiting_.end()) {
-      queue_.push_back(next->second);
+      queue_.push_front(next->second);
       waiting_.erase(next);
       changed_.notify_all();
     }

@@ -24,11 +24,6 @@ void push_front(QueueState& state, Small element) {
   ++state.queued;
 }
 
-void push_back(QueueState& state, Small element) {
-  state.queue[at(state.queued)] = element;
-  ++state.queued;
-}
-
 void remove_at(QueueState& state, Small position) {
   for (Small i = position; i + 1 < state.queued; ++i) {
     state.queue[at(i)] = state.queue[at(i) + 1];
@@ -52,7 +47,7 @@ void disown(QueueState& state, const Rules& rules, Small id) {
   if (service != k_none && state.building[at(service)] == id) {
     state.building[at(service)] = k_none;
     if (state.waiting[at(service)] != k_none && rules.guards.waiting_job_is_released) {
-      push_back(state, state.waiting[at(service)]);
+      push_front(state, state.waiting[at(service)]);
       state.waiting[at(service)] = k_none;
     }
   }
@@ -119,7 +114,8 @@ bool push(QueueState& state, Small element) {
   if (at(state.queued) + k_ids + k_services >= k_queue) {  // Room for what comes back.
     return false;
   }
-  push_back(state, element);
+  state.queue[at(state.queued)] = element;
+  ++state.queued;
   return true;
 }
 

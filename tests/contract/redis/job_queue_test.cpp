@@ -238,17 +238,6 @@ TEST_P(JobQueueTest, ANewerJobSupersedesTheOneThatIsBuiltAndWaitsForIt) {
   EXPECT_EQ((*left)->ending.verdict, ports::Verdict::superseded);
 }
 
-TEST_P(JobQueueTest, AServiceThatIsPushedWithoutEndDoesNotKeepOthersWaiting) {
-  push("a1", "busy");
-  auto job = take();
-  push("b", "other");
-  push("a2", "busy");
-  EXPECT_TRUE(queue().look());
-  end(job);
-  EXPECT_EQ(take_id(), "b");
-  EXPECT_EQ(take_id(), "a2");
-}
-
 TEST_P(JobQueueTest, AFullWorkerSeesNewerJobsWithoutTakingOthers) {
   push("a", "s");
   take();

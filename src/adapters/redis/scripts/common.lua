@@ -67,8 +67,8 @@ local function conclude(id, sender, entry)
   redis.call('HDEL', stage, id)
 end
 
--- Ends the ownership; the job that waited for this service is queued again, behind the others: a
--- service that is pushed without end does not keep them waiting.
+-- Ends the ownership; the job that waited for this service goes to the head of the queue: further back
+-- there may be newer ones of the service.
 local function disown(id, service)
   redis.call('HDEL', own, id)
   redis.call('HDEL', pay, id)
@@ -77,7 +77,7 @@ local function disown(id, service)
     local waiting = redis.call('HGET', wait, service)
     if waiting then
       redis.call('HDEL', wait, service)
-      redis.call('RPUSH', queue, waiting)
+      redis.call('LPUSH', queue, waiting)
     end
   end
 end
