@@ -374,7 +374,8 @@ def test_a_cancel_does_not_wait_for_the_log(stack, worker, repo):
     repository = repo({"Dockerfile": f"FROM busybox\nRUN seq 1 100000 | sed 's/$/ {'y' * 90}/' && echo now-running && sleep 1003\n"})
     stack.api.delay = 0.2
     identity = stack.api.enqueue(stack.job(repository.name))
-    wait_for(lambda: processes_matching("sleep 1003"), 60)
+    # By now the worker has far more than the API takes in a second.
+    stack.api.wait_log(identity, "\n10000 yyy")
     asked = time.monotonic()
     stack.api.cancel(identity)
     assert stack.api.wait_end(identity) == "CANCELLED"
