@@ -65,7 +65,8 @@ void DeploymentChannel::append(LogType type, std::string_view line) {
   const bool was_empty = backlog_.empty();
   // The platform refuses an empty text; a space shows as the empty line it is.
   backlog_.push(type, line.empty() ? " " : line);
-  if (was_empty || (!was_full && backlog_.waiting() >= limits_.post_bytes)) {
+  const bool has_begun = was_empty && !backlog_.empty();  // Beyond its limit a log is kept back.
+  if (has_begun || (!was_full && backlog_.waiting() >= limits_.post_bytes)) {
     changed_.notify_one();
   }
 }

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <charconv>
@@ -86,6 +87,17 @@ TEST_F(BacklogTest, WhatDoesNotFitInMemoryComesBackFromTheDiskInOrder) {
   EXPECT_TRUE(folder_is_empty()) << "the spool has no name";
   EXPECT_EQ(drain(backlog), expected);
   EXPECT_EQ(backlog.dropped(), 0u);
+}
+
+TEST_F(BacklogTest, WhatIsOnTheDiskIsNotInMemory) {
+  LogBacklog backlog({.spool_folder = folder_.path()}, 60'000);
+  const std::string text(1'000, 'x');
+  const std::size_t before = ::mallinfo2().uordblks;
+  for (int i = 0; i < 20'000; ++i) {
+    backlog.push(LogType::stdout_, text);
+  }
+  EXPECT_LT(::mallinfo2().uordblks, before + (4u << 20));
+  EXPECT_EQ(drain(backlog).size(), 20'000u);
 }
 
 TEST_F(BacklogTest, WhenAllIsFullTheFirstAndTheLastRowsAreKeptAndTheGapIsAnnounced) {
