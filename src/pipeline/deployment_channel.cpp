@@ -256,9 +256,14 @@ void DeploymentChannel::send_log(Lock& lock, const std::stop_token& abort) {
     }
     const Error& error = posted.error();
     metrics_.api_retry("log");
-    // A wish of the platform counts no more than a final status that waits for the log.
-    const auto delay = std::min(next_delay(k_api_backoff, attempt, error.retry_after, random),
-                                limits_.final_flush);
+    // While a final status waits there is not the time to back off as far as otherwise; and a wish
+    // of the platform counts no more than the status.
+    BackoffPolicy backoff = k_api_backoff;
+    if (pending_ != nullptr && pending_->final) {
+      backoff.cap = std::min(backoff.cap, limits_.final_flush / 15);
+    }
+    const auto delay =
+        std::min(next_delay(backoff, attempt, error.retry_after, random), limits_.final_flush);
     if (attempt % 8 == 0) {
       log_.warning("log post failed, trying again in {} ms: {}", delay.count(), error.message);
     }

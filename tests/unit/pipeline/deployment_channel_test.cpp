@@ -153,6 +153,15 @@ TEST_F(ChannelTest, AFinalStatusDoesNotWaitAsLongAsTheApiAsksALogTo) {
   EXPECT_EQ(rows().front(), "line 0");
 }
 
+TEST_F(ChannelTest, AnApiThatRecoversWhileAFinalStatusWaitsGetsTheWholeLog) {
+  reporter_.fail_next({.kind = ErrorKind::unavailable, .message = "429", .effect = Effect::none},
+                      12);
+  open({.linger = 1ms, .final_flush = 3s});
+  append(1'000);
+  ASSERT_TRUE(post(DeploymentStatus::builded));
+  EXPECT_EQ(rows().back(), "Log complete: 1000 lines");
+}
+
 TEST_F(ChannelTest, ACancelDoesNotWaitForABigBacklog) {
   reporter_.fail_next({.kind = ErrorKind::unavailable,
                        .message = "429",
