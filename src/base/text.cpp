@@ -4,6 +4,7 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 #include <random>
 
@@ -62,6 +63,17 @@ std::string sha256_hex(std::string_view data) {
   BUILDER_CHECK(EVP_Digest(data.data(), data.size(), digest.data(), &size, EVP_sha256(), nullptr) ==
                 1);
   return hex({reinterpret_cast<const char*>(digest.data()), size});
+}
+
+bool is_hex(std::string_view text) {
+  return std::ranges::all_of(
+      text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+bool is_digest(std::string_view text) {
+  constexpr std::string_view k_algorithm = "sha256:";
+  return text.starts_with(k_algorithm) && text.size() == k_algorithm.size() + 64 &&
+         is_hex(text.substr(k_algorithm.size()));
 }
 
 std::string base64_encode(std::string_view data) {

@@ -20,6 +20,12 @@ std::string in_words(std::chrono::seconds time);
 /// Lower-case hex of the SHA-256 of `data`.
 std::string sha256_hex(std::string_view data);
 
+/// Whether `text` holds nothing but lower-case hex digits.
+bool is_hex(std::string_view text);
+
+/// `sha256:` and 64 lower-case hex digits, as registries and engines name content.
+bool is_digest(std::string_view text);
+
 std::string base64_encode(std::string_view data);
 
 /// nullopt when `text` is not base64 with its padding.

@@ -32,6 +32,15 @@ def crash_when(stack, worker, identity: str, stage: str) -> None:
     worker.start()
 
 
+def interrupted(stack, worker, repo):
+    """A build whose worker died in the middle: its repository and the deployment."""
+    repository = repo(slow())
+    identity = stack.api.enqueue(stack.job(repository.name))
+    stack.api.wait_log(identity, "now-running")
+    worker.kill()
+    return repository, identity
+
+
 def builds(stack, identity: str) -> int:
     return stack.api.log_text(identity).count("Building image from")
 
@@ -77,10 +86,7 @@ def test_a_pushed_image_that_vanished_is_built_again(stack, worker, repo):
 
 
 def test_a_branch_that_moved_meanwhile_changes_nothing(stack, worker, repo):
-    repository = repo(slow())
-    identity = stack.api.enqueue(stack.job(repository.name))
-    stack.api.wait_log(identity, "now-running")
-    worker.kill()
+    repository, identity = interrupted(stack, worker, repo)
     repository.commit({"a.txt": "second\n"})
     worker.start()
     assert stack.api.wait_end(identity) == "BUILDED"
@@ -88,10 +94,7 @@ def test_a_branch_that_moved_meanwhile_changes_nothing(stack, worker, repo):
 
 
 def test_a_commit_that_was_pushed_away_gives_way_to_the_branch(stack, worker, repo):
-    repository = repo(slow())
-    identity = stack.api.enqueue(stack.job(repository.name))
-    stack.api.wait_log(identity, "now-running")
-    worker.kill()
+    _, identity = interrupted(stack, worker, repo)
     gone = {**stages(stack, identity), "commit": "0" * 40}
     stack.redis.client.hset("{builder-queue}:stage", identity, json.dumps(gone))
     worker.start()

@@ -1,8 +1,8 @@
 #include "adapters/host/pressure.hpp"
 
+#include "adapters/host/cgroup_tree.hpp"
+
 #include <charconv>
-#include <fstream>
-#include <sstream>
 
 namespace builder::adapters::host {
 
@@ -19,13 +19,8 @@ std::optional<double> parse_pressure(std::string_view text) {
 }
 
 std::optional<double> pressure(const std::string& resource) {
-  std::ifstream file("/proc/pressure/" + resource);
-  std::ostringstream text;
   // A kernel that was told not to measure has the file, but does not let it be read.
-  if (!file || !(text << file.rdbuf())) {
-    return std::nullopt;
-  }
-  return parse_pressure(text.view());
+  return parse_pressure(read_control("/proc/pressure/" + resource));
 }
 
 }  // namespace builder::adapters::host

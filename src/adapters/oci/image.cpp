@@ -1,4 +1,5 @@
 #include "adapters/oci/client.hpp"
+#include "base/text.hpp"
 
 #include <nlohmann/json.hpp>
 

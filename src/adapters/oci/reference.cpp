@@ -1,5 +1,7 @@
 #include "adapters/oci/reference.hpp"
 
+#include "base/text.hpp"
+
 #include <arpa/inet.h>
 
 #include <algorithm>
@@ -9,7 +11,6 @@ namespace builder::adapters::oci {
 namespace {
 
 constexpr std::string_view k_hub = "registry-1.docker.io";
-constexpr std::string_view k_digest_prefix = "sha256:";
 
 bool is_path(std::string_view text) {
   constexpr std::string_view k_separators = "._-/";
@@ -50,13 +51,6 @@ std::string_view without_port(std::string_view host) {
 std::string Reference::str() const {
   return host + "/" + repository + (tag.empty() ? "" : ":" + tag) +
          (digest.empty() ? "" : "@" + digest);
-}
-
-bool is_digest(std::string_view text) {
-  return text.starts_with(k_digest_prefix) && text.size() == k_digest_prefix.size() + 64 &&
-         std::ranges::all_of(text.substr(k_digest_prefix.size()), [](unsigned char c) {
-           return std::isdigit(c) != 0 || (c >= 'a' && c <= 'f');
-         });
 }
 
 Result<Reference> parse_reference(std::string_view text) {

@@ -28,9 +28,6 @@ struct Reference {
 /// tag and digest it is `latest`. `invalid_input` for anything else.
 Result<Reference> parse_reference(std::string_view text);
 
-/// `sha256:` and 64 hex digits.
-bool is_digest(std::string_view text);
-
 /// Registries that are spoken to without TLS: those on this machine's loopback, as the Docker
 /// Engine and buildkitd do by default. The one rule for everything that meets a registry.
 bool is_plain_http(std::string_view host);

@@ -1,8 +1,8 @@
 #include "adapters/redis/stages_entry.hpp"
 
-#include <nlohmann/json.hpp>
+#include "base/text.hpp"
 
-#include <algorithm>
+#include <nlohmann/json.hpp>
 
 namespace builder::adapters::redis {
 
@@ -10,19 +10,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-bool is_hex(std::string_view text) {
-  return std::ranges::all_of(
-      text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
 bool is_commit(std::string_view text) {
   return (text.size() == 40 || text.size() == 64) && is_hex(text);
-}
-
-bool is_digest(std::string_view text) {
-  constexpr std::string_view k_algorithm = "sha256:";
-  return text.size() == k_algorithm.size() + 64 && text.starts_with(k_algorithm) &&
-         is_hex(text.substr(k_algorithm.size()));
 }
 
 bool is_text(std::string_view text) {
