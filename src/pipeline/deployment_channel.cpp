@@ -256,18 +256,16 @@ void DeploymentChannel::send_log(Lock& lock, const std::stop_token& abort) {
     }
     const Error& error = posted.error();
     metrics_.api_retry("log");
-    // While a final status waits there is not the time to back off as far as otherwise; and a wish
-    // of the platform counts no more than the status.
+    // While a final status waits there is not the time to back off as far as otherwise.
     BackoffPolicy backoff = k_api_backoff;
     if (pending_ != nullptr && pending_->final) {
       backoff.cap = std::min(backoff.cap, limits_.final_flush / 15);
     }
-    const auto delay =
-        std::min(next_delay(backoff, attempt, error.retry_after, random), limits_.final_flush);
+    const auto delay = next_delay(backoff, attempt, error.retry_after, random);
     if (attempt % 8 == 0) {
       log_.warning("log post failed, trying again in {} ms: {}", delay.count(), error.message);
     }
-    pause(lock, abort, delay);
+    pause(lock, abort, delay, error.retry_after.has_value());
     if (pending_ != nullptr && pending_->final && !pending_->cancelled &&
         error.effect == Effect::unreached) {
       // The status could not get through either: waiting for the log costs nothing.
@@ -280,16 +278,27 @@ void DeploymentChannel::send_log(Lock& lock, const std::stop_token& abort) {
   }
 }
 
-/// Ends early when a status comes, when it is called off, and when a final one has waited enough.
+/// Ends early when the status that waits behind the log is called off or has waited long enough; and
+/// when one comes, unless the platform asked for the pause.
 void DeploymentChannel::pause(Lock& lock, const std::stop_token& abort,
-                              std::chrono::milliseconds delay) {
+                              std::chrono::milliseconds delay, bool asked_for) {
   const SteadyTime until = Clock::now() + delay;
-  const PendingStatus* const before = pending_;
-  changed_.wait_until(
-      lock, abort, before != nullptr && before->final ? std::min(until, flush_until_) : until, [&] {
-        return closed_ || pending_ != before ||
-               (pending_ != nullptr && pending_->stop.stop_requested());
-      });
+  const auto end = [&] {
+    return pending_ == nullptr
+               ? until
+               : std::min(until, pending_->final ? flush_until_ : pending_->deadline);
+  };
+  while (Clock::now() < end()) {
+    const PendingStatus* const before = pending_;
+    const auto is_called_off = [&] {
+      return closed_ || abort.stop_requested() ||
+             (pending_ != nullptr && pending_->stop.stop_requested());
+    };
+    changed_.wait_until(lock, abort, end(), [&] { return is_called_off() || pending_ != before; });
+    if (is_called_off() || (!asked_for && pending_ != before)) {
+      return;
+    }
+  }
 }
 
 /// The time for the log is over: what is left of it is what one post can bring.

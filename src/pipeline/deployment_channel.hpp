@@ -89,7 +89,8 @@ class DeploymentChannel {
                                           const std::stop_token& abort);
   Result<> post(const Batch& batch, Lock& lock, const std::stop_token& abort);
   bool take_answer(const Result<>& posted);
-  void pause(Lock& lock, const std::stop_token& abort, std::chrono::milliseconds delay);
+  void pause(Lock& lock, const std::stop_token& abort, std::chrono::milliseconds delay,
+             bool asked_for);
 
   [[nodiscard]] bool has_lines() const { return unsent_.has_value() || !backlog_.empty(); }
 

@@ -153,6 +153,26 @@ TEST_F(ChannelTest, AFinalStatusDoesNotWaitAsLongAsTheApiAsksALogTo) {
   EXPECT_EQ(rows().front(), "line 0");
 }
 
+TEST_F(ChannelTest, APlatformThatAsksForAPauseHasIt) {
+  std::mutex mutex;
+  std::vector<std::chrono::steady_clock::time_point> posts;
+  reporter_.on_post = [&](const std::stop_token&) {
+    const std::scoped_lock lock(mutex);
+    posts.push_back(std::chrono::steady_clock::now());
+  };
+  reporter_.fail_next({.kind = ErrorKind::unavailable, .message = "429", .retry_after = 300ms});
+  open();
+  append(1);
+  while (!metrics_.render().contains("retries_total{kind=\"log\"}")) {
+    std::this_thread::yield();
+  }
+  ASSERT_TRUE(post(DeploymentStatus::building));
+  ASSERT_TRUE(post(DeploymentStatus::builded));
+  ASSERT_GE(posts.size(), 3u);
+  EXPECT_GE(posts[1] - posts[0], 300ms);
+  EXPECT_EQ(rows().front(), "line 0");
+}
+
 TEST_F(ChannelTest, AnApiThatRecoversWhileAFinalStatusWaitsGetsTheWholeLog) {
   reporter_.fail_next({.kind = ErrorKind::unavailable, .message = "429", .effect = Effect::none},
                       12);
