@@ -278,8 +278,8 @@ void DeploymentChannel::send_log(Lock& lock, const std::stop_token& abort) {
   }
 }
 
-/// Ends early when the status that waits behind the log is called off or has waited long enough; and
-/// when one comes, unless the platform asked for the pause.
+/// Ends early when the status that waits behind the log is called off or has waited long enough;
+/// and when one comes, unless the platform asked for the pause.
 void DeploymentChannel::pause(Lock& lock, const std::stop_token& abort,
                               std::chrono::milliseconds delay, bool asked_for) {
   const SteadyTime until = Clock::now() + delay;

@@ -75,10 +75,11 @@ void Worker::run(const std::stop_token& stop) {
       sleep_for(k_cannot_build_interval, stop);
       continue;
     }
-    if (running_.wait_for_fewer_than(settings_.parallel_builds, now + k_look_interval, stop)) {
+    if (running_.wait_for_fewer_than(settings_.parallel_builds, now, stop)) {
       take_one(stop);
     } else if (!stop.stop_requested()) {
-      look();
+      look();  // At once: of a burst of one service nothing but the newest needs to be built.
+      running_.wait_for_fewer_than(settings_.parallel_builds, now + k_look_interval, stop);
     }
   }
 }

@@ -101,8 +101,8 @@ class JobQueue {
   /// out.
   virtual Result<std::optional<TakenJob>> take(std::chrono::milliseconds patience,
                                                const std::stop_token& stop) = 0;
-  /// For when no slot is free: takes newer jobs of the services we build aside, which supersedes
-  /// the builds. The ids that are queued, oldest first, as far as it looked.
+  /// For when no slot is free: newer jobs of the services we build supersede the builds, and keep
+  /// their places in the queue. The ids that are queued, oldest first, as far as it looked.
   virtual Result<std::vector<domain::DeploymentId>> look() = 0;
   /// Remembers how far a job of ours has come, for whoever has it next.
   virtual Result<> record(const Receipt& receipt, const domain::Stages& stages) = 0;

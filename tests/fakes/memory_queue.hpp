@@ -104,14 +104,17 @@ class MemoryQueue final : public ports::JobQueue {
     std::vector<domain::DeploymentId> ids;
     {
       const std::scoped_lock lock(mutex_);
+      std::map<std::string, std::string> newest;  // Of each service, in the queue so far.
       for (const std::string& payload : std::vector<std::string>(queue_.begin(), queue_.end())) {
         const domain::ParsedJob job = domain::parse_job(payload);
-        if (job.deployment_id) {
-          ids.push_back(*job.deployment_id);
-          if (!ended_.contains(job.deployment_id->str()) &&
-              let_wait(job.deployment_id->str(), job, payload, calls)) {
-            remove(payload);
-          }
+        if (!job.deployment_id) {
+          continue;
+        }
+        ids.push_back(*job.deployment_id);
+        if (building(job) != owned_.end() && !ended_.contains(ids.back().str()) &&
+            !owned_.contains(ids.back().str()) && !cancelled_.contains(ids.back().str()) &&
+            !newer_.contains(ids.back().str())) {
+          supersede(ids.back().str(), job, payload, newest, calls);
         }
       }
     }
@@ -302,26 +305,58 @@ class MemoryQueue final : public ports::JobQueue {
                            .stages = stages_[id]};
   }
 
-  bool let_wait(const std::string& id, const domain::ParsedJob& job, const std::string& payload,
-                Calls& calls) {
-    const auto running = std::ranges::find_if(owned_, [&](const auto& one) {
+  /// The build of the job's service.
+  [[nodiscard]] std::map<std::string, Owned>::iterator building(const domain::ParsedJob& job) {
+    return std::ranges::find_if(owned_, [&](const auto& one) {
       return job.service_id && one.second.service == job.service_id->str();
     });
-    if (running == owned_.end() || running->first == id) {
+  }
+
+  bool let_wait(const std::string& id, const domain::ParsedJob& job, const std::string& payload,
+                Calls& calls) {
+    const auto running = building(job);
+    if (running == owned_.end()) {
       return false;
     }
-    const std::string& service = job.service_id->str();
-    if (const auto before = waiting_.find(service); before != waiting_.end()) {
-      const auto before_id = domain::parse_job(before->second).deployment_id;
-      if (before_id && before_id->str() != id) {
-        conclude(before_id->str(), {ports::Verdict::superseded, {}}, false);
-        calls.outbox = true;
-      }
-    }
-    waiting_[service] = payload;
+    replace(waiting_, id, job.service_id->str(), payload, calls);
     newer_.insert(running->first);
     calls.superseded.push_back(running->first);
     return true;
+  }
+
+  /// A queued job ends what came before it, and keeps its place.
+  void supersede(const std::string& id, const domain::ParsedJob& job, const std::string& payload,
+                 std::map<std::string, std::string>& newest, Calls& calls) {
+    const std::string& service = job.service_id->str();
+    if (const auto before = newest.find(service); before != newest.end()) {
+      if (id_of(before->second) == id) {
+        return;
+      }
+      remove(before->second);
+    } else if (const auto waiting = waiting_.find(service); waiting != waiting_.end()) {
+      if (id_of(waiting->second) == id) {
+        return;
+      }
+      newest[service] = waiting->second;
+      waiting_.erase(waiting);
+    }
+    replace(newest, id, service, payload, calls);
+    newer_.insert(building(job)->first);
+    calls.superseded.push_back(building(job)->first);
+  }
+
+  void replace(std::map<std::string, std::string>& newest, const std::string& id,
+               const std::string& service, const std::string& payload, Calls& calls) {
+    if (const auto before = newest.find(service);
+        before != newest.end() && id_of(before->second) != id) {
+      conclude(id_of(before->second), {ports::Verdict::superseded, {}}, false);
+      calls.outbox = true;
+    }
+    newest[service] = payload;
+  }
+
+  static std::string id_of(const std::string& payload) {
+    return domain::parse_job(payload).deployment_id->str();
   }
 
   void disown(const std::string& id) {

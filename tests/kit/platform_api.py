@@ -11,8 +11,11 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import redis.client
 
 from .process import wait_for
 from .redis_server import Redis
@@ -49,8 +52,8 @@ class Recorded:
 
 
 class PlatformApi:
-    def __init__(self, redis: Redis) -> None:
-        self.redis = redis
+    def __init__(self, server: Redis) -> None:
+        self.redis = server
         self.lock = threading.Lock()
         self.deployments: dict[str, Deployment] = {}
         self.deploy_queue: list[tuple[str, str]] = []
@@ -58,6 +61,7 @@ class PlatformApi:
         self.delay = 0.0
         self.faults: list[object] = []  # a status, or "drop", for the next requests
         self.on_status = lambda deployment, status: None
+        self.batch: redis.client.Pipeline | None = None
         self.server: ThreadingHTTPServer | None = None
         self.port = 0
 
@@ -134,7 +138,15 @@ class PlatformApi:
             json.dumps(job, separators=(",", ":"), ensure_ascii=False)
             .replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
             .replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
-        self.redis.client.rpush(queue, text)
+        (self.batch or self.redis.client).rpush(queue, text)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is pushed meanwhile is in the queue at once."""
+        with self.redis.client.pipeline(transaction=True) as self.batch:
+            yield
+            self.batch.execute()
+        self.batch = None
 
     def cancel(self, identity: str, publish: bool = True) -> None:
         if publish:

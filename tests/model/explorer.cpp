@@ -40,6 +40,7 @@ struct Record {
   bool pushed = false;
   bool finished = false;
   bool cancelled_early = false;  ///< Before it was decided.
+  bool came_up = false;          ///< Has been the first of the queue and left it.
 };
 
 struct World {
@@ -170,6 +171,11 @@ class Explorer {
       if (world.redis.stage[at(id)] != 0 && world.redis.ended[at(id)] != Status::none) {
         violate("what was recorded of a deployment outlives it");
       }
+      const bool superseded =
+          (world.redis.newer & bit(id)) != 0 || world.redis.out[at(id)] == Final::by_newer;
+      if (superseded && !has_newer(world, id)) {
+        violate("a job is superseded by an older one");
+      }
     }
     for (Small service = 0; at(service) < k_services; ++service) {
       const auto builds = std::ranges::count_if(world.processes, [&](const Process& process) {
@@ -187,6 +193,28 @@ class Explorer {
     return redis.owner[at(id)] != k_none || redis.ended[at(id)] != Status::none ||
            std::ranges::find(redis.waiting, id) != redis.waiting.end() ||
            std::find(redis.queue.begin(), end, id) != end;
+  }
+
+  /// Place among what the platform pushes.
+  [[nodiscard]] auto order(Small id) const { return std::ranges::find(scope_.pushes, id); }
+
+  [[nodiscard]] bool has_newer(const World& world, Small id) const {
+    return std::any_of(order(id), scope_.pushes.end(), [&](Small other) {
+      return other != id && rules_.service[at(other)] == rules_.service[at(id)] &&
+             world.records[at(other)].pushed;
+    });
+  }
+
+  /// After an element has left the queue. What came back to it may be overtaken.
+  void check_order(World& world, Small first, const Answer& answer) {
+    world.records[at(first)].came_up = true;
+    for (Small position = 0; answer.word == Word::job && position < world.redis.queued;
+         ++position) {
+      const Small behind = world.redis.queue[at(position)];
+      if (!world.records[at(behind)].came_up && order(behind) < order(answer.id)) {
+        violate("a job overtakes one that was queued before it");
+      }
+    }
   }
 
   // The platform.
@@ -362,6 +390,9 @@ class Explorer {
     const auto body = [&](World& w, bool heard) {
       Process& process = w.processes[i];
       const Answer answer = take(w.redis, rules_, process.epoch, process.resync, 0);
+      if (w.redis.queued < world.redis.queued) {
+        check_order(w, world.redis.queue[0], answer);
+      }
       if (!heard) {
         process.resync = true;
         --w.left.losses;

@@ -1,5 +1,7 @@
 #include "model/queue_model.hpp"
 
+#include <algorithm>
+
 namespace builder::model {
 
 namespace {
@@ -32,6 +34,10 @@ void remove_at(QueueState& state, Small position) {
   state.queue[at(state.queued)] = k_none;
 }
 
+Small position_of(const QueueState& state, Small element) {
+  return static_cast<Small>(std::ranges::find(state.queue, element) - state.queue.begin());
+}
+
 void conclude(QueueState& state, Small id, Small sender, Final final) {
   state.ended[at(id)] = status_of(final);
   state.out[at(id)] = final;
@@ -46,8 +52,14 @@ void disown(QueueState& state, const Rules& rules, Small id) {
   const Small service = rules.service[at(id)];
   if (service != k_none && state.building[at(service)] == id) {
     state.building[at(service)] = k_none;
-    if (state.waiting[at(service)] != k_none && rules.guards.waiting_job_is_released) {
-      push_front(state, state.waiting[at(service)]);
+    const Small waiting = state.waiting[at(service)];
+    if (waiting != k_none && rules.guards.waiting_job_is_released) {
+      if (rules.guards.released_job_goes_first) {
+        push_front(state, waiting);
+      } else {
+        state.queue[at(state.queued)] = waiting;
+        ++state.queued;
+      }
       state.waiting[at(service)] = k_none;
     }
   }
@@ -203,20 +215,39 @@ Answer look(QueueState& state, const Rules& rules, Small epoch) {
     return {.word = Word::lost};
   }
   Answer answer{.word = Word::ok};
-  for (Small position = 0; position < state.queued;) {
+  std::array<Small, k_services> newest{};  // Seen in the queue so far.
+  newest.fill(k_none);
+  for (Small position = 0; position < state.queued; ++position) {
     const Small id = state.queue[at(position)];
     const Small service = id < 0 ? k_none : rules.service[at(id)];
     const Small running = service == k_none ? k_none : state.building[at(service)];
     const bool ours = running != k_none && state.owner[at(running)] == epoch;
     if (!ours || state.ended[at(id)] != Status::none || state.owner[at(id)] != k_none ||
         has(state.tomb, id) || has(state.newer, id)) {
-      ++position;
       continue;
     }
-    remove_at(state, position);
-    if (let_wait(state, rules, id, running)) {
+    if (!rules.guards.look_keeps_places) {
+      remove_at(state, position--);
+      let_wait(state, rules, id, running);
+      continue;
+    }
+    Small& waiting = state.waiting[at(service)];
+    const Small before = newest[at(service)] != k_none ? newest[at(service)] : waiting;
+    if (before == id) {
+      continue;
+    }
+    if (before != k_none) {
+      if (before == waiting) {
+        waiting = k_none;
+      } else {
+        remove_at(state, position_of(state, before));
+        --position;
+      }
+      conclude(state, before, k_none, Final::by_newer);
       ++answer.jobs;
     }
+    add(state.newer, running);
+    newest[at(service)] = id;
   }
   mark(state, epoch, answer);
   return answer;
@@ -319,12 +350,10 @@ Answer cancel(QueueState& state, const Rules& rules, Small id) {
       return {.word = Word::removed};
     }
   }
-  for (Small position = 0; position < state.queued; ++position) {
-    if (state.queue[at(position)] == id) {
-      remove_at(state, position);
-      conclude(state, id, k_none, Final::by_user);
-      return {.word = Word::removed};
-    }
+  if (const Small position = position_of(state, id); position < state.queued) {
+    remove_at(state, position);
+    conclude(state, id, k_none, Final::by_user);
+    return {.word = Word::removed};
   }
   return {.word = Word::noted};
 }

@@ -57,6 +57,8 @@ struct Guards {
   bool one_build_per_service = true;
   bool replaced_job_is_concluded = true;
   bool waiting_job_is_released = true;
+  bool released_job_goes_first = true;
+  bool look_keeps_places = true;
   bool finish_checks_owner = true;
   bool finish_obeys_cancels = true;
   bool finish_repeats_lost_answers = true;

@@ -147,13 +147,33 @@ def two_at_once(crashes: Crashes) -> list[str]:
 def test_a_burst_of_one_service_holds_up_no_other(crashes, repo):
     run = crashes(MAX_PARALLEL_BUILDS="1")
     repository, api = repo(QUICK), run.stack.api
-    burst = [run.push(repository.name, serviceId=f"svc-burst-{run.seed}") for _ in range(100)]
-    small = run.push(repository.name, serviceId=f"svc-small-{run.seed}")
+    with api.together():
+        burst = [run.push(repository.name, serviceId=f"svc-burst-{run.seed}") for _ in range(100)]
+        small = run.push(repository.name, serviceId=f"svc-small-{run.seed}")
     assert api.wait_end(small) == "BUILDED"
     begun = [identity for identity in burst if "BUILDING" in api.statuses(identity)]
     assert len(begun) <= 3, begun
     run.drain()
     assert api.final_posts(burst[-1]) == ["BUILDED"]
+    assert run.verdict().breaches == [] and two_at_once(run) == []
+    nothing_left(run)
+
+
+def test_a_service_that_is_pushed_again_and_again_holds_up_no_other(crashes, repo):
+    """A newer job for every one that begins: the service always has one to build, and others have their turn."""
+    run = crashes(MAX_PARALLEL_BUILDS="1")
+    repository, api = repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 3\n"}), run.stack.api
+    busy, others = [run.push(repository.name, serviceId=f"svc-busy-{run.seed}")], []
+    while len(others) < 3 or not all(api.final_posts(other) for other in others):
+        wait_for(lambda newest=busy[-1]: api.statuses(newest), 60, "the busy service is built again")
+        with api.together():
+            if len(others) < 3:
+                others.append(run.push(repository.name, serviceId=f"svc-other-{len(others)}-{run.seed}"))
+            busy.append(run.push(repository.name, serviceId=f"svc-busy-{run.seed}"))
+        assert len(busy) < 12, f"{len(busy)} builds of one service before {others}"
+    run.drain()
+    assert [api.final_posts(other) for other in others] == [["BUILDED"]] * 3
+    assert api.final_posts(busy[-1]) == ["BUILDED"]
     assert run.verdict().breaches == [] and two_at_once(run) == []
     nothing_left(run)
 

@@ -247,8 +247,38 @@ TEST_P(JobQueueTest, AFullWorkerSeesNewerJobsWithoutTakingOthers) {
   ASSERT_TRUE(seen) << seen.error().message;
   EXPECT_EQ(*seen, (std::vector{domain::DeploymentId("o"), domain::DeploymentId("b")}));
   EXPECT_EQ(listener_.stop_of("a"), ports::StopReason::superseded);
-  EXPECT_EQ(queue().length().value(), 1u);
+  EXPECT_EQ(queue().length().value(), 2u);
   EXPECT_EQ(take_id(), "o");
+}
+
+TEST_P(JobQueueTest, AServiceThatIsPushedOftenKeepsItsPlaceBehindOthers) {
+  push("a", "s");
+  auto job = take();
+  push("o", "other");
+  push("b", "s");
+  push("c", "s");
+  ASSERT_TRUE(queue().look());
+  EXPECT_TRUE(listener_.outbox) << "b is superseded by c";
+  EXPECT_EQ(queue().finish(job.receipt, builded())->verdict, ports::Verdict::superseded);
+  EXPECT_EQ(take_id(), "o");
+  EXPECT_EQ(take_id(), "c");
+  EXPECT_TRUE(nothing_to_take());
+}
+
+TEST_P(JobQueueTest, AJobThatWaitedIsSupersededByOneThatIsQueued) {
+  push("a", "s");
+  const auto job = take();
+  push("b", "s");
+  EXPECT_TRUE(nothing_to_take());
+  push("o", "other");
+  push("c", "s");
+  push("c", "s");
+  ASSERT_TRUE(queue().look());
+  EXPECT_TRUE(listener_.outbox);
+  EXPECT_EQ(queue().finish(job.receipt, builded())->verdict, ports::Verdict::superseded);
+  EXPECT_EQ(take_id(), "o");
+  EXPECT_EQ(take_id(), "c");
+  EXPECT_TRUE(nothing_to_take());
 }
 
 TEST_P(JobQueueTest, ACancelOfAQueuedJobRemovesItAndLeavesItsEnd) {

@@ -78,6 +78,7 @@ INSTANTIATE_TEST_SUITE_P(
         ScopeCase{"newer", {0, 1}, {.crashes = 1, .pauses = 1, .losses = 1}},
         ScopeCase{"cancels", {0, 1}, {.cancels = 2, .crashes = 1, .pauses = 1}},
         ScopeCase{"newest", {0, 1, 3}, {.crashes = 1, .drains = 1}},
+        ScopeCase{"places", {0, 2, 1}, {.crashes = 1, .drains = 1}},
         ScopeCase{"services", {0, 2}, {.crashes = 1, .pauses = 1, .losses = 1}},
         ScopeCase{"attempts", {0}, {.crashes = 3, .pauses = 1, .losses = 1}},
         ScopeCase{"drains", {0, 1}, {.cancels = 1, .crashes = 1, .drains = 2}},
@@ -131,6 +132,16 @@ INSTANTIATE_TEST_SUITE_P(
                }},
         Mutant{"WaitingJobIsReleased",
                [](Scope& s) { s.rules.guards.waiting_job_is_released = false; }},
+        Mutant{"ReleasedJobGoesFirst",
+               [](Scope& s) {
+                 s.pushes = {0, 1, 3};
+                 s.rules.guards.released_job_goes_first = false;
+               }},
+        Mutant{"LookKeepsPlaces",
+               [](Scope& s) {
+                 s.pushes = {0, 2, 1};
+                 s.rules.guards.look_keeps_places = false;
+               }},
         Mutant{"FinishChecksOwner", [](Scope& s) { s.rules.guards.finish_checks_owner = false; }},
         Mutant{"FinishObeysCancels", [](Scope& s) { s.rules.guards.finish_obeys_cancels = false; }},
         Mutant{"FinishRepeatsLostAnswers",

@@ -97,6 +97,26 @@ TEST_F(WorkerTest, RunsEveryJobAndForgetsIt) {
   }
 }
 
+TEST_F(WorkerTest, OfABurstOfOneServiceTheNewestIsBuiltAndOthersAreNotHeldUp) {
+  constexpr auto k_quick = 400ms;  // A build this short has ended before a second look.
+  image_.hook = [&](const ports::JobContext& context) -> std::optional<Error> {
+    sleep_for(k_quick, context.stop);
+    return std::nullopt;
+  };
+  for (int i = 0; i < 20; ++i) {
+    queue_.push(job("d" + std::to_string(i), "s1"));
+  }
+  queue_.push(job("other", "s2"));
+  start(1);
+  ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
+  for (int i = 1; i < 19; ++i) {
+    EXPECT_EQ(reporter_.statuses("d" + std::to_string(i)), (Statuses{DeploymentStatus::cancelled}));
+  }
+  EXPECT_EQ(reporter_.statuses("d0").back(), DeploymentStatus::cancelled);
+  EXPECT_EQ(reporter_.statuses("d19"), k_built);
+  EXPECT_EQ(reporter_.statuses("other"), k_built);
+}
+
 TEST_F(WorkerTest, TakesNoJobWhileNothingCanBeBuilt) {
   can_build_ = false;
   queue_.push(job("d1", "s1"));

@@ -67,8 +67,8 @@ local function conclude(id, sender, entry)
   redis.call('HDEL', stage, id)
 end
 
--- Ends the ownership; the job that waited for this service goes to the head of the queue: further back
--- there may be newer ones of the service.
+-- Ends the ownership; the job that waited for this service goes to the head of the queue, where it was:
+-- what is in it came later.
 local function disown(id, service)
   redis.call('HDEL', own, id)
   redis.call('HDEL', pay, id)

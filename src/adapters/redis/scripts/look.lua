@@ -1,6 +1,7 @@
--- ARGV: epoch, how many elements. For a worker whose slots are taken: newer jobs of the services it
--- builds are taken aside, so that what they supersede ends now. Returns the ids it
--- saw as well, and how many jobs that waited before have ended.
+-- ARGV: epoch, how many elements. For a worker whose slots are taken: a newer job of a service that it
+-- builds supersedes what is built and all that waited before, now; itself it keeps its place in the queue,
+-- so that no service gets ahead of others by being pushed often. Returns the ids it saw as well, and how
+-- many jobs have ended.
 local epoch, limit = ARGV[1], tonumber(ARGV[2])
 if not is_worker(epoch) then
   return { 'LOST', {} }
@@ -13,6 +14,29 @@ for i = 1, #owned, 2 do
     building[service] = owned[i]
   end
 end
+local newest = {}  -- Of each service, so far: id and element, which is in the queue.
+
+-- True when the one that was the newest before has ended by that.
+local function supersede(service, id, payload, running)
+  local before = newest[service]
+  local waiting = not before and redis.call('HGET', wait, service)
+  local before_id = before and before[1] or waiting and read(waiting)
+  if before_id == id then
+    return false
+  end
+  if before then
+    redis.call('LREM', queue, 1, before[2])
+  elseif waiting then
+    redis.call('HDEL', wait, service)
+  end
+  if before_id then
+    conclude(before_id, NOBODY, BY_NEWER)
+  end
+  redis.call('HSET', newer, running, id)
+  newest[service] = { id, payload }
+  return before_id ~= nil and before_id ~= false
+end
+
 local ids, ended = {}, 0
 for _, payload in ipairs(redis.call('LRANGE', queue, 0, limit - 1)) do
   -- A cheap look first: decoding a thousand elements would hold up everybody else.
@@ -23,11 +47,8 @@ for _, payload in ipairs(redis.call('LRANGE', queue, 0, limit - 1)) do
     -- What `take` would drop, end or hand out stays for `take`.
     if id and building[service] == running and not redis.call('ZSCORE', seen, id) and
         redis.call('HEXISTS', own, id) == 0 and not redis.call('ZSCORE', tomb, id) and
-        redis.call('HEXISTS', newer, id) == 0 then
-      redis.call('LREM', queue, 1, payload)
-      if let_wait(id, service, payload, running) then
-        ended = ended + 1
-      end
+        redis.call('HEXISTS', newer, id) == 0 and supersede(service, id, payload, running) then
+      ended = ended + 1
     end
   end
 end
