@@ -175,7 +175,6 @@ std::unique_ptr<ports::BuildLimits> make_build_limits(const Config& config, cons
 
 adapters::buildkit::SolverSettings solver_settings(const Config& config,
                                                    ports::BuildLimits* limits) {
-  constexpr int k_period_microseconds = 100'000;
   adapters::buildkit::SolverSettings settings;
   settings.limits = limits;
   if (limits == nullptr && config.build_limits.memory > 0) {
@@ -183,9 +182,8 @@ adapters::buildkit::SolverSettings solver_settings(const Config& config,
     settings.step_limits["memswap"] = settings.step_limits["memory"];
   }
   if (limits == nullptr && config.build_limits.cpus > 0) {
-    settings.step_limits["cpuperiod"] = std::to_string(k_period_microseconds);
-    settings.step_limits["cpuquota"] =
-        std::to_string(static_cast<int>(config.build_limits.cpus * k_period_microseconds));
+    settings.step_limits["cpuperiod"] = std::to_string(adapters::host::CgroupLimits::k_cpu_period);
+    settings.step_limits["cpuquota"] = std::to_string(config.build_limits.cpu_quota());
   }
   return settings;
 }

@@ -31,7 +31,6 @@ constexpr const char* k_prefix = "deployra-build-";
 constexpr const char* k_v1_parent = "/deployra-builder";
 /// Younger groups without a lock may belong to a process that is about to lock them.
 constexpr std::time_t k_settled_seconds = 60;
-constexpr std::uint64_t k_period_microseconds = 100'000;
 
 std::uint64_t number_in(const std::string& text, std::string_view name = "") {
   const auto found = name.empty() ? 0 : text.find(std::string(name) + " ");
@@ -182,9 +181,8 @@ class Cgroups final : public ports::BuildLimits {
     };
     const CgroupLimits& limits = settings_.limits;
     const std::string memory = std::to_string(limits.memory);
-    const auto quota = std::to_string(
-        static_cast<std::uint64_t>(limits.cpus * static_cast<double>(k_period_microseconds)));
-    const std::string period = std::to_string(k_period_microseconds);
+    const std::string quota = std::to_string(limits.cpu_quota());
+    const std::string period = std::to_string(CgroupLimits::k_cpu_period);
     if (limits.memory > 0) {
       BUILDER_TRY(set("memory", tree_.is_v2() ? "memory.max" : "memory.limit_in_bytes", memory));
       // Kernels may count no swap; then none can be denied.

@@ -13,8 +13,15 @@ namespace builder::adapters::host {
 /// Of one build, all its steps together; 0: no limit.
 struct CgroupLimits {
   std::uint64_t memory = 0;  ///< Bytes; no swap beside it.
-  double cpus = 0;
+  double cpus = 0;           ///< So much time of every `k_cpu_period`.
   std::uint64_t pids = 0;
+
+  static constexpr std::uint64_t k_cpu_period = 100'000;  ///< Microseconds; the kernel's default.
+
+  /// Microseconds of a period.
+  [[nodiscard]] std::uint64_t cpu_quota() const {
+    return static_cast<std::uint64_t>(cpus * static_cast<double>(k_cpu_period));
+  }
 
   [[nodiscard]] bool any() const { return memory > 0 || cpus > 0 || pids > 0; }
 };
