@@ -7,8 +7,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <utility>
 
 namespace builder::app {
@@ -32,6 +34,26 @@ std::vector<std::string> lines_of(const std::string& path) {
     }
   }
   return lines;
+}
+
+/// Folders of processes that have died. None begins meanwhile: the caller holds the lock for that,
+/// so that a folder without one of its own is a dead process's as well.
+std::vector<std::string> ended_processes(const std::string& processes) {
+  std::vector<std::string> ended;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(processes, error), end; !error && at != end;
+       at.increment(error)) {
+    const std::string folder = at->path().string();
+    std::error_code unknown;
+    if (!at->is_directory(unknown)) {
+      continue;
+    }
+    const Fd lock(::open((folder + "/lock").c_str(), O_RDWR | O_CLOEXEC));
+    if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
+      ended.push_back(folder);
+    }
+  }
+  return ended;
 }
 
 }  // namespace
@@ -63,7 +85,11 @@ Result<WorkDir> WorkDir::open(const std::string& configured, std::string worker_
   if (::flock(starting.get(), LOCK_EX) != 0) {
     return errno_failure("WORK_DIR: lock " + processes);
   }
-  BUILDER_TRY(work.find_ended(processes));
+  work.ended_folders_ = ended_processes(processes);
+  for (const std::string& folder : work.ended_folders_) {
+    std::ranges::move(lines_of(folder + "/epochs"), std::back_inserter(work.ended_epochs_));
+    BUILDER_TRY(remove_tree(folder + "/builds"));
+  }
   work.own_ = processes + "/" + random_hex(8);
   BUILDER_TRY(make_directories(work.builds()));
   BUILDER_TRY_ASSIGN(work.own_lock_, open_lock(work.own_ + "/lock"));
@@ -73,41 +99,14 @@ Result<WorkDir> WorkDir::open(const std::string& configured, std::string worker_
   return work;
 }
 
-Result<> WorkDir::find_ended(const std::string& processes) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(processes, error)) {
-    const std::string folder = entry.path().string();
-    if (!entry.is_directory(error)) {
-      continue;
-    }
-    const Fd lock(::open((folder + "/lock").c_str(), O_RDWR | O_CLOEXEC));
-    if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-      continue;  // It lives.
-    }
-    for (std::string& epoch : lines_of(folder + "/epochs")) {
-      ended_epochs_.push_back(std::move(epoch));
-    }
-    BUILDER_TRY(remove_tree(folder + "/builds"));
-    ended_folders_.push_back(folder);
-  }
-  return {};
-}
-
 void WorkDir::remove_orphans() const {
   const std::string processes = path_ + "/processes";
-  // None begins meanwhile: its lock is taken after its folder is made.
   const auto starting = open_lock(processes + "/lock");
   if (!starting || ::flock(starting->get(), LOCK_EX | LOCK_NB) != 0) {
     return;
   }
-  std::error_code error;
-  for (std::filesystem::directory_iterator at(processes, error), end; !error && at != end;
-       at.increment(error)) {
-    const std::string folder = at->path().string();
-    const Fd lock(::open((folder + "/lock").c_str(), O_RDWR | O_CLOEXEC));
-    if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
-      [[maybe_unused]] const auto removed = remove_tree(folder + "/builds");
-    }
+  for (const std::string& folder : ended_processes(processes)) {
+    [[maybe_unused]] const auto removed = remove_tree(folder + "/builds");
   }
 }
 

@@ -42,7 +42,6 @@ class WorkDir {
 
  private:
   WorkDir() = default;
-  Result<> find_ended(const std::string& processes);
 
   std::string path_;
   std::string own_;
