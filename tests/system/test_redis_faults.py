@@ -275,6 +275,59 @@ def test_sentinels_name_the_master(stack, make_worker, repo, second_redis):
     deploys_over(stack, repo, client, worker)
 
 
+def test_a_failover_by_sentinels(stack, make_worker, repo, second_redis):
+    """The master dies in the middle of a build: that and the queue go on at the new one. Then the next one takes over,
+    on purpose."""
+    ports, sentinel_port = [free_port() for _ in range(3)], free_port()
+    nodes = [redis.Redis(port=port, decode_responses=True) for port in ports]
+    sentinel = redis.Redis(port=sentinel_port, decode_responses=True)
+
+    def node(number: int, *settings: str) -> Server:
+        return second_redis(f"node{number}", f"port {ports[number]}", "bind 127.0.0.1", "appendonly yes",
+                            "repl-diskless-sync-delay 0", *settings, ready=answers(nodes[number]))
+
+    def master() -> redis.Redis:
+        return nodes[ports.index(int(sentinel.execute_command("SENTINEL", "get-master-addr-by-name", "builders")[1]))]
+
+    def replicas() -> int:
+        return int(master().info("replication")["connected_slaves"])  # type: ignore[index]
+
+    def hand_over() -> bool:
+        try:
+            return bool(sentinel.execute_command("SENTINEL", "FAILOVER", "builders"))
+        except redis.ResponseError as error:
+            assert "NOGOODSLAVE" in str(error) or "INPROG" in str(error)
+            return False
+
+    first = node(0)
+    node(1, f"replicaof 127.0.0.1 {ports[0]}")
+    node(2, f"replicaof 127.0.0.1 {ports[0]}")
+    second_redis("sentinel", f"port {sentinel_port}", "bind 127.0.0.1", f"sentinel monitor builders 127.0.0.1 {ports[0]} 1",
+                 "sentinel down-after-milliseconds builders 2000", "sentinel failover-timeout builders 10000",
+                 ready=answers(sentinel), sentinel=True)
+    wait_for(lambda: replicas() == len(sentinel.sentinel_slaves("builders")) == 2, 20, "the sentinel knows them all")
+    worker = make_worker(start=False, REDIS_SENTINELS=f"127.0.0.1:{sentinel_port}", REDIS_SENTINEL_MASTER="builders",
+                         LEASE_TIME="5s", **NO_USER).start(ready=False)
+    wait_for(worker.is_ready, 20, worker.text()[-1000:])
+    ordinary, stack.redis.client = stack.redis.client, nodes[0]
+    try:
+        slow = {"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 4 && echo over\n"}
+        identity = stack.api.enqueue(stack.job(repo(slow).name))
+        stack.api.wait_log(identity, "now-running")
+        assert nodes[0].wait(2, 5_000) == 2
+        first.end(signal.SIGKILL)
+        wait_for(lambda: master() is not nodes[0], 30, "a replica is the master")
+        second = stack.redis.client = master()
+        assert stack.api.wait_end(identity) == "BUILDED"
+        assert stack.api.statuses(identity) == ["BUILDING", "BUILDED"]
+        deploys_over(stack, repo, second, worker)
+        wait_for(hand_over, 40, "the other replica can take over")
+        wait_for(lambda: master() is not second, 30, "handed over")
+        deploys_over(stack, repo, master(), worker)
+    finally:
+        stack.redis.client = ordinary
+
+
 # What only another server, or the way to it, can do.
 
 
