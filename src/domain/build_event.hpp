@@ -40,10 +40,16 @@ struct Message {
   std::string text;
 };
 
+/// The engine dropped output of the build, nobody knows how much: the log cannot be complete.
+struct OutputLost {
+  std::string why;  ///< A line for the customer.
+};
+
 /// Something goes on that is worth no line: bytes of a layer on their way.
 struct Activity {};
 
-using BuildEvent = std::variant<StepStarted, StepFinished, StepOutput, Message, Activity>;
+using BuildEvent =
+    std::variant<StepStarted, StepFinished, StepOutput, Message, OutputLost, Activity>;
 
 /// Takes the ordered event stream of one build. Called from any thread, calls are serialised by
 /// the receiver.

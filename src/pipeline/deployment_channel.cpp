@@ -71,6 +71,11 @@ void DeploymentChannel::append(LogType type, std::string_view line) {
   }
 }
 
+void DeploymentChannel::note_lost_output() {
+  const std::scoped_lock lock(mutex_);
+  output_lost_ = true;
+}
+
 Result<ports::StatusAnswer> DeploymentChannel::status(const ports::StatusUpdate& update,
                                                       const std::stop_token& stop,
                                                       SteadyTime deadline) {
@@ -180,19 +185,25 @@ DeploymentChannel::Batch DeploymentChannel::next_batch() {
 DeploymentChannel::Batch DeploymentChannel::closing_line() const {
   const std::uint64_t all = backlog_.pushed();
   Batch batch{.type = LogType::info, .text = {}, .lines = 0, .closing = true};
-  if (delivered_ == all) {
+  const std::uint64_t missing = all - delivered_;
+  if (missing == 0 && !output_lost_) {
     batch.text = fmt::format("Log complete: {} {}", all, lines(all));
+  } else if (missing == 0) {
+    batch.text = fmt::format("Log incomplete: {} {}", all, lines(all));
   } else {
-    const std::uint64_t missing = all - delivered_;
-    batch.type = LogType::warning;
     batch.text = fmt::format("Log incomplete: {} of {} {} {} missing", missing, all, lines(all),
                              missing == 1 ? "is" : "are");
     if (refused_ > 0) {
       batch.text += fmt::format(", {} of them refused by the platform", refused_);
     }
   }
-  if (maybe_twice_) {
+  if (output_lost_) {
+    batch.text += ", and the build engine dropped some output";
+  }
+  if (missing > 0 || output_lost_ || maybe_twice_) {
     batch.type = LogType::warning;
+  }
+  if (maybe_twice_) {
     batch.text += "; some lines may appear twice";
   }
   return batch;

@@ -51,6 +51,9 @@ class DeploymentChannel {
   /// is closed.
   void append(domain::LogType type, std::string_view line);
 
+  /// Lines of the log were lost before they came here; the last line will say so. Any thread.
+  void note_lost_output();
+
   /// Posts a status behind all lines appended before it, repeating it with back-off while the API
   /// is away, until `deadline`. `stop` gives up between two attempts: a post in flight is awaited,
   /// so that nothing of ours can arrive after what is posted next.
@@ -120,6 +123,7 @@ class DeploymentChannel {
   PendingStatus* pending_ = nullptr;
   SteadyTime flush_until_{};  ///< Of a final status.
   bool closed_ = false;
+  bool output_lost_ = false;
 
   // The sender's own.
   std::optional<Batch> unsent_;  ///< Taken out of the backlog, and not delivered yet.

@@ -78,6 +78,11 @@ void EventLog::on(const domain::Message& event) {
   write(event.type, event.text);
 }
 
+void EventLog::on(const domain::OutputLost& event) {
+  channel_.note_lost_output();
+  write(LogType::warning, event.why);
+}
+
 void EventLog::finish_step(Step& step) {
   for (const auto& assembler : {step.out.get(), step.err.get()}) {
     if (assembler != nullptr) {

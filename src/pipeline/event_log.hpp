@@ -36,6 +36,7 @@ class EventLog final : public domain::EventSink {
   void on(const domain::StepFinished& event);
   void on(const domain::StepOutput& event);
   void on(const domain::Message& event);
+  void on(const domain::OutputLost& event);
 
   void on(const domain::Activity&) {}
 

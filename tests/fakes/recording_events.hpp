@@ -15,7 +15,7 @@ namespace builder::fakes {
 
 /// Keeps every event as a line of text, in order:
 /// `start 1 NAME`, `out 1 DATA`, `err 1 DATA`, `done 1`, `cached 1`, `failed 1 ERROR`,
-/// `INFO text`. Thread-safe.
+/// `INFO text`, `lost WHY`. Thread-safe.
 class RecordingEvents final : public domain::EventSink {
  public:
   void emit(domain::BuildEvent event) override {
@@ -82,6 +82,8 @@ class RecordingEvents final : public domain::EventSink {
   static std::string describe(const domain::Message& event) {
     return std::string(to_string(event.type)) + " " + event.text;
   }
+
+  static std::string describe(const domain::OutputLost& event) { return "lost " + event.why; }
 
   static std::string describe(const domain::Activity&) { return {}; }
 

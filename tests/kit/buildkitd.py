@@ -11,6 +11,8 @@ from pathlib import Path
 from .go_tools import tool
 from .process import Server
 
+NO_LIMIT = "-1"
+
 
 class Buildkitd:
     """On a unix socket of its own. RUN steps use the host's network: there is no CNI here."""
@@ -23,6 +25,7 @@ class Buildkitd:
         self.socket = self.server.folder / "buildkitd.sock"
         self.address = address or f"unix://{self.socket}"
         self.mirrors, self.http, self.options = mirrors or {}, http, options
+        self.step_log_limit = NO_LIMIT  # bytes; of the next start
 
     @property
     def host(self) -> str:
@@ -38,7 +41,8 @@ class Buildkitd:
             lines += [f"[registry.{json.dumps(name)}]", "http = true"]
         config.write_text("\n".join(lines) + "\n")
         # The log of a step is clipped otherwise.
-        env = {**os.environ, "BUILDKIT_STEP_LOG_MAX_SIZE": "-1", "BUILDKIT_STEP_LOG_MAX_SPEED": "-1",
+        env = {**os.environ, "BUILDKIT_STEP_LOG_MAX_SIZE": self.step_log_limit,
+               "BUILDKIT_STEP_LOG_MAX_SPEED": NO_LIMIT,
                # Its lock and temporary files; several daemons may live on one machine.
                "TMPDIR": str(folder)}
         # The containers of its steps go below a cgroup of this daemon's own.

@@ -65,6 +65,7 @@ class Dockerd:
         self.server = Server("dockerd", folder / "docker")
         self.socket = self.server.folder / "docker.sock"
         self.bridge = BridgeUse() if bridge else None
+        self.step_log_limit = NO_LIMIT  # bytes; of the next start
 
     @property
     def host(self) -> str:
@@ -82,7 +83,7 @@ class Dockerd:
             self.bridge.begin()
         else:
             command += ["--bridge=none", "--iptables=false", "--ip6tables=false"]
-        env = {**os.environ, "BUILDKIT_STEP_LOG_MAX_SIZE": NO_LIMIT, "BUILDKIT_STEP_LOG_MAX_SPEED": NO_LIMIT}
+        env = {**os.environ, "BUILDKIT_STEP_LOG_MAX_SIZE": self.step_log_limit, "BUILDKIT_STEP_LOG_MAX_SPEED": NO_LIMIT}
         self.server.launch(command, self._ready, 60, env)
         return self
 

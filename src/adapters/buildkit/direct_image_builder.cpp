@@ -20,6 +20,7 @@ class RepeatedSteps final : public domain::EventSink {
   void emit(domain::BuildEvent event) override {
     const auto* message = std::get_if<domain::Message>(&event);
     if (std::holds_alternative<domain::StepOutput>(event) ||
+        std::holds_alternative<domain::OutputLost>(event) ||
         std::holds_alternative<domain::Activity>(event) ||
         (message != nullptr && message->type == domain::LogType::error)) {
       events_.emit(std::move(event));

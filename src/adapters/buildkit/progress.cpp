@@ -13,8 +13,10 @@ namespace {
 
 namespace wire = moby::buildkit::v1;
 
-/// What the daemon writes into a step's output where it drops the rest.
-constexpr std::string_view k_clip_notice = "[output clipped, log limit";
+/// What the daemon adds to the piece of output behind which it drops the rest.
+bool is_clipped(const std::string& output) {
+  return output.ends_with(" reached]\n") && output.contains("\n[output clipped, log limit ");
+}
 
 /// The part of an export that goes to a registry: "pushing layers", "pushing manifest for …".
 constexpr std::string_view k_pushing = "pushing ";
@@ -128,10 +130,9 @@ void Progress::release(const std::string& digest) {
 }
 
 void Progress::gap() {
-  events_.warning(
+  events_.emit(domain::OutputLost{
       "The build engine lost its way in so much output at once: some lines may be missing here. "
-      "The "
-      "build itself is not affected; an engine with BuildKit 0.10 or later does not do this.");
+      "The build itself is not affected; an engine with BuildKit 0.10 or later does not do this."});
 }
 
 void Progress::finish() {
@@ -153,12 +154,12 @@ void Progress::output(const wire::VertexLog& log) {
   const std::uint32_t step_number = number(step);
   events_.emit(
       domain::StepOutput{.step = step_number, .is_stderr = log.stream() == 2, .data = log.msg()});
-  if (!clip_explained_ && log.msg().contains(k_clip_notice)) {
+  if (!clip_explained_ && is_clipped(log.msg())) {
     clip_explained_ = true;
-    events_.warning(
+    events_.emit(domain::OutputLost{
         "The build engine cut the output of this step at its log limit; the build itself is not "
         "affected. The operator lifts the limit with BUILDKIT_STEP_LOG_MAX_SIZE and "
-        "BUILDKIT_STEP_LOG_MAX_SPEED in the engine's environment.");
+        "BUILDKIT_STEP_LOG_MAX_SPEED in the engine's environment."});
   }
 }
 

@@ -108,6 +108,10 @@ void PhaseEvents::on(const domain::Message& event) {
   }
 }
 
+void PhaseEvents::on(const domain::OutputLost& event) {
+  events_.emit(event);
+}
+
 void PhaseEvents::on(const domain::Activity& event) {
   events_.emit(event);
 }

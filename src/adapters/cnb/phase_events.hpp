@@ -52,6 +52,7 @@ class PhaseEvents final : public domain::EventSink {
   void on(const domain::StepFinished& event);
   void on(const domain::StepOutput& event);
   void on(const domain::Message& event);
+  void on(const domain::OutputLost& event);
   void on(const domain::Activity& event);
 
   void line(std::string_view text, bool is_stderr);

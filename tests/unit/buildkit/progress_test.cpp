@@ -162,13 +162,19 @@ TEST_F(ProgressTest, RemembersFailures) {
 TEST_F(ProgressTest, ExplainsTheClipNoticeOnce) {
   StatusResponse message;
   add(message, {.digest = "a", .started = 1});
+  log(message, "a", "it says [output clipped, log limit 1MiB reached]: a quotation\n");
   log(message, "a", "\n[output clipped, log limit 200KiB/s reached]\n");
   log(message, "a", "\n[output clipped, log limit 1MiB reached]\n");
   progress.apply(message);
   const auto lines = events.lines();
-  ASSERT_EQ(lines.size(), 4U);
-  EXPECT_THAT(lines[2], testing::StartsWith("WARNING The build engine cut"));
-  EXPECT_THAT(lines[2], testing::HasSubstr("BUILDKIT_STEP_LOG_MAX_SIZE"));
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_THAT(lines[3], testing::StartsWith("lost The build engine cut"));
+  EXPECT_THAT(lines[3], testing::HasSubstr("BUILDKIT_STEP_LOG_MAX_SIZE"));
+}
+
+TEST_F(ProgressTest, AGapIsOutputThatIsLost) {
+  progress.gap();
+  EXPECT_THAT(events.lines(), ElementsAre(testing::StartsWith("lost The build engine lost its")));
 }
 
 TEST_F(ProgressTest, ShowsWarningsWithTheirPlace) {

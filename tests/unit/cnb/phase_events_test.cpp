@@ -31,6 +31,8 @@ class Shown final : public domain::EventSink {
 
   void on(const domain::Message& event) { text += event.text + "\n"; }
 
+  void on(const domain::OutputLost& event) { text += "lost " + event.why + "\n"; }
+
   void on(const domain::Activity&) { text += "activity\n"; }
 
   static std::string name(std::uint32_t step) { return std::to_string(step) + " "; }
@@ -123,7 +125,8 @@ TEST_F(PhaseEventsTest, KeepsWordsAboutTheDockerfileToItself) {
   events_.warning("Dockerfile:3: SomeRule: words");
   events_.emit(domain::Message{domain::LogType::error, "Step 3 failed: x"});
   events_.warning("The build engine went away");
-  EXPECT_EQ(shown_.text, "The build engine went away\n");
+  events_.emit(domain::OutputLost{"The build engine clipped it"});
+  EXPECT_EQ(shown_.text, "The build engine went away\nlost The build engine clipped it\n");
 }
 
 TEST_F(PhaseEventsTest, AnEndlessLineIsPassedOnInPieces) {

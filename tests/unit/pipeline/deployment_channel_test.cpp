@@ -135,6 +135,19 @@ TEST_F(ChannelTest, AnUnavailableApiIsAskedAgainAndNothingIsLost) {
   EXPECT_EQ(rows(), (Rows{"precious", "Log complete: 1 line; some lines may appear twice"}));
 }
 
+TEST_F(ChannelTest, WhatWasLostBeforeItCameHereIsSaidBesideWhatWasNotDelivered) {
+  reporter_.fail_next({.kind = ErrorKind::invalid_input, .message = "413"});
+  open();
+  append(1);
+  ASSERT_TRUE(post(DeploymentStatus::building));
+  channel_->note_lost_output();
+  append(2);
+  ASSERT_TRUE(post(DeploymentStatus::builded));
+  EXPECT_EQ(rows().back(),
+            "Log incomplete: 1 of 3 lines is missing, 1 of them refused by the platform, and the "
+            "build engine dropped some output");
+}
+
 TEST_F(ChannelTest, ARefusalIsAnsweredAgainWithoutADoubt) {
   reporter_.fail_next({.kind = ErrorKind::unavailable, .message = "429", .effect = Effect::none});
   open();

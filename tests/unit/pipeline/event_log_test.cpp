@@ -82,6 +82,19 @@ TEST_F(EventLogTest, RowsOfStepsThatPrintSideBySideSayWhichStepTheyBelongTo) {
                                   "STDOUT #1 one", "INFO #2 DONE 0.0s", "STDOUT alone again"));
 }
 
+TEST_F(EventLogTest, OutputThatTheEngineLostMakesTheLogIncomplete) {
+  log_.emit(StepOutput{1, false, "one\n"});
+  log_.emit(domain::OutputLost{"The engine clipped it."});
+  log_.finish();
+  ports::StatusUpdate update;
+  update.status = ports::DeploymentStatus::builded;
+  ASSERT_TRUE(channel_.status(update, {}, std::chrono::steady_clock::now() + 30s));
+  const std::string text = reporter_.log_text();
+  EXPECT_TRUE(text.contains("one\nThe engine clipped it.\n")) << text;
+  EXPECT_TRUE(text.ends_with("Log incomplete: 2 lines, and the build engine dropped some output\n"))
+      << text;
+}
+
 TEST_F(EventLogTest, WhatAStepThatNeverEndedHadWrittenIsShown) {
   log_.emit(StepOutput{7, false, "no begin, no line end"});
   EXPECT_THAT(rows(), ElementsAre("STDOUT no begin, no line end"));

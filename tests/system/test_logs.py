@@ -1,0 +1,139 @@
+"""The log of a build: readable, complete and in order, whatever prints it and however slow the platform is; or it says
+what is missing."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from kit.process import wait_for, wait_gone
+
+pytestmark = pytest.mark.both_engines
+
+
+def test_strange_output_arrives_readable_and_whole(stack, worker, repo):
+    script = r"""
+printf 'plain\n\001\000nul\n'
+printf '\377\376bad\n'
+printf 'a\033[31mred\033[0m\033[2J\033[H\033]0;title\007z\n'
+i=0; while [ $i -lt 50 ]; do printf "progress $i\r"; i=$((i+1)); done; printf 'done-progress\n'
+head -c 200000 /dev/zero | tr '\0' 'x'; printf 'END\n'
+printf 'no newline at the end'
+"""
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nCOPY s.sh /\nRUN sh /s.sh\n", "s.sh": script}).name))
+    assert stack.api.wait_end(identity) == "BUILDED"
+    log = stack.api.log_text(identity)
+    assert "plain" in log and "nul" in log and "\ufffd\ufffdbad" in log and "\0" not in log and "\1" not in log
+    assert "a\x1b[31mred\x1b[0mz" in log and "[2J" not in log and "title" not in log
+    assert "done-progress" in log and log.count("progress") < 40
+    assert sum(map(len, re.findall("x{100,}", log))) == 200_000
+    assert "no newline at the end" in log
+    assert all(len(row[2].encode()) <= 60_000 for row in stack.api.deployments[identity].logs)
+
+
+def storm(repo, lines):
+    pad = "y" * 90
+    # A step that the engine knows already prints nothing.
+    return repo({"Dockerfile": f"FROM busybox\nRUN : {time.monotonic_ns()} && seq 1 {lines} | sed 's/$/ {pad}/' > /lines && cat /lines\n"})
+
+
+def storm_numbers(log):
+    return [int(number) for number in re.findall(r"^(\d+) y{90}$", log, re.M)]
+
+
+def count_rows(stack, identity):
+    """Every row up to the one that counts them, and that one."""
+    rows = "\n".join(text for _, _, text in stack.api.deployments[identity].logs).split("\n")
+    last = next(row for row in rows if re.match("Log (in)?complete: ", row))
+    return rows[:rows.index(last)], last
+
+
+def test_a_hundred_thousand_lines_complete_and_in_order(stack, worker, repo):
+    stack.api.delay = 0.005
+    identity = stack.api.enqueue(stack.job(storm(repo, 100_000).name))
+    assert stack.api.wait_end(identity, 120) == "BUILDED"
+    assert storm_numbers(stack.api.log_text(identity)) == list(range(1, 100_001))
+    rows, last = count_rows(stack, identity)
+    assert last == f"Log complete: {len(rows)} lines"
+    assert worker.memory("VmHWM") < 64 * 1024
+
+
+@pytest.mark.one_engine
+@pytest.mark.parametrize("trouble", ["down", "too many", "slow"])
+def test_a_storm_at_an_api_in_trouble_loses_nothing(stack, worker, repo, trouble):
+    before = worker.memory("VmHWM")
+    if trouble == "slow":
+        stack.api.delay = 0.03
+    elif trouble == "too many":
+        stack.api.faults[:] = [None, 429, None, None, 429, 429, None, None, None, 429]
+    identity = stack.api.enqueue(stack.job(storm(repo, 200_000).name))
+    if trouble == "down":
+        stack.api.wait_log(identity, "1000 yyy")
+        stack.api.stop()
+        wait_for(lambda: worker.metric('deployra_builder_phase_seconds_count{phase="build"}') == 1, 120, "built")
+        stack.api.start()
+    assert stack.api.wait_end(identity, 240) == "BUILDED"
+    rows, last = count_rows(stack, identity)
+    numbers = storm_numbers("\n".join(rows))
+    assert list(dict.fromkeys(numbers)) == list(range(1, 200_001))
+    twice = len(numbers) - 200_000  # A post that was stored when its answer was lost.
+    assert last.startswith(f"Log complete: {len(rows) - twice} lines") and (not twice or last.endswith("may appear twice"))
+    assert worker.memory("VmHWM") - before < 32 * 1024
+
+
+@pytest.mark.one_engine
+def test_a_storm_beyond_every_bound_says_what_is_missing(stack, make_worker, repo):
+    worker = make_worker(LOG_SPOOL_SIZE="1MiB", LOG_LIMIT="5MiB")
+    stack.api.delay = 0.05
+    identity = stack.api.enqueue(stack.job(storm(repo, 200_000).name))
+    assert stack.api.wait_end(identity, 240) == "BUILDED"
+    rows, last = count_rows(stack, identity)
+    gaps = [int(gap[1]) for row in rows if (gap := re.match(r"\[(\d+) lines? \(\d+ bytes?\) dropped: ", row))]
+    notices = sum(1 for row in rows if row.startswith("["))
+    numbers = storm_numbers("\n".join(rows))
+    assert numbers[0] == 1 and numbers[-1] == 200_000 and numbers == sorted(set(numbers)), "the order is exact"
+    assert sum(1 for a, b in zip(numbers, numbers[1:]) if b != a + 1) == len(gaps), "a gap that is not announced"
+    missing = sum(gaps)
+    # Some rows of ours may be among those that are missing.
+    assert 0 <= missing - (200_000 - len(numbers)) < 10
+    assert last == f"Log incomplete: {missing} of {len(rows) - notices + missing} lines are missing"
+    assert worker.metric("deployra_builder_log_lines_dropped_total") == missing
+
+
+@pytest.mark.one_engine
+def test_a_cancel_does_not_wait_for_the_log(stack, worker, repo):
+    repository = repo({"Dockerfile": f"FROM busybox\nRUN seq 1 100000 | sed 's/$/ {'y' * 90}/' && echo now-running && sleep 1003\n"})
+    stack.api.delay = 0.2
+    identity = stack.api.enqueue(stack.job(repository.name))
+    # By now the worker has far more than the API takes in a second.
+    stack.api.wait_log(identity, "\n10000 yyy")
+    asked = time.monotonic()
+    stack.api.cancel(identity)
+    assert stack.api.wait_end(identity) == "CANCELLED"
+    assert time.monotonic() - asked < 4
+    assert count_rows(stack, identity)[1].startswith("Log incomplete: ")
+    wait_gone("sleep 1003", 10)
+
+
+@pytest.fixture
+def clipping(stack):
+    """The engine drops what a step prints beyond 10 kB."""
+    def restart(limit: str) -> str:
+        stack.engine.stop()
+        stack.engine.step_log_limit, before = limit, stack.engine.step_log_limit
+        stack.engine.start()
+        return before
+
+    before = restart("10000")
+    yield
+    restart(before)
+
+
+def test_a_log_that_the_engine_clipped_is_not_called_complete(stack, clipping, worker, repo):
+    identity = stack.api.enqueue(stack.job(storm(repo, 1_000).name))
+    assert stack.api.wait_end(identity) == "BUILDED"
+    rows, last = count_rows(stack, identity)
+    assert 0 < len(storm_numbers("\n".join(rows))) < 1_000
+    assert last == f"Log incomplete: {len(rows)} lines, and the build engine dropped some output"
+    assert any("BUILDKIT_STEP_LOG_MAX_SIZE" in row for row in rows)
