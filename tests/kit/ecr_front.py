@@ -224,6 +224,12 @@ class Front(sv.Handler):
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = handle_any
 
 
+class Server(ThreadingHTTPServer):
+    # Connections beyond this, before they are accepted, may be reset by the kernel (SYN cookies); a push and those
+    # who look at it open many at once.
+    request_queue_size = 128
+
+
 def main():
     global A
     p = argparse.ArgumentParser()
@@ -243,7 +249,7 @@ def main():
         i, s, *t = k.split(":")
         sv.KEYS[i] = (s, t[0] if t else None)
     sv.PENDING_FAILS.extend(x for x in A.fail.split(",") if x)
-    srv = ThreadingHTTPServer(("127.0.0.1", A.port), Front)
+    srv = Server(("127.0.0.1", A.port), Front)
     A.host = A.host or "127.0.0.1:%d" % srv.server_address[1]
     print("listening 127.0.0.1:%d" % srv.server_address[1], flush=True)
     srv.serve_forever()

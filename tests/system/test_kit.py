@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 
 import botocore.exceptions
 import botocore.session
@@ -196,3 +197,8 @@ def test_secrets_are_found_where_they_stand(tmp_path):
     (tmp_path / "left").write_text("x hunter2 y")
     found = invariants.secrets_in(["hunter2"], {"log": b"fine", "argv": b"--p=hunter2"}, tmp_path)
     assert found == ["argv holds 'hunter2'", f"{tmp_path / 'left'} holds 'hunter2'"]
+
+
+def test_the_registry_resets_no_connection_of_a_crowd(stack):
+    with ThreadPoolExecutor(64) as crowd:
+        assert all("pushes" in answer for answer in crowd.map(lambda _: stack.ecr.control("/__stats"), range(2000)))
