@@ -73,7 +73,7 @@ class Run {
     events_.info(taken_.attempt == 1
                      ? std::string("Build started")
                      : "Build started again (attempt " + std::to_string(taken_.attempt) +
-                           "): the worker that had it was lost");
+                           "): the worker that had it was lost, and perhaps the end of its log");
     announced_ = std::async(std::launch::async, [this] { return announce(); }).share();
     const Result<ports::PublishedImage> published = build();
     events_.finish();
