@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from pathlib import Path
 
 from .process import free_port, wait_for
@@ -104,6 +105,24 @@ class Worker:
     def descriptors(self) -> int:
         assert self.process is not None
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def open_files(self) -> Counter[str]:
+        """Descriptors by what they are: `tcp:PORT` of the peer, `unix`, `socket` (of another kind, or just closed),
+        `other`."""
+        assert self.process is not None
+        proc = Path(f"/proc/{self.process.pid}")
+        kinds = {}
+        for line in (proc / "net" / "tcp").read_text().splitlines()[1:]:
+            words = line.split()
+            kinds[f"socket:[{words[9]}]"] = f"tcp:{int(words[2].split(':')[1], 16)}"
+        for line in (proc / "net" / "unix").read_text().splitlines()[1:]:
+            kinds[f"socket:[{line.split()[6]}]"] = "unix"
+        found: Counter[str] = Counter()
+        for entry in (proc / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # Closed meanwhile.
+                target = os.readlink(entry)
+                found[kinds.get(target, "socket" if target.startswith("socket:") else "other")] += 1
+        return found
 
     def threads(self) -> int:
         assert self.process is not None
