@@ -1,6 +1,7 @@
 #include "pipeline/final_status.hpp"
 
 #include "base/backoff.hpp"
+#include "base/recurrence.hpp"
 #include "base/stop.hpp"
 #include "pipeline/job_runner.hpp"
 
@@ -53,13 +54,16 @@ Outcome outcome_of(const Ending& ending) {
 /// While the queue is out of reach the end stays undecided: nothing may be posted before.
 Result<Ending> decide(const FinalContext& context, const StatusUpdate& update) {
   auto random = make_random();
+  Recurrence trouble;
   for (int attempt = 0;; ++attempt) {
     auto ending = context.queue.finish(context.receipt, update);
     if (ending || ending.error().kind == ErrorKind::conflict) {
       return ending;
     }
-    context.log.warning("the end of the deployment could not be recorded: {}",
-                        ending.error().message);
+    if (trouble.is_news(ending.error().message)) {
+      context.log.warning("the end of the deployment could not be recorded: {}",
+                          ending.error().message);
+    }
     if (!sleep_for(next_delay(k_queue_backoff, attempt, std::nullopt, random), context.abort)) {
       return ending;
     }

@@ -85,7 +85,7 @@ void Worker::run(const std::stop_token& stop) {
 }
 
 void Worker::recover(const std::stop_token& stop) {
-  while (!stop.stop_requested()) {
+  for (Recurrence trouble; !stop.stop_requested();) {
     const auto count = queue_.recover();
     if (count) {
       if (*count > 0) {
@@ -93,7 +93,9 @@ void Worker::recover(const std::stop_token& stop) {
       }
       return;
     }
-    log_.error("the queue is not reachable: {}", count.error().message);
+    if (trouble.is_news(count.error().message)) {
+      log_.error("the queue is not reachable: {}", count.error().message);
+    }
     sleep_for(k_unreachable_pause, stop);
   }
 }
@@ -117,11 +119,14 @@ void Worker::take_one(const std::stop_token& stop) {
   auto taken = queue_.take(k_take_patience, stop);
   if (!taken) {
     if (taken.error().kind != ErrorKind::cancelled) {
-      log_.warning("no job could be taken: {}", taken.error().message);
+      if (take_trouble_.is_news(taken.error().message)) {
+        log_.warning("no job could be taken: {}", taken.error().message);
+      }
       sleep_for(k_look_interval, stop);
     }
     return;
   }
+  take_trouble_.over();
   if (!*taken) {
     return;
   }

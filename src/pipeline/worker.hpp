@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/log.hpp"
+#include "base/recurrence.hpp"
 #include "pipeline/job_runner.hpp"
 #include "pipeline/metrics.hpp"
 #include "pipeline/running_deployments.hpp"
@@ -95,6 +96,7 @@ class Worker final : private ports::QueueListener {
   std::map<domain::DeploymentId, SteadyTime> first_seen_;  ///< Dispatcher only.
   std::set<domain::DeploymentId> shed_;                    ///< Dispatcher only.
   SteadyTime next_shed_{};                                 ///< Dispatcher only.
+  Recurrence take_trouble_;                                ///< Dispatcher only.
   mutable std::mutex pause_mutex_;
   SteadyTime paused_until_{};
   std::string pause_reason_;

@@ -386,6 +386,28 @@ def test_rights_that_are_taken_away_for_a_while(stack, make_worker, repo, user):
     settled(stack)
 
 
+def test_scripts_that_are_refused_while_it_runs(stack, make_worker, repo, user):
+    """It is said at once and not again and again; what runs goes on when they are allowed again."""
+    rights = user(*documented_rights())
+    worker = make_worker(**rights)
+    running = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 6\n"}).name))
+    stack.api.wait_log(running, "now-running")
+    stack.redis.client.execute_command("ACL", "SETUSER", rights["REDIS_USERNAME"], "-evalsha", "-eval")
+    wait_for(lambda: "allow EVAL" in worker.not_ready(), 10, "named long before the lease of 60 s is over")
+    assert 'queue_guarantee{level="none"} 1' in worker.get("/metrics")[1]
+    waiting = stack.api.enqueue(stack.job(repo().name))
+    time.sleep(8)
+    assert stack.redis.client.llen("builder-queue") == 1, "nothing is taken"
+    refusals = [line for line in worker.text().splitlines() if "no permissions" in line or "NOPERM" in line]
+    assert len(refusals) <= 8, refusals
+    stack.redis.client.execute_command("ACL", "SETUSER", rights["REDIS_USERNAME"], "+evalsha", "+eval")
+    for identity in (running, waiting):
+        assert stack.api.wait_end(identity) == "BUILDED"
+        assert stack.api.statuses(identity) == ["BUILDING", "BUILDED"]
+    wait_for(worker.is_ready, 20, "ready")
+    settled(stack)
+
+
 def test_a_connection_that_says_nothing_any_more(stack, make_worker, repo):
     """Half-open TCP: the bytes of both sides are taken and go nowhere."""
     proxy = Proxy("redis", ("127.0.0.1", stack.redis.port)).start()

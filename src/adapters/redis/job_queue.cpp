@@ -202,7 +202,7 @@ class RedisJobQueue final : public ports::JobQueue {
                                                                        k_reply_patience);
                                               },
                                               once()));
-    // Whoever cannot join cannot take either, though Redis answers.
+    // Whoever is refused cannot take, though Redis answers.
     if (membership_.level() == Level::refused) {
       return std::unexpected(membership_.problem());
     }
@@ -258,6 +258,9 @@ class RedisJobQueue final : public ports::JobQueue {
     if (!reply) {
       // A job may be ours by now without our knowing.
       answer_lost_ = answer_lost_ || reply.error().is_transient();
+      if (reply.error().kind == ErrorKind::denied) {
+        membership_.rights_changed();
+      }
       return std::unexpected(reply.error());
     }
     return read_take(lease, *reply);
@@ -313,6 +316,11 @@ class RedisJobQueue final : public ports::JobQueue {
                                   stop, patience + k_reply_patience);
     if (!reply && reply.error().message.contains("OOM")) {
       sleep_for(k_poll, stop);  // The scripts still run.
+      return {};
+    }
+    if (!reply && reply.error().kind == ErrorKind::denied) {
+      membership_.rights_changed();
+      sleep_for(k_poll, stop);
       return {};
     }
     return reply ? Result<>() : std::unexpected(reply.error());

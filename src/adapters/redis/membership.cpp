@@ -91,12 +91,14 @@ void Membership::run(const std::stop_token& stop) {
     std::chrono::milliseconds pause = pace;
     if (done) {
       failures = 0;
+      trouble_.over();
     } else if (!stop.stop_requested()) {
       {
         const std::scoped_lock lock(mutex_);
         problem_ = done.error();
+        refused_ = done.error().kind == ErrorKind::denied;
       }
-      if (failures % 16 == 0) {
+      if (trouble_.is_news(done.error().message)) {
         log_.warning("the lease cannot be renewed: {}", done.error().message);
       }
       pause = done.error().is_transient()
@@ -113,10 +115,10 @@ void Membership::run(const std::stop_token& stop) {
 Result<> Membership::beat(const std::stop_token& stop) {
   if (!connection_ || !connection_->usable()) {
     BUILDER_TRY_ASSIGN(connection_, Connection::open(config_, "deployra-builder-lease", stop));
-    BUILDER_TRY(probe(stop));
+    must_probe_ = true;
   }
-  if (level_ == Level::refused) {
-    return probe(stop);
+  if (must_probe_.exchange(false)) {
+    BUILDER_TRY(probe(stop));
   }
   std::shared_ptr<EpochLease> lease;
   {
@@ -133,7 +135,11 @@ Result<> Membership::beat(const std::stop_token& stop) {
                                      joins ? "1" : "0"};
   const std::set<std::string> ids = held(lease->epoch());
   arguments.insert(arguments.end(), ids.begin(), ids.end());
-  BUILDER_TRY_ASSIGN(const Reply reply, beat_.run(*connection_, arguments, stop));
+  auto beaten = beat_.run(*connection_, arguments, stop);
+  if (!beaten && beaten.error().kind == ErrorKind::denied) {
+    BUILDER_TRY(probe(stop));  // Which knows what to advise.
+  }
+  BUILDER_TRY_ASSIGN(const Reply reply, std::move(beaten));
   if (reply.list.size() < 2) {
     return failure(ErrorKind::internal, "redis: a beat has no answer");
   }
@@ -148,6 +154,7 @@ Result<> Membership::beat(const std::stop_token& stop) {
   {
     const std::scoped_lock lock(mutex_);
     lease_ = lease;
+    refused_ = false;
   }
   changed_.notify_all();
   tell(reply.list[1]);
@@ -171,7 +178,6 @@ Result<> Membership::probe(const std::stop_token& stop) {
   }
   const auto ran = connection_->call({"EVAL", "return 1", "0"}, stop);
   if (!ran && (is_unknown_command(ran.error()) || ran.error().kind == ErrorKind::denied)) {
-    level_ = Level::refused;
     return failure(ErrorKind::denied,
                    ran.error().message + " (jobs are taken by scripts: allow EVAL and EVALSHA)");
   }
@@ -240,8 +246,8 @@ void Membership::lose(const std::shared_ptr<EpochLease>& lease) {
 std::shared_ptr<const EpochLease> Membership::lease(SteadyTime deadline,
                                                     const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  changed_.wait_until(lock, stop, deadline, [this] { return lease_ && lease_->holds(); });
-  return lease_ && lease_->holds() ? lease_ : nullptr;
+  const auto usable = [this] { return !refused_ && lease_ && lease_->holds(); };
+  return changed_.wait_until(lock, stop, deadline, usable) ? lease_ : nullptr;
 }
 
 void Membership::hurry() {
@@ -250,6 +256,11 @@ void Membership::hurry() {
     hurry_ = true;
   }
   changed_.notify_all();
+}
+
+void Membership::rights_changed() {
+  must_probe_ = true;
+  hurry();
 }
 
 void Membership::hold(const std::string& epoch, const domain::DeploymentId& deployment) {
@@ -284,6 +295,11 @@ void Membership::tell(const Reply& marks) {
                          : why == "gone" ? StopReason::lost_lease
                                          : StopReason::superseded);
   }
+}
+
+Level Membership::level() const {
+  const std::scoped_lock lock(mutex_);
+  return refused_ ? Level::refused : level_.load();
 }
 
 std::string Membership::warning() const {

@@ -5,6 +5,7 @@
 #include "adapters/redis/job_queue.hpp"
 #include "adapters/redis/script_runner.hpp"
 #include "base/log.hpp"
+#include "base/recurrence.hpp"
 #include "ports/job_queue.hpp"
 
 #include <atomic>
@@ -23,7 +24,7 @@ enum class Level {
   unknown,
   a,       ///< Scripts and BLMOVE.
   b,       ///< Scripts, no BLMOVE: the queue is polled.
-  refused  ///< No scripts: nothing can be promised, nothing is taken.
+  refused  ///< No scripts, or not all they need: nothing is taken.
 };
 
 /// This process as one of the queue's workers: its epoch and lease, kept alive by a thread with a
@@ -40,10 +41,12 @@ class Membership {
   /// Ends the thread and, in Redis, the membership.
   void leave();
 
-  /// The current lease once it holds; nothing at the deadline or on stop.
+  /// The current lease once it holds and is not refused; nothing at the deadline or on stop.
   std::shared_ptr<const EpochLease> lease(SteadyTime deadline, const std::stop_token& stop);
   /// Something said that the lease is gone: look now.
   void hurry();
+  /// Redis refused a command that it had allowed: look now what it still allows.
+  void rights_changed();
 
   /// What runs or is reported under the current lease.
   void hold(const std::string& epoch, const domain::DeploymentId& deployment);
@@ -54,7 +57,7 @@ class Membership {
 
   [[nodiscard]] ports::QueueListener& listener() { return *listener_; }
 
-  [[nodiscard]] Level level() const { return level_; }
+  [[nodiscard]] Level level() const;
 
   /// What threatens the jobs on this server; empty: nothing.
   [[nodiscard]] std::string warning() const;
@@ -76,7 +79,8 @@ class Membership {
   const Script beat_;
   const Script reap_;
   ports::QueueListener* listener_ = nullptr;
-  std::atomic<Level> level_ = Level::unknown;
+  std::atomic<Level> level_ = Level::unknown;  ///< As far as rights were found; never `refused`.
+  std::atomic<bool> must_probe_ = true;
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
@@ -84,9 +88,11 @@ class Membership {
   std::set<std::pair<std::string, std::string>> held_;  ///< Epoch and deployment.
   Error problem_;
   std::string warning_;
+  bool refused_ = false;  ///< Redis refused the last beat.
   bool hurry_ = false;
 
   std::unique_ptr<Connection> connection_;  ///< Of the thread.
+  Recurrence trouble_;                      ///< Of the thread.
   SteadyTime eviction_seen_{};
   std::jthread thread_;
 };
