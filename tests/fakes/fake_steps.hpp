@@ -91,7 +91,10 @@ class FakeImageBuilder final : public ports::ImageBuilder {
     events.emit(domain::StepStarted{1, "[1/1] RUN true"});
     events.emit(domain::StepOutput{1, false, "hello from the build\n"});
     events.emit(domain::StepFinished{1, "[1/1] RUN true", false, "", {}});
-    built = image;
+    {
+      const std::scoped_lock lock(mutex_);
+      built = image;
+    }
     if (hook) {
       if (auto error = hook(job)) {
         return std::unexpected(*error);
@@ -122,8 +125,8 @@ class FakeImageBuilder final : public ports::ImageBuilder {
 
   StepHook hook;
   StepHook push_hook;
-  ports::ImageSpec built;
-  std::string image_id;  ///< What the engine keeps; empty: it pushes while it builds.
+  ports::ImageSpec built;  ///< Read it when nothing is built any more.
+  std::string image_id;    ///< What the engine keeps; empty: it pushes while it builds.
 
  private:
   Result<ports::PublishResult> push(const ports::JobContext& job,
@@ -140,6 +143,7 @@ class FakeImageBuilder final : public ports::ImageBuilder {
   }
 
   StepRecord& record_;
+  std::mutex mutex_;
 };
 
 class FakeBuildpacks final : public ports::BuildpacksBuilder {

@@ -42,6 +42,10 @@ def storm_numbers(log):
     return [int(number) for number in re.findall(r"^(\d+) y{90}$", log, re.M)]
 
 
+def first_out_of_place(numbers):
+    return next((number for place, number in enumerate(numbers, 1) if number != place), None)
+
+
 def count_rows(stack, identity):
     """Every row up to the one that counts them, and that one."""
     rows = "\n".join(text for _, _, text in stack.api.deployments[identity].logs).split("\n")
@@ -53,10 +57,14 @@ def test_a_hundred_thousand_lines_complete_and_in_order(stack, worker, repo):
     stack.api.delay = 0.005
     identity = stack.api.enqueue(stack.job(storm(repo, 100_000).name))
     assert stack.api.wait_end(identity, 120) == "BUILDED"
-    assert storm_numbers(stack.api.log_text(identity)) == list(range(1, 100_001))
+    numbers = storm_numbers(stack.api.log_text(identity))
+    assert (len(numbers), first_out_of_place(numbers)) == (100_000, None)
     rows, last = count_rows(stack, identity)
     assert last == f"Log complete: {len(rows)} lines"
     assert worker.memory("VmHWM") < 64 * 1024
+
+
+LINES = 100_000  # What the platform takes in time however busy the machine is.
 
 
 @pytest.mark.one_engine
@@ -67,7 +75,7 @@ def test_a_storm_at_an_api_in_trouble_loses_nothing(stack, worker, repo, trouble
         stack.api.delay = 0.03
     elif trouble == "too many":
         stack.api.faults[:] = [None, 429, None, None, 429, 429, None, None, None, 429]
-    identity = stack.api.enqueue(stack.job(storm(repo, 200_000).name))
+    identity = stack.api.enqueue(stack.job(storm(repo, LINES).name))
     if trouble == "down":
         stack.api.wait_log(identity, "1000 yyy")
         stack.api.stop()
@@ -76,8 +84,8 @@ def test_a_storm_at_an_api_in_trouble_loses_nothing(stack, worker, repo, trouble
     assert stack.api.wait_end(identity, 240) == "BUILDED"
     rows, last = count_rows(stack, identity)
     numbers = storm_numbers("\n".join(rows))
-    assert list(dict.fromkeys(numbers)) == list(range(1, 200_001))
-    twice = len(numbers) - 200_000  # A post that was stored when its answer was lost.
+    assert (len(set(numbers)), first_out_of_place(dict.fromkeys(numbers))) == (LINES, None), last
+    twice = len(numbers) - LINES  # A post that was stored when its answer was lost.
     assert last.startswith(f"Log complete: {len(rows) - twice} lines") and (not twice or last.endswith("may appear twice"))
     assert worker.memory("VmHWM") - before < 32 * 1024
 

@@ -447,15 +447,12 @@ TEST_F(JobRunnerTest, ACancelRecordedElsewhereBeforeTheEndWins) {
 }
 
 TEST_F(JobRunnerTest, ABuildedThatCouldNotBeDeliveredGivesWayToACancel) {
-  registry_.promote_hook = [&](const ports::JobContext&) -> std::optional<Error> {
-    reporter_.on_post = [&](const std::stop_token&) {
-      if (reporter_.log_text().contains("Log complete") &&
-          cancellation_.request_stop(StopReason::cancelled_by_user)) {  // BUILDED comes next.
-        reporter_.fail_next(ErrorKind::unavailable, 1);
-        queue_.cancel(domain::DeploymentId("d1")).value();
-      }
-    };
-    return std::nullopt;
+  reporter_.on_post = [&](const std::stop_token&) {
+    if (reporter_.log_text().contains("Log complete") &&
+        cancellation_.request_stop(StopReason::cancelled_by_user)) {  // BUILDED comes next.
+      reporter_.fail_next(ErrorKind::unavailable, 1);
+      queue_.cancel(domain::DeploymentId("d1")).value();
+    }
   };
   EXPECT_EQ(run(), Outcome::cancelled);
   EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::cancelled}));
