@@ -25,8 +25,10 @@ class Verdict:
 
 def judge(record: dict, dump: dict) -> Verdict:  # type: ignore[type-arg]
     """`record`: queue; pushed ids; cancelled ids; `disturbed`, by id: how often its worker was killed or paused, or an
-    answer was broken, while it was under way; `once`: of these, ids that may have one end only; `may_fail`: ids whose peers answered nonsense; failures' texts; posts in
-    their order as [deployment, kind, status or text, answer]. `dump`: what our keys hold in the end, and the queue."""
+    answer was broken, while it was under way; `once`: of these, ids that may have one end only; `runs`, by
+    id: how often the engine ran its step, where that was counted; `behind_push`: ids killed when their image had been
+    pushed, and of these `built_again`: ids that the engine was asked to build; failures' texts; posts in their order as
+    [deployment, kind, status or text, answer]. `dump`: what our keys hold in the end, and the queue."""
     verdict = Verdict()
     posts: dict[str, list[tuple[str, str, int]]] = {}
     for deployment, kind, what, answer in record["posts"]:
@@ -52,12 +54,11 @@ def one(verdict: Verdict, record: dict, deployment: str, posts: list[tuple[str, 
         return verdict.breach("I1", deployment, "has no end")
     verdict.figures[ends[-1]] += 1
     reason = record["failures"].get(deployment, "")
-    if "FAILED" in ends and deployment not in record["may_fail"] and not (
-            ATTEMPTS_USED in reason and disturbed >= MAX_ATTEMPTS):
+    if "FAILED" in ends and not (ATTEMPTS_USED in reason and disturbed >= MAX_ATTEMPTS):
         verdict.breach("I1", deployment, f"failed although the build is sound: {reason}")
     if len(set(ends)) > 1 and not (cancelled and ends[-1] == "CANCELLED"):
         verdict.breach("I3", deployment, f"ends {ends}")
-    if len(ends) > 1 + (disturbed if deployment not in record["once"] else 0) + cancelled:
+    if len(ends) > 1 + (disturbed if deployment not in record.get("once", []) else 0) + cancelled:
         verdict.breach("I4", deployment, f"ends {ends}, disturbed {disturbed} times")
     first_end = next(i for i, (kind, what, _) in enumerate(posts) if kind == "status" and what in FINALS)
     for kind, what, _ in posts[first_end + 1:]:
@@ -65,6 +66,13 @@ def one(verdict: Verdict, record: dict, deployment: str, posts: list[tuple[str, 
             verdict.breach("I5", deployment, f"{kind} {what[:40]!r} after the end")
     if statuses.count("BUILDING") > 1 + disturbed:
         verdict.breach("I6", deployment, f"{statuses.count('BUILDING')} builds, disturbed {disturbed} times")
+    if "runs" in record:
+        runs = record["runs"].get(deployment, 0)
+        if runs > 1 + disturbed or (runs == 0 and ends[-1] == "BUILDED"):
+            verdict.breach("I6", deployment, f"the engine ran it {runs} times, disturbed {disturbed} times")
+        if deployment in record["built_again"] or (runs > 1 and deployment in record["behind_push"]):
+            verdict.breach("I6", deployment, f"built again although its image was pushed, ran {runs} times")
+        verdict.figures["repeated runs"] += max(0, runs - 1)
     verdict.figures["repeated ends"] += len(ends) - 1
     verdict.figures["repeated builds"] += max(0, statuses.count("BUILDING") - 1)
 

@@ -29,7 +29,7 @@ END = 60.0
 
 
 def record_of(stack: Stack, queue: str, pushed: Iterable[str], first_post: int, disturbed: dict[str, int],
-              cancelled: Iterable[str] = (), may_fail: Iterable[str] = (), once: Iterable[str] = ()) -> dict[str, object]:
+              cancelled: Iterable[str] = (), **more: object) -> dict[str, object]:
     """What the checker reads, from the platform's record."""
     posts = []
     mine = set(pushed)
@@ -38,8 +38,8 @@ def record_of(stack: Stack, queue: str, pushed: Iterable[str], first_post: int, 
         if match and match[1] in mine:
             body = json.loads(entry.body)
             posts.append([match[1], match[2], body.get("status") or body.get("text", ""), entry.answer])
-    return {"queue": queue, "pushed": list(pushed), "cancelled": list(cancelled), "may_fail": list(may_fail),
-            "once": list(once), "disturbed": dict(disturbed), "posts": posts,
+    return {"queue": queue, "pushed": list(pushed), "cancelled": list(cancelled), "disturbed": dict(disturbed),
+            "posts": posts, **more,
             "failures": {one: stack.api.deployments[one].events[-1] for one in pushed if stack.api.deployments[one].events}}
 
 
@@ -57,7 +57,10 @@ class Lane:
         address = {peer: f"127.0.0.1:{proxy.port}" for peer, proxy in self.proxies.items()}
         self.front.outer_host = address["registry"]
         self.front.start()
-        self.repository = stack.git.repository({"Dockerfile": "FROM busybox\nCOPY a.txt /\nRUN echo now-running\n"})
+        # What the engine really ran is written down there, by the step itself.
+        self.notes = f"--mount=type=cache,id=ran-{name},target=/ran"
+        self.repository = stack.git.repository({
+            "Dockerfile": f"FROM busybox\nCOPY a.txt /\nRUN {self.notes} cat /a.txt >> /ran/notes && echo now-running\n"})
         self.provider = stack.git.provider(url=f"http://{address['git']}/git")
         settings = {
             **stack.environment, "REDIS_PORT": str(self.proxies["redis"].port), "REDIS_QUEUE_NAME": self.queue,
@@ -69,8 +72,9 @@ class Lane:
         self.first_post = len(stack.api.record)
         self.pushed: list[str] = []
         self.cancelled: list[str] = []
-        self.may_fail: list[str] = []
         self.once: list[str] = []  # killed where it was certain whether the platform had been told
+        self.behind_push: dict[str, int] = {}  # killed when the push was recorded: solves until then
+        self.built_again: list[str] = []  # of these
         self.disturbed: Counter[str] = Counter()
         self.happened: Counter[str] = Counter()
         self.missed: list[str] = []
@@ -92,10 +96,10 @@ class Lane:
         self.front.stop()
 
     def push(self) -> str:
-        number = next(self.numbers)
-        self.repository.commit({"a.txt": f"{self.name} {number}\n"})
-        identity = self.stack.api.enqueue(self.stack.job(
-            self.repository.name, gitProvider=self.provider, serviceId=f"svc-{self.name}-{number}"), self.queue)
+        job = self.stack.job(self.repository.name, gitProvider=self.provider,
+                             serviceId=f"svc-{self.name}-{next(self.numbers)}")
+        self.repository.commit({"a.txt": f"{job['deploymentId']}\n"})
+        identity = self.stack.api.enqueue(job, self.queue)
         self.pushed.append(identity)
         return identity
 
@@ -146,13 +150,12 @@ class Lane:
             # It may have been killed behind its last word.
             wait_for(lambda: self.restarted() or self.kills > kills, 5, "killed and started again")
         self.disturbed[identity] += 1
+        self.look_for_solves(identity)
         ends = self.stack.api.final_posts(identity)
         self.happened[f"{act}: {ends[-1] if ends else 'no end'}"] += 1
         name = point.rsplit("#", 1)[0]
         if act in MOMENTS and name not in BACKGROUND and (name, act) not in UNTOLD:
             self.once.append(identity)
-        if act == "garbage":
-            self.may_fail.append(identity)
         if ends[-1:] == ["FAILED"]:
             print(f"{peer}:{point} {act}: {self.stack.api.deployments[identity].events}")
 
@@ -166,6 +169,7 @@ class Lane:
         timer.join()
         wait_for(lambda: self.restarted() or self.kills > kills, 5, "killed and started again")
         self.disturbed[identity] += 1
+        self.look_for_solves(identity)
         self.happened["random: " + (self.stack.api.final_posts(identity) or ["no end"])[-1]] += 1
 
     def follow(self, identity: str, what: str) -> None:
@@ -189,6 +193,31 @@ class Lane:
         if process is not None:
             process.kill()
             process.wait()
+            for identity, stages in self.stack.redis.client.hgetall(f"{{{self.queue}}}:stage").items():  # type: ignore[union-attr]
+                if "pushed" in json.loads(stages):
+                    self.behind_push[identity] = self.solves()
+
+    def solves(self) -> int:
+        """Calls to the engine that begin or follow a solve, since the deployment was armed. One of the two may hide
+        behind the other on the wire."""
+        asks = self.proxies["engine"].asks
+        return asks["Solve"] + asks["Status"]
+
+    def look_for_solves(self, identity: str) -> None:
+        if identity in self.behind_push:
+            self.happened["killed behind the push"] += 1
+            if self.solves() > self.behind_push[identity]:
+                self.built_again.append(identity)
+
+    def runs(self) -> dict[str, int]:
+        """How often the engine ran the step of each deployment so far."""
+        self.arm()
+        self.repository.commit({"Dockerfile": f"FROM busybox\nCOPY a.txt /\nRUN {self.notes} touch /ran/notes && sed 's/^/ran /' /ran/notes\n"})
+        identity = self.push()
+        assert self.stack.api.wait_end(identity) == "BUILDED", self.stack.api.log_text(identity)
+        wait_for(self.settled, 20, "settled")
+        self.pushed.remove(identity)
+        return Counter(re.findall(r"^ran (\S+)$", self.stack.api.log_text(identity), re.M))
 
     def pause(self, seconds: float) -> None:
         """A second worker is there meanwhile."""
@@ -203,7 +232,8 @@ class Lane:
 
     def verdict(self) -> Verdict:
         record = record_of(self.stack, self.queue, self.pushed, self.first_post, self.disturbed, self.cancelled,
-                           self.may_fail, self.once)
+                           once=self.once, runs=self.runs(), built_again=self.built_again,
+                           behind_push=list(self.behind_push))
         return judge(record, self.stack.redis.dump())
 
 

@@ -87,7 +87,20 @@ def test_crash_matrix(lanes):
     figures = ended_well(running)
     kills, missed = sum(lane.kills for lane in running), [case for lane in running for case in lane.missed]
     print(f"seed {begin}: {len(todo)} named points, {kills} kills, {len(missed)} not met: {dict(figures)}")
-    assert kills >= KILLS
+    assert kills >= KILLS and figures["killed behind the push"] > 0
+
+
+def test_a_step_that_a_kill_ended_runs_once_more(lanes):
+    (lane,) = lanes(1)
+    step = f"RUN {lane.notes} cat /a.txt >> /ran/notes && echo now-running && sleep 3"
+    lane.repository.commit({"Dockerfile": f"FROM busybox\nCOPY a.txt /\n{step}\n"})
+    identity = lane.push()
+    lane.stack.api.wait_log(identity, "now-running")
+    lane.kill()
+    lane.disturbed[identity] += 1
+    lane.follow(identity, "killed in its step")
+    assert lane.runs()[identity] == 2
+    assert ended_well([lane])["repeated runs"] == 1
 
 
 def test_pause_matrix(lanes):
