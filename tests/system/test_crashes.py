@@ -3,9 +3,12 @@ CRASH_KILLS makes it longer."""
 
 from __future__ import annotations
 
+import datetime
 import itertools
+import math
 import os
 import random
+import re
 import signal
 import time
 from collections import Counter
@@ -141,16 +144,27 @@ def test_several_workers_with_random_kills(crashes, repo):
     nothing_left(run)
 
 
+def worked_until(crashes: Crashes) -> dict[str, float]:
+    """When the last step of each deployment ended, by the workers' logs and the clock of the platform's posts."""
+    offset = time.time() - time.monotonic()
+    return {found[2]: datetime.datetime.fromisoformat(found[1]).timestamp() - offset
+            for worker in crashes.workers
+            for found in re.finditer(r"^(\S+Z) debug +deployment=(\S+) .*(?:took \d+ ms|solve: )", worker.text(), re.M)}
+
+
 def two_at_once(crashes: Crashes) -> list[str]:
-    """Deployments that began before an older one of their service had ended. One whose worker died is out of the way
-    before the platform is told so."""
-    api, found = crashes.stack.api, []
+    """Deployments that began while an older one of their service was still worked on. The platform may hear of its end a
+    moment later: it is delivered behind its log when the service is free already. One whose worker died is out of the
+    way before the platform is told so."""
+    api, found, worked = crashes.stack.api, [], worked_until(crashes)
+    assert worked
     posts = sorted((at, status, identity) for identity in crashes.pushed for at, status in api.deployments[identity].posts)
     under_way: dict[str, set[str]] = {}
-    for _, status, identity in posts:
+    for at, status, identity in posts:
         mine = under_way.setdefault(api.deployments[identity].service, set())
         if status == "BUILDING":
-            found += [f"{identity} beside {other}" for other in mine - {identity} if not crashes.disturbed[other]]
+            found += [f"{identity} beside {other}" for other in mine - {identity}
+                      if not crashes.disturbed[other] and worked.get(other, math.inf) > at]
             mine.add(identity)
         else:
             mine.discard(identity)
