@@ -62,6 +62,7 @@ struct Config {
   std::chrono::seconds silence_timeout{0};
   std::chrono::seconds drain_timeout{0};
   std::chrono::seconds lease_time{0};
+  bool allow_unsafe_queue = false;
   AdmissionRules admission;
   std::uint64_t mirror_cache_size = 0;
   adapters::host::CgroupLimits build_limits;

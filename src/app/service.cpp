@@ -13,6 +13,7 @@
 #include "adapters/oci/client.hpp"
 #include "adapters/oci/known_logins.hpp"
 #include "adapters/redis/cancel_feed.hpp"
+#include "adapters/redis/chosen_queue.hpp"
 #include "adapters/redis/job_queue.hpp"
 #include "app/health.hpp"
 #include "app/host_watch.hpp"
@@ -226,7 +227,7 @@ class Service {
         image_(make_image_builder()),
         buildpacks_(adapters::cnb::make_platform(platform_settings(config, std::move(bindings)),
                                                  {*solver_, *oci_, *registry_, logins_}, log_)),
-        queue_(adapters::redis::make_job_queue(config.redis, queue_settings(config), log_)),
+        queue_(make_queue()),
         cancels_(adapters::redis::make_cancel_feed(config.redis, log_)),
         runner_({*source_, *image_, *buildpacks_, *registry_, *reporter_, *queue_, limits_.get()},
                 job_settings(config, work_), secrets, metrics_, log_, abort_.get_token()),
@@ -266,9 +267,25 @@ class Service {
   }
 
  private:
-  adapters::redis::QueueSettings queue_settings(const Config& config) {
+  std::unique_ptr<ports::JobQueue> make_queue() {
+    std::vector<std::string> journals = work_.ended_journals();
+    if (config_.allow_unsafe_queue) {
+      return adapters::redis::make_chosen_queue(config_.redis, queue_settings(),
+                                                {.journal = work_.journal(),
+                                                 .lost_journals = std::move(journals),
+                                                 .recovered = [this] { work_.forget_ended(); }},
+                                                log_);
+    }
+    for (const std::string& journal : journals) {
+      log_.warning("a worker with ALLOW_UNSAFE_QUEUE was lost; what it built has no end: {}",
+                   journal);
+    }
+    return adapters::redis::make_job_queue(config_.redis, queue_settings(), log_);
+  }
+
+  adapters::redis::QueueSettings queue_settings() {
     adapters::redis::QueueSettings settings;
-    settings.lease = config.lease_time;
+    settings.lease = config_.lease_time;
     settings.ended_epochs = work_.ended_epochs();
     settings.old_worker_id = work_.old_worker_id();
     settings.remember_epoch = [this](const std::string& epoch) { work_.remember_epoch(epoch); };
@@ -362,8 +379,14 @@ class Service {
   }
 
   std::vector<std::string> warnings() const {
-    std::string warning = queue_->warning();
-    return warning.empty() ? std::vector<std::string>() : std::vector{std::move(warning)};
+    std::vector<std::string> warnings;
+    if (std::string warning = queue_->warning(); !warning.empty()) {
+      warnings.push_back(std::move(warning));
+    }
+    if (queue_->guarantee() == "C") {
+      warnings.emplace_back("queue guarantee C (ALLOW_UNSAFE_QUEUE): a crash loses jobs");
+    }
+    return warnings;
   }
 
   std::string render_metrics() {

@@ -25,6 +25,11 @@ Result<Fd> open_lock(const std::string& path) {
   return lock;
 }
 
+bool has_journal(const std::string& folder) {
+  std::error_code error;
+  return std::filesystem::exists(folder + "/jobs", error);
+}
+
 std::vector<std::string> lines_of(const std::string& path) {
   std::vector<std::string> lines;
   std::ifstream file(path);
@@ -111,14 +116,26 @@ void WorkDir::remove_orphans() const {
 }
 
 WorkDir::~WorkDir() {
-  if (own_lock_) {
+  if (own_lock_ && !has_journal(own_)) {
     [[maybe_unused]] const auto removed = remove_tree(own_);  // The next process tries again.
   }
 }
 
+std::vector<std::string> WorkDir::ended_journals() const {
+  std::vector<std::string> journals;
+  for (const std::string& folder : ended_folders_) {
+    if (has_journal(folder)) {
+      journals.push_back(folder + "/jobs");
+    }
+  }
+  return journals;
+}
+
 void WorkDir::forget_ended() {
   for (const std::string& folder : std::exchange(ended_folders_, {})) {
-    [[maybe_unused]] const auto removed = remove_tree(folder);  // The next process tries again.
+    if (!has_journal(folder)) {
+      [[maybe_unused]] const auto removed = remove_tree(folder);  // The next process tries again.
+    }
   }
 }
 

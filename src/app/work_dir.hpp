@@ -19,7 +19,7 @@ class WorkDir {
   WorkDir& operator=(WorkDir&&) = default;
   WorkDir(const WorkDir&) = delete;
   WorkDir& operator=(const WorkDir&) = delete;
-  /// Removes the folder of this process: it has ended in order.
+  /// Removes the folder of this process, unless a journal is left in it: it has ended in order.
   ~WorkDir();
 
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -32,6 +32,12 @@ class WorkDir {
 
   /// Leases of processes that have ended without giving them up.
   [[nodiscard]] const std::vector<std::string>& ended_epochs() const { return ended_epochs_; }
+
+  /// Where this process notes the jobs it has, should the queue need it to.
+  [[nodiscard]] std::string journal() const { return own_ + "/jobs"; }
+
+  /// Such files of processes that were lost. Their folders stay as long as they do.
+  [[nodiscard]] std::vector<std::string> ended_journals() const;
 
   /// They are given up now.
   void forget_ended();

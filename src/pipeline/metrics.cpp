@@ -33,8 +33,8 @@ struct Metrics::Families {
       gauge("deployra_builder_host_short", "1 while the host refuses builds for want of it.");
   prometheus::Family<prometheus::Gauge>& evictable =
       gauge("deployra_builder_queue_evictable", "1 when Redis may throw the queue away.");
-  prometheus::Family<prometheus::Gauge>& guarantee =
-      gauge("deployra_builder_queue_guarantee", "1 for what the queue can promise: A, B or none.");
+  prometheus::Family<prometheus::Gauge>& guarantee = gauge(
+      "deployra_builder_queue_guarantee", "1 for what the queue can promise: A, B, C or none.");
   prometheus::Family<prometheus::Counter>& finished =
       counter("deployra_builder_builds_total", "Deployments ended, by result.");
   prometheus::Family<prometheus::Counter>& malformed =
@@ -137,7 +137,7 @@ void Metrics::malformed_job() {
 }
 
 void Metrics::set_guarantee(std::string_view level) {
-  for (const std::string_view known : {"A", "B", "none"}) {
+  for (const std::string_view known : {"A", "B", "C", "none"}) {
     families_->guarantee.Add({{"level", std::string(known)}}).Set(known == level ? 1 : 0);
   }
 }

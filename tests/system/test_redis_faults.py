@@ -386,10 +386,11 @@ def test_rights_that_are_taken_away_for_a_while(stack, make_worker, repo, user):
     settled(stack)
 
 
-def test_scripts_that_are_refused_while_it_runs(stack, make_worker, repo, user):
+@pytest.mark.parametrize("unsafe", ["false", "true"])
+def test_scripts_that_are_refused_while_it_runs(stack, make_worker, repo, user, unsafe):
     """It is said at once and not again and again; what runs goes on when they are allowed again."""
     rights = user(*documented_rights())
-    worker = make_worker(**rights)
+    worker = make_worker(**rights, ALLOW_UNSAFE_QUEUE=unsafe)  # Which is looked at when it starts, and only then.
     running = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 6\n"}).name))
     stack.api.wait_log(running, "now-running")
     stack.redis.client.execute_command("ACL", "SETUSER", rights["REDIS_USERNAME"], "-evalsha", "-eval")

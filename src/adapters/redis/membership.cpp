@@ -23,10 +23,6 @@ constexpr std::chrono::hours k_eviction_interval{1};
 constexpr std::chrono::seconds k_bad_eviction_interval{10};
 constexpr int k_beats_per_lease = 6;
 
-bool is_unknown_command(const Error& error) {
-  return error.message.contains("unknown command");
-}
-
 /// The value of a field of INFO.
 std::string info_field(const std::string& info, const std::string& name) {
   const std::size_t found = info.find(name + ":");
@@ -171,19 +167,12 @@ Result<> Membership::probe(const std::stop_token& stop) {
   const auto moved =
       connection_->call({"BLMOVE", config_.queue, config_.queue, "LEFT", "LEFT", "probe"}, stop);
   Level found = Level::a;
-  if (!moved && (is_unknown_command(moved.error()) || moved.error().kind == ErrorKind::denied)) {
+  if (!moved && is_no_command(moved.error())) {
     found = Level::b;
   } else if (!moved && moved.error().is_transient() && !moved.error().message.contains("OOM")) {
     return std::unexpected(moved.error());
   }
-  const auto ran = connection_->call({"EVAL", "return 1", "0"}, stop);
-  if (!ran && (is_unknown_command(ran.error()) || ran.error().kind == ErrorKind::denied)) {
-    return failure(ErrorKind::denied,
-                   ran.error().message + " (jobs are taken by scripts: allow EVAL and EVALSHA)");
-  }
-  if (!ran && !ran.error().message.contains("OOM")) {
-    return std::unexpected(ran.error());
-  }
+  BUILDER_TRY(may_run_scripts(*connection_, stop));
   if (level_.exchange(found) != found) {
     if (found == Level::a) {
       log_.info("queue guarantee A: jobs move by atomic scripts, waiting by BLMOVE");

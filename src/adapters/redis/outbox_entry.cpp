@@ -40,6 +40,20 @@ std::string write_entry(const ports::StatusUpdate& update) {
   return entry.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string write_entry(const ports::Ending& ending) {
+  switch (ending.verdict) {
+    case Verdict::cancelled_by_user:
+      return R"({"status":"CANCELLED","reason":"user"})";
+    case Verdict::superseded:
+      return R"({"status":"CANCELLED","reason":"superseded"})";
+    case Verdict::attempts_used:
+      return R"({"status":"FAILED","reason":"attempts"})";
+    case Verdict::as_reported:
+      break;
+  }
+  return write_entry(ending.update);
+}
+
 Result<ports::Ending> read_entry(std::string_view text) {
   const Json entry = Json::parse(text, nullptr, false);
   if (!entry.is_object()) {

@@ -41,6 +41,26 @@ std::vector<std::string> script_keys(const std::string& queue) {
   return keys;
 }
 
+bool is_no_command(const Error& error) {
+  return error.message.contains("unknown command") || error.message.contains("NOPERM") ||
+         error.message.contains("can't run this command");
+}
+
+Result<> may_run_scripts(Connection& connection, const std::stop_token& stop) {
+  auto ran = connection.call({"EVAL", "return 1", "0"}, stop);
+  if (ran) {
+    ran = connection.call({"EVALSHA", std::string(40, '0'), "0"}, stop);
+  }
+  if (ran || ran.error().kind == ErrorKind::not_found || ran.error().message.contains("OOM")) {
+    return {};
+  }
+  if (is_no_command(ran.error())) {
+    return failure(ErrorKind::denied,
+                   ran.error().message + " (jobs are taken by scripts: allow EVAL and EVALSHA)");
+  }
+  return std::unexpected(std::move(ran).error());
+}
+
 Script::Script(std::string_view text, const std::string& queue, std::vector<std::string> more_keys)
     : text_(text), digest_(sha1_hex(text)), keys_(script_keys(queue)) {
   for (std::string& key : more_keys) {

@@ -15,6 +15,12 @@ std::vector<std::string> script_keys(const std::string& queue);
 /// A key of ours beside the queue.
 std::string own_key(const std::string& queue, std::string_view suffix);
 
+/// Whether Redis runs scripts for us; `denied`, with what to change, when it refuses them.
+Result<> may_run_scripts(Connection& connection, const std::stop_token& stop);
+
+/// Whether the error says that the command is not there or not for us.
+bool is_no_command(const Error& error);
+
 /// One of the scripts, with the keys of one queue.
 class Script {
  public:

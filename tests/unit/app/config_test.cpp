@@ -36,6 +36,7 @@ TEST(Config, DefaultsAreTheContracts) {
   EXPECT_EQ(config.ecr_keep_images, 1);
   EXPECT_EQ(config.log_level, LogLevel::info);
   EXPECT_TRUE(config.http_listen.empty());
+  EXPECT_FALSE(config.allow_unsafe_queue);
 }
 
 TEST(Config, TheEnvironmentWinsOverTheFile) {

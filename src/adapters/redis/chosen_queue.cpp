@@ -1,0 +1,154 @@
+#include "adapters/redis/chosen_queue.hpp"
+
+#include "adapters/redis/connection.hpp"
+#include "adapters/redis/script_runner.hpp"
+
+#include <atomic>
+#include <mutex>
+#include <utility>
+
+namespace builder::adapters::redis {
+
+namespace {
+
+using ports::JobQueue;
+using ports::Receipt;
+
+class ChosenQueue final : public JobQueue {
+ public:
+  ChosenQueue(RedisConfig config, QueueSettings settings, UnsafeSettings unsafe, Log log)
+      : config_(std::move(config)),
+        settings_(std::move(settings)),
+        unsafe_(std::move(unsafe)),
+        log_(std::move(log)) {}
+
+  void join(ports::QueueListener& listener) override { listener_ = &listener; }
+
+  void leave() override {
+    if (JobQueue* queue = chosen_) {
+      queue->leave();
+    }
+  }
+
+  Result<std::size_t> recover() override {
+    if (chosen_ == nullptr) {
+      auto found = choose();
+      if (!found) {
+        set_problem(found.error());
+        return std::unexpected(std::move(found).error());
+      }
+    }
+    return chosen_.load()->recover();
+  }
+
+  Result<std::optional<ports::TakenJob>> take(std::chrono::milliseconds patience,
+                                              const std::stop_token& stop) override {
+    BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
+    return queue->take(patience, stop);
+  }
+
+  Result<std::vector<domain::DeploymentId>> look() override {
+    BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
+    return queue->look();
+  }
+
+  Result<> record(const Receipt& receipt, const domain::Stages& stages) override {
+    BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
+    return queue->record(receipt, stages);
+  }
+
+  Result<> give_back(const Receipt& receipt) override {
+    BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
+    return queue->give_back(receipt);
+  }
+
+  Result<ports::Ending> finish(const Receipt& receipt, const ports::StatusUpdate& update) override {
+    BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
+    return queue->finish(receipt, update);
+  }
+
+  Result<> settle(const Receipt& receipt, ports::Delivery delivery) override {
+    BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
+    return queue->settle(receipt, delivery);
+  }
+
+  Result<std::optional<ports::Undelivered>> adopt() override {
+    BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
+    return queue->adopt();
+  }
+
+  Result<ports::CancelAnswer> cancel(const domain::DeploymentId& deployment) override {
+    BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
+    return queue->cancel(deployment);
+  }
+
+  Result<std::size_t> length() override {
+    BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
+    return queue->length();
+  }
+
+  [[nodiscard]] std::string guarantee() const override {
+    const JobQueue* const queue = chosen_;
+    return queue == nullptr ? "unknown" : queue->guarantee();
+  }
+
+  [[nodiscard]] std::string warning() const override {
+    const JobQueue* const queue = chosen_;
+    return queue == nullptr ? std::string() : queue->warning();
+  }
+
+ private:
+  Result<> choose() {
+    BUILDER_TRY_ASSIGN(const auto connection,
+                       Connection::open(config_, "deployra-builder-probe", {}));
+    const auto scripts = may_run_scripts(*connection, {});
+    if (scripts) {
+      queue_ = make_job_queue(config_, settings_, log_);
+    } else if (scripts.error().kind == ErrorKind::denied) {
+      log_.warning(
+          "queue guarantee C, by ALLOW_UNSAFE_QUEUE: a crash of this worker fails the deployments "
+          "it builds and loses one that it is just taking, and workers do not know of each other: "
+          "{}",
+          scripts.error().message);
+      queue_ = make_unsafe_queue(config_, unsafe_, log_);
+    } else {
+      return scripts;
+    }
+    queue_->join(*listener_);
+    chosen_ = queue_.get();
+    return {};
+  }
+
+  Result<JobQueue*> chosen() const {
+    if (JobQueue* queue = chosen_) {
+      return queue;
+    }
+    const std::scoped_lock lock(mutex_);
+    return std::unexpected(problem_);
+  }
+
+  void set_problem(const Error& problem) {
+    const std::scoped_lock lock(mutex_);
+    problem_ = problem;
+  }
+
+  const RedisConfig config_;
+  const QueueSettings settings_;
+  const UnsafeSettings unsafe_;
+  const Log log_;
+  ports::QueueListener* listener_ = nullptr;
+  std::unique_ptr<JobQueue> queue_;
+  std::atomic<JobQueue*> chosen_ = nullptr;  ///< `queue_`, once it has joined.
+  mutable std::mutex mutex_;
+  Error problem_{.kind = ErrorKind::unavailable, .message = "redis: not connected yet"};
+};
+
+}  // namespace
+
+std::unique_ptr<JobQueue> make_chosen_queue(RedisConfig config, QueueSettings settings,
+                                            UnsafeSettings unsafe, Log log) {
+  return std::make_unique<ChosenQueue>(std::move(config), std::move(settings), std::move(unsafe),
+                                       std::move(log));
+}
+
+}  // namespace builder::adapters::redis

@@ -1,0 +1,379 @@
+#include "adapters/redis/unsafe_queue.hpp"
+
+#include "adapters/redis/connection.hpp"
+#include "adapters/redis/local_jobs.hpp"
+#include "adapters/redis/script_runner.hpp"
+#include "base/backoff.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <utility>
+
+namespace builder::adapters::redis {
+
+namespace {
+
+using ports::CancelAnswer;
+using ports::Ending;
+using ports::Receipt;
+using ports::TakenJob;
+using Clock = std::chrono::steady_clock;
+
+constexpr BackoffPolicy k_reconnect{.base = std::chrono::milliseconds(100),
+                                    .cap = std::chrono::milliseconds(5'000)};
+constexpr std::chrono::seconds k_insist{30};
+constexpr std::chrono::seconds k_reply_patience{5};
+constexpr std::chrono::milliseconds k_poll{250};
+constexpr int k_look_ahead = 1'000;
+constexpr int k_cancel_ahead = 10'000;
+constexpr std::string_view k_lost =
+    "The worker that built this deployment was lost (it crashed or was killed) before the build "
+    "had ended; deploy again";
+
+/// Nobody else can have our jobs while this process lives.
+class OwnLease final : public ports::Lease {
+ public:
+  [[nodiscard]] bool holds() const override { return !over_; }
+
+  [[nodiscard]] bool wait(const std::stop_token& /*stop*/) const override { return !over_; }
+
+  void end() { over_ = true; }
+
+ private:
+  std::atomic<bool> over_ = false;
+};
+
+class UnsafeQueue final : public ports::JobQueue {
+ public:
+  UnsafeQueue(RedisConfig config, UnsafeSettings settings, Log log)
+      : config_(std::move(config)),
+        settings_(std::move(settings)),
+        log_(std::move(log)),
+        jobs_(settings_.journal, lease_),
+        random_(make_random()) {}
+
+  void join(ports::QueueListener& listener) override { listener_ = &listener; }
+
+  void leave() override {
+    std::vector<std::string> elements;
+    {
+      const std::scoped_lock lock(mutex_);
+      elements = jobs_.everything();
+    }
+    lease_->end();
+    if (const auto pushed = push_back(elements); !pushed) {
+      log_.error("{} jobs could not be given back; they fail at the next start: {}",
+                 elements.size(), pushed.error().message);
+      return;
+    }
+    const std::scoped_lock lock(mutex_);
+    jobs_.left();
+  }
+
+  /// What lost processes had not ended fails; what they had is delivered.
+  Result<std::size_t> recover() override {
+    std::size_t failed = 0;
+    for (const std::string& path : settings_.lost_journals) {
+      for (const auto& [id, ending] : JobJournal::read(path)) {
+        failed += ending ? 0U : 1U;
+        const std::scoped_lock lock(mutex_);
+        BUILDER_TRY(jobs_.conclude(domain::DeploymentId(id), ending.value_or(lost())));
+      }
+      ::unlink(path.c_str());
+    }
+    settings_.lost_journals.clear();
+    settings_.recovered();
+    if (failed > 0) {
+      log_.error("{} deployments of a worker that was lost end as FAILED", failed);
+    }
+    listener_->outbox_filled();
+    return std::size_t{0};  // Nothing goes back to the queue.
+  }
+
+  Result<std::optional<TakenJob>> take(std::chrono::milliseconds patience,
+                                       const std::stop_token& stop) override {
+    const SteadyTime until = Clock::now() + patience;
+    for (;;) {
+      if (stop.stop_requested()) {
+        return failure(ErrorKind::cancelled, "stopped");
+      }
+      BUILDER_TRY_ASSIGN(const auto element, next_element());
+      if (element) {
+        BUILDER_TRY_ASSIGN(auto job, accept(*element));
+        if (job) {
+          return job;
+        }
+      } else if (Clock::now() >= until) {
+        return std::nullopt;
+      } else {
+        BUILDER_TRY(wait_for_element(until, stop));
+      }
+    }
+  }
+
+  Result<std::vector<domain::DeploymentId>> look() override {
+    BUILDER_TRY_ASSIGN(const Reply queued, range(k_look_ahead));
+    std::vector<domain::DeploymentId> ids;
+    std::map<domain::ServiceId, std::string> newest;  // Elements, of services that we build.
+    for (const Reply& element : queued.list) {
+      const domain::ParsedJob job = domain::parse_job(element.text);
+      if (!job.deployment_id) {
+        continue;
+      }
+      ids.push_back(*job.deployment_id);
+      LocalJobs::News news;
+      {
+        const std::scoped_lock lock(mutex_);
+        if (!jobs_.is_newer(job)) {
+          continue;
+        }
+        BUILDER_TRY(jobs_.supersede(job, news));
+      }
+      if (auto before = std::exchange(newest[*job.service_id], element.text);
+          !before.empty() && domain::parse_job(before).deployment_id != job.deployment_id) {
+        BUILDER_TRY_ASSIGN(const bool removed, end_queued(before, ports::Verdict::superseded));
+        news.outbox = news.outbox || removed;
+      }
+      tell(news);
+    }
+    return ids;
+  }
+
+  Result<> record(const Receipt& receipt, const domain::Stages& stages) override {
+    const std::scoped_lock lock(mutex_);
+    return jobs_.record(receipt.deployment, stages);
+  }
+
+  Result<> give_back(const Receipt& receipt) override {
+    std::vector<std::string> elements;
+    {
+      const std::scoped_lock lock(mutex_);
+      BUILDER_TRY_ASSIGN(elements, jobs_.give_back(receipt.deployment));
+    }
+    const auto pushed = push_back(elements);
+    const std::scoped_lock lock(mutex_);
+    if (pushed) {
+      jobs_.given_back(receipt.deployment);
+    } else {
+      log_.warning("a job stays here, it could not be given back: {}", pushed.error().message);
+      jobs_.keep(receipt.deployment, elements);
+    }
+    return {};
+  }
+
+  Result<Ending> finish(const Receipt& receipt, const ports::StatusUpdate& update) override {
+    const std::scoped_lock lock(mutex_);
+    return jobs_.finish(receipt.deployment, update);
+  }
+
+  Result<> settle(const Receipt& receipt, ports::Delivery delivery) override {
+    const std::scoped_lock lock(mutex_);
+    return jobs_.settle(receipt.deployment, delivery);
+  }
+
+  Result<std::optional<ports::Undelivered>> adopt() override {
+    const std::scoped_lock lock(mutex_);
+    return jobs_.adopt();
+  }
+
+  Result<CancelAnswer> cancel(const domain::DeploymentId& deployment) override {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (const auto answer = jobs_.cancel(deployment)) {
+        return *answer;
+      }
+    }
+    BUILDER_TRY_ASSIGN(const Reply queued, range(k_cancel_ahead));
+    for (const Reply& element : queued.list) {
+      if (!element.text.contains(deployment.str()) ||
+          domain::parse_job(element.text).deployment_id != deployment) {
+        continue;
+      }
+      BUILDER_TRY_ASSIGN(const bool removed,
+                         end_queued(element.text, ports::Verdict::cancelled_by_user));
+      if (removed) {
+        return CancelAnswer::removed;
+      }
+    }
+    // It may have been taken since we looked.
+    const std::scoped_lock lock(mutex_);
+    return jobs_.cancel(deployment).value_or(CancelAnswer::noted);
+  }
+
+  Result<std::size_t> length() override {
+    BUILDER_TRY_ASSIGN(const Reply reply, command({"LLEN", config_.queue}, Clock::now()));
+    const std::scoped_lock lock(mutex_);
+    if (refusal_) {
+      return std::unexpected(*refusal_);
+    }
+    return static_cast<std::size_t>(reply.integer);
+  }
+
+  [[nodiscard]] std::string guarantee() const override { return "C"; }
+
+  [[nodiscard]] std::string warning() const override { return {}; }
+
+ private:
+  static Ending lost() {
+    const std::string line(k_lost);
+    return {.verdict = ports::Verdict::as_reported,
+            .update = {.status = ports::DeploymentStatus::failed,
+                       .error = line,
+                       .log = domain::Message{domain::LogType::error, line},
+                       .image_uri = {}}};
+  }
+
+  /// The first element of ours or of the queue, which it leaves. The pop is not ended by a stop:
+  /// its answer is the only trace of the element.
+  Result<std::optional<std::string>> next_element() {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (auto ready = jobs_.next_ready()) {
+        return ready;
+      }
+    }
+    BUILDER_TRY(connect());
+    auto reply = own_->call({"LPOP", config_.queue}, {}, k_reply_patience);
+    const std::scoped_lock lock(mutex_);
+    refusal_.reset();
+    if (!reply) {
+      if (reply.error().kind == ErrorKind::denied) {
+        refusal_ = reply.error();
+      }
+      return std::unexpected(std::move(reply).error());
+    }
+    return reply->type == Reply::Type::text ? std::optional(std::move(reply->text)) : std::nullopt;
+  }
+
+  Result<std::optional<TakenJob>> accept(const std::string& element) {
+    LocalJobs::News news;
+    auto job = [&] {
+      const std::scoped_lock lock(mutex_);
+      return jobs_.accept(element, news);
+    }();
+    tell(news);
+    if (!job) {
+      if (const auto pushed = push_back({element}); !pushed) {
+        log_.error("a job could neither be noted nor given back: {}", pushed.error().message);
+      }
+    }
+    return job;
+  }
+
+  void tell(const LocalJobs::News& news) {
+    for (const domain::DeploymentId& id : news.superseded) {
+      listener_->must_stop(id, ports::StopReason::superseded);
+    }
+    for (int i = 0; i < news.malformed; ++i) {
+      listener_->malformed_element();
+    }
+    if (news.outbox) {
+      listener_->outbox_filled();
+    }
+  }
+
+  /// Moves nothing, so that a stop or a broken connection loses nothing.
+  Result<> wait_for_element(SteadyTime until, const std::stop_token& stop) {
+    const auto patience = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+    if (!polls_ && patience.count() > 0) {
+      // In short waits: what becomes ready here is not seen by Redis.
+      const auto wait = std::min(patience, k_poll);
+      const auto reply = own_->call({"BLMOVE", config_.queue, config_.queue, "LEFT", "LEFT",
+                                     std::to_string(static_cast<double>(wait.count()) / 1000.0)},
+                                    stop, wait + k_reply_patience);
+      if (reply || !is_no_command(reply.error())) {
+        return reply || stop.stop_requested() ? Result<>() : std::unexpected(reply.error());
+      }
+      polls_ = true;
+    }
+    sleep_for(std::min(patience, k_poll), stop);
+    return {};
+  }
+
+  /// To the head of the queue, the first element first.
+  Result<> push_back(const std::vector<std::string>& elements) {
+    if (elements.empty()) {
+      return {};
+    }
+    std::vector<std::string> push{"LPUSH", config_.queue};
+    push.insert(push.end(), elements.rbegin(), elements.rend());
+    BUILDER_TRY(command(push, Clock::now() + k_insist));
+    return {};
+  }
+
+  Result<Reply> range(int count) {
+    return command({"LRANGE", config_.queue, "0", std::to_string(count - 1)}, Clock::now());
+  }
+
+  /// Whether the element was still queued; it has the end now.
+  Result<bool> end_queued(const std::string& element, ports::Verdict verdict) {
+    BUILDER_TRY_ASSIGN(const Reply reply,
+                       command({"LREM", config_.queue, "1", element}, Clock::now()));
+    if (reply.integer == 0) {
+      return false;
+    }
+    const std::scoped_lock lock(mutex_);
+    BUILDER_TRY(jobs_.conclude(*domain::parse_job(element).deployment_id,
+                               {.verdict = verdict, .update = {}}));
+    return true;
+  }
+
+  Result<> connect() {
+    if (!own_ || !own_->usable()) {
+      BUILDER_TRY_ASSIGN(own_, Connection::open(config_, "deployra-builder-take", {}));
+    }
+    return {};
+  }
+
+  /// Repeats through reconnects until `deadline`, at least once on a fresh connection.
+  Result<Reply> command(const std::vector<std::string>& words, SteadyTime deadline) {
+    const std::scoped_lock lock(command_mutex_);
+    for (int attempt = 0;; ++attempt) {
+      auto reply = attempt_command(words);
+      if (reply || !reply.error().is_transient()) {
+        return reply;
+      }
+      const auto delay = next_delay(k_reconnect, attempt, std::nullopt, random_);
+      if (attempt > 0 && Clock::now() + delay >= deadline) {
+        return reply;
+      }
+      sleep_for(delay, {});
+    }
+  }
+
+  Result<Reply> attempt_command(const std::vector<std::string>& words) {
+    if (!shared_ || !shared_->usable()) {
+      BUILDER_TRY_ASSIGN(shared_, Connection::open(config_, "deployra-builder", {}));
+    }
+    return shared_->call(words, {}, k_reply_patience);
+  }
+
+  const RedisConfig config_;
+  UnsafeSettings settings_;
+  const Log log_;
+  const std::shared_ptr<OwnLease> lease_ = std::make_shared<OwnLease>();
+  ports::QueueListener* listener_ = nullptr;
+
+  std::mutex mutex_;
+  LocalJobs jobs_;
+  std::optional<Error> refusal_;  ///< Redis refused the last pop.
+
+  std::unique_ptr<Connection> own_;  ///< Of the thread that takes.
+  bool polls_ = false;               ///< There is no BLMOVE.
+  std::mutex command_mutex_;
+  std::unique_ptr<Connection> shared_;
+  std::mt19937_64 random_;
+};
+
+}  // namespace
+
+std::unique_ptr<ports::JobQueue> make_unsafe_queue(RedisConfig config, UnsafeSettings settings,
+                                                   const Log& log) {
+  return std::make_unique<UnsafeQueue>(std::move(config), std::move(settings), log);
+}
+
+}  // namespace builder::adapters::redis
