@@ -1,0 +1,86 @@
+#pragma once
+
+#include "adapters/redis/connection.hpp"
+#include "ports/job_queue.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <string>
+
+/// What the tests against the server share that REDIS_HOST and REDIS_PORT name.
+namespace builder {
+
+using adapters::redis::Connection;
+using adapters::redis::RedisConfig;
+
+inline std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+inline RedisConfig config(const std::string& queue) {
+  RedisConfig config;
+  config.address.host = variable("REDIS_HOST");
+  config.address.port = static_cast<std::uint16_t>(std::stoi(variable("REDIS_PORT")));
+  config.username = variable("REDIS_USERNAME");
+  config.password = Secret(variable("REDIS_PASSWORD"));
+  config.queue = queue;
+  config.cancel_channel = queue + ":cancel";
+  return config;
+}
+
+inline std::string job(const std::string& id) {
+  return R"({"deploymentId":")" + id + R"(","serviceId":"s"})";
+}
+
+/// Remembers what the queue told.
+class Listener final : public ports::QueueListener {
+ public:
+  void must_stop(const domain::DeploymentId& deployment, ports::StopReason reason) override {
+    const std::scoped_lock lock(mutex_);
+    stops_[deployment.str()] = reason;
+  }
+
+  void outbox_filled() override { outbox = true; }
+
+  void malformed_element() override { ++malformed; }
+
+  ports::StopReason stop_of(const std::string& id) const {
+    const std::scoped_lock lock(mutex_);
+    const auto found = stops_.find(id);
+    return found == stops_.end() ? ports::StopReason::none : found->second;
+  }
+
+  std::atomic<bool> outbox = false;
+  std::atomic<int> malformed = 0;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, ports::StopReason> stops_;
+};
+
+inline ports::StatusUpdate builded() {
+  return {.status = ports::DeploymentStatus::builded,
+          .error = {},
+          .log = domain::Message{domain::LogType::info, "done \u00e9"},
+          .image_uri = "registry/x@sha256:1"};
+}
+
+class RealRedisTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (variable("REDIS_PORT").empty()) {
+      if (variable("CI") == "true") {
+        FAIL() << "REDIS_PORT is not set";
+      }
+      GTEST_SKIP() << "REDIS_PORT is not set";
+    }
+  }
+};
+
+}  // namespace builder
