@@ -192,9 +192,9 @@ Result<Ending> LocalJobs::finish(const domain::DeploymentId& id,
     return out != out_.end() && out->second.ours ? Result<Ending>(out->second.ending)
                                                  : Result<Ending>(not_ours(id));
   }
-  const Ending ending = cancelled_.contains(id.str()) ? verdict(Verdict::cancelled_by_user)
-                        : newer_.contains(id.str())   ? verdict(Verdict::superseded)
-                                                      : Ending{Verdict::as_reported, update};
+  Ending ending = cancelled_.contains(id.str()) ? verdict(Verdict::cancelled_by_user)
+                  : newer_.contains(id.str())   ? verdict(Verdict::superseded)
+                                                : Ending{Verdict::as_reported, update};
   BUILDER_TRY(end(id.str(), ending, true));
   disown(id.str());
   return ending;
