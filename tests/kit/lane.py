@@ -142,7 +142,7 @@ class Lane:
         plan = Plan(point, act, self.kill if act in MOMENTS else (lambda: self.pause(pause)) if act in PAUSES else None)
         self.arm(peer, plan)
         kills, identity = self.kills, self.push()
-        self.follow(identity, f"{peer}:{point} {act}")
+        self.follow(identity, f"{peer}:{point} {act}" + (f" at {plan.where:.3f}" if act == "truncate" else ""))
         if not plan.happened.is_set():
             self.missed.append(f"{peer}:{point} {act}")
             return

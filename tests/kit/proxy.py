@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import socket
 import struct
 import threading
@@ -37,7 +38,7 @@ class Plan:
     point: str
     act: str
     action: Callable[[], None] | None = None  # for the moments: what to do there
-    at_byte: int = 0
+    where: float = field(default_factory=random.random)  # a truncated piece ends there
     happened: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -202,7 +203,7 @@ class Link:
             self.reset()
             return False
         if plan.act == "truncate":
-            self.client.sendall(data[:plan.at_byte or max(1, len(data) // 2)])
+            self.client.sendall(data[:max(1, int(plan.where * len(data)))])
             self.reset(abruptly=False)
             return False
         if plan.act == "half-close":

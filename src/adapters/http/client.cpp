@@ -47,6 +47,7 @@ struct Exchange {
   const Request& request;
   Response response;
   Clock::time_point last_activity = Clock::now();
+  bool headers_ended = false;  ///< libcurl takes a connection that closes among them for their end.
   bool body_too_large = false;
   bool ended_by_receiver = false;
 };
@@ -63,11 +64,13 @@ std::size_t take_header(char* data, std::size_t size, std::size_t count, void* u
   if (line.starts_with("HTTP/")) {
     // A new status line: what came before belonged to an interim answer.
     exchange.response.headers.clear();
+    exchange.headers_ended = false;
     return size * count;
   }
   while (!line.empty() && (line.back() == '\r' || line.back() == '\n' || line.back() == ' ')) {
     line.remove_suffix(1);
   }
+  exchange.headers_ended = exchange.headers_ended || line.empty();
   const auto colon = line.find(':');
   if (colon != std::string_view::npos) {
     auto value = line.substr(colon + 1);
@@ -310,7 +313,7 @@ class CurlClient final : public Client {
  private:
   Result<Response> conclude(const Session& session, Exchange& exchange, const Outcome& outcome,
                             const char* error_text) {
-    if (outcome.ending == Ending::finished && outcome.code == CURLE_OK) {
+    if (outcome.ending == Ending::finished && outcome.code == CURLE_OK && exchange.headers_ended) {
       long status = 0;
       ::curl_easy_getinfo(session.easy.get(), CURLINFO_RESPONSE_CODE, &status);
       exchange.response.status = static_cast<int>(status);
@@ -350,6 +353,9 @@ class CurlClient final : public Client {
     }
     if (exchange.ended_by_receiver) {
       return {ErrorKind::internal, "the answer could not be used"};
+    }
+    if (outcome.code == CURLE_OK) {
+      return {ErrorKind::unavailable, "the answer broke off among its headers"};
     }
     const std::string_view detail(error_text);
     return {kind_of(outcome.code),
