@@ -144,9 +144,10 @@ Result<std::vector<std::string>> LocalJobs::give_back(const domain::DeploymentId
   return elements;
 }
 
-void LocalJobs::given_back(const domain::DeploymentId& id) {
+void LocalJobs::given_back(const domain::DeploymentId& id,
+                           const std::vector<std::string>& elements) {
   disown(id.str());
-  [[maybe_unused]] const auto noted = journal_.over(id.str());
+  note_queued(elements);
 }
 
 void LocalJobs::keep(const domain::DeploymentId& id, const std::vector<std::string>& elements) {
@@ -166,11 +167,15 @@ std::vector<std::string> LocalJobs::everything() const {
   return elements;
 }
 
-void LocalJobs::left() {
-  for (const std::string& element : everything()) {
+void LocalJobs::note_queued(const std::vector<std::string>& elements) {
+  for (const std::string& element : elements) {
     [[maybe_unused]] const auto noted =
         journal_.over(domain::parse_job(element).deployment_id->str());
   }
+}
+
+void LocalJobs::left() {
+  note_queued(everything());
   owned_.clear();
   waiting_.clear();
   ready_.clear();

@@ -53,7 +53,7 @@ class LocalJobs {
   /// The elements that go back to the queue's head, first ones first; then `given_back`, or
   /// `keep` when that failed: they are ready here.
   Result<std::vector<std::string>> give_back(const domain::DeploymentId& id);
-  void given_back(const domain::DeploymentId& id);
+  void given_back(const domain::DeploymentId& id, const std::vector<std::string>& elements);
   void keep(const domain::DeploymentId& id, const std::vector<std::string>& elements);
   /// All that is ours, in the order of the queue.
   [[nodiscard]] std::vector<std::string> everything() const;
@@ -85,6 +85,7 @@ class LocalJobs {
   Result<bool> let_wait(const domain::ParsedJob& job, const std::string& element, News& news);
   Result<bool> drop_or_wait(const domain::ParsedJob& job, const std::string& element, News& news);
   void disown(const std::string& id);
+  void note_queued(const std::vector<std::string>& elements);
 
   std::shared_ptr<const ports::Lease> lease_;
   JobJournal journal_;

@@ -157,7 +157,7 @@ class UnsafeQueue final : public ports::JobQueue {
     const auto pushed = push_back(elements);
     const std::scoped_lock lock(mutex_);
     if (pushed) {
-      jobs_.given_back(receipt.deployment);
+      jobs_.given_back(receipt.deployment, elements);
     } else {
       log_.warning("a job stays here, it could not be given back: {}", pushed.error().message);
       jobs_.keep(receipt.deployment, elements);

@@ -1,6 +1,7 @@
 #include "adapters/redis/unsafe_queue.hpp"
 
 #include "adapters/redis/chosen_queue.hpp"
+#include "adapters/redis/job_journal.hpp"
 #include "base/temp_dir.hpp"
 #include "base/text.hpp"
 #include "domain/deployment_request.hpp"
@@ -125,6 +126,10 @@ TEST_F(UnsafeQueueTest, WhatIsGivenBackAndWhatWaitsForItKeepTheirOrder) {
   push("z", "third");
   EXPECT_TRUE(queue->give_back(job->receipt));
   EXPECT_EQ(queued(), (std::vector<std::string>{"a", "b", "z"}));
+  // Should it be lost now, the queue still has them: only "o" was its own.
+  const auto mine = adapters::redis::JobJournal::read(journal(1));
+  ASSERT_EQ(mine.size(), 1u);
+  EXPECT_TRUE(mine.contains("o"));
   queue->leave();
   EXPECT_EQ(queued(), (std::vector<std::string>{"o", "a", "b", "z"}));
 }
