@@ -103,6 +103,12 @@ class ChosenQueue final : public JobQueue {
                        Connection::open(config_, "deployra-builder-probe", {}));
     const auto scripts = may_run_scripts(*connection, {});
     if (scripts) {
+      for (const std::string& journal : unsafe_.lost_journals) {
+        log_.warning(
+            "a worker without scripts was lost; what it built has no end before one starts at "
+            "guarantee C again: {}",
+            journal);
+      }
       queue_ = make_job_queue(config_, settings_, log_);
     } else if (scripts.error().kind == ErrorKind::denied) {
       log_.warning(
