@@ -148,7 +148,7 @@ class Lane:
             return
         if act in MOMENTS:
             # It may have been killed behind its last word.
-            wait_for(lambda: self.restarted() or self.kills > kills, 5, "killed and started again")
+            wait_for(lambda: self.restarted() or self.kills > kills, 30, "killed and started again")
         self.disturbed[identity] += 1
         self.look_for_solves(identity)
         ends = self.stack.api.final_posts(identity)
@@ -167,7 +167,7 @@ class Lane:
         timer.start()
         self.follow(identity, f"killed after {seconds:.3f} s")
         timer.join()
-        wait_for(lambda: self.restarted() or self.kills > kills, 5, "killed and started again")
+        wait_for(lambda: self.restarted() or self.kills > kills, 30, "killed and started again")
         self.disturbed[identity] += 1
         self.look_for_solves(identity)
         self.happened["random: " + (self.stack.api.final_posts(identity) or ["no end"])[-1]] += 1
