@@ -90,7 +90,9 @@ Remedy remedy_for(std::string_view code, int status) {
   if (is_in(k_clock, code)) {
     return Remedy::correct_clock;
   }
-  return status >= 500 || status == 408 ? Remedy::retry : Remedy::none;
+  // AWS names a code with every 400: an answer without one is not its own, or not whole.
+  const bool nonsense = status == 400 && code == "400";
+  return status >= 500 || status == 408 || nonsense ? Remedy::retry : Remedy::none;
 }
 
 ErrorKind kind_for(std::string_view code, int status) {

@@ -129,6 +129,12 @@ TEST(ApiErrors, DecideByCodeAndNotByStatus) {
   EXPECT_EQ(kind_for("AccessDeniedException", 400), ErrorKind::denied);
 }
 
+TEST(ApiErrors, A400WithoutACodeIsNoAnswerOfAws) {
+  http::Response garbled{.status = 400, .headers = {}, .body = "\x8f\x02garbage"};
+  EXPECT_EQ(remedy_for(error_code(garbled), 400), Remedy::retry);
+  EXPECT_EQ(kind_for(error_code(garbled), 400), ErrorKind::unavailable);
+}
+
 TEST(Credentials, ContainerCredentialsComeOnlyFromWhereNobodyListensIn) {
   EXPECT_TRUE(is_allowed_container_uri("http://169.254.170.2/v2/x"));
   EXPECT_TRUE(is_allowed_container_uri("http://127.0.0.1:80/x"));
