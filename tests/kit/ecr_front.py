@@ -128,6 +128,7 @@ class Front(sv.Handler):
         if self.path.startswith("/v2"):
             return self.data_plane()
         if self.path == "/__stats":
+            self.body()  # What is not read resets the connection when that is closed, and the answer with it.
             return self.answer(200, json.dumps({**sv.STATS, "pushes": PUSHES}).encode(), "application/json")
         # {"api": ["throttle", "500", …], "data": [503, …], "delay": seconds, "refuse": "PUT .*/latest"}
         if self.path == "/__fail":

@@ -53,13 +53,26 @@ def count_rows(stack, identity):
     return rows[:rows.index(last)], last
 
 
+def whole_storm(stack, repo, lines, begin=lambda: None, meanwhile=lambda identity: None):
+    """The rows of a storm that the engine passed on whole: an old one loses output in a flood when it has little time,
+    and then says so, which is all that we can do."""
+    for _ in range(4):
+        begin()
+        identity = stack.api.enqueue(stack.job(storm(repo, lines).name))
+        meanwhile(identity)
+        assert stack.api.wait_end(identity, 240) == "BUILDED"
+        rows, last = count_rows(stack, identity)
+        if "the build engine dropped some output" not in last:
+            return rows, last
+        assert any("lost its way" in row for row in rows), last
+    pytest.fail(f"the engine never passed on all of it: {last}")
+
+
 def test_a_hundred_thousand_lines_complete_and_in_order(stack, worker, repo):
     stack.api.delay = 0.005
-    identity = stack.api.enqueue(stack.job(storm(repo, 100_000).name))
-    assert stack.api.wait_end(identity, 120) == "BUILDED"
-    numbers = storm_numbers(stack.api.log_text(identity))
+    rows, last = whole_storm(stack, repo, 100_000)
+    numbers = storm_numbers("\n".join(rows))
     assert (len(numbers), first_out_of_place(numbers)) == (100_000, None)
-    rows, last = count_rows(stack, identity)
     assert last == f"Log complete: {len(rows)} lines"
     assert worker.memory("VmHWM") < 64 * 1024
 
@@ -71,18 +84,20 @@ LINES = 100_000  # What the platform takes in time however busy the machine is.
 @pytest.mark.parametrize("trouble", ["down", "too many", "slow"])
 def test_a_storm_at_an_api_in_trouble_loses_nothing(stack, worker, repo, trouble):
     before = worker.memory("VmHWM")
-    if trouble == "slow":
-        stack.api.delay = 0.03
-    elif trouble == "too many":
-        stack.api.faults[:] = [None, 429, None, None, 429, 429, None, None, None, 429]
-    identity = stack.api.enqueue(stack.job(storm(repo, LINES).name))
-    if trouble == "down":
-        stack.api.wait_log(identity, "1000 yyy")
-        stack.api.stop()
-        wait_for(lambda: worker.metric('deployra_builder_phase_seconds_count{phase="build"}') == 1, 120, "built")
-        stack.api.start()
-    assert stack.api.wait_end(identity, 240) == "BUILDED"
-    rows, last = count_rows(stack, identity)
+
+    def begin() -> None:
+        stack.api.delay = 0.03 if trouble == "slow" else 0
+        stack.api.faults[:] = [None, 429, None, None, 429, 429, None, None, None, 429] if trouble == "too many" else []
+
+    def meanwhile(identity: str) -> None:
+        if trouble == "down":
+            stack.api.wait_log(identity, "1000 yyy")
+            stack.api.stop()
+            wait_for(lambda: f"deployment={identity} service" in worker.text() and "build took" in
+                     worker.text().split(f"deployment={identity} service", 1)[1], 120, "built")
+            stack.api.start()
+
+    rows, last = whole_storm(stack, repo, LINES, begin, meanwhile)
     numbers = storm_numbers("\n".join(rows))
     assert (len(set(numbers)), first_out_of_place(dict.fromkeys(numbers))) == (LINES, None), last
     twice = len(numbers) - LINES  # A post that was stored when its answer was lost.
@@ -93,10 +108,13 @@ def test_a_storm_at_an_api_in_trouble_loses_nothing(stack, worker, repo, trouble
 @pytest.mark.one_engine
 def test_a_storm_beyond_every_bound_says_what_is_missing(stack, make_worker, repo):
     worker = make_worker(LOG_SPOOL_SIZE="1MiB", LOG_LIMIT="5MiB")
-    stack.api.delay = 0.05
-    identity = stack.api.enqueue(stack.job(storm(repo, 200_000).name))
-    assert stack.api.wait_end(identity, 240) == "BUILDED"
-    rows, last = count_rows(stack, identity)
+    dropped = [0.0]
+
+    def begin() -> None:
+        stack.api.delay = 0.05
+        dropped[0] = worker.metric("deployra_builder_log_lines_dropped_total")
+
+    rows, last = whole_storm(stack, repo, 200_000, begin)
     gaps = [int(gap[1]) for row in rows if (gap := re.match(r"\[(\d+) lines? \(\d+ bytes?\) dropped: ", row))]
     notices = sum(1 for row in rows if row.startswith("["))
     numbers = storm_numbers("\n".join(rows))
@@ -106,7 +124,7 @@ def test_a_storm_beyond_every_bound_says_what_is_missing(stack, make_worker, rep
     # Some rows of ours may be among those that are missing.
     assert 0 <= missing - (200_000 - len(numbers)) < 10
     assert last == f"Log incomplete: {missing} of {len(rows) - notices + missing} lines are missing"
-    assert worker.metric("deployra_builder_log_lines_dropped_total") == missing
+    assert worker.metric("deployra_builder_log_lines_dropped_total") - dropped[0] == missing
 
 
 @pytest.mark.one_engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from kit.process import wait_for
@@ -62,7 +63,9 @@ def test_it_builds_and_cancels(stack, make_worker, repo, rights):
 
 def test_a_stop_gives_the_job_back(stack, make_worker, repo, rights):
     worker = make_worker(**rights, DRAIN_TIMEOUT="0")
-    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 5\n"}).name))
+    # A step that the engine knows already would be over at once.
+    step = f"RUN : {time.monotonic_ns()} && echo now-running && sleep 5"
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM busybox\n{step}\n"}).name))
     stack.api.wait_log(identity, "now-running")
     assert queued(stack) == []
     assert worker.stop() == 0
