@@ -85,8 +85,10 @@ def test_crash_matrix(lanes):
             if act != "before" or begins(peer, point, running[0])]
     chance.shuffle(todo)
     named = itertools.islice(itertools.cycle(todo), KILLS)
-    run_all(running, [lambda lane, case=case: lane.disturb(*case) for case in named] +
-            [lambda lane: lane.kill_after(chance.random() * 0.5) for _ in range(KILLS // 10)])
+    run_all(running, [lambda lane, case=case: lane.disturb(*case) for case in named])
+    # Some points are not met every time.
+    times = max(KILLS // 10, KILLS - sum(lane.kills for lane in running))
+    run_all(running, [lambda lane: lane.kill_after(chance.random() * 0.5) for _ in range(times)])
     figures = ended_well(running)
     kills, missed = sum(lane.kills for lane in running), [case for lane in running for case in lane.missed]
     print(f"seed {begin}: {len(todo)} named points, {kills} kills, {len(missed)} not met: {dict(figures)}")
