@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -29,11 +30,15 @@ def wait_for(condition: Callable[[], object], timeout: float = 30.0, what: str =
         time.sleep(0.005)
 
 
+# Below the ports the kernel gives away by itself, or another socket might get it first.
+PORTS = itertools.cycle(random.sample(range(20_000, 32_000), 12_000))
+
+
 def free_port() -> int:
-    """Below the ports the kernel gives away by itself, or another socket might get it first."""
+    """None is given twice: who got it may not listen yet."""
     while True:
         with contextlib.closing(socket.socket()) as probe, contextlib.suppress(OSError):
-            port = random.randrange(20_000, 32_000)
+            port = next(PORTS)
             probe.bind(("127.0.0.1", port))
             return port
 
