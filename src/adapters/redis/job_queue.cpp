@@ -3,11 +3,11 @@
 #include "adapters/redis/membership.hpp"
 #include "adapters/redis/outbox_entry.hpp"
 #include "adapters/redis/scripts.hpp"
+#include "adapters/redis/shared_connection.hpp"
 #include "adapters/redis/stages_entry.hpp"
 #include "base/backoff.hpp"
 
 #include <algorithm>
-#include <mutex>
 #include <utility>
 
 namespace builder::adapters::redis {
@@ -23,8 +23,6 @@ using ports::TakenJob;
 using ports::Undelivered;
 using Clock = std::chrono::steady_clock;
 
-constexpr BackoffPolicy k_reconnect{.base = std::chrono::milliseconds(100),
-                                    .cap = std::chrono::milliseconds(5'000)};
 constexpr std::chrono::seconds k_insist{30};
 constexpr std::chrono::seconds k_reply_patience{5};
 constexpr std::string_view k_remember_cancel = "604800000";  // 7 days
@@ -50,7 +48,6 @@ class RedisJobQueue final : public ports::JobQueue {
       : config_(std::move(config)),
         settings_(std::move(settings)),
         membership_(config_, settings_, log),
-        random_(make_random()),
         poll_random_(make_random()) {}
 
   void join(ports::QueueListener& listener) override { membership_.join(listener); }
@@ -196,12 +193,7 @@ class RedisJobQueue final : public ports::JobQueue {
   }
 
   Result<std::size_t> length() override {
-    BUILDER_TRY_ASSIGN(const Reply reply, command(
-                                              [&](Connection& connection) {
-                                                return connection.call({"LLEN", config_.queue}, {},
-                                                                       k_reply_patience);
-                                              },
-                                              once()));
+    BUILDER_TRY_ASSIGN(const Reply reply, shared_.command({"LLEN", config_.queue}, once()));
     // Whoever is refused cannot take, though Redis answers.
     if (membership_.level() == Level::refused) {
       return std::unexpected(membership_.problem());
@@ -328,39 +320,11 @@ class RedisJobQueue final : public ports::JobQueue {
 
   Result<Reply> run(const Script& script, const std::vector<std::string>& arguments,
                     SteadyTime deadline) {
-    return command(
+    return shared_.run(
         [&](Connection& connection) {
           return script.run(connection, arguments, {}, k_reply_patience);
         },
         deadline);
-  }
-
-  /// Runs a command on the shared connection; one that was lost is opened again, until `deadline`
-  /// (a deadline that has passed still allows one attempt on a fresh connection).
-  template <class Call>
-  Result<Reply> command(const Call& call, SteadyTime deadline) {
-    const std::scoped_lock lock(command_mutex_);
-    for (int attempt = 0;; ++attempt) {
-      auto reply = attempt_command(call);
-      if (reply || !reply.error().is_transient()) {
-        return reply;
-      }
-      const auto delay = next_delay(k_reconnect, attempt, std::nullopt, random_);
-      if (attempt > 0 && Clock::now() + delay >= deadline) {
-        return reply;
-      }
-      if (attempt > 0) {
-        sleep_for(delay, {});
-      }
-    }
-  }
-
-  template <class Call>
-  Result<Reply> attempt_command(const Call& call) {
-    if (!shared_ || !shared_->usable()) {
-      BUILDER_TRY_ASSIGN(shared_, Connection::open(config_, "deployra-builder", {}));
-    }
-    return call(*shared_);
   }
 
   const RedisConfig config_;
@@ -379,9 +343,7 @@ class RedisJobQueue final : public ports::JobQueue {
 
   std::unique_ptr<Connection> own_;  ///< Of the thread that takes.
   bool answer_lost_ = false;         ///< Of the last take.
-  std::mutex command_mutex_;
-  std::unique_ptr<Connection> shared_;
-  std::mt19937_64 random_;
+  SharedConnection shared_{config_};
   std::mt19937_64 poll_random_;
 };
 

@@ -3,7 +3,7 @@
 #include "adapters/redis/connection.hpp"
 #include "adapters/redis/local_jobs.hpp"
 #include "adapters/redis/script_runner.hpp"
-#include "base/backoff.hpp"
+#include "adapters/redis/shared_connection.hpp"
 
 #include <unistd.h>
 
@@ -23,8 +23,6 @@ using ports::Receipt;
 using ports::TakenJob;
 using Clock = std::chrono::steady_clock;
 
-constexpr BackoffPolicy k_reconnect{.base = std::chrono::milliseconds(100),
-                                    .cap = std::chrono::milliseconds(5'000)};
 constexpr std::chrono::seconds k_insist{30};
 constexpr std::chrono::seconds k_reply_patience{5};
 constexpr std::chrono::milliseconds k_poll{250};
@@ -53,8 +51,7 @@ class UnsafeQueue final : public ports::JobQueue {
       : config_(std::move(config)),
         settings_(std::move(settings)),
         log_(std::move(log)),
-        jobs_(settings_.journal, lease_),
-        random_(make_random()) {}
+        jobs_(settings_.journal, lease_) {}
 
   void join(ports::QueueListener& listener) override { listener_ = &listener; }
 
@@ -205,7 +202,7 @@ class UnsafeQueue final : public ports::JobQueue {
   }
 
   Result<std::size_t> length() override {
-    BUILDER_TRY_ASSIGN(const Reply reply, command({"LLEN", config_.queue}, Clock::now()));
+    BUILDER_TRY_ASSIGN(const Reply reply, shared_.command({"LLEN", config_.queue}, Clock::now()));
     const std::scoped_lock lock(mutex_);
     if (refusal_) {
       return std::unexpected(*refusal_);
@@ -301,18 +298,18 @@ class UnsafeQueue final : public ports::JobQueue {
     }
     std::vector<std::string> push{"LPUSH", config_.queue};
     push.insert(push.end(), elements.rbegin(), elements.rend());
-    BUILDER_TRY(command(push, Clock::now() + k_insist));
+    BUILDER_TRY(shared_.command(push, Clock::now() + k_insist));
     return {};
   }
 
   Result<Reply> range(int count) {
-    return command({"LRANGE", config_.queue, "0", std::to_string(count - 1)}, Clock::now());
+    return shared_.command({"LRANGE", config_.queue, "0", std::to_string(count - 1)}, Clock::now());
   }
 
   /// Whether the element was still queued; it has the end now.
   Result<bool> end_queued(const std::string& element, ports::Verdict verdict) {
     BUILDER_TRY_ASSIGN(const Reply reply,
-                       command({"LREM", config_.queue, "1", element}, Clock::now()));
+                       shared_.command({"LREM", config_.queue, "1", element}, Clock::now()));
     if (reply.integer == 0) {
       return false;
     }
@@ -329,29 +326,6 @@ class UnsafeQueue final : public ports::JobQueue {
     return {};
   }
 
-  /// Repeats through reconnects until `deadline`, at least once on a fresh connection.
-  Result<Reply> command(const std::vector<std::string>& words, SteadyTime deadline) {
-    const std::scoped_lock lock(command_mutex_);
-    for (int attempt = 0;; ++attempt) {
-      auto reply = attempt_command(words);
-      if (reply || !reply.error().is_transient()) {
-        return reply;
-      }
-      const auto delay = next_delay(k_reconnect, attempt, std::nullopt, random_);
-      if (attempt > 0 && Clock::now() + delay >= deadline) {
-        return reply;
-      }
-      sleep_for(delay, {});
-    }
-  }
-
-  Result<Reply> attempt_command(const std::vector<std::string>& words) {
-    if (!shared_ || !shared_->usable()) {
-      BUILDER_TRY_ASSIGN(shared_, Connection::open(config_, "deployra-builder", {}));
-    }
-    return shared_->call(words, {}, k_reply_patience);
-  }
-
   const RedisConfig config_;
   UnsafeSettings settings_;
   const Log log_;
@@ -364,9 +338,7 @@ class UnsafeQueue final : public ports::JobQueue {
 
   std::unique_ptr<Connection> own_;  ///< Of the thread that takes.
   bool polls_ = false;               ///< There is no BLMOVE.
-  std::mutex command_mutex_;
-  std::unique_ptr<Connection> shared_;
-  std::mt19937_64 random_;
+  SharedConnection shared_{config_};
 };
 
 }  // namespace
