@@ -15,14 +15,15 @@ for i = 1, #owned, 2 do
   end
 end
 local newest = {}  -- Of each service, so far: id and element, which is in the queue.
+local ids, ended = {}, 0
 
--- True when the one that was the newest before has ended by that.
+-- Ends what was built, and the newest that came before.
 local function supersede(service, id, payload, running)
   local before = newest[service]
   local waiting = not before and redis.call('HGET', wait, service)
   local before_id = before and before[1] or waiting and read(waiting)
   if before_id == id then
-    return false
+    return
   end
   if before then
     redis.call('LREM', queue, 1, before[2])
@@ -31,13 +32,12 @@ local function supersede(service, id, payload, running)
   end
   if before_id then
     conclude(before_id, NOBODY, BY_NEWER)
+    ended = ended + 1
   end
   redis.call('HSET', newer, running, id)
   newest[service] = { id, payload }
-  return before_id ~= nil and before_id ~= false
 end
 
-local ids, ended = {}, 0
 for _, payload in ipairs(redis.call('LRANGE', queue, 0, limit - 1)) do
   -- A cheap look first: decoding a thousand elements would hold up everybody else.
   ids[#ids + 1] = string.match(payload, '"deploymentId"%s*:%s*"([%w_-]+)"')
@@ -47,8 +47,8 @@ for _, payload in ipairs(redis.call('LRANGE', queue, 0, limit - 1)) do
     -- What `take` would drop, end or hand out stays for `take`.
     if id and building[service] == running and not redis.call('ZSCORE', seen, id) and
         redis.call('HEXISTS', own, id) == 0 and not redis.call('ZSCORE', tomb, id) and
-        redis.call('HEXISTS', newer, id) == 0 and supersede(service, id, payload, running) then
-      ended = ended + 1
+        redis.call('HEXISTS', newer, id) == 0 then
+      supersede(service, id, payload, running)
     end
   end
 end
