@@ -18,9 +18,9 @@ namespace builder {
 using adapters::redis::Connection;
 using adapters::redis::RedisConfig;
 
-inline std::string variable(const char* name) {
+inline std::string variable(const char* name, const std::string& fallback = "") {
   const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
+  return value == nullptr ? fallback : value;
 }
 
 inline RedisConfig config(const std::string& queue) {

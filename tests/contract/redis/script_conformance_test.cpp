@@ -5,6 +5,7 @@
 #include "adapters/redis/scripts.hpp"
 #include "base/text.hpp"
 
+#include "fixture.hpp"
 #include "model/queue_model.hpp"
 
 #include <gtest/gtest.h>
@@ -23,8 +24,6 @@
 namespace builder {
 namespace {
 
-using adapters::redis::Connection;
-using adapters::redis::RedisConfig;
 using adapters::redis::Reply;
 using adapters::redis::Script;
 namespace scripts = adapters::redis::scripts;
@@ -58,11 +57,6 @@ return found
 )LUA";
 
 constexpr std::string_view k_clear = "for _, key in ipairs(KEYS) do redis.call('DEL', key) end";
-
-std::string variable(const char* name, const std::string& fallback = "") {
-  const char* value = std::getenv(name);
-  return value == nullptr ? fallback : value;
-}
 
 std::string id_text(Small id) {
   return "d" + std::to_string(id);
@@ -257,21 +251,14 @@ void add_ids(std::vector<std::string>& arguments, std::uint8_t set) {
   }
 }
 
-class ScriptConformance : public testing::Test {
+class ScriptConformance : public RealRedisTest {
  protected:
   void SetUp() override {
-    if (variable("REDIS_PORT").empty()) {
-      if (variable("CI") == "true") {
-        FAIL() << "REDIS_PORT is not set";
-      }
-      GTEST_SKIP() << "REDIS_PORT is not set";
+    RealRedisTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) {
+      return;
     }
-    RedisConfig config;
-    config.address.host = variable("REDIS_HOST");
-    config.address.port = static_cast<std::uint16_t>(std::stoi(variable("REDIS_PORT")));
-    config.username = variable("REDIS_USERNAME");
-    config.password = Secret(variable("REDIS_PASSWORD"));
-    connection_ = Connection::open(config, "conformance", {}).value();
+    connection_ = Connection::open(config(queue_), "conformance", {}).value();
     rules_.service = {0, 0, 1, 0, k_none};
     rules_.most_attempts = 2;
   }
