@@ -154,9 +154,11 @@ Result<> Membership::beat(const std::stop_token& stop) {
   }
   changed_.notify_all();
   tell(reply.list[1]);
-  if (Clock::now() - eviction_seen_ >
-      (warning().empty() ? std::chrono::seconds(k_eviction_interval) : k_bad_eviction_interval)) {
+  if (Clock::now() >= next_eviction_look_) {
     look_at_eviction(stop);
+    next_eviction_look_ =
+        Clock::now() +
+        (warning().empty() ? std::chrono::seconds(k_eviction_interval) : k_bad_eviction_interval);
   }
   return {};
 }
@@ -187,7 +189,6 @@ Result<> Membership::probe(const std::stop_token& stop) {
 }
 
 void Membership::look_at_eviction(const std::stop_token& stop) {
-  eviction_seen_ = Clock::now();
   const auto info = connection_->call({"INFO", "memory"}, stop);
   if (!info) {
     log_.debug("the eviction policy is not known: {}", info.error().message);

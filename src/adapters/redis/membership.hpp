@@ -93,7 +93,7 @@ class Membership {
 
   std::unique_ptr<Connection> connection_;  ///< Of the thread.
   Recurrence trouble_;                      ///< Of the thread.
-  SteadyTime eviction_seen_{};
+  SteadyTime next_eviction_look_{};
   std::jthread thread_;
 };
 
