@@ -177,6 +177,12 @@ constexpr auto k_symptoms = std::to_array<Symptom>({
     {"early EOF", ErrorKind::unavailable, "The connection to {} broke; deploy again"},
     {"unexpected disconnect", ErrorKind::unavailable, "The connection to {} broke; deploy again"},
     {"RPC failed", ErrorKind::unavailable, "The connection to {} broke; deploy again"},
+    // A connection that closes among an answer's headers: to git the answer is over, and empty.
+    {"expected flush after ref listing", ErrorKind::unavailable,
+     "The connection to {} broke; deploy again"},
+    {"expected 'packfile'", ErrorKind::unavailable, "The connection to {} broke; deploy again"},
+    {"dumb http transport", ErrorKind::unavailable,
+     "{} does not answer in git's smart HTTP protocol; check the git provider's URL"},
     {"unable to access", ErrorKind::unavailable,
      "{} cannot be reached at the moment; deploy again later"},
 });

@@ -216,6 +216,18 @@ Result<> Mirror::fetch_everything(const ports::JobContext& job, const std::strin
 Result<std::string> Mirror::ensure(const ports::JobContext& job, const std::string& url,
                                    const std::string& branch, const std::string& commit,
                                    const Access& access) const {
+  auto found = find(job, url, branch, commit, access);
+  if (found || found.error().kind != ErrorKind::not_found) {
+    return found;
+  }
+  // Asked again before the customer is told: git takes a connection that closes among an answer's
+  // headers for the answer of a repository without branches.
+  return find(job, url, branch, commit, access);
+}
+
+Result<std::string> Mirror::find(const ports::JobContext& job, const std::string& url,
+                                 const std::string& branch, const std::string& commit,
+                                 const Access& access) const {
   if (commit.empty()) {
     auto head = fetch_head(job, url, "refs/heads/" + branch, true, access);
     if (!head && head.error().kind == ErrorKind::not_found && head.error().customer.empty()) {

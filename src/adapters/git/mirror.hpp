@@ -64,6 +64,10 @@ class Mirror {
   Mirror(std::string folder, Fd lock, const GitProcess& git)
       : folder_(std::move(folder)), lock_(std::move(lock)), git_(git) {}
 
+  /// One attempt to make sure of a commit.
+  Result<std::string> find(const ports::JobContext& job, const std::string& url,
+                           const std::string& branch, const std::string& commit,
+                           const Access& access) const;
   [[nodiscard]] bool has(const ports::JobContext& job, const std::string& commit) const;
   Result<std::string> fetch_head(const ports::JobContext& job, const std::string& url,
                                  const std::string& what, bool shallow, const Access& access) const;

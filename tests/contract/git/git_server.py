@@ -2,12 +2,15 @@
 
 Usage: git_server.py ROOT USER PASSWORD. Prints its port. The first part of a URL's path chooses the
 behaviour: `private` (asks for the credentials), `public`, `flaky` (503 to the first request), `stall`
-(never answers), `slow` (stalls in the pack), `moved` (redirects to MOVED_TO), `v0` (no protocol v2).
+(never answers), `slow` (stalls in the pack), `moved` (redirects to MOVED_TO), `v0` (no protocol v2),
+`cut-N-P-…` (the connection closes once, after P percent of the answer to request N).
 Every answered request is one line in ROOT/requests: method, path, Authorization, bytes sent.
 """
 
 import base64
+import collections
 import http.server
+import io
 import json
 import os
 import subprocess
@@ -20,6 +23,7 @@ EXPECTED = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 BACKEND = subprocess.check_output(["git", "--exec-path"], text=True).strip() + "/git-http-backend"
 LOCK = threading.Lock()
 failed_once = set()
+asked = collections.Counter()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -48,12 +52,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with LOCK, open(ROOT + "/requests", "a") as log:
             auth = self.headers.get("Authorization", "-").replace(" ", "_")
             log.write(f"{self.command} {self.path} {auth} {len(body)}\n")
+        connection, self.wfile = self.wfile, io.BytesIO()
         self.send_response(status)
         for key, value in headers:
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        answer, self.wfile = self.wfile.getvalue() + body, connection
+        self.wfile.write(answer[: self.cut(len(answer))])
+
+    def cut(self, size):
+        mode = self.path.split("/")[1]
+        if not mode.startswith("cut-"):
+            return size
+        number, percent = map(int, mode.split("-")[1:3])
+        with LOCK:
+            asked[mode] += 1
+            if asked[mode] != number:
+                return size
+        self.close_connection = True
+        return size * percent // 100
 
     def answer_request(self):
         data = self.body()

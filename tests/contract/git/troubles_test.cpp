@@ -80,6 +80,33 @@ TEST_F(Troubles, ARepositoryThatDoesNotExist) {
   EXPECT_THAT(fetched.error().customer, HasSubstr("repository was not found"));
 }
 
+TEST_F(Troubles, ABranchThatDoesNotExist) {
+  make_repository("app");
+  const auto fetched = fetch(spec("app", "", "missing"));
+  ASSERT_FALSE(fetched);
+  EXPECT_EQ(fetched.error().kind, ErrorKind::not_found);
+  EXPECT_THAT(fetched.error().customer, HasSubstr("Branch 'missing' does not exist"));
+}
+
+/// Wherever it breaks: a part of an answer must not be read as another one.
+TEST_F(Troubles, AConnectionThatBreaksOnceIsNotTheCustomersFault) {
+  const std::string sha = make_repository("app");
+  std::vector<std::jthread> fetches;
+  for (const std::string& commit : {std::string(), sha, sha.substr(0, 10)}) {
+    for (int request = 1; request <= 3; ++request) {
+      for (int percent = 0; percent < 100; percent += 8) {
+        const std::string mode = "cut-" + std::to_string(request) + "-" + std::to_string(percent) +
+                                 "-" + std::to_string(commit.size());
+        fetches.emplace_back([this, source = spec("app", commit, "main", mode)] {
+          const auto fetched = fetch(source);
+          EXPECT_TRUE(fetched) << source.url << ": " << fetched.error().message << ", "
+                               << fetched.error().customer;
+        });
+      }
+    }
+  }
+}
+
 TEST_F(Troubles, AMirrorHealsWhateverIsWrongWithIt) {
   make_repository("app");
   const std::vector<std::string> damages{
