@@ -1,8 +1,6 @@
 #include "pipeline/final_status.hpp"
 
-#include "base/backoff.hpp"
-#include "base/recurrence.hpp"
-#include "base/stop.hpp"
+#include "pipeline/insist.hpp"
 #include "pipeline/job_runner.hpp"
 
 #include <utility>
@@ -19,9 +17,6 @@ using ports::Ending;
 using ports::StatusUpdate;
 using ports::Verdict;
 using Clock = std::chrono::steady_clock;
-
-constexpr BackoffPolicy k_queue_backoff{.base = std::chrono::milliseconds(200),
-                                        .cap = std::chrono::milliseconds(5'000)};
 
 StatusUpdate cancelled(std::string line) {
   return {.status = DeploymentStatus::cancelled,
@@ -53,29 +48,15 @@ Outcome outcome_of(const Ending& ending) {
 
 /// While the queue is out of reach the end stays undecided: nothing may be posted before.
 Result<Ending> decide(const FinalContext& context, const StatusUpdate& update) {
-  auto random = make_random();
-  Recurrence trouble;
-  for (int attempt = 0;; ++attempt) {
-    auto ending = context.queue.finish(context.receipt, update);
-    if (ending || ending.error().kind == ErrorKind::conflict) {
-      return ending;
-    }
-    if (trouble.is_news(ending.error().message)) {
-      context.log.warning("the end of the deployment could not be recorded: {}",
-                          ending.error().message);
-    }
-    if (!sleep_for(next_delay(k_queue_backoff, attempt, std::nullopt, random), context.abort)) {
-      return ending;
-    }
-  }
+  return insist(context.log, context.abort, "the end of the deployment could not be recorded",
+                [&] { return context.queue.finish(context.receipt, update); });
 }
 
+/// Not settled, it would be delivered again whenever this worker ends.
 void settle(const FinalContext& context, Delivery delivery) {
-  const auto settled = context.queue.settle(context.receipt, delivery);
-  if (!settled && settled.error().kind != ErrorKind::conflict) {
-    // Somebody will deliver it again after our lease; the platform takes it twice.
-    context.log.error("a delivered status could not be settled: {}", settled.error().message);
-  }
+  [[maybe_unused]] const auto settled =
+      insist(context.log, context.abort, "a delivered status could not be settled",
+             [&] { return context.queue.settle(context.receipt, delivery); });
 }
 
 Outcome not_delivered(const FinalContext& context, const Error& error) {
@@ -129,6 +110,12 @@ Outcome report_end(const FinalContext& context, const StatusUpdate& update) {
     return ending.error().kind == ErrorKind::conflict ? Outcome::lost : Outcome::given_back;
   }
   return deliver_end(context, *std::move(ending));
+}
+
+void end_unreported(const FinalContext& context, const StatusUpdate& update) {
+  if (decide(context, update)) {
+    settle(context, Delivery::done);
+  }
 }
 
 Outcome deliver_end(const FinalContext& context, Ending ending) {

@@ -33,7 +33,10 @@ struct FinalContext {
 /// Has the queue decide how the deployment ended, posts that and settles it.
 Outcome report_end(const FinalContext& context, const ports::StatusUpdate& update);
 
-/// The same for an end that is decided already.
+/// Ends a deployment of which the platform knows nothing; nobody is told.
+void end_unreported(const FinalContext& context, const ports::StatusUpdate& update);
+
+/// The same as `report_end` for an end that is decided already.
 Outcome deliver_end(const FinalContext& context, ports::Ending ending);
 
 }  // namespace builder::pipeline

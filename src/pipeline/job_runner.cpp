@@ -5,6 +5,7 @@
 #include "pipeline/build_steps.hpp"
 #include "pipeline/event_log.hpp"
 #include "pipeline/final_status.hpp"
+#include "pipeline/insist.hpp"
 #include "pipeline/silence_watch.hpp"
 
 #include <exception>
@@ -178,7 +179,8 @@ class Run {
       case ErrorKind::not_found:
         log_.warning("the platform does not know this deployment: {}", error.message);
         // Nobody to tell: it ends all the same, so that it is not built again.
-        return end_without_a_word();
+        end_unreported(final_context(), cancelled_update());
+        return Outcome::gone;
       case ErrorKind::denied:
         log_.error("the platform refuses our API key: {}", error.message);
         return Outcome::refused;
@@ -188,17 +190,6 @@ class Run {
         log_.error("BUILDING could not be reported, giving the job back: {}", error.message);
         return Outcome::given_back;
     }
-  }
-
-  Outcome end_without_a_word() {
-    const auto decided = ports_.queue.finish(taken_.receipt, cancelled_update());
-    const auto settled =
-        decided ? ports_.queue.settle(taken_.receipt, ports::Delivery::done) : Result<>();
-    if (!decided || !settled) {
-      log_.error("a job could not be ended: {}",
-                 decided ? settled.error().message : decided.error().message);
-    }
-    return Outcome::gone;
   }
 
   Outcome report_builded(const ports::PublishedImage& image) {
@@ -347,6 +338,13 @@ Outcome JobRunner::reject(const ports::Receipt& receipt, const Error& error,
   return report_end(
       {ports_.queue, channel, receipt, cancellation, abort_, settings_.final_patience, log},
       failed_update(error.customer.empty() ? std::string(k_our_fault) : error.customer));
+}
+
+void JobRunner::give_back(const ports::Receipt& receipt) {
+  // In a conflict it has an end, which is only not delivered yet, or another worker has it.
+  [[maybe_unused]] const auto given =
+      insist(log_.with("deployment", receipt.deployment.str()), abort_,
+             "a job could not be given back", [&] { return ports_.queue.give_back(receipt); });
 }
 
 Outcome JobRunner::deliver(const ports::Undelivered& undelivered,

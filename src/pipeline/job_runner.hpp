@@ -101,6 +101,9 @@ class JobRunner {
   Outcome reject(const ports::Receipt& receipt, const Error& error,
                  const ports::JobCancellation& cancellation);
 
+  /// Puts an unfinished job back into the queue.
+  void give_back(const ports::Receipt& receipt);
+
   /// Posts an end that was decided elsewhere or by a worker that is gone.
   Outcome deliver(const ports::Undelivered& undelivered,
                   const ports::JobCancellation& cancellation);

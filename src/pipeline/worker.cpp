@@ -132,10 +132,7 @@ void Worker::take_one(const std::stop_token& stop) {
   }
   if (settings_.can_build && !settings_.can_build()) {
     // It came while we waited for one, and so did the news.
-    if (const auto given = queue_.give_back((*taken)->receipt); !given) {
-      log_.error("a job could not be given back now, it is when our lease ends: {}",
-                 given.error().message);
-    }
+    run_in_slot([this, receipt = (*taken)->receipt] { runner_.give_back(receipt); });
     return;
   }
   handle(**std::move(taken));
@@ -195,14 +192,8 @@ void Worker::settle(const TakenJob& job, StopReason reason, Outcome outcome) {
   if (reason != StopReason::host_full) {
     pause_after(outcome);
   }
-  if (outcome != Outcome::given_back && outcome != Outcome::refused) {
-    return;
-  }
-  const auto given = queue_.give_back(job.receipt);
-  // No longer ours: it has an end, which is only not delivered yet, or another worker has it.
-  if (!given && given.error().kind != ErrorKind::conflict) {
-    log_.error("a job could not be given back now, it is when our lease ends: {}",
-               given.error().message);
+  if (outcome == Outcome::given_back || outcome == Outcome::refused) {
+    runner_.give_back(job.receipt);
   }
 }
 

@@ -42,6 +42,13 @@ class MemoryQueue final : public ports::JobQueue {
     conclude(id, std::move(ending), false);
   }
 
+  /// The next `times` calls that give a deployment back, finish or settle it fail.
+  void refuse_next(ErrorKind kind, int times) {
+    const std::scoped_lock lock(mutex_);
+    refusal_ = kind;
+    refusals_ = times;
+  }
+
   /// What we have is another worker's from now on.
   void lose_lease() {
     std::map<std::string, Owned> lost;
@@ -133,6 +140,7 @@ class MemoryQueue final : public ports::JobQueue {
 
   Result<> give_back(const ports::Receipt& receipt) override {
     const std::scoped_lock lock(mutex_);
+    BUILDER_TRY(may_answer());
     const auto found = owned_.find(receipt.deployment.str());
     if (found == owned_.end() || receipt.lease != lease_) {
       return failure(ErrorKind::conflict, "not ours");
@@ -148,6 +156,7 @@ class MemoryQueue final : public ports::JobQueue {
   Result<ports::Ending> finish(const ports::Receipt& receipt,
                                const ports::StatusUpdate& update) override {
     const std::scoped_lock lock(mutex_);
+    BUILDER_TRY(may_answer());
     const std::string& id = receipt.deployment.str();
     if (!owned_.contains(id) || receipt.lease != lease_) {
       const auto out = out_.find(id);
@@ -168,6 +177,7 @@ class MemoryQueue final : public ports::JobQueue {
 
   Result<> settle(const ports::Receipt& receipt, ports::Delivery delivery) override {
     const std::scoped_lock lock(mutex_);
+    BUILDER_TRY(may_answer());
     const auto out = out_.find(receipt.deployment.str());
     if (out == out_.end() || !out->second.ours) {
       return failure(ErrorKind::conflict, "not ours");
@@ -268,6 +278,14 @@ class MemoryQueue final : public ports::JobQueue {
       }
     }
   };
+
+  Result<> may_answer() {
+    if (refusals_ == 0) {
+      return {};
+    }
+    --refusals_;
+    return failure(refusal_, "the queue refuses");
+  }
 
   std::optional<ports::TakenJob> take_first(Calls& calls) {
     const std::string payload = queue_.front();
@@ -394,6 +412,8 @@ class MemoryQueue final : public ports::JobQueue {
   std::set<std::string> ended_;
   std::set<std::string> newer_;
   std::set<std::string> cancelled_;
+  ErrorKind refusal_ = ErrorKind::denied;
+  int refusals_ = 0;
 };
 
 }  // namespace builder::fakes

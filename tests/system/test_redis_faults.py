@@ -386,6 +386,24 @@ def test_rights_that_are_taken_away_for_a_while(stack, make_worker, repo, user):
     settled(stack)
 
 
+def test_an_end_that_redis_refuses_to_settle(stack, make_worker, repo, user, monkeypatch):
+    """However long it refuses: it does not stay ours, for somebody to tell it again whenever this worker ends."""
+    rights = user(*documented_rights())
+    worker = make_worker(**rights)
+
+    def take_rights(_: str, status: str) -> None:
+        if status == "BUILDED":
+            stack.redis.client.execute_command("ACL", "SETUSER", rights["REDIS_USERNAME"], "-evalsha", "-eval")
+
+    monkeypatch.setattr(stack.api, "on_status", take_rights)
+    identity = builds(stack, repo)
+    wait_for(lambda: "a delivered status could not be settled" in worker.text(), 10, "said")
+    assert stack.redis.unfinished() != []
+    stack.redis.client.execute_command("ACL", "SETUSER", rights["REDIS_USERNAME"], "+evalsha", "+eval")
+    settled(stack)
+    assert stack.api.final_posts(identity) == ["BUILDED"]
+
+
 @pytest.mark.parametrize("unsafe", ["false", "true"])
 def test_scripts_that_are_refused_while_it_runs(stack, make_worker, repo, user, unsafe):
     """It is said at once and not again and again; what runs goes on when they are allowed again."""

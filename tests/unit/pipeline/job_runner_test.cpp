@@ -472,6 +472,34 @@ TEST_F(JobRunnerTest, AFinalStatusThatIsNotTakenWaitsForAnotherWorker) {
   EXPECT_EQ(left->ending.update.error, "bad");
 }
 
+TEST_F(JobRunnerTest, AnEndIsSettledHoweverOftenTheQueueRefuses) {
+  reporter_.on_post = [&](const std::stop_token&) {
+    if (reporter_.log_text().contains("Log complete")) {  // BUILDED comes next.
+      queue_.refuse_next(ErrorKind::denied, 3);
+    }
+  };
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::builded}));
+  EXPECT_TRUE(queue_.idle());
+}
+
+TEST_F(JobRunnerTest, AnUnknownDeploymentIsEndedHoweverOftenTheQueueRefuses) {
+  reporter_.fail_next(ErrorKind::not_found, 100);
+  queue_.refuse_next(ErrorKind::denied, 2);
+  EXPECT_EQ(run(), Outcome::gone);
+  EXPECT_TRUE(queue_.idle());
+}
+
+TEST_F(JobRunnerTest, AnAbortEndsEvenTheSettlement) {
+  queue_.refuse_next(ErrorKind::unavailable, 1'000'000);
+  image_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    abort_.request_stop();
+    return std::nullopt;
+  };
+  EXPECT_EQ(run(), Outcome::given_back);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building})) << "nothing was decided";
+}
+
 TEST_F(JobRunnerTest, WithoutALeaseNothingIsPostedAndNothingMoved) {
   image_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
     queue_.lose_lease();

@@ -156,6 +156,23 @@ TEST_F(WorkerTest, AFullDiskStopsTheNewestBuildAndGivesItBack) {
   worker_->on_cancel(domain::DeploymentId("older"));
 }
 
+TEST_F(WorkerTest, AJobIsGivenBackHoweverOftenTheQueueRefuses) {
+  std::atomic<bool> slow = true;
+  source_.hook = [&](const ports::JobContext& context) {
+    return slow ? fakes::until_stopped()(context) : std::nullopt;
+  };
+  start(1);
+  queue_.push(job("d1", "s1"));
+  ASSERT_TRUE(eventually([&] { return record_.has("fetch"); }));
+  slow = false;
+  queue_.refuse_next(ErrorKind::denied, 3);
+  must_shed_ = true;
+  ASSERT_TRUE(eventually([&] { return reporter_.statuses("d1").size() == 2; }));  // It was told.
+  must_shed_ = false;
+  ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
+  EXPECT_EQ(reporter_.statuses("d1").back(), DeploymentStatus::builded);
+}
+
 TEST_F(WorkerTest, DeliversWhatALostWorkerLeft) {
   queue_.leave_behind("d1", {ports::Verdict::attempts_used, {}});
   start(1);

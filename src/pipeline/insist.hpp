@@ -1,0 +1,41 @@
+#pragma once
+
+#include "base/backoff.hpp"
+#include "base/log.hpp"
+#include "base/recurrence.hpp"
+#include "base/result.hpp"
+#include "base/stop.hpp"
+
+#include <chrono>
+#include <concepts>
+#include <optional>
+#include <stop_token>
+#include <string_view>
+
+namespace builder::pipeline {
+
+/// Repeats a call to the queue until it is answered, whatever the queue refuses meanwhile: what it
+/// was not told would stay ours, and nobody else's, for as long as this worker lives. `conflict` is
+/// an answer: it is no longer ours. Gives up only on `abort`, with the last error: whoever leaves
+/// the queue gives everything back. The trouble is logged as `what`.
+template <std::invocable Call>
+auto insist(const Log& log, const std::stop_token& abort, std::string_view what, Call&& call) {
+  constexpr BackoffPolicy k_pauses{.base = std::chrono::milliseconds(200),
+                                   .cap = std::chrono::milliseconds(5'000)};
+  auto random = make_random();
+  Recurrence trouble;
+  for (int attempt = 0;; ++attempt) {
+    auto answer = call();
+    if (answer || answer.error().kind == ErrorKind::conflict) {
+      return answer;
+    }
+    if (trouble.is_news(answer.error().message)) {
+      log.warning("{}: {}", what, answer.error().message);
+    }
+    if (!sleep_for(next_delay(k_pauses, attempt, std::nullopt, random), abort)) {
+      return answer;
+    }
+  }
+}
+
+}  // namespace builder::pipeline
