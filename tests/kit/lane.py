@@ -219,6 +219,9 @@ class Lane:
         self.pushed.remove(identity)
         return Counter(re.findall(r"^ran (\S+)$", self.stack.api.log_text(identity), re.M))
 
+    def leaks(self, before: Counter[str]) -> dict[str, int]:
+        return self.worker.leaks(before, self.proxies["api"].port, self.proxies["registry"].port)
+
     def pause(self, seconds: float) -> None:
         """A second worker is there meanwhile."""
         process = self.worker.process

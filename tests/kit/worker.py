@@ -16,6 +16,7 @@ from pathlib import Path
 from .process import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
+HTTP_SESSIONS = 8  # as many as a worker keeps idle (adapters/http/client.cpp)
 BINARY = Path(os.environ.get("BUILDER_BINARY", ROOT / "build" / "release" / "deployra-builder"))
 
 
@@ -102,10 +103,6 @@ class Worker:
                 return int(line.split()[1])
         return 0
 
-    def descriptors(self) -> int:
-        assert self.process is not None
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
-
     def open_files(self) -> Counter[str]:
         """Descriptors by what they are: `tcp:PORT` of the peer, `unix`, `socket` (of another kind, or just closed),
         `other`."""
@@ -123,6 +120,14 @@ class Worker:
                 target = os.readlink(entry)
                 found[kinds.get(target, "socket" if target.startswith("socket:") else "other")] += 1
         return found
+
+    def leaks(self, before: Counter[str], *http_ports: int) -> dict[str, int]:
+        """Open files that were not before, but for those of HTTP sessions to the engine and these ports: a worker keeps
+        as many as ever were in use at once, each with two sockets that wake it and one connection to every peer. How
+        soon they come about is a matter of chance."""
+        most = before | Counter({f"tcp:{port}": HTTP_SESSIONS for port in http_ports})
+        most["unix"] += 3 * HTTP_SESSIONS
+        return {kind: count for kind, count in self.open_files().items() if count > most[kind]}
 
     def threads(self) -> int:
         assert self.process is not None

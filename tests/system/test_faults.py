@@ -9,7 +9,6 @@ import signal
 import socket
 import time
 import urllib.parse
-from collections import Counter
 
 import pytest
 from kit.git_server import PASSWORD, USER
@@ -316,12 +315,8 @@ def test_no_secret_is_shown_anywhere(stack, make_worker, repo):
 
 
 def test_nothing_leaks_over_many_deployments(stack, worker, repo):
-    """A worker keeps its HTTP sessions: as many as ever were in use at once, 8 at most (adapters/http/client.cpp), each
-    with two sockets that wake it and one connection to every peer. How soon they come about is a matter of chance; with
-    32 deployments a descriptor that each of them leaves is beyond all of them."""
-    sessions, repository = 8, repo()
-    most = Counter({f"tcp:{stack.api.port}": sessions, f"tcp:{stack.ecr.port}": sessions,
-                    "unix": worker.open_files()["unix"] + 3 * sessions})
+    """With 32 deployments a descriptor that each of them leaves is more than all HTTP sessions have."""
+    repository, started = repo(), worker.open_files()
     for round_number in range(4):
         identities = [stack.api.enqueue(stack.job(repository.name)) for _ in range(8)]
         for identity in identities:
@@ -330,14 +325,13 @@ def test_nothing_leaks_over_many_deployments(stack, worker, repo):
         no_leftovers(stack, worker)
         if round_number == 0:
             before, threads = worker.open_files(), worker.threads()
-
-    def leaks() -> dict[str, int]:
-        return {kind: count for kind, count in worker.open_files().items() if count > most.get(kind, before[kind])}
-
+            before["unix"] = started["unix"]
+    ports = stack.api.port, stack.ecr.port
     try:
-        wait_for(lambda: not leaks() and worker.threads() <= threads + 4, 20)
+        wait_for(lambda: not worker.leaks(before, *ports) and worker.threads() <= threads + 4, 20)
     except NotReady:
-        pytest.fail(f"{leaks()} of {worker.open_files()}, {before} before; threads {threads} -> {worker.threads()}")
+        pytest.fail(f"{worker.leaks(before, *ports)} of {worker.open_files()}, {before} before; "
+                    f"threads {threads} -> {worker.threads()}")
 
 
 @pytest.mark.one_engine

@@ -54,10 +54,10 @@ def test_no_way_to_fail_leaves_anything_behind(stack, make_worker, repo, tmp_pat
             assert words in stack.api.error_of(identity)
         wait_for(lambda: worker.metric("deployra_builder_builds_running") == 0, 20)
         if round_number == 0:
-            before = (worker.descriptors(), worker.threads())
+            before, threads = worker.open_files(), worker.threads()
     wait_for(lambda: not worker.build_folders() and not worker.children(), 10, "folders and children gone")
-    wait_for(lambda: worker.descriptors() <= before[0] + 2 and worker.threads() <= before[1] + 2, 20,
-             f"descriptors and threads back to {before}, are {worker.descriptors()}, {worker.threads()}")
+    wait_for(lambda: not worker.leaks(before, stack.api.port, stack.ecr.port) and worker.threads() <= threads + 2, 20,
+             f"files and threads back to {before}, {threads}, are {worker.open_files()}, {worker.threads()}")
     assert os.listdir(temp) == []
     names = lambda listed: {tag for image in listed for tag in image.get("RepoTags") or []}  # noqa: E731
     assert names(stack.engine.json("GET", "/images/json")) <= names(images)

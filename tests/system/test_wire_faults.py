@@ -19,7 +19,7 @@ def test_every_answer_broken_once(lanes):
     assert {peer for peer, _ in points} == {"redis", "api", "registry", "git", "engine"}
     for lane in running[1:]:
         lane.points()
-    before = [(lane.worker.process.pid, lane.worker.descriptors()) for lane in running]
+    before = [(lane.worker.process.pid, lane.worker.open_files()) for lane in running]
     todo = cases(points, each=EACH)
     run_all(running, [lambda lane, case=case: lane.disturb(*case) for case in todo])
     missed = [case for lane in running for case in lane.missed]
@@ -27,14 +27,14 @@ def test_every_answer_broken_once(lanes):
           f"{dict(sum((lane.happened for lane in running), Counter()))}")
     assert [case for lane in running for case in lane.slow] == []
     breaches: list[str] = []
-    for lane, (pid, descriptors) in zip(running, before):
+    for lane, (pid, files) in zip(running, before):
         assert lane.worker.process.pid == pid and lane.worker.process.poll() is None
         assert lane.worker.get("/healthz")[0] == 200
         lane.arm()
         assert lane.stack.api.wait_end(lane.push()) == "BUILDED"
         wait_for(lane.settled, 20, "settled")
         breaches += lane.verdict().breaches
-        wait_for(lambda lane=lane, most=descriptors + 6: lane.worker.descriptors() <= most, 20, "descriptors closed")
+        wait_for(lambda lane=lane, files=files: not lane.leaks(files), 20, f"files closed, {files} before")
         assert lane.worker.stop() == 0
     assert breaches == []
     # How an engine's streams fall into pieces differs from build to build; the others' answers are few and the same.
