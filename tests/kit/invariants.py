@@ -36,8 +36,14 @@ def order(deployment: Deployment) -> list[str]:
     return [] if times == sorted(times) else [f"{deployment.id}: rows out of order"]
 
 
+def whole(api: PlatformApi, deployment: Deployment) -> list[str]:
+    """No engine leaves a build that succeeded without the end of its output."""
+    cut = "did not end its log" in api.log_text(deployment.id) and api.final_posts(deployment.id)[-1:] == ["BUILDED"]
+    return [f"{deployment.id}: the engine's log was cut"] if cut else []
+
+
 def breaches(api: PlatformApi, deployment: Deployment) -> list[str]:
-    return rollouts(api, deployment) + end(api, deployment) + order(deployment)
+    return rollouts(api, deployment) + end(api, deployment) + order(deployment) + whole(api, deployment)
 
 
 def secrets_in(secrets: list[str], texts: dict[str, bytes], folder: Path | None = None) -> list[str]:

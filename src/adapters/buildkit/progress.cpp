@@ -135,6 +135,12 @@ void Progress::gap() {
       "The build itself is not affected; an engine with BuildKit 0.10 or later does not do this."});
 }
 
+void Progress::broke_off() {
+  events_.emit(domain::OutputLost{
+      "The build engine did not end its log: the last lines of the output may be missing. The "
+      "build itself is not affected."});
+}
+
 void Progress::finish() {
   complete_late();
   std::vector<Step*> held_back;

@@ -38,6 +38,8 @@ class Progress {
   void apply(const moby::buildkit::v1::StatusResponse& message, bool is_first_part = false);
   /// The daemon lost its way in its output before the next message.
   void gap();
+  /// The last messages may be missing.
+  void broke_off();
   /// No more messages will come: what was held back goes out.
   void finish();
 

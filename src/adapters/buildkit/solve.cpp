@@ -55,17 +55,28 @@ class StatusCall {
   }
 
   ~StatusCall() {
-    cancel();
-    // Its status adds nothing: the verdict is that of Solve.
-    static_cast<void>(reader_->Finish());
+    if (!end_) {
+      cancel();
+      static_cast<void>(reader_->Finish());
+    }
   }
 
   StatusCall(const StatusCall&) = delete;
   StatusCall& operator=(const StatusCall&) = delete;
 
-  bool read(wire::StatusResponse& message) { return reader_->Read(&message); }
+  bool read(wire::StatusResponse& message) {
+    if (!end_ && reader_->Read(&message)) {
+      return true;
+    }
+    end_ = end_ ? end_ : reader_->Finish();
+    return false;
+  }
 
   void cancel() { context_.TryCancel(); }
+
+  /// `read` has returned false because the daemon had no more to say. The verdict about the build
+  /// is that of Solve.
+  [[nodiscard]] bool ended_well() const { return end_ && end_->ok(); }
 
   [[nodiscard]] Clock::duration age() const { return Clock::now() - opened_; }
 
@@ -73,6 +84,7 @@ class StatusCall {
   Clock::time_point opened_ = Clock::now();
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReader<wire::StatusResponse>> reader_;
+  std::optional<grpc::Status> end_;
 };
 
 /// The progress of one solve as one stream of messages.
@@ -116,6 +128,10 @@ class StatusStream {
     }
     return false;
   }
+
+  /// `read` has returned false, and nothing is missing. A spare stream that took over and said
+  /// nothing was opened too late: the one before it had everything.
+  [[nodiscard]] bool is_whole() const { return took_over_ || active_->ended_well(); }
 
   /// A spare stream took over and has said nothing yet; any thread.
   [[nodiscard]] bool took_over() const { return took_over_; }
@@ -248,6 +264,9 @@ class StatusReader {
       }
       progress.apply(message.content, message.is_first_part);
       set_applying(false);
+    }
+    if (messages_ > 0 && !stream_.is_whole()) {
+      progress.broke_off();
     }
     progress.finish();
     const std::scoped_lock lock(mutex_);
