@@ -26,7 +26,6 @@ struct Process {
   Small pump = k_none;
   Final pump_final = Final::none;
   bool pump_posted = false;
-  bool resync = false;  ///< The answer to a take was lost.
 };
 
 /// What the platform saw of one deployment.
@@ -211,7 +210,8 @@ class Explorer {
     for (Small position = 0; answer.word == Word::job && position < world.redis.queued;
          ++position) {
       const Small behind = world.redis.queue[at(position)];
-      if (!world.records[at(behind)].came_up && order(behind) < order(answer.id)) {
+      if (!world.records[at(behind)].came_up && world.redis.ended[at(behind)] == Status::none &&
+          order(behind) < order(answer.id)) {
         violate("a job overtakes one that was queued before it");
       }
     }
@@ -247,7 +247,6 @@ class Explorer {
   void join(World& world, Process& process) {
     process.epoch = world.next_epoch++;
     process.fence = true;
-    process.resync = false;
     beat(world.redis, rules_, process.epoch, true);
   }
 
@@ -284,6 +283,24 @@ class Explorer {
   static void hear(Process& process, const Answer& answer) {
     if (process.job != k_none && ((answer.by_user | answer.by_newer) & bit(process.job)) != 0) {
       process.told = true;
+    }
+  }
+
+  /// What the process knows to be its own.
+  static std::uint8_t held(const Process& process) {
+    std::uint8_t ids = 0;
+    for (const Small id : {process.job, process.pump}) {
+      ids = static_cast<std::uint8_t>(ids | (id == k_none ? 0 : bit(id)));
+    }
+    return ids;
+  }
+
+  void return_strays(World& world, const Process& process, std::uint8_t strays) const {
+    for (Small id = 0; at(id) < k_ids; ++id) {
+      if ((strays & bit(id)) != 0 &&
+          give_back(world.redis, rules_, process.epoch, id).word == Word::lost) {
+        settle(world.redis, process.epoch, id, true, false);
+      }
     }
   }
 
@@ -345,7 +362,7 @@ class Explorer {
     const bool may_post = self.fence || !scope_.fence_before_posts;
     step(world, i == 0 ? "A beats" : "B beats", [&](World& w) {
       Process& process = w.processes[i];
-      const Answer answer = beat(w.redis, rules_, process.epoch, false);
+      const Answer answer = beat(w.redis, rules_, process.epoch, false, held(process));
       if (answer.word == Word::lost) {
         if (may_join(w)) {
           lost(w, process);
@@ -354,6 +371,7 @@ class Explorer {
       }
       process.fence = true;
       hear(process, answer);
+      return_strays(w, process, answer.strays);
     });
     step(world, i == 0 ? "A reaps" : "B reaps", [&](World& w) { reap(w.redis, rules_, k_none); });
     if (self.phase == Phase::idle && self.fence) {
@@ -389,19 +407,17 @@ class Explorer {
   void take_job(const World& world, std::size_t i) {
     const auto body = [&](World& w, bool heard) {
       Process& process = w.processes[i];
-      const Answer answer = take(w.redis, rules_, process.epoch, process.resync, 0);
+      const Answer answer = take(w.redis, rules_, process.epoch);
       if (w.redis.queued < world.redis.queued) {
         check_order(w, world.redis.queue[0], answer);
       }
       if (!heard) {
-        process.resync = true;
         --w.left.losses;
         return;
       }
       if (answer.word == Word::lost) {
         return;  // The next beat finds out.
       }
-      process.resync = false;
       if (answer.word == Word::job) {
         if ((world.redis.tomb & bit(answer.id)) != 0 && !self_owns(world, i, answer.id)) {
           violate("a cancelled job was handed out");
@@ -501,14 +517,7 @@ class Explorer {
     const Process& self = world.processes[i];
     if (self.pump == k_none) {
       if (self.fence) {
-        step(world, i == 0 ? "A adopts" : "B adopts", [&](World& w) {
-          Process& process = w.processes[i];
-          const Answer answer = adopt(w.redis, rules_, process.epoch, k_none);
-          if (answer.word == Word::out) {
-            process.pump = answer.id;
-            process.pump_final = answer.final;
-          }
-        });
+        adopt_one(world, i);
       }
     } else if (self.pump_posted) {
       step(world, i == 0 ? "A settles the adopted" : "B settles the adopted", [&](World& w) {
@@ -520,6 +529,27 @@ class Explorer {
         post_final(w, self.pump, self.pump_final);
         w.processes[i].pump_posted = true;
       });
+    }
+  }
+
+  void adopt_one(const World& world, std::size_t i) {
+    const auto body = [&](World& w, bool heard) {
+      Process& process = w.processes[i];
+      const Answer answer = adopt(w.redis, rules_, process.epoch, k_none);
+      if (answer.word != Word::out) {
+        return;
+      }
+      if (!heard) {
+        --w.left.losses;
+        return;
+      }
+      process.pump = answer.id;
+      process.pump_final = answer.final;
+    };
+    step(world, i == 0 ? "A adopts" : "B adopts", [&](World& w) { body(w, true); });
+    if (world.left.losses > 0) {
+      step(world, i == 0 ? "A adopts, answer lost" : "B adopts, answer lost",
+           [&](World& w) { body(w, false); });
     }
   }
 

@@ -80,10 +80,15 @@ bool let_wait(QueueState& state, const Rules& rules, Small id, Small running) {
   return before != k_none;
 }
 
+/// Builds it, or delivers its status.
+bool holds(const QueueState& state, Small epoch, Small id) {
+  return state.owner[at(id)] == epoch ||
+         (state.out[at(id)] != Final::none && state.sender[at(id)] == epoch);
+}
+
 void mark(const QueueState& state, Small epoch, Answer& answer) {
   for (Small id = 0; at(id) < k_ids; ++id) {
-    const bool sends = state.out[at(id)] != Final::none && state.sender[at(id)] == epoch;
-    if (state.owner[at(id)] != epoch && !sends) {
+    if (!holds(state, epoch, id)) {
       continue;
     }
     if (has(state.tomb, id)) {
@@ -131,7 +136,7 @@ bool push(QueueState& state, Small element) {
   return true;
 }
 
-Answer beat(QueueState& state, const Rules&, Small epoch, bool join, std::uint8_t held) {
+Answer beat(QueueState& state, const Rules& rules, Small epoch, bool join, std::uint8_t held) {
   if (!join && !has(state.workers, epoch)) {
     return {.word = Word::lost};
   }
@@ -140,31 +145,20 @@ Answer beat(QueueState& state, const Rules&, Small epoch, bool join, std::uint8_
   Answer answer{.word = Word::ok};
   mark(state, epoch, answer);
   for (Small id = 0; at(id) < k_ids; ++id) {
-    const bool sends = state.out[at(id)] != Final::none && state.sender[at(id)] == epoch;
-    if (has(held, id) && state.owner[at(id)] != epoch && !sends) {
+    if (has(held, id) && !holds(state, epoch, id)) {
       add(answer.gone, id);
+    } else if (!has(held, id) && holds(state, epoch, id) && rules.guards.beat_names_strays) {
+      add(answer.strays, id);
     }
   }
   return answer;
 }
 
-Answer take(QueueState& state, const Rules& rules, Small epoch, bool resync, std::uint8_t known) {
+Answer take(QueueState& state, const Rules& rules, Small epoch) {
   if (!has(state.workers, epoch)) {
     return {.word = Word::lost};
   }
   Answer answer;
-  if (resync && rules.guards.take_repeats_lost_answers) {
-    for (Small id = 0; at(id) < k_ids; ++id) {
-      if (state.owner[at(id)] == epoch && !has(known, id)) {
-        mark(state, epoch, answer);
-        answer.word = Word::job;
-        answer.id = id;
-        answer.attempt = state.attempts[at(id)];
-        answer.stage = state.stage[at(id)];
-        return answer;
-      }
-    }
-  }
   if (state.queued == 0) {
     mark(state, epoch, answer);
     answer.word = Word::empty;

@@ -53,7 +53,6 @@ struct Guards {
   bool take_drops_owned = true;
   bool take_obeys_cancels = true;
   bool take_limits_attempts = true;
-  bool take_repeats_lost_answers = true;
   bool one_build_per_service = true;
   bool replaced_job_is_concluded = true;
   bool waiting_job_is_released = true;
@@ -68,6 +67,7 @@ struct Guards {
   bool adopt_spares_living = true;
   bool cancel_leaves_tombstone = true;
   bool record_checks_owner = true;
+  bool beat_names_strays = true;
 };
 
 struct Rules {
@@ -120,6 +120,7 @@ struct Answer {
   std::uint8_t by_user = 0;   ///< Marks: ids the worker must stop.
   std::uint8_t by_newer = 0;  ///< Likewise.
   std::uint8_t gone = 0;      ///< Likewise: not the worker's any more.
+  std::uint8_t strays = 0;    ///< The worker's without its knowing.
   Small id = k_none;
   Small attempt = 0;
   Small stage = 0;  ///< Of a job.
@@ -134,8 +135,7 @@ bool push(QueueState& state,
           Small element);  ///< The platform; false when the model's queue is full.
 /// `held`: ids the worker believes to be its own.
 Answer beat(QueueState& state, const Rules& rules, Small epoch, bool join, std::uint8_t held = 0);
-/// `known`: ids the worker knows to be its own; used when `resync`.
-Answer take(QueueState& state, const Rules& rules, Small epoch, bool resync, std::uint8_t known);
+Answer take(QueueState& state, const Rules& rules, Small epoch);
 Answer look(QueueState& state, const Rules& rules, Small epoch);
 Answer finish(QueueState& state, const Rules& rules, Small epoch, Small id, Final final);
 Answer record(QueueState& state, const Rules& rules, Small epoch, Small id, Small stage);

@@ -119,6 +119,19 @@ def test_a_restart_that_forgets_what_scripts_wrote(stack, worker, repo):
     assert stack.api.statuses(first) == ["BUILDING", "BUILDED"]
 
 
+def test_a_restart_that_forgets_what_is_built(stack, make_worker, repo):
+    """The lease is there afterwards, the job is in the queue again; with one slot the worker hears of it while it builds."""
+    worker = make_worker(MAX_PARALLEL_BUILDS="1", LEASE_TIME="6s")
+    step = f"RUN : {time.monotonic_ns()} && echo now-running && sleep 12"
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM busybox\n{step}\n"}).name))
+    stack.api.wait_log(identity, "now-running")
+    stack.redis.restart()
+    wait_for(lambda: "does not know any more" in worker.text(), 20, "forgotten")
+    assert stack.api.wait_end(identity) == "BUILDED"
+    settled(stack)
+    builds(stack, repo)
+
+
 def test_a_master_that_becomes_a_replica_for_a_while(stack, worker, repo):
     stack.redis.client.execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
     identity = None
@@ -402,6 +415,24 @@ def test_an_end_that_redis_refuses_to_settle(stack, make_worker, repo, user, mon
     stack.redis.client.execute_command("ACL", "SETUSER", rights["REDIS_USERNAME"], "+evalsha", "+eval")
     settled(stack)
     assert stack.api.final_posts(identity) == ["BUILDED"]
+
+
+def test_each_right_that_is_missing_is_named_before_a_job_is_touched(stack, make_worker, repo, user):
+    """A script that is refused a command half way is not undone."""
+    needed = [right for right in documented_rights() if re.match(r"\+([hlz]|time)", right)
+              and right not in ("+llen", "+zrange")]  # No script that handles jobs uses these.
+    assert len(needed) > 15
+    identity = stack.api.enqueue(stack.job(repo().name))
+    for right in needed:
+        worker = make_worker(start=False, **user(*documented_rights(), "-" + right[1:])).start(ready=False)
+        wait_for(lambda: right[1:] in worker.not_ready().lower() or "can't run this command" in worker.not_ready(), 10,
+                 f"{right} named")
+        worker.kill()
+        assert stack.redis.client.llen("builder-queue") == 1, right
+        assert not stack.redis.client.exists("{builder-queue}:own"), right
+    make_worker(**user(*documented_rights()))
+    assert stack.api.wait_end(identity) == "BUILDED"
+    settled(stack)
 
 
 @pytest.mark.parametrize("unsafe", ["false", "true"])

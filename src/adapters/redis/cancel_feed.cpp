@@ -52,10 +52,10 @@ class RedisCancelFeed final : public ports::CancelFeed {
     for (;;) {
       auto message = connection->receive(stop, Clock::now() + k_ping_interval);
       if (message) {
-        heard = Clock::now();
         if (message->list.size() == 3 && message->list[0].text == "message") {
           handle(message->list[2].text, on_cancel);
         }
+        heard = Clock::now();  // Behind it: handling takes its time when Redis does.
         continue;
       }
       if (message.error().kind != ErrorKind::timed_out) {

@@ -23,7 +23,6 @@ using ports::TakenJob;
 using ports::Undelivered;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds k_insist{30};
 constexpr std::chrono::seconds k_reply_patience{5};
 constexpr std::string_view k_remember_cancel = "604800000";  // 7 days
 constexpr std::size_t k_look_ahead = 1'000;
@@ -57,14 +56,14 @@ class RedisJobQueue final : public ports::JobQueue {
   Result<std::size_t> recover() override {
     std::size_t jobs = 0;
     if (!settings_.ended_epochs.empty()) {
-      BUILDER_TRY_ASSIGN(const Reply reply, run(reap_, settings_.ended_epochs, once()));
+      BUILDER_TRY_ASSIGN(const Reply reply, run(reap_, settings_.ended_epochs));
       jobs += reply.list.size() == 2 ? static_cast<std::size_t>(reply.list[1].integer) : 0;
     }
     if (!settings_.old_worker_id.empty()) {
       const Script upgrade(scripts::k_upgrade, config_.queue,
                            {own_key(config_.queue, "taken:" + settings_.old_worker_id),
                             own_key(config_.queue, "cancelled")});
-      BUILDER_TRY_ASSIGN(const Reply reply, run(upgrade, {}, once()));
+      BUILDER_TRY_ASSIGN(const Reply reply, run(upgrade, {}));
       jobs += reply.list.empty() ? 0 : static_cast<std::size_t>(reply.list[0].integer);
     }
     settings_.recovered();
@@ -125,23 +124,22 @@ class RedisJobQueue final : public ports::JobQueue {
   }
 
   Result<> record(const Receipt& receipt, const domain::Stages& stages) override {
-    BUILDER_TRY_ASSIGN(
-        const Reply reply,
-        run(record_, {receipt.epoch, receipt.deployment.str(), write_stages(stages)}, once()));
+    BUILDER_TRY_ASSIGN(const Reply reply, run(record_, {receipt.epoch, receipt.deployment.str(),
+                                                        write_stages(stages)}));
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
 
   Result<> give_back(const Receipt& receipt) override {
+    const auto handover = membership_.handover();
     BUILDER_TRY_ASSIGN(const Reply reply,
-                       run(giveback_, {receipt.epoch, receipt.deployment.str()}, insist()));
+                       run(giveback_, {receipt.epoch, receipt.deployment.str()}));
     membership_.release(receipt.epoch, receipt.deployment);
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
 
   Result<Ending> finish(const Receipt& receipt, const StatusUpdate& update) override {
-    BUILDER_TRY_ASSIGN(
-        const Reply reply,
-        run(finish_, {receipt.epoch, receipt.deployment.str(), write_entry(update)}, insist()));
+    BUILDER_TRY_ASSIGN(const Reply reply, run(finish_, {receipt.epoch, receipt.deployment.str(),
+                                                        write_entry(update)}));
     if (word(reply) != "OK" || reply.list.size() != 2) {
       membership_.release(receipt.epoch, receipt.deployment);
       return not_ours(receipt);
@@ -153,12 +151,12 @@ class RedisJobQueue final : public ports::JobQueue {
     const std::string_view how = delivery == Delivery::done    ? "delivered"
                                  : delivery == Delivery::later ? "later"
                                                                : "rejected";
-    BUILDER_TRY_ASSIGN(
-        const Reply reply,
-        run(settle_, {receipt.epoch, receipt.deployment.str(), std::string(how)}, insist()));
     if (delivery != Delivery::later) {
-      BUILDER_TRY(run(remember_, {receipt.deployment.str()}, insist()));
+      BUILDER_TRY(run(remember_, {receipt.deployment.str()}));
     }
+    const auto handover = membership_.handover();
+    BUILDER_TRY_ASSIGN(const Reply reply,
+                       run(settle_, {receipt.epoch, receipt.deployment.str(), std::string(how)}));
     membership_.release(receipt.epoch, receipt.deployment);
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
@@ -168,7 +166,12 @@ class RedisJobQueue final : public ports::JobQueue {
     if (!lease) {
       return std::unexpected(membership_.problem());
     }
-    BUILDER_TRY_ASSIGN(const Reply reply, run(adopt_, {lease->epoch()}, once()));
+    const auto handover = membership_.handover();
+    const auto adopted = run(adopt_, {lease->epoch()});
+    if (!adopted) {
+      membership_.hurry();  // Something may be ours by now without our knowing.
+    }
+    BUILDER_TRY_ASSIGN(const Reply reply, adopted);
     if (word(reply) != "OUT") {
       return std::nullopt;
     }
@@ -183,7 +186,7 @@ class RedisJobQueue final : public ports::JobQueue {
 
   Result<CancelAnswer> cancel(const domain::DeploymentId& deployment) override {
     BUILDER_TRY_ASSIGN(const Reply reply,
-                       run(cancel_, {deployment.str(), std::string(k_remember_cancel)}, insist()));
+                       run(cancel_, {deployment.str(), std::string(k_remember_cancel)}));
     const std::string_view answer = word(reply);
     return answer == "OWNED"       ? CancelAnswer::owned
            : answer == "REMOVED"   ? CancelAnswer::removed
@@ -193,9 +196,9 @@ class RedisJobQueue final : public ports::JobQueue {
   }
 
   Result<std::size_t> length() override {
-    BUILDER_TRY_ASSIGN(const Reply reply, shared_.command({"LLEN", config_.queue}, once()));
-    // Whoever is refused cannot take, though Redis answers.
-    if (membership_.level() == Level::refused) {
+    BUILDER_TRY_ASSIGN(const Reply reply, shared_.command({"LLEN", config_.queue}, Clock::now()));
+    // Whoever is refused or has no lease cannot take, though Redis answers.
+    if (membership_.joined() && !membership_.lease(Clock::now(), {})) {
       return std::unexpected(membership_.problem());
     }
     return static_cast<std::size_t>(reply.integer);
@@ -223,10 +226,6 @@ class RedisJobQueue final : public ports::JobQueue {
     bool again = false;
   };
 
-  static SteadyTime insist() { return Clock::now() + k_insist; }
-
-  static SteadyTime once() { return Clock::now(); }
-
   static Receipt receipt(const std::shared_ptr<const EpochLease>& lease, std::string id) {
     return {domain::DeploymentId(std::move(id)), lease->epoch(), lease};
   }
@@ -240,18 +239,14 @@ class RedisJobQueue final : public ports::JobQueue {
 
   Result<Attempt> take_now(const std::shared_ptr<const EpochLease>& lease) {
     BUILDER_TRY(connect());
-    std::vector<std::string> arguments{lease->epoch(), std::to_string(settings_.most_attempts),
-                                       answer_lost_ ? "1" : "0"};
-    if (answer_lost_) {
-      const auto known = membership_.held(lease->epoch());
-      arguments.insert(arguments.end(), known.begin(), known.end());
-    }
-    const auto reply = take_.run(*own_, arguments, {}, k_reply_patience);
+    const auto handover = membership_.handover();
+    const auto reply = take_.run(*own_, {lease->epoch(), std::to_string(settings_.most_attempts)},
+                                 {}, k_reply_patience);
     if (!reply) {
-      // A job may be ours by now without our knowing.
-      answer_lost_ = answer_lost_ || reply.error().is_transient();
       if (reply.error().kind == ErrorKind::denied) {
         membership_.rights_changed();
+      } else {
+        membership_.hurry();  // A job may be ours by now without our knowing.
       }
       return std::unexpected(reply.error());
     }
@@ -280,7 +275,6 @@ class RedisJobQueue final : public ports::JobQueue {
       membership_.hold(lease->epoch(), job.receipt.deployment);
       return Attempt{.job = std::move(job)};
     }
-    answer_lost_ = false;
     membership_.tell(reply.list[1]);
     const bool again = word(reply) == "AGAIN";
     if (again && reply.list.size() == 3) {
@@ -318,13 +312,13 @@ class RedisJobQueue final : public ports::JobQueue {
     return reply ? Result<>() : std::unexpected(reply.error());
   }
 
-  Result<Reply> run(const Script& script, const std::vector<std::string>& arguments,
-                    SteadyTime deadline) {
+  /// Once, or twice when the connection was broken: whoever has to be sure repeats it.
+  Result<Reply> run(const Script& script, const std::vector<std::string>& arguments) {
     return shared_.run(
         [&](Connection& connection) {
           return script.run(connection, arguments, {}, k_reply_patience);
         },
-        deadline);
+        Clock::now());
   }
 
   const RedisConfig config_;
@@ -342,7 +336,6 @@ class RedisJobQueue final : public ports::JobQueue {
   Membership membership_;
 
   std::unique_ptr<Connection> own_;  ///< Of the thread that takes.
-  bool answer_lost_ = false;         ///< Of the last take.
   SharedConnection shared_{config_};
   std::mt19937_64 poll_random_;
 };

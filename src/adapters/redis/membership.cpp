@@ -40,7 +40,10 @@ Membership::Membership(RedisConfig config, const QueueSettings& settings, Log lo
       settings_(settings),
       log_(std::move(log)),
       beat_(scripts::k_beat, config_.queue),
+      giveback_(scripts::k_giveback, config_.queue),
       reap_(scripts::k_reap, config_.queue),
+      rights_(scripts::k_rights, config_.queue),
+      settle_(scripts::k_settle, config_.queue),
       problem_{.kind = ErrorKind::unavailable, .message = "redis: not connected yet"} {
 }
 
@@ -154,11 +157,36 @@ Result<> Membership::beat(const std::stop_token& stop) {
   }
   changed_.notify_all();
   tell(reply.list[1]);
+  if (reply.list.size() > 2 && !reply.list[2].list.empty()) {
+    BUILDER_TRY(return_strays(lease->epoch(), reply.list[2], stop));
+  }
   if (Clock::now() >= next_eviction_look_) {
     look_at_eviction(stop);
     next_eviction_look_ =
         Clock::now() +
         (warning().empty() ? std::chrono::seconds(k_eviction_interval) : k_bad_eviction_interval);
+  }
+  return {};
+}
+
+/// What is ours in Redis and unknown here: the answer that gave it to us was lost.
+Result<> Membership::return_strays(const std::string& epoch, const Reply& ids,
+                                   const std::stop_token& stop) {
+  const std::unique_lock handover(handover_, std::try_to_lock);
+  if (!handover) {
+    return {};  // Such an answer may be on its way just now; another beat follows.
+  }
+  const std::set<std::string> known = held(epoch);
+  for (const Reply& id : ids.list) {
+    if (known.contains(id.text)) {
+      continue;
+    }
+    log_.warning("deployment {} became ours without our knowing; it is given back", id.text);
+    BUILDER_TRY_ASSIGN(const Reply given, giveback_.run(*connection_, {epoch, id.text}, stop));
+    if (given.list.empty() || given.list[0].text != "OK") {
+      BUILDER_TRY(settle_.run(*connection_, {epoch, id.text, "later"}, stop));
+      listener_->outbox_filled();
+    }
   }
   return {};
 }
@@ -175,6 +203,16 @@ Result<> Membership::probe(const std::stop_token& stop) {
     return std::unexpected(moved.error());
   }
   BUILDER_TRY(may_run_scripts(*connection_, stop));
+  if (auto all = rights_.run(*connection_, {}, stop); !all) {
+    Error error = std::move(all).error();
+    if (is_no_command(error)) {
+      error.kind = ErrorKind::denied;
+      error.message += " (the scripts need all rights that docs/protocol.md lists)";
+    }
+    if (!error.message.contains("OOM")) {
+      return std::unexpected(std::move(error));
+    }
+  }
   if (level_.exchange(found) != found) {
     if (found == Level::a) {
       log_.info("queue guarantee A: jobs move by atomic scripts, waiting by BLMOVE");

@@ -41,12 +41,18 @@ class Membership {
   /// Ends the thread and, in Redis, the membership.
   void leave();
 
+  [[nodiscard]] bool joined() const { return thread_.joinable(); }
+
   /// The current lease once it holds and is not refused; nothing at the deadline or on stop.
   std::shared_ptr<const EpochLease> lease(SteadyTime deadline, const std::stop_token& stop);
   /// Something said that the lease is gone: look now.
   void hurry();
   /// Redis refused a command that it had allowed: look now what it still allows.
   void rights_changed();
+
+  /// Held from before a script gives us something or takes it back until `hold` or `release` has
+  /// said the same: meanwhile Redis and `held` may differ.
+  [[nodiscard]] std::unique_lock<std::mutex> handover() { return std::unique_lock(handover_); }
 
   /// What runs or is reported under the current lease.
   void hold(const std::string& epoch, const domain::DeploymentId& deployment);
@@ -69,6 +75,7 @@ class Membership {
   void run(const std::stop_token& stop);
   Result<> beat(const std::stop_token& stop);
   Result<> probe(const std::stop_token& stop);
+  Result<> return_strays(const std::string& epoch, const Reply& ids, const std::stop_token& stop);
   void look_at_eviction(const std::stop_token& stop);
   void lose(const std::shared_ptr<EpochLease>& lease);
   Result<> retire_silent(const std::stop_token& stop);
@@ -77,11 +84,15 @@ class Membership {
   const QueueSettings& settings_;
   const Log log_;
   const Script beat_;
+  const Script giveback_;
   const Script reap_;
+  const Script rights_;
+  const Script settle_;
   ports::QueueListener* listener_ = nullptr;
   std::atomic<Level> level_ = Level::unknown;  ///< As far as rights were found; never `refused`.
   std::atomic<bool> must_probe_ = true;
 
+  std::mutex handover_;  ///< Taken before `mutex_`.
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::shared_ptr<EpochLease> lease_;  ///< Shared with every receipt given out under it.

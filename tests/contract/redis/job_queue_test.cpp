@@ -332,7 +332,7 @@ TEST_F(RealRedisTest, WhatASilentWorkerHadGoesToAnother) {
   const adapters::redis::Script beat(adapters::redis::scripts::k_beat, settings.queue);
   const adapters::redis::Script take(adapters::redis::scripts::k_take, settings.queue);
   ASSERT_TRUE(beat.run(*silent, {"dead-epoch", "50", "1"}));
-  ASSERT_EQ(take.run(*silent, {"dead-epoch", "3", "0"})->list.at(0).text, "JOB");
+  ASSERT_EQ(take.run(*silent, {"dead-epoch", "3"})->list.at(0).text, "JOB");
 
   adapters::redis::QueueSettings quick;
   quick.lease = 300ms;
@@ -389,7 +389,7 @@ TEST_F(RealRedisTest, RecoverGivesBackWhatVersion10AndDeadProcessesLeft) {
   const adapters::redis::Script beat(adapters::redis::scripts::k_beat, settings.queue);
   const adapters::redis::Script take(adapters::redis::scripts::k_take, settings.queue);
   ASSERT_TRUE(beat.run(*other, {"dead-epoch", "600000", "1"}));
-  ASSERT_EQ(take.run(*other, {"dead-epoch", "3", "0"})->list.at(0).text, "JOB");
+  ASSERT_EQ(take.run(*other, {"dead-epoch", "3"})->list.at(0).text, "JOB");
 
   adapters::redis::QueueSettings after;
   after.old_worker_id = "w1";

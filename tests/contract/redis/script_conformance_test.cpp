@@ -372,23 +372,22 @@ void ScriptConformance::call_beat(Small epoch) {
   const Answer answer = model::beat(state_, rules_, epoch, join, held);
   same(reply, 0, answer.word == Word::lost ? "LOST" : "OK");
   same_marks(reply, answer);
+  if (answer.word == Word::ok) {
+    std::vector<std::string> strays;
+    add_ids(strays, answer.strays);
+    std::vector<std::string> named;
+    for (const Reply& id : reply.list.at(2).list) {
+      named.push_back(id.text);
+    }
+    std::ranges::sort(named);
+    EXPECT_EQ(named, strays) << doing_;
+  }
 }
 
 void ScriptConformance::call_take(Small epoch) {
-  const bool resync = chance(20);
-  auto known = static_cast<std::uint8_t>(pick(32));
-  doing_ = "take " + epoch_text(epoch) + (resync ? " again" : "");
-  std::vector<std::string> arguments{epoch_text(epoch), "2", resync ? "1" : "0"};
-  add_ids(arguments, known);
-  const Reply reply = call(take_, arguments);
-  if (resync && reply.list.at(0).text == "JOB") {
-    // Which of several comes first is up to Redis.
-    const auto id = static_cast<Small>(reply.list.at(2).text.at(1) - '0');
-    if (state_.owner[at(id)] == epoch && (known & bit(id)) == 0) {
-      known = static_cast<std::uint8_t>(~bit(id));
-    }
-  }
-  const Answer answer = model::take(state_, rules_, epoch, resync, known);
+  doing_ = "take " + epoch_text(epoch);
+  const Reply reply = call(take_, {epoch_text(epoch), "2"});
+  const Answer answer = model::take(state_, rules_, epoch);
   static const std::map<Word, std::string> names{
       {Word::lost, "LOST"}, {Word::job, "JOB"}, {Word::empty, "EMPTY"}, {Word::again, "AGAIN"}};
   static const std::map<Note, std::string> notes{{Note::malformed, "malformed"},
@@ -584,7 +583,7 @@ TEST_F(ScriptConformance, EveryCallDoesWhatTheModelSays) {
 TEST_F(ScriptConformance, WhatIsTooLargeIsDroppedWithoutItsContent) {
   call(beat_, {"e", "60000", "1"});
   raw({"RPUSH", queue_, R"({"deploymentId":"d1","x":")" + std::string(1u << 20, 'S') + "\"}"});
-  const Reply reply = call(take_, {"e", "3", "0"});
+  const Reply reply = call(take_, {"e", "3"});
   same(reply, 0, "AGAIN");
   const auto dead =
       connection_->call({"LRANGE", adapters::redis::own_key(queue_, "dead"), "0", "-1"}, {});

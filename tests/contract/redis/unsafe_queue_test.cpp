@@ -164,8 +164,8 @@ TEST_F(UnsafeQueueTest, IsChosenOnlyWhereScriptsAreRefused) {
     EXPECT_FALSE(queue->take(10ms, {})) << "nothing was chosen yet";
     queue->join(listener_);
     const auto recovered = queue->recover();
-    EXPECT_TRUE(!recovered || queue->length());
     [[maybe_unused]] const auto joined = queue->take(2s, {});
+    EXPECT_TRUE(!recovered || queue->length());
     std::string found = queue->guarantee();
     queue->leave();
     return found;

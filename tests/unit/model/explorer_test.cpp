@@ -121,8 +121,11 @@ INSTANTIATE_TEST_SUITE_P(
                  s.budgets.crashes = 3;
                  s.rules.guards.take_limits_attempts = false;
                }},
-        Mutant{"TakeRepeatsLostAnswers",
-               [](Scope& s) { s.rules.guards.take_repeats_lost_answers = false; }},
+        Mutant{"BeatNamesStrayJobs",
+               [](Scope& s) {
+                 s.pushes = {0};
+                 s.rules.guards.beat_names_strays = false;
+               }},
         Mutant{"OneBuildPerService",
                [](Scope& s) { s.rules.guards.one_build_per_service = false; }},
         Mutant{"ReplacedJobIsConcluded",
@@ -145,7 +148,10 @@ INSTANTIATE_TEST_SUITE_P(
         Mutant{"FinishChecksOwner", [](Scope& s) { s.rules.guards.finish_checks_owner = false; }},
         Mutant{"FinishObeysCancels", [](Scope& s) { s.rules.guards.finish_obeys_cancels = false; }},
         Mutant{"FinishRepeatsLostAnswers",
-               [](Scope& s) { s.rules.guards.finish_repeats_lost_answers = false; }},
+               [](Scope& s) {
+                 s.rules.guards.finish_repeats_lost_answers = false;
+                 s.rules.guards.beat_names_strays = false;  // Mends it, but late.
+               }},
         Mutant{"ReapGivesBack", [](Scope& s) { s.rules.guards.reap_gives_back = false; }},
         Mutant{"ReapRemovesWorker", [](Scope& s) { s.rules.guards.reap_removes_worker = false; }},
         Mutant{"GiveBackChecksOwner",

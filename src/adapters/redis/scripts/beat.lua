@@ -1,6 +1,7 @@
 -- ARGV: epoch, lease in ms, 1 to join, ids the caller believes to be its own. Extends the lease; nobody
 -- who was retired comes back. Says what has to stop, also because Redis lost or gave away what the
--- caller had (an old state after a restart or failover).
+-- caller had (an old state after a restart or failover); and what is the caller's without its knowing,
+-- because the answer that gave it was lost.
 local epoch, lease, join = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 if join ~= '1' and not is_worker(epoch) then
   return { 'LOST', {} }
@@ -11,11 +12,17 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', now, 'LIMIT', 0, 1
   redis.call('HDEL', stage, id)  -- Left by a version that does not know of it.
   redis.call('ZREM', seen, id)
 end
-local found = marks(epoch)
+local found, known, strays = marks(epoch), {}, {}
 for i = 4, #ARGV do
+  known[ARGV[i]] = true
   if owner(ARGV[i]) ~= epoch and outgoing(ARGV[i]) ~= epoch then
     found[#found + 1] = ARGV[i]
     found[#found + 1] = 'gone'
   end
 end
-return { 'OK', found }
+for _, id in ipairs(all_of(epoch)) do
+  if not known[id] then
+    strays[#strays + 1] = id
+  end
+end
+return { 'OK', found, strays }

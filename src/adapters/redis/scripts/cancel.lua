@@ -20,8 +20,8 @@ end
 local waiting = redis.call('HGETALL', wait)
 for i = 1, #waiting, 2 do
   if read(waiting[i + 1]) == id then
-    redis.call('HDEL', wait, waiting[i])
     conclude(id, NOBODY, BY_USER)
+    redis.call('HDEL', wait, waiting[i])
     return { 'REMOVED' }
   end
 end
@@ -30,8 +30,8 @@ for start = 0, 9000, 1000 do
   for _, payload in ipairs(elements) do
     -- Decoding every element would hold up everybody else.
     if string.find(payload, id, 1, true) and read(payload) == id then
-      redis.call('LREM', queue, 1, payload)
       conclude(id, NOBODY, BY_USER)
+      redis.call('LREM', queue, 1, payload)
       return { 'REMOVED' }
     end
   end

@@ -1,5 +1,8 @@
 -- What all scripts share; put in front of each when they are compiled in. Every script gets all keys
 -- in this order, so that none touches a key it did not declare, and the queue's cluster slot is theirs.
+--
+-- A script that is refused a command half way keeps what it has done: what a job is taken out of comes
+-- after what it is put into, so that it is then in two places rather than in none.
 local queue = KEYS[1]    -- list: the platform's elements, in its format
 local workers = KEYS[2]  -- zset: epoch of a worker -> end of its lease; reap removes who is late
 local own = KEYS[3]      -- hash: deployment -> "epoch service" of who builds it
@@ -68,18 +71,22 @@ local function conclude(id, sender, entry)
 end
 
 -- Ends the ownership; the job that waited for this service goes to the head of the queue, where it was:
--- what is in it came later.
-local function disown(id, service)
+-- what is in it came later. In front of it goes what is given back, if anything is.
+local function disown(id, service, returned)
+  local builds = service ~= '' and redis.call('HGET', svc, service) == id
+  local waiting = builds and redis.call('HGET', wait, service)
+  if waiting then
+    redis.call('LPUSH', queue, waiting)
+    redis.call('HDEL', wait, service)
+  end
+  if returned then
+    redis.call('LPUSH', queue, returned)
+  end
+  if builds then
+    redis.call('HDEL', svc, service)
+  end
   redis.call('HDEL', own, id)
   redis.call('HDEL', pay, id)
-  if service ~= '' and redis.call('HGET', svc, service) == id then
-    redis.call('HDEL', svc, service)
-    local waiting = redis.call('HGET', wait, service)
-    if waiting then
-      redis.call('HDEL', wait, service)
-      redis.call('LPUSH', queue, waiting)
-    end
-  end
 end
 
 -- Id and service of an element; the id is nil when it is no job.
@@ -122,28 +129,30 @@ local function let_wait(id, service, payload, running)
   return before ~= false
 end
 
+-- What a worker builds, and what it delivers.
+local function all_of(epoch)
+  local found = {}
+  for _, key in ipairs({ own, out }) do
+    local held = redis.call('HGETALL', key)
+    for i = 1, #held, 2 do
+      if string.match(held[i + 1], '^%S+') == epoch then
+        found[#found + 1] = held[i]
+      end
+    end
+  end
+  return found
+end
+
 -- What a worker must stop: id, reason, id, reason …
 local function marks(epoch)
   local found = {}
-  local function look(id)
+  for _, id in ipairs(all_of(epoch)) do
     if redis.call('ZSCORE', tomb, id) then
       found[#found + 1] = id
       found[#found + 1] = 'user'
     elseif redis.call('HEXISTS', newer, id) == 1 then
       found[#found + 1] = id
       found[#found + 1] = 'superseded'
-    end
-  end
-  local owned = redis.call('HGETALL', own)
-  for i = 1, #owned, 2 do
-    if string.match(owned[i + 1], '^%S+') == epoch then
-      look(owned[i])
-    end
-  end
-  local undelivered = redis.call('HGETALL', out)
-  for i = 1, #undelivered, 2 do
-    if string.match(undelivered[i + 1], '^%S+') == epoch then
-      look(undelivered[i])
     end
   end
   return found
@@ -158,12 +167,9 @@ local function retire(epoch)
     local id = owned[i]
     local who, service = string.match(owned[i + 1], '^(%S+) (.*)$')
     if who == epoch then
-      local payload = redis.call('HGET', pay, id)
-      disown(id, service)
-      if payload then  -- Not when Redis evicted it.
-        redis.call('LPUSH', queue, payload)
-        count = count + 1
-      end
+      local payload = redis.call('HGET', pay, id)  -- None when Redis evicted it.
+      disown(id, service, payload)
+      count = count + (payload and 1 or 0)
     end
   end
   redis.call('ZREM', workers, epoch)

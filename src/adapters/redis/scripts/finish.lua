@@ -14,6 +14,6 @@ if redis.call('ZSCORE', tomb, id) then
 elseif redis.call('HEXISTS', newer, id) == 1 then
   entry = BY_NEWER
 end
-disown(id, service)
 conclude(id, epoch, entry)
+disown(id, service)
 return { 'OK', entry }

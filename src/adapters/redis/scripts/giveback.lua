@@ -5,12 +5,8 @@ local who, service = owner(id)
 if who ~= epoch then
   return { 'LOST' }
 end
-local payload = redis.call('HGET', pay, id)
 if redis.call('HINCRBY', att, id, -1) <= 0 then
   redis.call('HDEL', att, id)
 end
-disown(id, service)
-if payload then  -- Not when Redis evicted it.
-  redis.call('LPUSH', queue, payload)
-end
+disown(id, service, redis.call('HGET', pay, id))
 return { 'OK' }

@@ -25,16 +25,16 @@ local function supersede(service, id, payload, running)
   if before_id == id then
     return
   end
+  redis.call('HSET', newer, running, id)
+  if before_id then
+    conclude(before_id, NOBODY, BY_NEWER)
+    ended = ended + 1
+  end
   if before then
     redis.call('LREM', queue, 1, before[2])
   elseif waiting then
     redis.call('HDEL', wait, service)
   end
-  if before_id then
-    conclude(before_id, NOBODY, BY_NEWER)
-    ended = ended + 1
-  end
-  redis.call('HSET', newer, running, id)
   newest[service] = { id, payload }
 end
 

@@ -9,8 +9,8 @@ if how == 'later' then
   put_out(id, NOBODY, since, entry)
   return { 'OK' }
 end
-redis.call('HDEL', out, id)
 if how ~= 'delivered' then
   bury(how, id, entry)
 end
+redis.call('HDEL', out, id)
 return { 'OK' }

@@ -1,63 +1,56 @@
--- ARGV: epoch, most attempts, 1 when the answer to the last call was lost, ids the caller knows of.
--- The only way out of the queue: the first element becomes this worker's, or what it has to be.
-local epoch, most, resync = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+-- ARGV: epoch, most attempts.
+-- The only way out of the queue: the first element becomes this worker's, or what it has to be. Should the
+-- answer be lost, the next `beat` tells.
+local epoch, most = ARGV[1], tonumber(ARGV[2])
 if not is_worker(epoch) then
   return { 'LOST', {} }
 end
-
-if resync == '1' then
-  local known = {}
-  for i = 4, #ARGV do
-    known[ARGV[i]] = true
-  end
-  local owned = redis.call('HGETALL', own)
-  for i = 1, #owned, 2 do
-    local id = owned[i]
-    if string.match(owned[i + 1], '^%S+') == epoch and not known[id] then
-      return { 'JOB', marks(epoch), id, tonumber(redis.call('HGET', att, id)),
-               redis.call('HGET', pay, id), redis.call('HGET', stage, id) or '' }
-    end
-  end
-end
-
-local payload = redis.call('LPOP', queue)
+local payload = redis.call('LRANGE', queue, 0, 0)[1]
 if not payload then
   return { 'EMPTY', marks(epoch) }
 end
-local id, service
-if #payload <= LARGEST then
-  id, service = read(payload)
-end
-if not id then
-  bury(#payload > LARGEST and 'too large' or 'no job', nil, payload)
-  return { 'AGAIN', marks(epoch), 'malformed' }
-end
-if redis.call('ZSCORE', seen, id) or redis.call('HEXISTS', own, id) == 1 then
-  return { 'AGAIN', marks(epoch), 'duplicate' }
-end
-if redis.call('ZSCORE', tomb, id) then
-  conclude(id, NOBODY, BY_USER)
-  return { 'AGAIN', marks(epoch), 'ended' }
-end
-if redis.call('HEXISTS', newer, id) == 1 then
-  conclude(id, NOBODY, BY_NEWER)
-  return { 'AGAIN', marks(epoch), 'ended' }
-end
-if service ~= '' then
-  local running = redis.call('HGET', svc, service)
-  if running then
-    local ended = let_wait(id, service, payload, running)
-    return { 'AGAIN', marks(epoch), ended and 'ended' or 'waits' }
+
+-- Puts the element where it belongs.
+local function place()
+  local id, service
+  if #payload <= LARGEST then
+    id, service = read(payload)
   end
+  if not id then
+    bury(#payload > LARGEST and 'too large' or 'no job', nil, payload)
+    return { 'AGAIN', marks(epoch), 'malformed' }
+  end
+  if redis.call('ZSCORE', seen, id) or redis.call('HEXISTS', own, id) == 1 then
+    return { 'AGAIN', marks(epoch), 'duplicate' }
+  end
+  if redis.call('ZSCORE', tomb, id) then
+    conclude(id, NOBODY, BY_USER)
+    return { 'AGAIN', marks(epoch), 'ended' }
+  end
+  if redis.call('HEXISTS', newer, id) == 1 then
+    conclude(id, NOBODY, BY_NEWER)
+    return { 'AGAIN', marks(epoch), 'ended' }
+  end
+  if service ~= '' then
+    local running = redis.call('HGET', svc, service)
+    if running then
+      local ended = let_wait(id, service, payload, running)
+      return { 'AGAIN', marks(epoch), ended and 'ended' or 'waits' }
+    end
+  end
+  local attempt = redis.call('HINCRBY', att, id, 1)
+  if attempt > most then
+    conclude(id, NOBODY, NO_MORE_ATTEMPTS)
+    return { 'AGAIN', marks(epoch), 'ended' }
+  end
+  redis.call('HSET', own, id, epoch .. ' ' .. service)
+  redis.call('HSET', pay, id, payload)
+  if service ~= '' then
+    redis.call('HSET', svc, service, id)
+  end
+  return { 'JOB', marks(epoch), id, attempt, payload, redis.call('HGET', stage, id) or '' }
 end
-local attempt = redis.call('HINCRBY', att, id, 1)
-if attempt > most then
-  conclude(id, NOBODY, NO_MORE_ATTEMPTS)
-  return { 'AGAIN', marks(epoch), 'ended' }
-end
-redis.call('HSET', own, id, epoch .. ' ' .. service)
-redis.call('HSET', pay, id, payload)
-if service ~= '' then
-  redis.call('HSET', svc, service, id)
-end
-return { 'JOB', marks(epoch), id, attempt, payload, redis.call('HGET', stage, id) or '' }
+
+local answer = place()
+redis.call('LPOP', queue)
+return answer

@@ -3,11 +3,12 @@
 local taken, cancelled = KEYS[15], KEYS[16]
 local count = 0
 while count < 10000 do
-  local payload = redis.call('RPOP', taken)
+  local payload = redis.call('LRANGE', taken, -1, -1)[1]
   if not payload then
     break
   end
   redis.call('LPUSH', queue, payload)
+  redis.call('RPOP', taken)
   count = count + 1
 end
 local ids = redis.call('ZRANGE', cancelled, 0, -1, 'WITHSCORES')
