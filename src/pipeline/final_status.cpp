@@ -141,7 +141,10 @@ Outcome deliver_end(const FinalContext& context, Ending ending) {
     // A cancel that came while BUILDED could not be delivered wins: a BUILDED whose answer was lost
     // is followed by CANCELLED, never by another BUILDED. Who told us may not have recorded it yet.
     if (context.cancellation.reason() == ports::StopReason::cancelled_by_user) {
-      if (const auto recorded = context.queue.cancel(context.receipt.deployment); !recorded) {
+      const auto recorded =
+          insist(context.log, context.abort, "a cancel could not be recorded",
+                 [&] { return context.queue.cancel(context.receipt.deployment); });
+      if (!recorded) {
         return not_delivered(context, recorded.error());
       }
     }

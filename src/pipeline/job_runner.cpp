@@ -45,6 +45,13 @@ bool may_pass(const Error& error) {
   return error.is_transient() || error.kind == ErrorKind::internal;
 }
 
+/// In a conflict it has an end, which is only not delivered yet, or another worker has it.
+void give_back(ports::JobQueue& queue, const ports::Receipt& receipt, const Log& log,
+               const std::stop_token& abort) {
+  [[maybe_unused]] const auto given =
+      insist(log, abort, "a job could not be given back", [&] { return queue.give_back(receipt); });
+}
+
 /// One deployment on its way through the steps.
 class Run {
  public:
@@ -219,6 +226,8 @@ class Run {
               "The build machine ran out of disk space during this build, and again when it was "
               "repeated; make the build write less, or ask the operator for more disk");
         case StopReason::lost_lease:
+          // It may be ours again: Redis came back with an old state and gave it to us.
+          give_back(ports_.queue, taken_.receipt, log_, abort_);
           return Outcome::lost;
         case StopReason::silent:
           return report_failed(
@@ -227,9 +236,6 @@ class Run {
         default:
           return report(cancelled_update());
       }
-    }
-    if (error.kind == ErrorKind::conflict && !taken_.receipt.lease->holds()) {
-      return Outcome::lost;
     }
     if (error.kind == ErrorKind::timed_out && Clock::now() >= job_.deadline) {
       log_.warning("build timeout: {}", error.message);
@@ -341,10 +347,8 @@ Outcome JobRunner::reject(const ports::Receipt& receipt, const Error& error,
 }
 
 void JobRunner::give_back(const ports::Receipt& receipt) {
-  // In a conflict it has an end, which is only not delivered yet, or another worker has it.
-  [[maybe_unused]] const auto given =
-      insist(log_.with("deployment", receipt.deployment.str()), abort_,
-             "a job could not be given back", [&] { return ports_.queue.give_back(receipt); });
+  pipeline::give_back(ports_.queue, receipt, log_.with("deployment", receipt.deployment.str()),
+                      abort_);
 }
 
 Outcome JobRunner::deliver(const ports::Undelivered& undelivered,

@@ -7,9 +7,18 @@ namespace builder::pipeline {
 using ports::JobCancellation;
 using ports::StopReason;
 
+namespace {
+
+constexpr std::size_t k_most_early_cancels = 100;
+
+}  // namespace
+
 RunningDeployments::Handle RunningDeployments::enter(const domain::DeploymentId& deployment) {
   const std::scoped_lock lock(mutex_);
   entries_.push_back({deployment, std::make_shared<JobCancellation>()});
+  if (std::ranges::find(early_cancels_, deployment) != early_cancels_.end()) {
+    entries_.back().cancellation->request_stop(StopReason::cancelled_by_user);
+  }
   return entries_.back().cancellation;
 }
 
@@ -38,6 +47,12 @@ bool RunningDeployments::stop(const domain::DeploymentId& deployment, StopReason
     if (entry.deployment == deployment) {
       entry.cancellation->request_stop(reason);
       found = true;
+    }
+  }
+  if (!found && reason == StopReason::cancelled_by_user) {
+    early_cancels_.push_back(deployment);
+    if (early_cancels_.size() > k_most_early_cancels) {
+      early_cancels_.pop_front();
     }
   }
   return found;

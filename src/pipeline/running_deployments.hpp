@@ -5,6 +5,7 @@
 #include "ports/job_context.hpp"
 
 #include <condition_variable>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -19,6 +20,7 @@ class RunningDeployments {
  public:
   using Handle = std::shared_ptr<ports::JobCancellation>;
 
+  /// Stopped from the start when its cancel came a moment too early.
   Handle enter(const domain::DeploymentId& deployment);
   /// Waits until all older entries of the same deployment have left.
   void wait_for_turn(const Handle& entry);
@@ -43,6 +45,7 @@ class RunningDeployments {
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::vector<Entry> entries_;
+  std::deque<domain::DeploymentId> early_cancels_;  ///< The last ones of whom was not here.
 };
 
 }  // namespace builder::pipeline

@@ -25,6 +25,8 @@ constexpr std::size_t k_deliveries = 8;
 constexpr std::chrono::seconds k_shed_interval{10};
 /// Builds that filled the disk are remembered, so that none does it for ever.
 constexpr std::size_t k_most_shed = 1'000;
+/// Strangers may publish any number of cancels.
+constexpr std::size_t k_most_unrecorded = 10'000;
 constexpr std::chrono::seconds k_refused_pause{30};
 constexpr std::chrono::seconds k_unreachable_pause{5};
 
@@ -204,6 +206,7 @@ void Worker::deliver_for_others(const std::stop_token& stop) {
       outbox_changed_.wait_for(lock, stop, k_outbox_interval, [this] { return outbox_filled_; });
       outbox_filled_ = false;
     }
+    record_old_cancels();
     while (!stop.stop_requested() && paused_until() <= Clock::now() &&
            delivering_.wait_for_fewer_than(k_deliveries, SteadyTime::max(), stop)) {
       const auto adopted = queue_.adopt();
@@ -244,10 +247,36 @@ void Worker::malformed_element() {
 void Worker::on_cancel(const domain::DeploymentId& deployment) {
   // At once what is ours; recorded in any case, for the other workers and for later.
   must_stop(deployment, StopReason::cancelled_by_user);
+  if (record_cancel(deployment)) {
+    return;
+  }
+  const std::scoped_lock lock(outbox_mutex_);
+  if (unrecorded_cancels_.size() < k_most_unrecorded) {
+    unrecorded_cancels_.insert(deployment);
+  }
+}
+
+void Worker::record_old_cancels() {
+  std::set<domain::DeploymentId> cancels;
+  {
+    const std::scoped_lock lock(outbox_mutex_);
+    cancels = unrecorded_cancels_;
+  }
+  for (const domain::DeploymentId& deployment : cancels) {
+    if (!record_cancel(deployment)) {
+      return;
+    }
+    const std::scoped_lock lock(outbox_mutex_);
+    unrecorded_cancels_.erase(deployment);
+  }
+}
+
+bool Worker::record_cancel(const domain::DeploymentId& deployment) {
   const auto answer = queue_.cancel(deployment);
   if (!answer) {
-    log_.error("cancel of {} could not be recorded: {}", deployment.str(), answer.error().message);
-    return;
+    log_.error("cancel of {} could not be recorded yet: {}", deployment.str(),
+               answer.error().message);
+    return false;
   }
   log_.info("cancel of {} ({})", deployment.str(), word(*answer));
   // Again: a job that was taken in between was not here to be told.
@@ -256,6 +285,7 @@ void Worker::on_cancel(const domain::DeploymentId& deployment) {
   } else if (*answer == CancelAnswer::removed) {
     outbox_filled();
   }
+  return true;
 }
 
 void Worker::pause_after(Outcome outcome) {

@@ -76,6 +76,9 @@ class Worker final : private ports::QueueListener {
   void run_job(const ports::TakenJob& job, ports::JobCancellation& cancellation,
                const std::function<void(Outcome)>& settle);
   void settle(const ports::TakenJob& job, ports::StopReason reason, Outcome outcome);
+  /// False when the queue cannot be told now.
+  bool record_cancel(const domain::DeploymentId& deployment);
+  void record_old_cancels();
   void deliver_for_others(const std::stop_token& stop);
   void deliver(const ports::Undelivered& undelivered);
   void run_in_slot(std::function<void()> body);
@@ -100,10 +103,12 @@ class Worker final : private ports::QueueListener {
   mutable std::mutex pause_mutex_;
   SteadyTime paused_until_{};
   std::string pause_reason_;
-  std::mutex outbox_mutex_;
+  std::mutex outbox_mutex_;  // Guards the next three.
   std::condition_variable_any outbox_changed_;
   bool outbox_filled_ = false;
-  std::jthread postman_;  ///< Delivers what others left; from `run` to the end of `drain`.
+  std::set<domain::DeploymentId> unrecorded_cancels_;
+  /// Delivers what others left and records cancels; from `run` to the end of `drain`.
+  std::jthread postman_;
 };
 
 }  // namespace builder::pipeline

@@ -42,11 +42,22 @@ class MemoryQueue final : public ports::JobQueue {
     conclude(id, std::move(ending), false);
   }
 
-  /// The next `times` calls that give a deployment back, finish or settle it fail.
+  /// The next `times` calls that give a deployment back, finish, settle or cancel it fail.
   void refuse_next(ErrorKind kind, int times) {
     const std::scoped_lock lock(mutex_);
     refusal_ = kind;
     refusals_ = times;
+  }
+
+  /// An old state came back: a job of ours is in the queue again, while our lease lives on.
+  void forget(const std::string& id) {
+    {
+      const std::scoped_lock lock(mutex_);
+      queue_.push_back(owned_.at(id).payload);
+      disown(id);
+      changed_.notify_all();
+    }
+    listener_->must_stop(domain::DeploymentId(id), ports::StopReason::lost_lease);
   }
 
   /// What we have is another worker's from now on.
@@ -203,6 +214,7 @@ class MemoryQueue final : public ports::JobQueue {
 
   Result<ports::CancelAnswer> cancel(const domain::DeploymentId& deployment) override {
     const std::scoped_lock lock(mutex_);
+    BUILDER_TRY(may_answer());
     const std::string& id = deployment.str();
     const auto out = out_.find(id);
     if (out == out_.end() && ended_.contains(id)) {

@@ -35,11 +35,14 @@ class WorkerTest : public testing::Test {
 
   ~WorkerTest() override { stop(); }
 
-  void start(std::size_t slots) {
+  void start(std::size_t slots, std::function<bool()> can_build = {}) {
+    if (!can_build) {
+      can_build = [this] { return can_build_.load(); };
+    }
     runner_.emplace(JobRunner::Ports{source_, image_, buildpacks_, registry_, reporter_, queue_},
                     settings_, secrets_, metrics_, fakes::null_log(), abort_.get_token());
     worker_.emplace(queue_, *runner_,
-                    WorkerSettings{.can_build = [this] { return can_build_.load(); },
+                    WorkerSettings{.can_build = std::move(can_build),
                                    .must_shed = [this] { return must_shed_.load(); },
                                    .parallel_builds = slots,
                                    .drain_timeout = 30s},
@@ -55,10 +58,10 @@ class WorkerTest : public testing::Test {
     }
   }
 
-  /// Waits for a condition; false after ten seconds.
+  /// Waits for a condition; false when it does not come about.
   template <class Condition>
-  static bool eventually(Condition&& condition) {
-    const auto until = std::chrono::steady_clock::now() + 10s;
+  static bool eventually(Condition&& condition, std::chrono::seconds patience = 10s) {
+    const auto until = std::chrono::steady_clock::now() + patience;
     while (!condition()) {
       if (std::chrono::steady_clock::now() > until) {
         return false;
@@ -169,6 +172,45 @@ TEST_F(WorkerTest, AJobIsGivenBackHoweverOftenTheQueueRefuses) {
   must_shed_ = true;
   ASSERT_TRUE(eventually([&] { return reporter_.statuses("d1").size() == 2; }));  // It was told.
   must_shed_ = false;
+  ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
+  EXPECT_EQ(reporter_.statuses("d1").back(), DeploymentStatus::builded);
+}
+
+TEST_F(WorkerTest, ACancelIsRecordedHoweverOftenTheQueueRefuses) {
+  can_build_ = false;
+  start(1);
+  queue_.push(job("d1", "s1"));
+  queue_.refuse_next(ErrorKind::denied, 2);
+  worker_->on_cancel(domain::DeploymentId("d1"));
+  ASSERT_TRUE(eventually([&] { return queue_.idle(); }, 30s));
+  EXPECT_EQ(reporter_.statuses("d1"), (Statuses{DeploymentStatus::cancelled}));
+}
+
+TEST_F(WorkerTest, ACancelBetweenTheTakeAndTheStartIsObeyed) {
+  std::atomic<bool> cancel = false;
+  start(1, [&] {  // Asked behind the take, too.
+    if (cancel && queue_.length() == 0 && cancel.exchange(false)) {
+      worker_->on_cancel(domain::DeploymentId("d1"));
+    }
+    return true;
+  });
+  cancel = true;
+  queue_.push(job("d1", "s1"));
+  ASSERT_TRUE(eventually([&] { return !reporter_.statuses("d1").empty() && queue_.idle(); }));
+  EXPECT_EQ(reporter_.statuses("d1").back(), DeploymentStatus::cancelled);
+  EXPECT_FALSE(record_.has("promote d1"));
+}
+
+TEST_F(WorkerTest, AJobThatTheQueueForgotIsBuiltAgain) {
+  std::atomic<bool> slow = true;
+  source_.hook = [&](const ports::JobContext& context) {
+    return slow ? fakes::until_stopped()(context) : std::nullopt;
+  };
+  start(1);
+  queue_.push(job("d1", "s1"));
+  ASSERT_TRUE(eventually([&] { return record_.has("fetch"); }));
+  slow = false;
+  queue_.forget("d1");
   ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
   EXPECT_EQ(reporter_.statuses("d1").back(), DeploymentStatus::builded);
 }
