@@ -71,22 +71,33 @@ Result<bool> LocalJobs::drop_or_wait(const domain::ParsedJob& job, const std::st
   BUILDER_TRY(journal_.taken(id));
   if (cancelled_.contains(id) || newer_.contains(id)) {
     news.outbox = true;
-    BUILDER_TRY(conclude(
+    [[maybe_unused]] const auto noted = conclude(
         *job.deployment_id,
-        verdict(cancelled_.contains(id) ? Verdict::cancelled_by_user : Verdict::superseded)));
+        verdict(cancelled_.contains(id) ? Verdict::cancelled_by_user : Verdict::superseded));
     return true;
   }
-  return let_wait(job, element, news);
+  if (!builder_of(job).empty()) {
+    supersede(job, news);
+    waiting_[job.service_id->str()] = element;
+    return true;
+  }
+  supersede_ready(job, news);
+  return false;
 }
 
-Result<bool> LocalJobs::let_wait(const domain::ParsedJob& job, const std::string& element,
-                                 News& news) {
-  if (builder_of(job).empty()) {
-    return false;
-  }
-  BUILDER_TRY(supersede(job, news));
-  waiting_[job.service_id->str()] = element;
-  return true;
+/// A build may have ended while the job was on its way to us: what waited for it is older.
+void LocalJobs::supersede_ready(const domain::ParsedJob& job, News& news) {
+  std::erase_if(ready_, [&](const std::string& element) {
+    const domain::ParsedJob older = domain::parse_job(element);
+    if (!job.service_id || older.service_id != job.service_id ||
+        older.deployment_id == job.deployment_id) {
+      return false;
+    }
+    [[maybe_unused]] const auto noted =
+        conclude(*older.deployment_id, verdict(Verdict::superseded));
+    news.outbox = true;
+    return true;
+  });
 }
 
 bool LocalJobs::is_newer(const domain::ParsedJob& job) const {
@@ -99,19 +110,19 @@ bool LocalJobs::is_newer(const domain::ParsedJob& job) const {
          !newer_.contains(id);
 }
 
-Result<> LocalJobs::supersede(const domain::ParsedJob& job, News& news) {
+void LocalJobs::supersede(const domain::ParsedJob& job, News& news) {
   const std::string running = builder_of(job);
   if (newer_.insert(running).second) {
     news.superseded.emplace_back(running);
   }
   const auto before = waiting_.find(job.service_id->str());
   if (before == waiting_.end() || names(before->second, *job.deployment_id)) {
-    return {};
+    return;
   }
   const domain::ParsedJob older = domain::parse_job(before->second);
   waiting_.erase(before);
   news.outbox = true;
-  return conclude(*older.deployment_id, verdict(Verdict::superseded));
+  [[maybe_unused]] const auto noted = conclude(*older.deployment_id, verdict(Verdict::superseded));
 }
 
 std::string LocalJobs::builder_of(const domain::ParsedJob& job) const {
@@ -130,56 +141,55 @@ std::optional<std::string> LocalJobs::next_ready() {
   return element;
 }
 
-Result<std::vector<std::string>> LocalJobs::give_back(const domain::DeploymentId& id) {
+Result<std::vector<std::string>> LocalJobs::give_back(const domain::DeploymentId& id, News& news) {
   const auto owned = owned_.find(id.str());
   if (owned == owned_.end()) {
     return not_ours(id);
   }
-  std::vector<std::string> elements{owned->second.element};
+  const Owned job = std::move(owned->second);
+  owned_.erase(owned);
+  std::vector<std::string> elements;
+  let_go(job.element, elements, news);
   // Behind it, where it was: another process must not take it for the older one.
-  if (const auto next = waiting_.find(owned->second.service); next != waiting_.end()) {
-    elements.push_back(std::move(next->second));
+  if (const auto next = waiting_.find(job.service); next != waiting_.end()) {
+    let_go(std::move(next->second), elements, news);
     waiting_.erase(next);
   }
   return elements;
 }
 
-void LocalJobs::given_back(const domain::DeploymentId& id,
-                           const std::vector<std::string>& elements) {
-  disown(id.str());
-  note_queued(elements);
-}
-
-void LocalJobs::keep(const domain::DeploymentId& id, const std::vector<std::string>& elements) {
-  disown(id.str());
-  ready_.insert(ready_.begin(), elements.begin(), elements.end());
-}
-
-std::vector<std::string> LocalJobs::everything() const {
+std::vector<std::string> LocalJobs::give_back_all(News& news) {
   std::vector<std::string> elements;
-  for (const auto& [id, owned] : owned_) {
-    elements.push_back(owned.element);
+  while (!owned_.empty()) {
+    const auto some = give_back(domain::DeploymentId(owned_.begin()->first), news);
+    elements.insert(elements.end(), some->begin(), some->end());
   }
-  for (const auto& [service, element] : waiting_) {
-    elements.push_back(element);
+  while (auto ready = next_ready()) {
+    let_go(*std::move(ready), elements, news);
   }
-  elements.insert(elements.end(), ready_.begin(), ready_.end());
   return elements;
 }
 
-void LocalJobs::note_queued(const std::vector<std::string>& elements) {
+/// A cancelled one has its end instead: who takes it from the queue may not know of the cancel.
+void LocalJobs::let_go(std::string element, std::vector<std::string>& elements, News& news) {
+  const domain::DeploymentId id = *domain::parse_job(element).deployment_id;
+  if (!cancelled_.contains(id.str())) {
+    elements.push_back(std::move(element));
+    return;
+  }
+  [[maybe_unused]] const auto noted = conclude(id, verdict(Verdict::cancelled_by_user));
+  news.outbox = true;
+}
+
+void LocalJobs::keep(const std::vector<std::string>& elements) {
+  ready_.insert(ready_.begin(), elements.begin(), elements.end());
+}
+
+void LocalJobs::queued(const std::vector<std::string>& elements) {
   for (const std::string& element : elements) {
     [[maybe_unused]] const auto noted =
         journal_.over(domain::parse_job(element).deployment_id->str());
   }
-}
-
-void LocalJobs::left() {
-  note_queued(everything());
-  owned_.clear();
-  waiting_.clear();
-  ready_.clear();
-  journal_.close();
 }
 
 Result<> LocalJobs::record(const domain::DeploymentId& id, const domain::Stages& stages) {

@@ -41,23 +41,25 @@ class LocalJobs {
   LocalJobs(std::string journal, std::shared_ptr<const ports::Lease> lease);
 
   /// An element that has left the queue: a job to build, or what else it has to be. An error: it
-  /// could not be noted and has to go back.
+  /// could not be noted and has to go back; `keep` it if it cannot.
   Result<std::optional<ports::TakenJob>> accept(const std::string& element, News& news);
   /// Whether a queued job is newer than one of its service that we build.
   [[nodiscard]] bool is_newer(const domain::ParsedJob& job) const;
   /// Such a job, which stays queued, supersedes what is built and what waits.
-  Result<> supersede(const domain::ParsedJob& job, News& news);
+  void supersede(const domain::ParsedJob& job, News& news);
   /// An element that waited for the end of a build and need not any more.
   std::optional<std::string> next_ready();
 
-  /// The elements that go back to the queue's head, first ones first; then `given_back`, or
-  /// `keep` when that failed: they are ready here.
-  Result<std::vector<std::string>> give_back(const domain::DeploymentId& id);
-  void given_back(const domain::DeploymentId& id, const std::vector<std::string>& elements);
-  void keep(const domain::DeploymentId& id, const std::vector<std::string>& elements);
-  /// All that is ours, in the order of the queue.
-  [[nodiscard]] std::vector<std::string> everything() const;
-  void left();
+  /// The elements that go back to the queue's head, first ones first. They are not here any more;
+  /// then `queued`, or `keep` when that failed: they are ready here.
+  Result<std::vector<std::string>> give_back(const domain::DeploymentId& id, News& news);
+  /// The same of everything.
+  std::vector<std::string> give_back_all(News& news);
+  void queued(const std::vector<std::string>& elements);
+  void keep(const std::vector<std::string>& elements);
+
+  /// The journal stays only if something has not ended or is not delivered.
+  void close() { journal_.close(); }
 
   Result<> record(const domain::DeploymentId& id, const domain::Stages& stages);
   Result<ports::Ending> finish(const domain::DeploymentId& id, const ports::StatusUpdate& update);
@@ -65,7 +67,12 @@ class LocalJobs {
   std::optional<ports::Undelivered> adopt();
   /// Nothing: it is not here, though it may be queued.
   std::optional<ports::CancelAnswer> cancel(const domain::DeploymentId& id);
-  /// An end that nobody posts yet.
+
+  [[nodiscard]] bool has_ended(const domain::DeploymentId& id) const {
+    return ended_.contains(id.str());
+  }
+
+  /// An end that nobody posts yet. It counts here even if it could not be noted.
   Result<> conclude(const domain::DeploymentId& id, ports::Ending ending);
 
  private:
@@ -82,10 +89,10 @@ class LocalJobs {
   [[nodiscard]] ports::Receipt receipt(const std::string& id) const;
   [[nodiscard]] std::string builder_of(const domain::ParsedJob& job) const;
   Result<> end(const std::string& id, ports::Ending ending, bool ours);
-  Result<bool> let_wait(const domain::ParsedJob& job, const std::string& element, News& news);
+  void supersede_ready(const domain::ParsedJob& job, News& news);
   Result<bool> drop_or_wait(const domain::ParsedJob& job, const std::string& element, News& news);
+  void let_go(std::string element, std::vector<std::string>& elements, News& news);
   void disown(const std::string& id);
-  void note_queued(const std::vector<std::string>& elements);
 
   std::shared_ptr<const ports::Lease> lease_;
   JobJournal journal_;

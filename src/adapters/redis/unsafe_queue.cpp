@@ -23,7 +23,6 @@ using ports::Receipt;
 using ports::TakenJob;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds k_insist{30};
 constexpr std::chrono::seconds k_reply_patience{5};
 constexpr std::chrono::milliseconds k_poll{250};
 constexpr int k_look_ahead = 1'000;
@@ -56,19 +55,21 @@ class UnsafeQueue final : public ports::JobQueue {
   void join(ports::QueueListener& listener) override { listener_ = &listener; }
 
   void leave() override {
+    const std::scoped_lock moving(moves_);
+    LocalJobs::News news;  // Of no interest: the next process delivers it.
     std::vector<std::string> elements;
     {
       const std::scoped_lock lock(mutex_);
-      elements = jobs_.everything();
+      elements = jobs_.give_back_all(news);
     }
     lease_->end();
-    if (const auto pushed = push_back(elements); !pushed) {
+    if (const auto returned = push_back(elements); !returned) {
       log_.error("{} jobs could not be given back; they fail at the next start: {}",
-                 elements.size(), pushed.error().message);
+                 elements.size(), returned.error().message);
       return;
     }
     const std::scoped_lock lock(mutex_);
-    jobs_.left();
+    jobs_.close();
   }
 
   /// What lost processes had not ended fails; what they had is delivered.
@@ -98,15 +99,17 @@ class UnsafeQueue final : public ports::JobQueue {
       if (stop.stop_requested()) {
         return failure(ErrorKind::cancelled, "stopped");
       }
-      BUILDER_TRY_ASSIGN(const auto element, next_element());
-      if (element) {
-        BUILDER_TRY_ASSIGN(auto job, accept(*element));
-        if (job) {
-          return job;
-        }
-      } else if (Clock::now() >= until) {
+      BUILDER_TRY_ASSIGN(auto next, take_next());
+      if (next.job) {
+        return std::move(next.job);
+      }
+      if (next.found == Found::something) {
+        continue;
+      }
+      if (Clock::now() >= until) {
         return std::nullopt;
-      } else {
+      }
+      if (next.found == Found::nothing) {
         BUILDER_TRY(wait_for_element(until, stop));
       }
     }
@@ -128,10 +131,11 @@ class UnsafeQueue final : public ports::JobQueue {
         if (!jobs_.is_newer(job)) {
           continue;
         }
-        BUILDER_TRY(jobs_.supersede(job, news));
+        jobs_.supersede(job, news);
       }
       if (auto before = std::exchange(newest[*job.service_id], element.text);
           !before.empty() && domain::parse_job(before).deployment_id != job.deployment_id) {
+        const std::scoped_lock moving(moves_);
         BUILDER_TRY_ASSIGN(const bool removed, end_queued(before, ports::Verdict::superseded));
         news.outbox = news.outbox || removed;
       }
@@ -146,19 +150,19 @@ class UnsafeQueue final : public ports::JobQueue {
   }
 
   Result<> give_back(const Receipt& receipt) override {
-    std::vector<std::string> elements;
+    LocalJobs::News news;
     {
-      const std::scoped_lock lock(mutex_);
-      BUILDER_TRY_ASSIGN(elements, jobs_.give_back(receipt.deployment));
+      const std::scoped_lock moving(moves_);
+      std::vector<std::string> elements;
+      {
+        const std::scoped_lock lock(mutex_);
+        BUILDER_TRY_ASSIGN(elements, jobs_.give_back(receipt.deployment, news));
+      }
+      if (const auto returned = push_back(elements); !returned) {
+        log_.warning("a job stays here, it could not be given back: {}", returned.error().message);
+      }
     }
-    const auto pushed = push_back(elements);
-    const std::scoped_lock lock(mutex_);
-    if (pushed) {
-      jobs_.given_back(receipt.deployment, elements);
-    } else {
-      log_.warning("a job stays here, it could not be given back: {}", pushed.error().message);
-      jobs_.keep(receipt.deployment, elements);
-    }
+    tell(news);
     return {};
   }
 
@@ -178,11 +182,13 @@ class UnsafeQueue final : public ports::JobQueue {
   }
 
   Result<CancelAnswer> cancel(const domain::DeploymentId& deployment) override {
-    {
-      const std::scoped_lock lock(mutex_);
-      if (const auto answer = jobs_.cancel(deployment)) {
-        return *answer;
-      }
+    // At once what is here. What is not may be on its way here or back.
+    if (const auto answer = cancel_here(deployment)) {
+      return *answer;
+    }
+    const std::scoped_lock moving(moves_);
+    if (const auto answer = cancel_here(deployment)) {
+      return *answer;
     }
     BUILDER_TRY_ASSIGN(const Reply queued, range(k_cancel_ahead));
     for (const Reply& element : queued.list) {
@@ -196,9 +202,7 @@ class UnsafeQueue final : public ports::JobQueue {
         return CancelAnswer::removed;
       }
     }
-    // It may have been taken since we looked.
-    const std::scoped_lock lock(mutex_);
-    return jobs_.cancel(deployment).value_or(CancelAnswer::noted);
+    return CancelAnswer::noted;
   }
 
   Result<std::size_t> length() override {
@@ -215,6 +219,13 @@ class UnsafeQueue final : public ports::JobQueue {
   [[nodiscard]] std::string warning() const override { return {}; }
 
  private:
+  enum class Found { nothing, something, not_our_turn };
+
+  struct Next {
+    Found found = Found::nothing;
+    std::optional<TakenJob> job;
+  };
+
   static Ending lost() {
     const std::string line(k_lost);
     return {.verdict = ports::Verdict::as_reported,
@@ -224,8 +235,32 @@ class UnsafeQueue final : public ports::JobQueue {
                        .image_uri = {}}};
   }
 
-  /// The first element of ours or of the queue, which it leaves. The pop is not ended by a stop:
-  /// its answer is the only trace of the element.
+  std::optional<CancelAnswer> cancel_here(const domain::DeploymentId& deployment) {
+    const std::scoped_lock lock(mutex_);
+    return jobs_.cancel(deployment);
+  }
+
+  Result<Next> take_next() {
+    LocalJobs::News news;
+    auto next = [&]() -> Result<Next> {
+      // Not for long: while Redis is away a giving back goes on for many seconds.
+      const std::unique_lock moving(moves_, k_poll);
+      if (!moving) {
+        return Next{.found = Found::not_our_turn, .job = {}};
+      }
+      BUILDER_TRY_ASSIGN(const auto element, next_element());
+      if (!element) {
+        return Next{};
+      }
+      BUILDER_TRY_ASSIGN(auto job, accept(*element, news));
+      return Next{.found = Found::something, .job = std::move(job)};
+    }();
+    tell(news);
+    return next;
+  }
+
+  /// The first element of ours or of the queue, which it leaves. Under `moves_`. The pop is not
+  /// ended by a stop: its answer is the only trace of the element.
   Result<std::optional<std::string>> next_element() {
     {
       const std::scoped_lock lock(mutex_);
@@ -246,16 +281,16 @@ class UnsafeQueue final : public ports::JobQueue {
     return reply->type == Reply::Type::text ? std::optional(std::move(reply->text)) : std::nullopt;
   }
 
-  Result<std::optional<TakenJob>> accept(const std::string& element) {
-    LocalJobs::News news;
+  /// Under `moves_`.
+  Result<std::optional<TakenJob>> accept(const std::string& element, LocalJobs::News& news) {
     auto job = [&] {
       const std::scoped_lock lock(mutex_);
       return jobs_.accept(element, news);
     }();
-    tell(news);
     if (!job) {
-      if (const auto pushed = push_back({element}); !pushed) {
-        log_.error("a job could neither be noted nor given back: {}", pushed.error().message);
+      if (const auto returned = push_back({element}); !returned) {
+        log_.error("a job stays here, it could neither be noted nor given back: {}",
+                   returned.error().message);
       }
     }
     return job;
@@ -291,14 +326,21 @@ class UnsafeQueue final : public ports::JobQueue {
     return {};
   }
 
-  /// To the head of the queue, the first element first.
+  /// To the head of the queue, the first element first. After an error they are ready here. Under
+  /// `moves_`.
   Result<> push_back(const std::vector<std::string>& elements) {
     if (elements.empty()) {
       return {};
     }
     std::vector<std::string> push{"LPUSH", config_.queue};
     push.insert(push.end(), elements.rbegin(), elements.rend());
-    BUILDER_TRY(shared_.command(push, Clock::now() + k_insist));
+    const auto pushed = shared_.command(push, Clock::now() + settings_.insistence);
+    const std::scoped_lock lock(mutex_);
+    if (!pushed) {
+      jobs_.keep(elements);
+      return std::unexpected(pushed.error());
+    }
+    jobs_.queued(elements);
     return {};
   }
 
@@ -306,16 +348,30 @@ class UnsafeQueue final : public ports::JobQueue {
     return shared_.command({"LRANGE", config_.queue, "0", std::to_string(count - 1)}, Clock::now());
   }
 
-  /// Whether the element was still queued; it has the end now.
+  /// Whether an element that was listed has the end now: nobody had taken it. Under `moves_`.
   Result<bool> end_queued(const std::string& element, ports::Verdict verdict) {
-    BUILDER_TRY_ASSIGN(const Reply reply,
-                       shared_.command({"LREM", config_.queue, "1", element}, Clock::now()));
-    if (reply.integer == 0) {
+    const std::vector<std::string> remove{"LREM", config_.queue, "1", element};
+    int sent = 0;
+    const auto reply = shared_.run(
+        [&](Connection& connection) {
+          ++sent;
+          return connection.call(remove, {});
+        },
+        Clock::now());
+    // A removal whose answer was lost may have been done, and nobody else would tell the end. Is
+    // the element still queued, it is dropped when it is taken.
+    const bool unsure = sent > 1 || (sent == 1 && !reply && reply.error().is_transient());
+    if (!unsure && !reply) {
+      return std::unexpected(reply.error());
+    }
+    if (!unsure && reply->integer == 0) {
       return false;
     }
+    const domain::DeploymentId id = *domain::parse_job(element).deployment_id;
     const std::scoped_lock lock(mutex_);
-    BUILDER_TRY(jobs_.conclude(*domain::parse_job(element).deployment_id,
-                               {.verdict = verdict, .update = {}}));
+    if (!jobs_.has_ended(id)) {
+      BUILDER_TRY(jobs_.conclude(id, {.verdict = verdict, .update = {}}));
+    }
     return true;
   }
 
@@ -332,6 +388,9 @@ class UnsafeQueue final : public ports::JobQueue {
   const std::shared_ptr<OwnLease> lease_ = std::make_shared<OwnLease>();
   ports::QueueListener* listener_ = nullptr;
 
+  /// Held from when elements leave the queue or `jobs_` until the other one has them: nobody else
+  /// may act on one that is nowhere. Taken before `mutex_`, not held when the listener is told.
+  std::timed_mutex moves_;
   std::mutex mutex_;
   LocalJobs jobs_;
   std::optional<Error> refusal_;  ///< Redis refused the last pop.

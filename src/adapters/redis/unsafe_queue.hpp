@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "ports/job_queue.hpp"
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,6 +18,8 @@ struct UnsafeSettings {
   std::vector<std::string> lost_journals;
   /// Called when no lost process's jobs are left.
   std::function<void()> recovered = [] {};
+  /// How long what goes back to the queue is tried.
+  std::chrono::milliseconds insistence{30'000};
 };
 
 /// The queue of a Redis that refuses scripts (guarantee C): elements are popped, and everything
