@@ -219,12 +219,13 @@ def second_redis(tmp_path):
     """A server of its own with the given settings."""
     servers: list[Server] = []
 
-    def start(name: str, *settings: str, ready, sentinel: bool = False) -> Server:
+    def start(name: str, *settings: str, ready, sentinel: bool = False, env: dict[str, str] | None = None) -> Server:
         server = Server(name, tmp_path / name)
         servers.append(server)
         config = server.folder / "redis.conf"
         config.write_text("\n".join([*settings, f"dir {server.folder}"]) + "\n")
-        server.launch(["redis-server", str(config), *(["--sentinel"] if sentinel else [])], ready)
+        server.launch(["redis-server", str(config), *(["--sentinel"] if sentinel else [])], ready,
+                      env=os.environ | (env or {}))
         return server
 
     yield start
@@ -251,6 +252,38 @@ def deploys_over(stack, repo, client: redis.Redis, worker) -> None:
         settled(stack)
     finally:
         stack.redis.client = ordinary
+
+
+def test_a_clock_that_is_set_forward_ends_no_lease(stack, make_worker, repo, second_redis, tmp_path):
+    """By Redis's clock, which ends leases, every worker is late then; the first one that beats must not take away what
+    the others build. The clocks of the workers do not matter: theirs only counts from boot."""
+    shift, port = tmp_path / "shift", free_port()
+    shift.write_text("0")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", tmp_path / "shift.so", ROOT / "tests" / "kit" / "clock_shift.c"],
+                   check=True)
+    client = redis.Redis(port=port, decode_responses=True)
+    second_redis("shifted", f"port {port}", "bind 127.0.0.1", 'save ""', ready=answers(client),
+                 env={"CLOCK_SHIFT": str(shift), "LD_PRELOAD": str(tmp_path / "shift.so")})
+    workers = [make_worker(**NO_USER, REDIS_PORT=str(port), MAX_PARALLEL_BUILDS="1", LEASE_TIME="6s") for _ in range(3)]
+    for worker in workers:
+        deploys_over(stack, repo, client, worker)
+    ordinary, stack.redis.client = stack.redis.client, client
+    try:
+        for hours in (1, 2):
+            step = f"RUN : {time.monotonic_ns()} && echo now-running && sleep 8"
+            repository = repo({"Dockerfile": f"FROM busybox\n{step}\n"})
+            running = [stack.api.enqueue(stack.job(repository.name)) for _ in workers]
+            for identity in running:
+                stack.api.wait_log(identity, "now-running")
+            shift.write_text(str(3600 * hours))
+            wait_for(lambda: any("clock of Redis went ahead by 3" in worker.text() for worker in workers), 10, "noticed")
+            for identity in running:
+                assert stack.api.wait_end(identity) == "BUILDED"
+                assert stack.api.statuses(identity) == ["BUILDING", "BUILDED"]
+        settled(stack)
+    finally:
+        stack.redis.client = ordinary
+    assert not any("taken away" in worker.text() for worker in workers)
 
 
 def test_tls_with_a_client_certificate(stack, make_worker, repo, certificates, second_redis):

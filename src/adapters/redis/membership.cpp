@@ -139,12 +139,12 @@ Result<> Membership::beat(const std::stop_token& stop) {
     BUILDER_TRY(probe(stop));  // Which knows what to advise.
   }
   BUILDER_TRY_ASSIGN(const Reply reply, std::move(beaten));
-  if (reply.list.size() < 2) {
-    return failure(ErrorKind::internal, "redis: a beat has no answer");
-  }
-  if (reply.list[0].text == "LOST") {
+  if (!reply.list.empty() && reply.list[0].text == "LOST") {
     lose(lease);
     return beat(stop);
+  }
+  if (reply.list.size() != 4) {
+    return failure(ErrorKind::internal, "redis: a beat has no answer");
   }
   lease->renew(started);
   if (joins) {
@@ -157,9 +157,8 @@ Result<> Membership::beat(const std::stop_token& stop) {
   }
   changed_.notify_all();
   tell(reply.list[1]);
-  if (reply.list.size() > 2 && !reply.list[2].list.empty()) {
-    BUILDER_TRY(return_strays(lease->epoch(), reply.list[2], stop));
-  }
+  BUILDER_TRY(return_strays(lease->epoch(), reply.list[2], stop));
+  watch_clock(std::chrono::milliseconds(reply.list[3].integer));
   if (Clock::now() >= next_eviction_look_) {
     look_at_eviction(stop);
     next_eviction_look_ =
@@ -248,7 +247,26 @@ void Membership::look_at_eviction(const std::stop_token& stop) {
   }
 }
 
+/// Redis ends leases by its clock. When that was set forward, or another server with another clock
+/// took over, all leases look as if they were over; those of the living are renewed soon.
+void Membership::watch_clock(std::chrono::milliseconds redis_time) {
+  const SteadyTime heard = Clock::now();
+  if (heard_) {
+    const auto ahead = (redis_time - redis_time_) - (heard - *heard_);
+    if (ahead > settings_.lease / k_beats_per_lease) {
+      log_.warning("the clock of Redis went ahead by {} s; no lease is ended for a while",
+                   std::chrono::duration_cast<std::chrono::seconds>(ahead).count());
+      retire_from_ = heard + settings_.lease;
+    }
+  }
+  heard_ = heard;
+  redis_time_ = redis_time;
+}
+
 Result<> Membership::retire_silent(const std::stop_token& stop) {
+  if (Clock::now() < retire_from_) {
+    return {};
+  }
   BUILDER_TRY_ASSIGN(const Reply reply, reap_.run(*connection_, {}, stop));
   if (reply.list.size() == 2 && reply.list[0].integer > 0) {
     log_.warning("{} silent workers lost their leases; {} jobs went back to the queue",

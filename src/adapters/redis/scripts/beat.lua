@@ -1,7 +1,7 @@
 -- ARGV: epoch, lease in ms, 1 to join, ids the caller believes to be its own. Extends the lease; nobody
 -- who was retired comes back. Says what has to stop, also because Redis lost or gave away what the
 -- caller had (an old state after a restart or failover); and what is the caller's without its knowing,
--- because the answer that gave it was lost.
+-- because the answer that gave it was lost; and the time, by which leases end.
 local epoch, lease, join = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 if join ~= '1' and not is_worker(epoch) then
   return { 'LOST', {} }
@@ -25,4 +25,4 @@ for _, id in ipairs(all_of(epoch)) do
     strays[#strays + 1] = id
   end
 end
-return { 'OK', found, strays }
+return { 'OK', found, strays, now }
