@@ -81,7 +81,7 @@ class RedisJobQueue final : public ports::JobQueue {
       if (!lease) {
         return std::unexpected(membership_.problem());
       }
-      BUILDER_TRY_ASSIGN(auto attempt, take_now(lease));
+      BUILDER_TRY_ASSIGN(auto attempt, take_now(lease, stop));
       if (attempt.job) {
         return std::move(attempt.job);
       }
@@ -237,9 +237,13 @@ class RedisJobQueue final : public ports::JobQueue {
     return {};
   }
 
-  Result<Attempt> take_now(const std::shared_ptr<const EpochLease>& lease) {
+  Result<Attempt> take_now(const std::shared_ptr<const EpochLease>& lease,
+                           const std::stop_token& stop) {
     BUILDER_TRY(connect());
-    const auto handover = membership_.handover();
+    const auto handover = membership_.handover(stop);
+    if (!handover) {
+      return failure(ErrorKind::cancelled, "stopped");
+    }
     const auto reply = take_.run(*own_, {lease->epoch(), std::to_string(settings_.most_attempts)},
                                  {}, k_reply_patience);
     if (!reply) {

@@ -22,6 +22,7 @@ constexpr std::chrono::hours k_eviction_interval{1};
 /// How soon it is noticed that it was mended.
 constexpr std::chrono::seconds k_bad_eviction_interval{10};
 constexpr int k_beats_per_lease = 6;
+constexpr std::chrono::milliseconds k_stop_interval{250};
 
 /// The value of a field of INFO.
 std::string info_field(const std::string& info, const std::string& name) {
@@ -307,6 +308,14 @@ void Membership::hurry() {
 void Membership::rights_changed() {
   must_probe_ = true;
   hurry();
+}
+
+std::unique_lock<std::timed_mutex> Membership::handover(const std::stop_token& stop) {
+  // Whoever has it may be waiting for a Redis that hangs.
+  std::unique_lock lock(handover_, std::defer_lock);
+  while (!lock.try_lock_for(k_stop_interval) && !stop.stop_requested()) {
+  }
+  return lock;
 }
 
 void Membership::hold(const std::string& epoch, const domain::DeploymentId& deployment) {

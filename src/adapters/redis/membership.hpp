@@ -51,8 +51,8 @@ class Membership {
   void rights_changed();
 
   /// Held from before a script gives us something or takes it back until `hold` or `release` has
-  /// said the same: meanwhile Redis and `held` may differ.
-  [[nodiscard]] std::unique_lock<std::mutex> handover() { return std::unique_lock(handover_); }
+  /// said the same: meanwhile Redis and `held` may differ. On stop it may come without the lock.
+  [[nodiscard]] std::unique_lock<std::timed_mutex> handover(const std::stop_token& stop = {});
 
   /// What runs or is reported under the current lease.
   void hold(const std::string& epoch, const domain::DeploymentId& deployment);
@@ -93,7 +93,7 @@ class Membership {
   std::atomic<Level> level_ = Level::unknown;  ///< As far as rights were found; never `refused`.
   std::atomic<bool> must_probe_ = true;
 
-  std::mutex handover_;  ///< Taken before `mutex_`.
+  std::timed_mutex handover_;  ///< Taken before `mutex_`.
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::shared_ptr<EpochLease> lease_;  ///< Shared with every receipt given out under it.
