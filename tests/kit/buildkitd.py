@@ -52,6 +52,13 @@ class Buildkitd:
         self.server.launch(command, self._ready, 60, env)
         return self
 
+    def mend(self) -> None:
+        """Up and without a limit, whatever a test left."""
+        if self.step_log_limit != NO_LIMIT or not (self.server.running and self._ready()):
+            self.stop(signal.SIGKILL)
+            self.step_log_limit = NO_LIMIT
+            self.start()
+
     def _ready(self) -> bool:
         if not self.address.startswith("unix://") or "--tlscert" in " ".join(self.options):
             return f"running server on {self.address.removeprefix('tcp://')}" in self.server.tail(20000)

@@ -174,7 +174,9 @@ class Front(sv.Handler):
     def data_plane(self):
         body = self.body()
         if DELAY[0] and self.command in ("PUT", "PATCH", "POST"):
-            time.sleep(DELAY[0])
+            until = time.monotonic() + DELAY[0]
+            while DELAY[0] and time.monotonic() < until:  # It ends with the fault.
+                time.sleep(0.02)
         if REFUSE[0] and re.fullmatch(REFUSE[0], f"{self.command} {urllib.parse.urlsplit(self.path).path}"):
             return self.answer(503, b"told to fail", "text/plain")
         if DATA_FAULTS:

@@ -87,6 +87,13 @@ class Dockerd:
         self.server.launch(command, self._ready, 60, env)
         return self
 
+    def mend(self) -> None:
+        """Up and without a limit, whatever a test left."""
+        if self.step_log_limit != NO_LIMIT or not (self.server.running and self._ready()):
+            self.stop(signal.SIGKILL)
+            self.step_log_limit = NO_LIMIT
+            self.start()
+
     def _ready(self) -> bool:
         try:
             return self.call("GET", "/_ping")[0] == 200

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import redis.client
 
-from .process import wait_for
+from .process import free_port, wait_for
 from .redis_server import Redis
 
 API_KEY = "webhook-key-of-the-platform"
@@ -41,6 +41,7 @@ class Deployment:
     logs: list[tuple[float, str, str]] = field(default_factory=list)  # time, type, text
     events: list[str] = field(default_factory=list)
     posts: list[tuple[float, str]] = field(default_factory=list)  # time, status
+    cut_by_the_engine: bool = False  # A test knows that the end of its output may be missing.
 
 
 @dataclass
@@ -60,7 +61,7 @@ class PlatformApi:
         self.record: list[Recorded] = []
         self.delay = 0.0
         self.faults: list[object] = []  # a status, or "drop", for the next requests
-        self.on_status = lambda deployment, status: None
+        self.on_status = self.ignore
         self.batch: redis.client.Pipeline | None = None
         self.server: ThreadingHTTPServer | None = None
         self.port = 0
@@ -86,7 +87,12 @@ class PlatformApi:
         class QuickServer(ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 128
-            open_connections: set[socket.socket] = set()
+
+            def __init__(self) -> None:
+                self.open_connections: set[socket.socket] = set()
+                self.ending = False
+                self.deciding = 0  # requests that are decided but not answered yet
+                super().__init__(("127.0.0.1", api.port), Handler)
 
             def handle_error(self, request, address):  # type: ignore[no-untyped-def]
                 pass  # A worker that was killed resets its connections.
@@ -99,14 +105,19 @@ class PlatformApi:
                 self.open_connections.discard(request)
                 super().shutdown_request(request)
 
-        self.server = QuickServer(("127.0.0.1", self.port), Handler)
-        self.port = self.server.server_address[1]
+        # Not one the kernel gives away: it has to be free at the next start, too.
+        self.port = self.port or free_port()
+        self.server = QuickServer()
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def stop(self) -> None:
         """Also how tests take the API down: connections are refused until `start`."""
         if self.server:
+            with self.lock:
+                self.server.ending = True  # type: ignore[attr-defined]
+            # Cut between the two, what was recorded would come again.
+            wait_for(lambda: not self.server.deciding, 20, "what is recorded is answered")  # type: ignore[union-attr]
             self.server.shutdown()
             self.server.server_close()
             # Kept-alive connections end as well: a host that is down has none.
@@ -114,6 +125,17 @@ class PlatformApi:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
             self.server = None
+
+    def mend(self) -> None:
+        """Up and well, whatever a test left."""
+        self.faults.clear()
+        self.delay, self.on_status = 0.0, self.ignore
+        if self.server is None:
+            self.start()
+
+    @staticmethod
+    def ignore(deployment: str, status: str) -> None:
+        pass
 
     @property
     def url(self) -> str:
@@ -184,6 +206,13 @@ class PlatformApi:
     def wait_log(self, identity: str, text: str, timeout: float = 60) -> None:
         wait_for(lambda: text in self.log_text(identity), timeout, f"{text!r} in the log of {identity}")
 
+    def outputs(self, identity: str, line: str) -> int:
+        """How often a step has printed the line. Its command holds it too, but is told before the step runs."""
+        return len(re.findall(rf"^(?:#\d+ )?{re.escape(line)}$", self.log_text(identity), re.M))
+
+    def wait_output(self, identity: str, line: str, timeout: float = 60) -> None:
+        wait_for(lambda: self.outputs(identity, line), timeout, f"{line!r} printed by a step of {identity}")
+
     def error_of(self, identity: str) -> str:
         events = self.deployments[identity].events
         assert events, f"{identity} has no failure event: {self.statuses(identity)}"
@@ -201,17 +230,23 @@ class PlatformApi:
         body = request.rfile.read(length)
         if self.delay:
             time.sleep(self.delay)
+        server = request.server
         with self.lock:
             fault = self.faults.pop(0) if self.faults else None
-        if fault == "drop":
-            return self.reset(request)
-        if isinstance(fault, int):
-            status, answer = fault, {"status": "error", "message": "told to fail"}
-        else:
-            status, answer = self.decide(request, body)
-        with self.lock:
-            self.record.append(Recorded(time.monotonic(), request.path, body, status))
-        self.answer(request, status, answer)
+            if server.ending or fault == "drop":
+                return self.reset(request)
+            server.deciding += 1
+        try:
+            if isinstance(fault, int):
+                status, answer = fault, {"status": "error", "message": "told to fail"}
+            else:
+                status, answer = self.decide(request, body)
+            with self.lock:
+                self.record.append(Recorded(time.monotonic(), request.path, body, status))
+            self.answer(request, status, answer)
+        finally:
+            with self.lock:
+                server.deciding -= 1
 
     def control(self, request: BaseHTTPRequestHandler) -> None:
         """What the C++ contract tests ask and tell: /control/WORD/DEPLOYMENT[/…]; any other GET is unknown, as at the
@@ -291,7 +326,7 @@ class PlatformApi:
             return error(400, "Invalid request body")
         if len(text.encode("utf-8", "replace")) > TEXT_LIMIT or kind not in LOG_TYPES:
             return error(500, "database error")
-        deployment.logs.append((time.time(), kind, text))
+        deployment.logs.append((time.monotonic(), kind, text))
         return 200, {"status": "success", "data": {}}
 
     def take_status(self, deployment: Deployment, data: dict[str, object], error) -> tuple[int, dict[str, object]]:  # type: ignore[no-untyped-def]
@@ -312,12 +347,12 @@ class PlatformApi:
             # Too long or of a wrong type: the status is stored, the line is lost, the answer is 200.
             text, kind = str(logs.get("text") or ""), logs.get("type") or "STDOUT"
             if text and len(text.encode()) <= TEXT_LIMIT and kind in LOG_TYPES:
-                deployment.logs.append((time.time(), str(kind), text))
+                deployment.logs.append((time.monotonic(), str(kind), text))
         if status == "BUILDED":
             if image and image.get("containerImageUri"):
                 deployment.image_uri = str(image["containerImageUri"])
                 deployment.registry_type = str(image.get("containerRegistryType") or "")
-            deployment.logs.append((time.time(), "INFO", "Awaiting deploy…"))
+            deployment.logs.append((time.monotonic(), "INFO", "Awaiting deploy…"))
             self.deploy_queue.append((deployment.id, deployment.image_uri))
         if status in ("FAILED", "CANCELLED"):
             deployment.completed_at = "2026-01-01T00:00:00Z"

@@ -73,6 +73,10 @@ class Server:
 
         wait_for(alive_and_ready, timeout, f"{self.name} ready")
 
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def tail(self, size: int = 2000) -> str:
         return self.log.read_text(errors="replace")[-size:] if self.log.exists() else ""
 
@@ -101,7 +105,7 @@ def processes_matching(needle: str) -> list[int]:
     return found
 
 
-def wait_gone(needle: str, timeout: float = 5) -> None:
+def wait_gone(needle: str, timeout: float = 20) -> None:
     wait_for(lambda: not processes_matching(needle), timeout, f"{needle!r} gone")
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 from pathlib import Path
 
 import redis
 
 from .process import Server, free_port
+
+DEFAULTS = {"maxmemory": "0", "maxmemory-policy": "noeviction", "busy-reply-threshold": "5000"}
 
 
 class Redis:
@@ -55,6 +59,22 @@ class Redis:
 
     def clear(self) -> None:
         self.client.flushdb()
+
+    def mend(self) -> None:
+        """Up, writable and empty, whatever a test left."""
+        if self.server.running:
+            os.kill(self.server.process.pid, signal.SIGCONT)  # type: ignore[union-attr]
+        else:
+            self.start()
+        self.end_script()
+        for key, value in DEFAULTS.items():
+            self.client.config_set(key, value)
+        self.client.execute_command("REPLICAOF", "NO", "ONE")
+        self.clear()
+
+    def end_script(self) -> None:
+        with contextlib.suppress(redis.ResponseError):  # NOTBUSY: there is none.
+            self.client.script_kill()
 
     @property
     def environment(self) -> dict[str, str]:

@@ -30,7 +30,9 @@ class Worker:
         self.environment = {
             "PATH": os.environ["PATH"], "WORK_DIR": str(self.work_dir), "LOG_LEVEL": "debug",
             "GIT_NETWORK_POLICY": "any", "HTTP_LISTEN": f"127.0.0.1:{self.port}", "DRAIN_TIMEOUT": "30",
-            "MAX_PARALLEL_BUILDS": "2", **environment}
+            "MAX_PARALLEL_BUILDS": "2",
+            # How full and busy this machine is, no test may depend on.
+            "MIN_FREE_DISK": "0", "MAX_MEMORY_PRESSURE": "0", **environment}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, ready: bool = True) -> Worker:

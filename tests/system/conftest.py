@@ -56,11 +56,8 @@ def stack(servers: Stack, request: pytest.FixtureRequest) -> Stack:
 
 @pytest.fixture(autouse=True)
 def fresh(stack: Stack) -> None:
-    """No job, fault or record of an earlier test."""
-    stack.redis.clear()
-    stack.api.faults.clear()
-    stack.api.delay = 0.0
-    stack.ecr.control("/__fail", {})
+    """No job, fault or record of an earlier test, and nothing that it took down."""
+    stack.mend()
 
 
 @pytest.fixture

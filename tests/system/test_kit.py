@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import signal
 import subprocess
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,7 @@ from kit import invariants
 from kit.git_server import PASSWORD, USER
 from kit.large_files import ATTRIBUTES
 from kit.platform_api import API_KEY
+from kit.process import free_port, port_open, wait_for
 from kit.registry import KEY_ID
 
 KEY = {"X-Api-Key": API_KEY, "Content-Type": "application/json"}
@@ -161,6 +164,42 @@ def test_faults_of_the_api(stack, post, queued):
         post(f"{queued.id}/logs", {"text": "x"})
     assert post(f"{queued.id}/logs", {"text": "x"})[0] == 200
     assert len(queued.logs) == 1
+
+
+def test_the_api_answers_what_it_recorded_before_it_goes(stack, queued):
+    """Or what it has would come again."""
+    def send(number):
+        connection = http.client.HTTPConnection("127.0.0.1", stack.api.port, timeout=30)
+        with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("POST", f"/api/webhooks/deployments/{queued.id}/logs", json.dumps({"text": str(number)}), KEY)
+            return str(number) if connection.getresponse().status == 200 else None
+
+    with ThreadPoolExecutor(32) as crowd:
+        answers = [crowd.submit(send, number) for number in range(2000)]
+        wait_for(lambda: len(queued.logs) > 200, 20, "posts")
+        stack.api.stop()
+        assert not port_open(stack.api.port)
+        answered = {answer.result() for answer in answers} - {None}
+    assert 200 < len(answered) < 2000
+    assert {text for _, _, text in queued.logs} == answered
+    stack.api.start()
+    assert send(2000) == "2000", "at the same port"
+
+
+def test_what_a_failed_test_left_is_mended(stack, repo, make_worker):
+    stack.api.stop()
+    stack.api.delay, stack.api.faults[:] = 100, [500]
+    stack.redis.client.config_set("maxmemory", 1)
+    stack.redis.client.execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
+    stack.redis.server.process.send_signal(signal.SIGSTOP)
+    stack.ecr.control("/__fail", {"delay": 100})
+    stack.docker.stop(signal.SIGKILL)
+    stack.docker.step_log_limit = "10"
+    stack.mend()
+    make_worker()
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo a line of more than ten bytes\n"}).name))
+    assert stack.api.wait_end(identity) == "BUILDED", stack.api.log_text(identity)
+    assert stack.api.outputs(identity, "a line of more than ten bytes") == 1
 
 
 def test_the_ecr_front_verifies_signatures_and_takes_pushes(stack, tmp_path):
