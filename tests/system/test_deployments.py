@@ -48,7 +48,7 @@ def test_a_deployment_is_built_pushed_and_reported(stack, worker, repo):
     policy = stack.ecr.api("GetLifecyclePolicy", repositoryName=name)
     assert json.loads(policy["lifecyclePolicyText"])["rules"][0]["selection"]["countNumber"] == 1
     wait_for(lambda: not worker.build_folders() and not worker.children(), 10, "nothing left behind")
-    assert stack.redis.unfinished() == []
+    wait_for(lambda: stack.redis.unfinished() == [], 10, "settled")
 
 
 def test_the_environment_reaches_the_image_as_dotenv_and_git_never_does(stack, worker, repo):
@@ -232,7 +232,7 @@ def test_the_newer_job_of_a_service_supersedes_the_running_one(stack, make_worke
     slow = repo({"Dockerfile": "FROM busybox\nRUN echo started && sleep 1001\n"})
     quick = repo()
     old = stack.api.enqueue(stack.job(slow.name, serviceId="svc-supersede"))
-    stack.api.wait_log(old, "started")
+    stack.api.wait_output(old, "started")
     new = stack.api.enqueue(stack.job(quick.name, serviceId="svc-supersede"))
     assert stack.api.wait_end(new) == "BUILDED"
     assert stack.api.final_posts(old) == ["CANCELLED"]
@@ -242,15 +242,23 @@ def test_the_newer_job_of_a_service_supersedes_the_running_one(stack, make_worke
 
 def test_several_builds_run_at_once_but_one_per_service(stack, make_worker, repo):
     worker = make_worker(MAX_PARALLEL_BUILDS="4")
-    repository = repo({"Dockerfile": "FROM busybox\nCOPY .env /\nRUN echo started && sleep 4\n"})
-    identities = [stack.api.enqueue(stack.job(repository.name, environmentVariables=[{"key": "N", "value": str(i)}]))
-                  for i in range(4)]
-    for identity in identities:
-        stack.api.wait_log(identity, "started")
-    assert not [identity for identity in identities if stack.api.final_posts(identity)], "not side by side"
-    for identity in identities:
+
+    def four(dockerfile: str) -> list[str]:
+        repository = repo({"Dockerfile": f"FROM busybox\nCOPY .env /\n{dockerfile}\n"})
+        return [stack.api.enqueue(stack.job(repository.name, environmentVariables=[{"key": "N", "value": str(i)}]))
+                for i in range(4)]
+
+    # Each lasts until all of them run.
+    for identity in (running := four("RUN echo started && sleep 1001")):
+        stack.api.wait_output(identity, "started")
+    for identity in running:
+        stack.api.cancel(identity)
+    for identity in running:
+        assert stack.api.wait_end(identity) == "CANCELLED"
+    wait_gone("sleep 1001")
+    for identity in four("RUN cat /.env"):
         assert stack.api.wait_end(identity) == "BUILDED"
-    assert worker.metric('deployra_builder_builds_total{result="builded"}') == 4
+    wait_for(lambda: worker.metric('deployra_builder_builds_total{result="builded"}') == 4, 10, "counted")
 
 
 def test_digest_reference_and_more_images_by_configuration(stack, make_worker, repo):

@@ -42,7 +42,7 @@ def brought_to(stack, repo, stalled):
             wait_for(worker.children, 20, "git runs")
         elif state == "building":
             identity = stack.api.enqueue(stack.job(repo(SLOW).name))
-            stack.api.wait_log(identity, "now-running")
+            stack.api.wait_output(identity, "now-running")
         elif state == "pushing":
             stack.ecr.control("/__fail", {"delay": 3})
             identity = stack.api.enqueue(stack.job(repo(LAYER).name))

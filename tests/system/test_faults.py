@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import os
 import re
 import signal
@@ -35,9 +37,9 @@ def in_phase(stack, worker, repo, phase, **job_changes):
         wait_for(lambda: worker.children(), 20, "git runs")
     elif phase == "build":
         identity = stack.api.enqueue(stack.job(repo(SLOW).name, serviceId=service, **job_changes))
-        stack.api.wait_log(identity, "now-running")
+        stack.api.wait_output(identity, "now-running")
     else:
-        stack.ecr.control("/__fail", {"delay": 3})
+        stack.ecr.control("/__fail", {"delay": 30})
         identity = stack.api.enqueue(stack.job(repo(HUGE_LAYER).name, serviceId=service, **job_changes))
         stack.api.wait_log(identity, "Pushing image")
     return identity, service
@@ -67,12 +69,12 @@ def test_cancel_stops_a_running_build(stack, worker, repo, phase):
     asked = time.monotonic()
     stack.api.cancel(identity)
     assert stack.api.wait_end(identity) == "CANCELLED"
-    assert time.monotonic() - asked < 2
+    assert time.monotonic() - asked < 15  # Less than what it would wait for.
     no_leftovers(stack, worker)
     stack.ecr.control("/__fail", {})
-    time_of_end = stack.api.deployments[identity].posts[-1][0]
     wait_for(lambda: stack.redis.unfinished() == [], 10, "job settled")
-    assert not [entry for entry in stack.api.record if identity in entry.path and entry.at > time_of_end + 0.05]
+    mine = [json.loads(entry.body) for entry in stack.api.record if f"/{identity}/" in entry.path]
+    assert [post.get("status") for post in mine].index("CANCELLED") == len(mine) - 1, "nothing comes behind it"
     assert stack.api.deployments[identity].logs[-1][1:] == ("ERROR", "Deployment cancelled by user")
     assert stack.ecr.digest_of(f"deployra/{service}", "latest") is None
 
@@ -114,7 +116,7 @@ def test_an_unknown_deployment_is_left_alone(stack, worker, repo):
     job = stack.job(repo().name)
     stack.api.push(job)
     wait_for(lambda: worker.metric('deployra_builder_builds_total{result="gone"}') == 1, 20)
-    assert stack.redis.unfinished() == []
+    wait_for(lambda: stack.redis.unfinished() == [], 20, "settled")
 
 
 @pytest.mark.one_engine
@@ -163,9 +165,9 @@ def test_a_second_signal_gives_the_job_back(stack, make_worker, repo, phase):
 
 def test_sigterm_lets_running_builds_finish_and_takes_no_more(stack, make_worker, repo):
     worker = make_worker(MAX_PARALLEL_BUILDS="1")
-    repository = repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1\n"})
+    repository = repo({"Dockerfile": f"FROM busybox\nRUN : {time.monotonic_ns()} && echo now-running && sleep 3\n"})
     running = stack.api.enqueue(stack.job(repository.name))
-    stack.api.wait_log(running, "now-running")
+    stack.api.wait_output(running, "now-running")
     waiting = stack.api.enqueue(stack.job(repo().name))
     worker.signal(signal.SIGTERM)
     assert worker.wait(20) == 0
@@ -192,12 +194,14 @@ def test_a_build_timeout_is_a_failure_that_says_so(stack, make_worker, repo):
 
 @pytest.mark.one_engine
 def test_an_api_that_is_away_loses_no_line_and_no_status(stack, worker, repo):
-    repository = repo({"Dockerfile": "FROM busybox\nRUN echo now-running && for i in $(seq 200); do echo line-$i; sleep 0.01; done\n"})
-    identity = stack.api.enqueue(stack.job(repository.name))
-    stack.api.wait_log(identity, "now-running")
+    step = f"RUN : {time.monotonic_ns()} && echo now-running && for i in $(seq 200); do echo line-$i; sleep 0.01; done"
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM busybox\n{step}\n"}).name))
+    stack.api.wait_output(identity, "now-running")
     stack.api.stop()
-    time.sleep(60)
-    stack.api.start()
+    try:
+        time.sleep(60)
+    finally:
+        stack.api.start()
     assert stack.api.wait_end(identity) == "BUILDED"
     lines = re.findall(r"line-(\d+)$", stack.api.log_text(identity), re.M)
     assert [int(line) for line in lines] == list(range(1, 201))
@@ -258,10 +262,13 @@ def test_a_repository_deleted_in_between_is_made_again(stack, worker, repo):
 def test_an_engine_that_restarts_during_a_build(stack, worker, repo):
     identity, _ = in_phase(stack, worker, repo, "build")
     stack.engine.stop(signal.SIGKILL)
-    for pid in processes_matching("sleep 1003"):
-        os.kill(pid, signal.SIGKILL)
-    stack.engine.start()
-    wait_for(lambda: stack.api.log_text(identity).count("now-running") > 1 or stack.api.final_posts(identity), 60)
+    try:
+        for pid in processes_matching("sleep 1003"):
+            with contextlib.suppress(ProcessLookupError):  # One that ended with another.
+                os.kill(pid, signal.SIGKILL)
+    finally:
+        stack.engine.start()
+    wait_for(lambda: stack.api.outputs(identity, "now-running") > 1 or stack.api.final_posts(identity), 60)
     stack.api.cancel(identity)
     assert stack.api.wait_end(identity) in ("CANCELLED", "FAILED")
     wait_gone("sleep 1003", 10)
@@ -337,9 +344,9 @@ def test_nothing_leaks_over_many_deployments(stack, worker, repo):
 @pytest.mark.one_engine
 def test_a_new_process_starts_while_the_old_one_drains(stack, make_worker, repo):
     old = make_worker(MAX_PARALLEL_BUILDS="1")
-    repository = repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 2\n"})
+    repository = repo({"Dockerfile": f"FROM busybox\nRUN : {time.monotonic_ns()} && echo now-running && sleep 5\n"})
     running = stack.api.enqueue(stack.job(repository.name))
-    stack.api.wait_log(running, "now-running")
+    stack.api.wait_output(running, "now-running")
     old.signal(signal.SIGTERM)
     new = make_worker(WORK_DIR=str(old.work_dir))
     assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"

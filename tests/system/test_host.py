@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,15 +67,15 @@ def test_a_build_that_fills_the_disk_is_given_back_once_and_then_fails(stack, sm
     small.leave(FLOOR * 2)
     worker = small.worker.start()
     identity = stack.api.enqueue(stack.job(repo(SLOW).name))
-    stack.api.wait_log(identity, "now-running")
+    stack.api.wait_output(identity, "now-running")
     small.leave(FLOOR // 4)
     stack.api.wait_log(identity, "The build machine is short of disk space: this build was stopped")
     wait_for(lambda: worker.metric("deployra_builder_queue_length") == 1, 20, "given back")
     assert not stack.api.final_posts(identity)
     assert worker.metric("deployra_builder_builds_running") == 0
-    before = stack.api.log_text(identity).count("now-running")
+    before = stack.api.outputs(identity, "now-running")
     small.leave(FLOOR * 2)
-    wait_for(lambda: stack.api.log_text(identity).count("now-running") > before, 30, "built again")
+    wait_for(lambda: stack.api.outputs(identity, "now-running") > before, 30, "built again")
     assert "attempt 2" not in stack.api.log_text(identity)
     small.leave(FLOOR // 4)
     assert stack.api.wait_end(identity) == "FAILED"
@@ -103,11 +104,11 @@ def test_mirrors_beyond_the_budget_go_but_not_from_under_another_process(stack, 
         assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
     old = mirrors_of(first)
     running = stack.api.enqueue(stack.job(repo(SLOW).name))
-    stack.api.wait_log(running, "now-running")
+    stack.api.wait_output(running, "now-running")
     used = mirrors_of(first) - old
     second = make_worker(start=False, MIRROR_CACHE_SIZE="1KiB", WORK_DIR=str(first.work_dir)).start()
     wait_for(lambda: mirrors_of(first) == used, 20, "the unused ones are gone")
-    assert "2 git mirrors" in second.text()
+    wait_for(lambda: "2 git mirrors" in second.text(), 10, "said")
     stack.api.cancel(running)
     assert stack.api.wait_end(running) == "CANCELLED"
     assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
@@ -134,8 +135,8 @@ def build_groups() -> list[Path]:
 @on_buildkitd
 def test_a_build_that_eats_memory_is_stopped_and_the_others_go_on(stack, make_worker, repo, groups) -> None:
     worker = make_worker(BUILD_MEMORY="64MiB", BUILD_CPUS="0.5", BUILD_PIDS="100")
-    other = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo beside && sleep 5\n"}).name))
-    stack.api.wait_log(other, "beside")
+    other = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM busybox\nRUN : {time.monotonic_ns()} && echo beside && sleep 5\n"}).name))
+    stack.api.wait_output(other, "beside")
     [quota] = [folder for folder in build_groups() if (folder / "cpu.cfs_quota_us").exists() or
                (folder / "cpu.max").exists() if folder.name.startswith("deployra-build-")]
     if (quota / "cpu.cfs_quota_us").exists():
@@ -163,7 +164,7 @@ def test_a_build_that_forks_without_end_is_stopped(stack, make_worker, repo, gro
 def test_a_cancelled_build_leaves_no_group(stack, make_worker, repo, groups) -> None:
     make_worker(BUILD_PIDS="50")
     identity = stack.api.enqueue(stack.job(repo(SLOW).name))
-    stack.api.wait_log(identity, "now-running")
+    stack.api.wait_output(identity, "now-running")
     assert build_groups()
     stack.api.cancel(identity)
     assert stack.api.wait_end(identity) == "CANCELLED"
@@ -175,7 +176,7 @@ def test_a_cancelled_build_leaves_no_group(stack, make_worker, repo, groups) -> 
 def test_groups_of_a_killed_worker_are_removed(stack, make_worker, repo, groups) -> None:
     killed = make_worker(BUILD_PIDS="50")
     identity = stack.api.enqueue(stack.job(repo(SLOW).name))
-    stack.api.wait_log(identity, "now-running")
+    stack.api.wait_output(identity, "now-running")
     left = [path for path in build_groups() if path.name.startswith("deployra-build-")]
     killed.kill()
     for path in left:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,11 @@ def builds(stack, repo) -> str:
     identity = stack.api.enqueue(stack.job(repo().name))
     assert stack.api.wait_end(identity) == "BUILDED"
     return identity
+
+
+def slow(seconds: int) -> dict[str, str]:
+    """A step that no engine knows already: it would be over at once."""
+    return {"Dockerfile": f"FROM busybox\nRUN : {time.monotonic_ns()} && echo now-running && sleep {seconds}\n"}
 
 
 def settled(stack) -> None:
@@ -53,10 +59,10 @@ def documented_rights() -> list[str]:
 
 def test_the_documented_rights_suffice(stack, make_worker, repo, user):
     worker = make_worker(**user(*documented_rights()))
-    assert 'queue_guarantee{level="A"} 1' in worker.get("/metrics")[1]
+    wait_for(lambda: 'queue_guarantee{level="A"} 1' in worker.get("/metrics")[1], 10, "guarantee A")
     builds(stack, repo)
     running = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1003\n"}).name))
-    stack.api.wait_log(running, "now-running")
+    stack.api.wait_output(running, "now-running")
     stack.api.cancel(running)
     assert stack.api.wait_end(running) == "CANCELLED"
     settled(stack)
@@ -66,7 +72,7 @@ def test_the_documented_rights_suffice(stack, make_worker, repo, user):
 
 def test_without_blmove_the_queue_is_polled(stack, make_worker, repo, user):
     worker = make_worker(**user(*documented_rights(), "-blmove"))
-    assert "guarantee B" in worker.text()
+    wait_for(lambda: "guarantee B" in worker.text(), 10, "said")
     builds(stack, repo)
 
 
@@ -102,8 +108,8 @@ def test_killed_connections(stack, worker, repo):
 
 
 def test_an_empty_redis_after_a_restart(stack, worker, repo):
-    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 2\n"}).name))
-    stack.api.wait_log(identity, "now-running")
+    identity = stack.api.enqueue(stack.job(repo(slow(5)).name))
+    stack.api.wait_output(identity, "now-running")
     stack.redis.client.flushdb()
     builds(stack, repo)
     assert "was taken away" in worker.text()
@@ -122,9 +128,8 @@ def test_a_restart_that_forgets_what_scripts_wrote(stack, worker, repo):
 def test_a_restart_that_forgets_what_is_built(stack, make_worker, repo):
     """The lease is there afterwards, the job is in the queue again; with one slot the worker hears of it while it builds."""
     worker = make_worker(MAX_PARALLEL_BUILDS="1", LEASE_TIME="6s")
-    step = f"RUN : {time.monotonic_ns()} && echo now-running && sleep 12"
-    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM busybox\n{step}\n"}).name))
-    stack.api.wait_log(identity, "now-running")
+    identity = stack.api.enqueue(stack.job(repo(slow(12)).name))
+    stack.api.wait_output(identity, "now-running")
     stack.redis.restart()
     wait_for(lambda: "does not know any more" in worker.text(), 20, "forgotten")
     assert stack.api.wait_end(identity) == "BUILDED"
@@ -144,8 +149,8 @@ def test_a_master_that_becomes_a_replica_for_a_while(stack, worker, repo):
 
 
 def test_out_of_memory_jobs_still_end(stack, worker, repo):
-    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1\n"}).name))
-    stack.api.wait_log(identity, "now-running")
+    identity = stack.api.enqueue(stack.job(repo(slow(3)).name))
+    stack.api.wait_output(identity, "now-running")
     stack.redis.client.config_set("maxmemory", 1)
     try:
         assert stack.api.wait_end(identity) == "BUILDED"
@@ -176,8 +181,10 @@ def test_an_eviction_policy_that_loses_jobs_is_called_out(stack, make_worker):
 def test_a_redis_that_hangs(stack, worker, repo):
     assert stack.redis.server.process is not None
     os.kill(stack.redis.server.process.pid, signal.SIGSTOP)
-    time.sleep(8)  # Longer than an answer is waited for.
-    os.kill(stack.redis.server.process.pid, signal.SIGCONT)
+    try:
+        time.sleep(8)  # Longer than an answer is waited for.
+    finally:
+        os.kill(stack.redis.server.process.pid, signal.SIGCONT)
     builds(stack, repo)
 
 
@@ -189,9 +196,10 @@ def test_a_foreign_script_that_blocks_redis(stack, worker, repo):
     try:
         wait_for(lambda: "BUSY" in worker.text(), 20, "noticed")
     finally:
-        stack.redis.client.script_kill()
-        blocker.wait(10)
+        stack.redis.end_script()
         stack.redis.client.config_set("busy-reply-threshold", 5000)
+        blocker.kill()
+        blocker.wait(10)
     builds(stack, repo)
 
 
@@ -357,9 +365,8 @@ def test_a_failover_by_sentinels(stack, make_worker, repo, second_redis):
     wait_for(worker.is_ready, 20, worker.text()[-1000:])
     ordinary, stack.redis.client = stack.redis.client, nodes[0]
     try:
-        slow = {"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 4 && echo over\n"}
-        identity = stack.api.enqueue(stack.job(repo(slow).name))
-        stack.api.wait_log(identity, "now-running")
+        identity = stack.api.enqueue(stack.job(repo(slow(5)).name))
+        stack.api.wait_output(identity, "now-running")
         assert nodes[0].wait(2, 5_000) == 2
         first.end(signal.SIGKILL)
         wait_for(lambda: master() is not nodes[0], 30, "a replica is the master")
@@ -473,8 +480,8 @@ def test_scripts_that_are_refused_while_it_runs(stack, make_worker, repo, user, 
     """It is said at once and not again and again; what runs goes on when they are allowed again."""
     rights = user(*documented_rights())
     worker = make_worker(**rights, ALLOW_UNSAFE_QUEUE=unsafe)  # Which is looked at when it starts, and only then.
-    running = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 6\n"}).name))
-    stack.api.wait_log(running, "now-running")
+    running = stack.api.enqueue(stack.job(repo(slow(6)).name))
+    stack.api.wait_output(running, "now-running")
     stack.redis.client.execute_command("ACL", "SETUSER", rights["REDIS_USERNAME"], "-evalsha", "-eval")
     wait_for(lambda: "allow EVAL" in worker.not_ready(), 10, "named long before the lease of 60 s is over")
     assert 'queue_guarantee{level="none"} 1' in worker.get("/metrics")[1]
@@ -482,7 +489,8 @@ def test_scripts_that_are_refused_while_it_runs(stack, make_worker, repo, user, 
     time.sleep(8)
     assert stack.redis.client.llen("builder-queue") == 1, "nothing is taken"
     refusals = [line for line in worker.text().splitlines() if "no permissions" in line or "NOPERM" in line]
-    assert len(refusals) <= 8, refusals
+    said = Counter(re.sub(r"^\S+ |deployment=\S+ |service=\S+ ", "", line) for line in refusals)
+    assert max(said.values()) <= 3, said
     stack.redis.client.execute_command("ACL", "SETUSER", rights["REDIS_USERNAME"], "+evalsha", "+eval")
     for identity in (running, waiting):
         assert stack.api.wait_end(identity) == "BUILDED"

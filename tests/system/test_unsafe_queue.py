@@ -33,15 +33,15 @@ def left_behind(worker) -> list[str]:
 
 def test_it_builds_and_cancels(stack, make_worker, repo, rights):
     worker = make_worker(**rights, MAX_PARALLEL_BUILDS="1")
-    assert "queue guarantee C, by ALLOW_UNSAFE_QUEUE" in worker.text()
-    assert 'queue_guarantee{level="C"} 1' in worker.get("/metrics")[1]
+    wait_for(lambda: "queue guarantee C, by ALLOW_UNSAFE_QUEUE" in worker.text(), 10, "said")
+    wait_for(lambda: 'queue_guarantee{level="C"} 1' in worker.get("/metrics")[1], 10, "guarantee C")
     assert worker.get("/readyz")[1].splitlines() == ["ready", "warning: queue guarantee C (ALLOW_UNSAFE_QUEUE): a crash loses jobs"]
     built = stack.api.enqueue(stack.job(repo().name))
     assert stack.api.wait_end(built) == "BUILDED"
     assert stack.api.statuses(built) == ["BUILDING", "BUILDED"]
 
     running = stack.api.enqueue(stack.job(repo(SLOW).name))
-    stack.api.wait_log(running, "now-running")
+    stack.api.wait_output(running, "now-running")
     waiting = stack.api.enqueue(stack.job(repo().name))
     stack.api.cancel(waiting)
     assert stack.api.wait_end(waiting) == "CANCELLED"
@@ -52,7 +52,7 @@ def test_it_builds_and_cancels(stack, make_worker, repo, rights):
 
     older = stack.job(repo(SLOW).name)
     stack.api.enqueue(older)
-    stack.api.wait_log(older["deploymentId"], "now-running")
+    stack.api.wait_output(older["deploymentId"], "now-running")
     newer = stack.api.enqueue({**stack.job(repo().name), "serviceId": older["serviceId"]})
     assert stack.api.wait_end(older["deploymentId"]) == "CANCELLED", "superseded"
     assert stack.api.wait_end(newer) == "BUILDED"
@@ -66,7 +66,7 @@ def test_a_stop_gives_the_job_back(stack, make_worker, repo, rights):
     # A step that the engine knows already would be over at once.
     step = f"RUN : {time.monotonic_ns()} && echo now-running && sleep 5"
     identity = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM busybox\n{step}\n"}).name))
-    stack.api.wait_log(identity, "now-running")
+    stack.api.wait_output(identity, "now-running")
     assert queued(stack) == []
     assert worker.stop() == 0
     assert queued(stack) == [identity]
@@ -78,7 +78,7 @@ def test_a_stop_gives_the_job_back(stack, make_worker, repo, rights):
 def test_what_a_killed_worker_had_fails_at_the_next_start(stack, make_worker, repo, rights):
     worker = make_worker(**rights, MAX_PARALLEL_BUILDS="1")
     identity = stack.api.enqueue(stack.job(repo(SLOW).name))
-    stack.api.wait_log(identity, "now-running")
+    stack.api.wait_output(identity, "now-running")
     waiting = stack.api.enqueue(stack.job(repo().name))
     worker.kill()
     assert queued(stack) == [waiting]
@@ -112,5 +112,5 @@ def test_a_right_that_is_missing_is_named(stack, make_worker, repo, rights):
 
 def test_where_scripts_are_allowed_it_changes_nothing(stack, make_worker, repo):
     worker = make_worker(ALLOW_UNSAFE_QUEUE="true")
-    assert 'queue_guarantee{level="A"} 1' in worker.get("/metrics")[1]
+    wait_for(lambda: 'queue_guarantee{level="A"} 1' in worker.get("/metrics")[1], 10, "guarantee A")
     assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
