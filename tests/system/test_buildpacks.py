@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 
 import pytest
@@ -231,10 +230,9 @@ def test_wrong_logins_and_names_fail_at_once_with_clear_words(stack, cnb_worker,
                            ({"CNB_RUN_IMAGE": f"{images.host}/cnb/nothing:1"}, "Run image"),
                            ({"CNB_BUILDER": "Not A Reference"}, "does not exist")):
         worker = cnb_worker(**changes)
-        begin = time.monotonic()
-        error, _ = failing(stack, repo(NODE_APP))
+        error, log = failing(stack, repo(NODE_APP))
         assert words in error, (changes, error)
-        assert time.monotonic() - begin < 5  # The whole deployment, on a busy machine.
+        assert "registry, trying again" not in worker.text() and "Trying again" not in log, changes
         worker.stop()
 
 

@@ -12,6 +12,7 @@ import re
 import signal
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kit.crashes import Crashes
@@ -97,10 +98,10 @@ def test_crash_matrix(lanes):
 
 def test_a_step_that_a_kill_ended_runs_once_more(lanes):
     (lane,) = lanes(1)
-    step = f"RUN {lane.notes} cat /a.txt >> /ran/notes && echo now-running && sleep 3"
+    step = f"RUN {lane.notes} cat /a.txt >> /ran/notes && echo now-running && sleep 5"
     lane.repository.commit({"Dockerfile": f"FROM busybox\nCOPY a.txt /\n{step}\n"})
     identity = lane.push()
-    lane.stack.api.wait_log(identity, "now-running")
+    lane.stack.api.wait_output(identity, "now-running")
     lane.kill()
     lane.disturbed[identity] += 1
     lane.follow(identity, "killed in its step")
@@ -127,7 +128,8 @@ def test_pause_matrix(lanes):
 
 def test_several_workers_with_random_kills(crashes, repo):
     """200 jobs of 20 services for three workers, one of which dies every now and then."""
-    run = crashes(workers=3)
+    # A busy machine may hold up a worker that lives for longer than the usual lease.
+    run = crashes(workers=3, LEASE_TIME="15s")
     repository = repo(QUICK)
     services = [f"svc-many-{number}-{run.seed}" for number in range(20)]
     for number in range(200):
@@ -191,7 +193,8 @@ def test_a_burst_of_one_service_holds_up_no_other(crashes, repo):
 def test_a_service_that_is_pushed_again_and_again_holds_up_no_other(crashes, repo):
     """A newer job for every one that begins: the service always has one to build, and others have their turn."""
     run = crashes(MAX_PARALLEL_BUILDS="1")
-    repository, api = repo({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 3\n"}), run.stack.api
+    step = f"RUN : {time.monotonic_ns()} && echo now-running && sleep 3"
+    repository, api = repo({"Dockerfile": f"FROM busybox\n{step}\n"}), run.stack.api
     busy, others = [run.push(repository.name, serviceId=f"svc-busy-{run.seed}")], []
     while len(others) < 3 or not all(api.final_posts(other) for other in others):
         wait_for(lambda newest=busy[-1]: api.statuses(newest), 60, "the busy service is built again")
@@ -207,31 +210,41 @@ def test_a_service_that_is_pushed_again_and_again_holds_up_no_other(crashes, rep
     nothing_left(run)
 
 
-def race(lane: Lane, after: float) -> None:
-    """One cancel at a time of a deployment; notes how long it took to end."""
+def race(lane: Lane, share: float) -> None:
+    """One cancel, behind this share of what a deployment of the lane takes; notes how long it took to end."""
     lane.arm()
     identity = lane.push()
-    time.sleep(after)
+    began = time.monotonic()
+    time.sleep(share * lane.undisturbed_took)
     asked = time.monotonic()
     lane.cancel(identity)
-    lane.follow(identity, f"cancelled after {after:.3f} s")
-    end = lane.stack.api.deployments[identity].posts[-1]
-    lane.took.append(max(0.0, end[0] - asked))
-    lane.happened[f"cancel: {end[1]}"] += 1
+    lane.follow(identity, f"cancelled after {asked - began:.3f} s")
+    at, status = lane.stack.api.deployments[identity].posts[-1]
+    lane.took.append(max(0.0, at - asked))
+    lane.happened[f"cancel: {status}"] += 1
+    if status == "BUILDED":
+        lane.undisturbed_took = at - began  # How busy the machine is changes.
 
 
 def test_cancel_race(lanes):
     """Cancels at 200 times across a deployment: the end is CANCELLED, or BUILDED when it came too late."""
-    running, count = lanes(4), int(os.environ.get("CANCEL_RACES", "200"))
-    run_all(running, [lambda lane: lane.undisturbed()] * 8)
-    length = max(lane.undisturbed_took for lane in running)
-    run_all(running, [lambda lane, n=n: race(lane, n / count * 1.1 * length) for n in range(count)])
+    begin, running, count = seed(), lanes(4), int(os.environ.get("CANCEL_RACES", "200"))
+    for _ in range(2):  # The first one meets cold caches.
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Lane.undisturbed, running))
+    shares = [n / count * 1.1 for n in range(count)]
+    random.Random(begin).shuffle(shares)
+    run_all(running, [lambda lane, share=share: race(lane, share) for share in shares])
+    for share in (0.3, 1.5, 3, 6):
+        if len(sum((lane.happened for lane in running), Counter())) < 2:
+            run_all(running, [lambda lane, share=share: race(lane, share)] * len(running))
     figures = ended_well(running)
     took = sorted(time for lane in running for time in lane.took)
-    print(f"{count} cancels: {dict(figures)}; ended after p50 {took[len(took) // 2]:.3f} s, "
-          f"p99 {took[len(took) * 99 // 100]:.3f} s, at most {took[-1]:.3f} s")
+    length = max(lane.undisturbed_took for lane in running)
+    print(f"seed {begin}: {len(took)} cancels, {length:.3f} s undisturbed: {dict(figures)}; ended after "
+          f"p50 {took[len(took) // 2]:.3f} s, p99 {took[len(took) * 99 // 100]:.3f} s, at most {took[-1]:.3f} s")
     assert figures["cancel: CANCELLED"] > count / 4 and figures["cancel: BUILDED"] > 0
-    assert took[len(took) * 99 // 100] < 5
+    assert took[len(took) * 99 // 100] < max(5, 3 * length)
 
 
 def test_cancels_that_only_another_worker_heard(lanes):
@@ -247,10 +260,10 @@ def test_cancels_that_only_another_worker_heard(lanes):
     wait_for(lambda: lane.stack.redis.client.pubsub_numsub(lane.channel)[0][1] == 1, 20, "one subscriber")
     for _ in range(3):
         identity = lane.push()
-        lane.stack.api.wait_log(identity, "now-running")
+        lane.stack.api.wait_output(identity, "now-running")
         asked = time.monotonic()
         lane.cancel(identity)
-        assert lane.stack.api.wait_end(identity, 12) == "CANCELLED"
+        assert lane.stack.api.wait_end(identity, 20) == "CANCELLED"
         print(f"ended after {time.monotonic() - asked:.3f} s")
         wait_for(lane.settled, 20, "settled")
     assert lane.stack.redis.client.pubsub_numsub(lane.channel)[0][1] == 1
