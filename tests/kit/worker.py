@@ -40,7 +40,7 @@ class Worker:
             self.process = subprocess.Popen([str(BINARY), "serve"], cwd=self.folder, env=self.environment,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         if ready:
-            wait_for(self.is_ready, 20, f"worker ready: {self.text()[-1500:]}")
+            wait_for(self.is_ready, 60, f"worker ready: {self.text()[-1500:]}")
         return self
 
     def get(self, path: str) -> tuple[int, str]:

@@ -139,7 +139,7 @@ def test_a_cancel_does_not_wait_for_the_log(stack, worker, repo):
     asked = time.monotonic()
     stack.api.cancel(identity)
     assert stack.api.wait_end(identity) == "CANCELLED"
-    assert time.monotonic() - asked < 4
+    assert time.monotonic() - asked < 15  # All of it would take half a minute.
     assert count_rows(stack, identity)[1].startswith("Log incomplete: ")
     wait_gone("sleep 1003", 10)
 

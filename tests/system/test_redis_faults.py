@@ -483,7 +483,7 @@ def test_scripts_that_are_refused_while_it_runs(stack, make_worker, repo, user, 
     running = stack.api.enqueue(stack.job(repo(slow(6)).name))
     stack.api.wait_output(running, "now-running")
     stack.redis.client.execute_command("ACL", "SETUSER", rights["REDIS_USERNAME"], "-evalsha", "-eval")
-    wait_for(lambda: "allow EVAL" in worker.not_ready(), 10, "named long before the lease of 60 s is over")
+    wait_for(lambda: "allow EVAL" in worker.not_ready(), 30, "named long before the lease of 60 s is over")
     assert 'queue_guarantee{level="none"} 1' in worker.get("/metrics")[1]
     waiting = stack.api.enqueue(stack.job(repo().name))
     time.sleep(8)

@@ -24,10 +24,15 @@ def stages(stack, identity: str) -> dict[str, object]:
     return json.loads(stack.redis.client.hget("{builder-queue}:stage", identity) or "{}")
 
 
+def kill_when(stack, worker, identity: str, stage: str) -> None:
+    """The worker dies when the stage is recorded and the log so far has arrived: builds are counted there."""
+    wait_for(lambda: stage in stages(stack, identity) and builds(stack, identity), 60, f"{stage} recorded")
+    worker.kill()
+
+
 def crash_when(stack, worker, identity: str, stage: str) -> None:
     """The worker dies when the stage is recorded, what it waits for comes back, and it starts again."""
-    wait_for(lambda: stage in stages(stack, identity), 60, f"{stage} recorded")
-    worker.kill()
+    kill_when(stack, worker, identity, stage)
     stack.ecr.control("/__fail", {})
     worker.start()
 
@@ -75,8 +80,7 @@ def test_what_the_engine_built_is_only_pushed(stack, worker, repo):
 def test_a_pushed_image_that_vanished_is_built_again(stack, worker, repo):
     stack.ecr.control("/__fail", NO_LATEST)
     identity = stack.api.enqueue(stack.job(repo(APP).name))
-    wait_for(lambda: "pushed" in stages(stack, identity), 60, "pushed")
-    worker.kill()
+    kill_when(stack, worker, identity, "pushed")
     gone = {"repository": stages(stack, identity)["repository"], "pushed": "sha256:" + "0" * 64}
     stack.redis.client.hset("{builder-queue}:stage", identity, json.dumps(gone))
     stack.ecr.control("/__fail", {})
