@@ -79,9 +79,10 @@ void DeploymentChannel::note_lost_output() {
 Result<ports::StatusAnswer> DeploymentChannel::status(const ports::StatusUpdate& update,
                                                       const std::stop_token& stop,
                                                       SteadyTime deadline) {
-  // Ends the pause after a failed log post, too.
+  // Ends what a log post in front of it waits for, too: the lease, and the pause after a failure.
   const std::stop_callback<std::function<void()>> wake(stop, [this] {
     const std::scoped_lock lock(mutex_);
+    lease_wait_.request_stop();
     changed_.notify_all();
   });
   Lock lock(mutex_);
@@ -102,6 +103,9 @@ Result<ports::StatusAnswer> DeploymentChannel::status(const ports::StatusUpdate&
                                           : limits_.final_flush);
   }
   pending_ = &pending;
+  if (stop.stop_requested()) {
+    lease_wait_.request_stop();  // A post may have begun to wait after `wake` was called.
+  }
   changed_.notify_one();
   answered_.wait(lock, [&] { return pending.answer.has_value(); });
   return *std::move(pending.answer);
@@ -210,14 +214,20 @@ DeploymentChannel::Batch DeploymentChannel::closing_line() const {
 }
 
 Result<> DeploymentChannel::post(const Batch& batch, Lock& lock, const std::stop_token& abort) {
+  std::stop_source wait;
+  const std::stop_callback on_abort(abort, [&wait] { wait.request_stop(); });
+  if (pending_ != nullptr && pending_->stop.stop_requested()) {
+    wait.request_stop();
+  }
+  lease_wait_ = wait;
   lock.unlock();
   Result<> posted;
-  if (lease_->wait(abort)) {
+  if (lease_->wait(wait.get_token())) {
     posted = reporter_.post_log(deployment_, batch.type, batch.text, abort);
     metrics_.api_post("log", posted ? "ok" : to_string(posted.error().kind));
   } else {
-    posted = abort.stop_requested() ? failure(ErrorKind::cancelled, "stopped")
-                                    : failure(ErrorKind::conflict, "the lease is lost");
+    posted = wait.stop_requested() ? failure(ErrorKind::cancelled, "stopped")
+                                   : failure(ErrorKind::conflict, "the lease is lost");
   }
   lock.lock();
   last_log_post_ = Clock::now();
@@ -381,13 +391,14 @@ Result<ports::StatusAnswer> DeploymentChannel::send_status(const PendingStatus& 
     if (pending.stop.stop_requested()) {
       return failure(ErrorKind::cancelled, "stopped before the status was posted");
     }
+    if (pending.final) {
+      send_last_words(abort);
+    }
+    // Behind them: while they were sent it may have been lost.
     if (!lease_->wait(pause.get_token())) {
       return pause.stop_requested()
                  ? failure(ErrorKind::cancelled, "stopped before the status was posted")
                  : failure(ErrorKind::conflict, "the lease is lost");
-    }
-    if (pending.final) {
-      send_last_words(abort);
     }
     auto answer = reporter_.post_status(deployment_, *pending.update, abort);
     metrics_.api_post("status", answer ? "ok" : to_string(answer.error().kind));

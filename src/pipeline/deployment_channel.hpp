@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -121,7 +122,8 @@ class DeploymentChannel {
   std::condition_variable_any answered_;  ///< A status has its answer, closed.
   LogBacklog backlog_;
   PendingStatus* pending_ = nullptr;
-  SteadyTime flush_until_{};  ///< Of a final status.
+  SteadyTime flush_until_{};                       ///< Of a final status.
+  std::stop_source lease_wait_{std::nostopstate};  ///< Of the last log post.
   bool closed_ = false;
   bool output_lost_ = false;
 

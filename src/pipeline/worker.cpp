@@ -335,6 +335,7 @@ void Worker::drain(const std::stop_token& hurry, std::stop_source& abort) {
   running_.stop_all(StopReason::shutdown);
   postman_ = {};  // Ends it; what it has begun to deliver is left to others.
   abort.request_stop();
+  delivering_.stop_all(StopReason::shutdown);  // Behind `abort`: nothing is begun anew.
   std::list<Slot> last;
   {
     const std::scoped_lock lock(slots_mutex_);

@@ -42,6 +42,19 @@ class MemoryQueue final : public ports::JobQueue {
     conclude(id, std::move(ending), false);
   }
 
+  /// Ends of others that we have adopted and not settled.
+  [[nodiscard]] std::size_t undelivered() const {
+    const std::scoped_lock lock(mutex_);
+    return static_cast<std::size_t>(
+        std::ranges::count_if(out_, [](const auto& one) { return one.second.ours; }));
+  }
+
+  /// False: the server is out of reach for so long that the lease may be another's.
+  void hold_lease(bool holds) {
+    const std::scoped_lock lock(mutex_);
+    lease_->set(holds);
+  }
+
   /// The next `times` calls that give a deployment back, finish, settle or cancel it fail.
   void refuse_next(ErrorKind kind, int times) {
     const std::scoped_lock lock(mutex_);

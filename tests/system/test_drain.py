@@ -110,6 +110,30 @@ def test_a_drain_in_every_state(stack, make_worker, brought_to, state, signals):
     print(f"{state}, {signals}: {took:.2f} s")
 
 
+@pytest.mark.one_engine
+@pytest.mark.parametrize("whose", ["own", "adopted"])
+def test_a_drain_while_api_and_redis_are_away(stack, make_worker, brought_to, whose):
+    """An end that cannot be told, under a lease that nobody renews, holds nothing up."""
+    worker = make_worker(DRAIN_TIMEOUT=SHORT, LEASE_TIME="3s")
+    identity = brought_to(worker, "reporting")
+    if whose == "adopted":
+        worker.kill()
+        worker = make_worker(start=False, DRAIN_TIMEOUT=SHORT, LEASE_TIME="3s").start(ready=False)
+        wait_for(lambda: "not delivered, trying again" in worker.text(), 20, "the end is adopted")
+    stack.redis.stop()
+    try:
+        time.sleep(3)  # By then the lease does not hold.
+        begin = time.monotonic()
+        worker.signal(signal.SIGTERM)
+        assert worker.wait(30) == 0
+        print(f"{whose}: {time.monotonic() - begin:.2f} s")
+    finally:
+        stack.redis.start()
+    stack.api.start()
+    make_worker()
+    assert stack.api.wait_end(identity) == "BUILDED"
+
+
 @pytest.mark.parametrize("state", STATES[1:])
 def test_a_kill_during_a_drain_loses_nothing(stack, make_worker, brought_to, state):
     worker = make_worker(DRAIN_TIMEOUT="60")

@@ -371,6 +371,44 @@ TEST_F(ChannelTest, NothingIsPostedWhileTheLeaseDoesNotHold) {
   EXPECT_EQ(reporter_.posts().size(), 3u);
 }
 
+TEST_F(ChannelTest, AStopEndsAStatusBehindALineThatWaitsForTheLease) {
+  open();
+  lease_->set(false);
+  append(1);
+  std::this_thread::sleep_for(20ms);  // The line waits for the lease, with no status behind it.
+  std::stop_source stop;
+  std::atomic<bool> returned = false;
+  std::jthread poster([&] {
+    EXPECT_FALSE(post(DeploymentStatus::builded, stop.get_token()));
+    EXPECT_FALSE(post(DeploymentStatus::builded, stop.get_token())) << "called off from the start";
+    returned = true;
+  });
+  std::this_thread::sleep_for(20ms);
+  stop.request_stop();
+  const auto until = std::chrono::steady_clock::now() + 2s;
+  while (!returned && std::chrono::steady_clock::now() < until) {
+    std::this_thread::yield();
+  }
+  EXPECT_TRUE(returned);
+  EXPECT_TRUE(reporter_.posts().empty());
+  lease_->set(true);
+  poster.join();
+  ASSERT_TRUE(post(DeploymentStatus::cancelled));
+  EXPECT_EQ(rows(), (Rows{"line 0", "Log complete: 1 line"}));
+}
+
+TEST_F(ChannelTest, ALeaseThatIsLostDuringTheLastWordsEndsTheStatusBehindThem) {
+  open({.linger = 1ms, .final_flush = 0ms});
+  reporter_.on_post = [&](const std::stop_token&) {
+    if (reporter_.posts().size() == 1) {
+      lease_->set(false, true);
+    }
+  };
+  append(1);
+  EXPECT_EQ(post(DeploymentStatus::builded).error().kind, ErrorKind::conflict);
+  EXPECT_TRUE(reporter_.statuses("d1").empty());
+}
+
 TEST_F(ChannelTest, ALostLeaseEndsAWaitingStatus) {
   open();
   lease_->set(false);

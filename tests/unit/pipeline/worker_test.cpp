@@ -71,6 +71,32 @@ class WorkerTest : public testing::Test {
     return true;
   }
 
+  /// Leaves two ends of others, FAILED and CANCELLED, and waits until they are ours to deliver.
+  void adopt_two() {
+    can_build_ = false;
+    queue_.leave_behind("d1", {ports::Verdict::attempts_used, {}});
+    queue_.push(job("d2", "s2"));
+    start(1);
+    worker_->on_cancel(domain::DeploymentId("d2"));
+    ASSERT_TRUE(eventually([&] { return queue_.undelivered() == 2; }));
+  }
+
+  /// Whether the drain ends without the peers; `recover` brings them back if it does not.
+  bool stops_without(const std::function<void()>& recover) {
+    std::atomic<bool> stopped = false;
+    std::jthread stopper([&] {
+      stop();
+      stopped = true;
+    });
+    const auto until = std::chrono::steady_clock::now() + 2s;
+    while (!stopped && std::chrono::steady_clock::now() < until) {
+      std::this_thread::yield();
+    }
+    const bool in_time = stopped;
+    recover();
+    return in_time;
+  }
+
   std::atomic<bool> can_build_{true};
   std::atomic<bool> must_shed_{false};
   fakes::StepRecord record_;
@@ -295,6 +321,38 @@ TEST_F(WorkerTest, ASecondSignalGivesRunningJobsBack) {
   for (const DeploymentStatus status : reporter_.statuses("d1")) {
     EXPECT_EQ(status, DeploymentStatus::building);
   }
+}
+
+TEST_F(WorkerTest, ADrainLeavesTheEndsOfOthersWhileTheQueueIsAway) {
+  queue_.hold_lease(false);
+  adopt_two();
+  queue_.refuse_next(ErrorKind::unavailable, 1'000'000);
+  EXPECT_TRUE(stops_without([&] {
+    queue_.refuse_next(ErrorKind::unavailable, 0);
+    queue_.hold_lease(true);
+  }));
+  EXPECT_TRUE(reporter_.posts().empty());
+  EXPECT_FALSE(queue_.idle()) << "they are kept";
+}
+
+TEST_F(WorkerTest, ADrainLeavesTheEndsOfOthersWhileTheApiIsAway) {
+  settings_.adopted_patience = 10s;  // Only a drain that waits for it sees it pass.
+  reporter_.fail_next(ErrorKind::unavailable, 1'000'000);
+  adopt_two();
+  EXPECT_TRUE(stops_without([] {}));
+  EXPECT_TRUE(reporter_.posts().empty());
+  EXPECT_FALSE(queue_.idle()) << "they are kept";
+}
+
+TEST_F(WorkerTest, ADrainGivesAJobBackWhoseLogWaitsForTheLease) {
+  source_.hook = fakes::until_stopped();
+  queue_.hold_lease(false);
+  queue_.push(job("d1", "s1"));
+  start(1);
+  ASSERT_TRUE(eventually([&] { return record_.has("fetch"); }));
+  hurry_.request_stop();
+  EXPECT_TRUE(stops_without([&] { queue_.hold_lease(true); }));
+  EXPECT_EQ(queue_.queued(), (std::vector<std::string>{job("d1", "s1")}));
 }
 
 TEST_F(WorkerTest, AJobThatIsGivenBackIsNotTakenForItsOwnDuplicate) {
