@@ -256,17 +256,28 @@ class Service {
     std::jthread cancel_thread([this](const std::stop_token& stop) {
       cancels_->run(stop, [this](const domain::DeploymentId& id) { worker_.on_cancel(id); });
     });
-    worker_.run(signals.drain());
+    const Result<> ended = take_jobs(signals.drain());
     health.set_draining();
     sd_notify(0, "STOPPING=1");
     worker_.drain(signals.hurry(), abort_);
     cancel_thread.request_stop();
     cancel_thread.join();
     log_.info("drained");
-    return {};
+    return ended;
   }
 
  private:
+  /// Until the drain, or until a defect: the builds under way are drained behind it, too.
+  Result<> take_jobs(const std::stop_token& stop) {
+    try {
+      worker_.run(stop);
+    } catch (const std::exception& error) {
+      log_.error("no more jobs are taken: {}", error.what());
+      return failure(ErrorKind::internal, error.what());
+    }
+    return {};
+  }
+
   std::unique_ptr<ports::JobQueue> make_queue() {
     std::vector<std::string> journals = work_.ended_journals();
     if (config_.allow_unsafe_queue) {

@@ -325,10 +325,20 @@ void JobRunner::run(const domain::DeploymentRequest& request, const ports::Taken
                     JobCancellation& cancellation, const std::function<void(Outcome)>& settle) {
   const Log log = log_.with("deployment", request.deployment_id.str())
                       .with("service", request.service_id.str());
+  bool settled = false;
+  const auto settle_once = [&](Outcome outcome) {
+    settled = true;
+    settle(outcome);
+  };
   try {
     Run(ports_, settings_, secrets_, metrics_, log, abort_, request, job, cancellation)
-        .execute(settle);
+        .execute(settle_once);
   } catch (const std::exception& error) {
+    if (settled) {
+      // By now it may be built again, by us too: that build is not to be ended.
+      log.error("after the end: {}", error.what());
+      return;
+    }
     // A defect of ours must not take the other deployments with it, nor leave this one hanging.
     settle(
         reject(job.receipt, {.kind = ErrorKind::internal, .message = error.what()}, cancellation));
@@ -339,11 +349,17 @@ Outcome JobRunner::reject(const ports::Receipt& receipt, const Error& error,
                           const JobCancellation& cancellation) {
   const Log log = log_.with("deployment", receipt.deployment.str());
   log.warning("rejected: {}", error.message);
-  DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease, settings_.channel,
-                            metrics_, log);
-  return report_end(
-      {ports_.queue, channel, receipt, cancellation, abort_, settings_.final_patience, log},
-      failed_update(error.customer.empty() ? std::string(k_our_fault) : error.customer));
+  try {
+    DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease, settings_.channel,
+                              metrics_, log);
+    return report_end(
+        {ports_.queue, channel, receipt, cancellation, abort_, settings_.final_patience, log},
+        failed_update(error.customer.empty() ? std::string(k_our_fault) : error.customer));
+  } catch (const std::exception& trouble) {
+    // There may be no thread to say it with.
+    log.error("giving the job back: {}", trouble.what());
+    return Outcome::given_back;
+  }
 }
 
 void JobRunner::give_back(const ports::Receipt& receipt) {
@@ -355,11 +371,19 @@ Outcome JobRunner::deliver(const ports::Undelivered& undelivered,
                            const JobCancellation& cancellation) {
   const ports::Receipt& receipt = undelivered.receipt;
   const Log log = log_.with("deployment", receipt.deployment.str());
-  DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease, settings_.channel,
-                            metrics_, log);
-  return deliver_end(
-      {ports_.queue, channel, receipt, cancellation, abort_, settings_.adopted_patience, log},
-      undelivered.ending);
+  try {
+    DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease, settings_.channel,
+                              metrics_, log);
+    return deliver_end(
+        {ports_.queue, channel, receipt, cancellation, abort_, settings_.adopted_patience, log},
+        undelivered.ending);
+  } catch (const std::exception& trouble) {
+    log.error("leaving the status to others: {}", trouble.what());
+    [[maybe_unused]] const auto left =
+        insist(log, abort_, "a status could not be left to others",
+               [&] { return ports_.queue.settle(receipt, ports::Delivery::later); });
+    return Outcome::given_back;
+  }
 }
 
 }  // namespace builder::pipeline

@@ -97,14 +97,15 @@ class JobRunner {
   void run(const domain::DeploymentRequest& request, const ports::TakenJob& job,
            ports::JobCancellation& cancellation, const std::function<void(Outcome)>& settle);
 
-  /// Reports a job that cannot be run at all (malformed) as FAILED with its customer line.
+  /// Reports a job that cannot be run at all (malformed) as FAILED with its customer line. Never
+  /// throws.
   Outcome reject(const ports::Receipt& receipt, const Error& error,
                  const ports::JobCancellation& cancellation);
 
   /// Puts an unfinished job back into the queue.
   void give_back(const ports::Receipt& receipt);
 
-  /// Posts an end that was decided elsewhere or by a worker that is gone.
+  /// Posts an end that was decided elsewhere or by a worker that is gone. Never throws.
   Outcome deliver(const ports::Undelivered& undelivered,
                   const ports::JobCancellation& cancellation);
 

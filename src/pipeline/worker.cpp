@@ -1,6 +1,9 @@
 #include "pipeline/worker.hpp"
 
+#include "pipeline/insist.hpp"
+
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 namespace builder::pipeline {
@@ -29,6 +32,7 @@ constexpr std::size_t k_most_shed = 1'000;
 constexpr std::size_t k_most_unrecorded = 10'000;
 constexpr std::chrono::seconds k_refused_pause{30};
 constexpr std::chrono::seconds k_unreachable_pause{5};
+constexpr std::chrono::seconds k_no_thread_pause{2};
 
 std::string_view word(CancelAnswer answer) {
   switch (answer) {
@@ -134,10 +138,13 @@ void Worker::take_one(const std::stop_token& stop) {
   }
   if (settings_.can_build && !settings_.can_build()) {
     // It came while we waited for one, and so did the news.
-    run_in_slot([this, receipt = (*taken)->receipt] { runner_.give_back(receipt); });
+    const ports::Receipt& receipt = (*taken)->receipt;
+    if (!run_in_slot([this, receipt] { runner_.give_back(receipt); })) {
+      give_back_here(receipt, stop);
+    }
     return;
   }
-  handle(**std::move(taken));
+  handle(**std::move(taken), stop);
 }
 
 void Worker::look() {
@@ -153,13 +160,14 @@ void Worker::look() {
   first_seen_ = std::move(seen);
 }
 
-void Worker::handle(TakenJob job) {
-  const domain::DeploymentId& id = job.receipt.deployment;
+void Worker::handle(TakenJob job, const std::stop_token& stop) {
+  const ports::Receipt receipt = job.receipt;
+  const domain::DeploymentId& id = receipt.deployment;
   const auto cancellation = running_.enter(id);
   const auto seen = first_seen_.find(id);
   metrics_.queue_wait(seen == first_seen_.end() ? Clock::duration::zero()
                                                 : Clock::now() - seen->second);
-  run_in_slot([this, cancellation, job = std::move(job)] {
+  const bool runs = run_in_slot([this, cancellation, job = std::move(job)] {
     metrics_.build_started();
     running_.wait_for_turn(cancellation);
     run_job(job, *cancellation, [&](Outcome outcome) {
@@ -168,6 +176,17 @@ void Worker::handle(TakenJob job) {
     });
     running_.leave(cancellation);
   });
+  if (!runs) {
+    running_.leave(cancellation);
+    give_back_here(receipt, stop);
+  }
+}
+
+/// For want of a thread. What `stop` leaves unsaid `leave` says.
+void Worker::give_back_here(const ports::Receipt& receipt, const std::stop_token& stop) {
+  [[maybe_unused]] const auto given =
+      insist(log_.with("deployment", receipt.deployment.str()), stop,
+             "a job could not be given back", [&] { return queue_.give_back(receipt); });
 }
 
 void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation,
@@ -213,18 +232,26 @@ void Worker::deliver_for_others(const std::stop_token& stop) {
       if (!adopted || !*adopted) {
         break;
       }
-      deliver(**adopted);
+      deliver(**adopted, stop);
     }
   }
 }
 
-void Worker::deliver(const ports::Undelivered& undelivered) {
+void Worker::deliver(const ports::Undelivered& undelivered, const std::stop_token& stop) {
   const auto cancellation = delivering_.enter(undelivered.receipt.deployment);
   // On a thread of its own: a slow API must not hold up the others.
-  run_in_slot([this, cancellation, undelivered] {
+  const bool runs = run_in_slot([this, cancellation, undelivered] {
     pause_after(runner_.deliver(undelivered, *cancellation));
     delivering_.leave(cancellation);
   });
+  if (!runs) {
+    delivering_.leave(cancellation);
+    const ports::Receipt& receipt = undelivered.receipt;
+    [[maybe_unused]] const auto left =
+        insist(log_.with("deployment", receipt.deployment.str()), stop,
+               "a status could not be left to others",
+               [&] { return queue_.settle(receipt, ports::Delivery::later); });
+  }
 }
 
 void Worker::must_stop(const domain::DeploymentId& deployment, StopReason reason) {
@@ -293,10 +320,15 @@ void Worker::pause_after(Outcome outcome) {
     return;
   }
   const bool refused = outcome == Outcome::refused;
+  pause(refused ? k_refused_pause : k_unreachable_pause,
+        refused ? "the platform's API refuses the API key (API_KEY)"
+                : "the platform's API could not be reached");
+}
+
+void Worker::pause(std::chrono::seconds length, std::string reason) {
   const std::scoped_lock lock(pause_mutex_);
-  paused_until_ = Clock::now() + (refused ? k_refused_pause : k_unreachable_pause);
-  pause_reason_ = refused ? "the platform's API refuses the API key (API_KEY)"
-                          : "the platform's API could not be reached";
+  paused_until_ = Clock::now() + length;
+  pause_reason_ = std::move(reason);
 }
 
 SteadyTime Worker::paused_until() const {
@@ -309,13 +341,25 @@ std::string Worker::paused_because() const {
   return Clock::now() < paused_until_ ? pause_reason_ : std::string();
 }
 
-void Worker::run_in_slot(std::function<void()> body) {
+bool Worker::run_in_slot(std::function<void()> body) {
   const std::scoped_lock lock(slots_mutex_);
   Slot& slot = slots_.emplace_back();
-  slot.thread = std::jthread([&slot, body = std::move(body)] {
-    body();
-    slot.done = true;
-  });
+  try {
+    slot.thread = std::jthread([&slot, body = std::move(body)] {
+      body();
+      slot.done = true;
+    });
+  } catch (const std::system_error& error) {
+    slots_.pop_back();
+    const std::string trouble = std::string("no thread could be made: ") + error.what();
+    if (thread_trouble_.is_news(trouble)) {
+      log_.error("{}", trouble);
+    }
+    pause(k_no_thread_pause, trouble);
+    return false;
+  }
+  thread_trouble_.over();
+  return true;
 }
 
 void Worker::reap_slots() {

@@ -72,7 +72,8 @@ class Worker final : private ports::QueueListener {
   void shed_newest();
   void take_one(const std::stop_token& stop);
   void look();
-  void handle(ports::TakenJob job);
+  void handle(ports::TakenJob job, const std::stop_token& stop);
+  void give_back_here(const ports::Receipt& receipt, const std::stop_token& stop);
   void run_job(const ports::TakenJob& job, ports::JobCancellation& cancellation,
                const std::function<void(Outcome)>& settle);
   void settle(const ports::TakenJob& job, ports::StopReason reason, Outcome outcome);
@@ -80,9 +81,11 @@ class Worker final : private ports::QueueListener {
   bool record_cancel(const domain::DeploymentId& deployment);
   void record_old_cancels();
   void deliver_for_others(const std::stop_token& stop);
-  void deliver(const ports::Undelivered& undelivered);
-  void run_in_slot(std::function<void()> body);
+  void deliver(const ports::Undelivered& undelivered, const std::stop_token& stop);
+  /// False when the system has no thread for it; jobs are then taken again after a pause.
+  [[nodiscard]] bool run_in_slot(std::function<void()> body);
   void pause_after(Outcome outcome);
+  void pause(std::chrono::seconds length, std::string reason);
   [[nodiscard]] SteadyTime paused_until() const;
   void reap_slots();
 
@@ -96,6 +99,7 @@ class Worker final : private ports::QueueListener {
 
   std::mutex slots_mutex_;
   std::list<Slot> slots_;
+  Recurrence thread_trouble_;                              ///< With the slots' mutex.
   std::map<domain::DeploymentId, SteadyTime> first_seen_;  ///< Dispatcher only.
   std::set<domain::DeploymentId> shed_;                    ///< Dispatcher only.
   SteadyTime next_shed_{};                                 ///< Dispatcher only.

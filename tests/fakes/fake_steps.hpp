@@ -121,9 +121,13 @@ class FakeImageBuilder final : public ports::ImageBuilder {
 
   void clean_up(const ports::JobContext&, const ports::Repository&, const std::string&) override {
     record_.add("clean_up");
+    if (clean_up_hook) {
+      clean_up_hook();
+    }
   }
 
   StepHook hook;
+  std::function<void()> clean_up_hook;
   StepHook push_hook;
   ports::ImageSpec built;  ///< Read it when nothing is built any more.
   std::string image_id;    ///< What the engine keeps; empty: it pushes while it builds.

@@ -3,6 +3,7 @@
 #include "fakes/fake_reporter.hpp"
 #include "fakes/fake_steps.hpp"
 #include "fakes/memory_queue.hpp"
+#include "fakes/thread_limit.hpp"
 
 #include <gtest/gtest.h>
 
@@ -518,6 +519,52 @@ TEST_F(JobRunnerTest, WithoutALeaseNothingIsPostedAndNothingMoved) {
   EXPECT_EQ(run(), Outcome::lost);
   EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building}));
   EXPECT_FALSE(record_.has("promote d1"));
+}
+
+TEST_F(JobRunnerTest, ADefectAfterTheJobIsSettledDoesNotEndItsNextBuild) {
+  image_.push_hook = [this](const ports::JobContext&) -> std::optional<Error> {
+    cancellation_.request_stop(StopReason::shutdown);
+    return Error{.kind = ErrorKind::cancelled, .message = "stopped"};
+  };
+  image_.clean_up_hook = [] { throw std::runtime_error("a defect"); };
+  queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
+  const auto job = queue_.take(0ms, {}).value();
+  JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                   secrets_, metrics_, fakes::null_log(), abort_.get_token());
+  std::vector<Outcome> outcomes;
+  std::optional<ports::TakenJob> again;
+  runner.run(request_, *job, cancellation_, [&](Outcome outcome) {
+    outcomes.push_back(outcome);
+    runner.give_back(job->receipt);
+    again = queue_.take(0ms, {}).value();
+  });
+  EXPECT_TRUE(record_.has("clean_up"));
+  EXPECT_EQ(outcomes, (std::vector{Outcome::given_back}));
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building}));
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(queue_.give_back(again->receipt)) << "it has no end";
+}
+
+TEST_F(JobRunnerTest, WithoutAThreadToBeHadNothingEndsAndNothingIsKept) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto in_child = [this] {
+    fakes::ThreadLimit threads;
+    if (!threads.binds()) {
+      std::_Exit(0);
+    }
+    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                     secrets_, metrics_, fakes::null_log(), abort_.get_token());
+    queue_.leave_behind("d0", {ports::Verdict::attempts_used, {}});
+    const auto left = queue_.adopt().value();
+    threads.forbid();
+    EXPECT_EQ(run(), Outcome::given_back);
+    EXPECT_EQ(runner.reject(fakes::receipt("d2"), {}, cancellation_), Outcome::given_back);
+    EXPECT_EQ(runner.deliver(*left, cancellation_), Outcome::given_back);
+    EXPECT_EQ(queue_.undelivered(), 0u);
+    EXPECT_TRUE(reporter_.posts().empty());
+    std::_Exit(HasFailure() ? 1 : 0);
+  };
+  EXPECT_EXIT(in_child(), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(JobRunnerTest, AnEndLeftBehindIsDelivered) {

@@ -3,6 +3,7 @@
 #include "fakes/fake_reporter.hpp"
 #include "fakes/fake_steps.hpp"
 #include "fakes/memory_queue.hpp"
+#include "fakes/thread_limit.hpp"
 
 #include <gtest/gtest.h>
 
@@ -353,6 +354,54 @@ TEST_F(WorkerTest, ADrainGivesAJobBackWhoseLogWaitsForTheLease) {
   hurry_.request_stop();
   EXPECT_TRUE(stops_without([&] { queue_.hold_lease(true); }));
   EXPECT_EQ(queue_.queued(), (std::vector<std::string>{job("d1", "s1")}));
+}
+
+TEST_F(WorkerTest, WithoutAThreadToBeHadAJobGoesBackAndComesAgain) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto in_child = [this] {
+    fakes::ThreadLimit threads;
+    if (!threads.binds()) {
+      std::_Exit(0);
+    }
+    start(1);
+    queue_.push(job("d0", "s0"));
+    EXPECT_TRUE(eventually([&] { return queue_.idle(); }));
+    threads.forbid();
+    queue_.push(job("d1", "s1"));
+    EXPECT_TRUE(eventually([&] { return !worker_->paused_because().empty(); }));
+    EXPECT_TRUE(eventually([&] { return queue_.length() == 1 && worker_->idle(); }));
+    threads.allow();
+    EXPECT_TRUE(eventually([&] { return queue_.idle(); }));
+    EXPECT_EQ(reporter_.statuses("d1"), k_built);
+    std::_Exit(HasFailure() ? 1 : 0);
+  };
+  EXPECT_EXIT(in_child(), testing::ExitedWithCode(0), "");
+}
+
+TEST_F(WorkerTest, WithoutAThreadToBeHadAnEndIsLeftToOthers) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto in_child = [this] {
+    fakes::ThreadLimit threads;
+    if (!threads.binds()) {
+      std::_Exit(0);
+    }
+    can_build_ = false;
+    queue_.push(job("d1", "s1"));
+    start(1);
+    worker_->on_cancel(domain::DeploymentId("d1"));
+    EXPECT_TRUE(eventually([&] { return queue_.idle(); }));
+    queue_.push(job("d2", "s2"));
+    threads.forbid();
+    worker_->on_cancel(domain::DeploymentId("d2"));  // Its end is one for the postman.
+    EXPECT_TRUE(eventually([&] { return !worker_->paused_because().empty(); }));
+    EXPECT_TRUE(eventually([&] { return queue_.undelivered() == 0; }));
+    EXPECT_TRUE(reporter_.statuses("d2").empty());
+    threads.allow();
+    EXPECT_TRUE(eventually([&] { return queue_.idle(); }));
+    EXPECT_EQ(reporter_.statuses("d2"), (Statuses{DeploymentStatus::cancelled}));
+    std::_Exit(HasFailure() ? 1 : 0);
+  };
+  EXPECT_EXIT(in_child(), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(WorkerTest, AJobThatIsGivenBackIsNotTakenForItsOwnDuplicate) {
