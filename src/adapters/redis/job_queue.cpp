@@ -151,12 +151,13 @@ class RedisJobQueue final : public ports::JobQueue {
     const std::string_view how = delivery == Delivery::done    ? "delivered"
                                  : delivery == Delivery::later ? "later"
                                                                : "rejected";
+    const auto handover = membership_.handover();
+    // At once behind the post: whoever dies in between has it posted again.
+    BUILDER_TRY_ASSIGN(const Reply reply,
+                       run(settle_, {receipt.epoch, receipt.deployment.str(), std::string(how)}));
     if (delivery != Delivery::later) {
       BUILDER_TRY(run(remember_, {receipt.deployment.str()}));
     }
-    const auto handover = membership_.handover();
-    BUILDER_TRY_ASSIGN(const Reply reply,
-                       run(settle_, {receipt.epoch, receipt.deployment.str(), std::string(how)}));
     membership_.release(receipt.epoch, receipt.deployment);
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
