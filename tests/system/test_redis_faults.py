@@ -284,7 +284,7 @@ def test_a_clock_that_is_set_forward_ends_no_lease(stack, make_worker, repo, sec
             for identity in running:
                 stack.api.wait_log(identity, "now-running")
             shift.write_text(str(3600 * hours))
-            wait_for(lambda: any("clock of Redis went ahead by 3" in worker.text() for worker in workers), 10, "noticed")
+            wait_for(lambda: any(re.search("clock of Redis went ahead by (3600|359.) s", worker.text()) for worker in workers), 10, "noticed")
             for identity in running:
                 assert stack.api.wait_end(identity) == "BUILDED"
                 assert stack.api.statuses(identity) == ["BUILDING", "BUILDED"]

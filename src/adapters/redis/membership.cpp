@@ -159,7 +159,7 @@ Result<> Membership::beat(const std::stop_token& stop) {
   changed_.notify_all();
   tell(reply.list[1]);
   BUILDER_TRY(return_strays(lease->epoch(), reply.list[2], stop));
-  watch_clock(std::chrono::milliseconds(reply.list[3].integer));
+  watch_clock(started, std::chrono::milliseconds(reply.list[3].integer));
   if (Clock::now() >= next_eviction_look_) {
     look_at_eviction(stop);
     next_eviction_look_ =
@@ -250,17 +250,19 @@ void Membership::look_at_eviction(const std::stop_token& stop) {
 
 /// Redis ends leases by its clock. When that was set forward, or another server with another clock
 /// took over, all leases look as if they were over; those of the living are renewed soon.
-void Membership::watch_clock(std::chrono::milliseconds redis_time) {
-  const SteadyTime heard = Clock::now();
-  if (heard_) {
-    const auto ahead = (redis_time - redis_time_) - (heard - *heard_);
+void Membership::watch_clock(std::chrono::nanoseconds beat_started,
+                             std::chrono::milliseconds redis_time) {
+  if (last_started_) {
+    // From before the last question until behind this answer: no more can have passed there.
+    const auto passed = EpochLease::now() - *last_started_;
+    const auto ahead = redis_time - redis_time_ - passed;
     if (ahead > settings_.lease / k_beats_per_lease) {
       log_.warning("the clock of Redis went ahead by {} s; no lease is ended for a while",
-                   std::chrono::duration_cast<std::chrono::seconds>(ahead).count());
-      retire_from_ = heard + settings_.lease;
+                   std::chrono::round<std::chrono::seconds>(ahead).count());
+      retire_from_ = Clock::now() + settings_.lease;
     }
   }
-  heard_ = heard;
+  last_started_ = beat_started;
   redis_time_ = redis_time;
 }
 

@@ -76,7 +76,7 @@ class Membership {
   Result<> beat(const std::stop_token& stop);
   Result<> probe(const std::stop_token& stop);
   Result<> return_strays(const std::string& epoch, const Reply& ids, const std::stop_token& stop);
-  void watch_clock(std::chrono::milliseconds redis_time);
+  void watch_clock(std::chrono::nanoseconds beat_started, std::chrono::milliseconds redis_time);
   void look_at_eviction(const std::stop_token& stop);
   void lose(const std::shared_ptr<EpochLease>& lease);
   Result<> retire_silent(const std::stop_token& stop);
@@ -106,8 +106,8 @@ class Membership {
   std::unique_ptr<Connection> connection_;  ///< Of the thread.
   Recurrence trouble_;                      ///< Of the thread.
   SteadyTime next_eviction_look_{};
-  std::optional<SteadyTime> heard_;          ///< When the last beat was answered …
-  std::chrono::milliseconds redis_time_{0};  ///< … and what time it was there.
+  std::optional<std::chrono::nanoseconds> last_started_;  ///< When the last beat was sent …
+  std::chrono::milliseconds redis_time_{0};               ///< … and what time it was there.
   SteadyTime retire_from_{};
   std::jthread thread_;
 };
