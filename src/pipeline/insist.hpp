@@ -5,6 +5,7 @@
 #include "base/recurrence.hpp"
 #include "base/result.hpp"
 #include "base/stop.hpp"
+#include "ports/job_queue.hpp"
 
 #include <chrono>
 #include <concepts>
@@ -36,6 +37,22 @@ auto insist(const Log& log, const std::stop_token& abort, std::string_view what,
       return answer;
     }
   }
+}
+
+/// Puts an unfinished job back. In a conflict it has an end, which is only not delivered yet, or
+/// another worker has it.
+inline void give_back(ports::JobQueue& queue, const ports::Receipt& receipt, const Log& log,
+                      const std::stop_token& abort) {
+  [[maybe_unused]] const auto given =
+      insist(log, abort, "a job could not be given back", [&] { return queue.give_back(receipt); });
+}
+
+/// Leaves an end that was adopted for somebody else to post.
+inline void leave_to_others(ports::JobQueue& queue, const ports::Receipt& receipt, const Log& log,
+                            const std::stop_token& abort) {
+  [[maybe_unused]] const auto left =
+      insist(log, abort, "a status could not be left to others",
+             [&] { return queue.settle(receipt, ports::Delivery::later); });
 }
 
 }  // namespace builder::pipeline

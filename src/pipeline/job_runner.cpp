@@ -45,13 +45,6 @@ bool may_pass(const Error& error) {
   return error.is_transient() || error.kind == ErrorKind::internal;
 }
 
-/// In a conflict it has an end, which is only not delivered yet, or another worker has it.
-void give_back(ports::JobQueue& queue, const ports::Receipt& receipt, const Log& log,
-               const std::stop_token& abort) {
-  [[maybe_unused]] const auto given =
-      insist(log, abort, "a job could not be given back", [&] { return queue.give_back(receipt); });
-}
-
 /// One deployment on its way through the steps.
 class Run {
  public:
@@ -379,9 +372,7 @@ Outcome JobRunner::deliver(const ports::Undelivered& undelivered,
         undelivered.ending);
   } catch (const std::exception& trouble) {
     log.error("leaving the status to others: {}", trouble.what());
-    [[maybe_unused]] const auto left =
-        insist(log, abort_, "a status could not be left to others",
-               [&] { return ports_.queue.settle(receipt, ports::Delivery::later); });
+    leave_to_others(ports_.queue, receipt, log, abort_);
     return Outcome::given_back;
   }
 }

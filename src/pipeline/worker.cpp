@@ -140,7 +140,7 @@ void Worker::take_one(const std::stop_token& stop) {
     // It came while we waited for one, and so did the news.
     const ports::Receipt& receipt = (*taken)->receipt;
     if (!run_in_slot([this, receipt] { runner_.give_back(receipt); })) {
-      give_back_here(receipt, stop);
+      give_back(queue_, receipt, log_.with("deployment", receipt.deployment.str()), stop);
     }
     return;
   }
@@ -178,15 +178,9 @@ void Worker::handle(TakenJob job, const std::stop_token& stop) {
   });
   if (!runs) {
     running_.leave(cancellation);
-    give_back_here(receipt, stop);
+    // What `stop` leaves unsaid the queue's `leave` says.
+    give_back(queue_, receipt, log_.with("deployment", receipt.deployment.str()), stop);
   }
-}
-
-/// For want of a thread. What `stop` leaves unsaid `leave` says.
-void Worker::give_back_here(const ports::Receipt& receipt, const std::stop_token& stop) {
-  [[maybe_unused]] const auto given =
-      insist(log_.with("deployment", receipt.deployment.str()), stop,
-             "a job could not be given back", [&] { return queue_.give_back(receipt); });
 }
 
 void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation,
@@ -247,10 +241,7 @@ void Worker::deliver(const ports::Undelivered& undelivered, const std::stop_toke
   if (!runs) {
     delivering_.leave(cancellation);
     const ports::Receipt& receipt = undelivered.receipt;
-    [[maybe_unused]] const auto left =
-        insist(log_.with("deployment", receipt.deployment.str()), stop,
-               "a status could not be left to others",
-               [&] { return queue_.settle(receipt, ports::Delivery::later); });
+    leave_to_others(queue_, receipt, log_.with("deployment", receipt.deployment.str()), stop);
   }
 }
 

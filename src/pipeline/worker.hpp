@@ -73,7 +73,6 @@ class Worker final : private ports::QueueListener {
   void take_one(const std::stop_token& stop);
   void look();
   void handle(ports::TakenJob job, const std::stop_token& stop);
-  void give_back_here(const ports::Receipt& receipt, const std::stop_token& stop);
   void run_job(const ports::TakenJob& job, ports::JobCancellation& cancellation,
                const std::function<void(Outcome)>& settle);
   void settle(const ports::TakenJob& job, ports::StopReason reason, Outcome outcome);

@@ -64,11 +64,12 @@ class StatusCall {
   StatusCall(const StatusCall&) = delete;
   StatusCall& operator=(const StatusCall&) = delete;
 
+  /// False at the end; not called again behind it.
   bool read(wire::StatusResponse& message) {
-    if (!end_ && reader_->Read(&message)) {
+    if (reader_->Read(&message)) {
       return true;
     }
-    end_ = end_ ? end_ : reader_->Finish();
+    end_ = reader_->Finish();
     return false;
   }
 

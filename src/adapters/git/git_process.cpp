@@ -122,6 +122,7 @@ struct Symptom {
 
 constexpr std::string_view k_refused =
     "{} refused the credentials; the access token may have expired: reconnect the account";
+constexpr std::string_view k_broke = "The connection to {} broke; deploy again";
 constexpr std::string_view k_no_credentials =
     "{} asks for credentials for this repository; connect an account that may read it";
 
@@ -174,13 +175,12 @@ constexpr auto k_symptoms = std::to_array<Symptom>({
      "{} limits requests at the moment; deploy again later"},
     {"Operation too slow", ErrorKind::timed_out,
      "{} is too slow at the moment; deploy again later"},
-    {"early EOF", ErrorKind::unavailable, "The connection to {} broke; deploy again"},
-    {"unexpected disconnect", ErrorKind::unavailable, "The connection to {} broke; deploy again"},
-    {"RPC failed", ErrorKind::unavailable, "The connection to {} broke; deploy again"},
+    {"early EOF", ErrorKind::unavailable, k_broke},
+    {"unexpected disconnect", ErrorKind::unavailable, k_broke},
+    {"RPC failed", ErrorKind::unavailable, k_broke},
     // A connection that closes among an answer's headers: to git the answer is over, and empty.
-    {"expected flush after ref listing", ErrorKind::unavailable,
-     "The connection to {} broke; deploy again"},
-    {"expected 'packfile'", ErrorKind::unavailable, "The connection to {} broke; deploy again"},
+    {"expected flush after ref listing", ErrorKind::unavailable, k_broke},
+    {"expected 'packfile'", ErrorKind::unavailable, k_broke},
     {"dumb http transport", ErrorKind::unavailable,
      "{} does not answer in git's smart HTTP protocol; check the git provider's URL"},
     {"unable to access", ErrorKind::unavailable,

@@ -158,7 +158,9 @@ Result<> Membership::beat(const std::stop_token& stop) {
   }
   changed_.notify_all();
   tell(reply.list[1]);
-  BUILDER_TRY(return_strays(lease->epoch(), reply.list[2], stop));
+  if (!reply.list[2].list.empty()) {
+    BUILDER_TRY(return_strays(lease->epoch(), reply.list[2], stop));
+  }
   watch_clock(started, std::chrono::milliseconds(reply.list[3].integer));
   if (Clock::now() >= next_eviction_look_) {
     look_at_eviction(stop);

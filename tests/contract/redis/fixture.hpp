@@ -6,11 +6,14 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
+#include <thread>
 
 /// What the tests against the server share that REDIS_HOST and REDIS_PORT name.
 namespace builder {
@@ -36,6 +39,18 @@ inline RedisConfig config(const std::string& queue) {
 
 inline std::string job(const std::string& id) {
   return R"({"deploymentId":")" + id + R"(","serviceId":"s"})";
+}
+
+/// Waits for a condition; false when it does not come about in ten seconds.
+inline bool eventually(const std::function<bool()>& condition) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > until) {
+      return false;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
 }
 
 /// Remembers what the queue told.

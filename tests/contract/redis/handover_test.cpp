@@ -68,17 +68,6 @@ class HandoverTest : public RealRedisTest {
     return other_->call({"EXISTS", key(suffix)}, {}).value().integer == 1;
   }
 
-  static bool eventually(const std::function<bool()>& condition) {
-    const auto until = std::chrono::steady_clock::now() + 10s;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > until) {
-        return false;
-      }
-      std::this_thread::sleep_for(5ms);
-    }
-    return true;
-  }
-
   const RedisConfig settings_ = config("q" + random_hex(6));
   Listener listener_;
   std::unique_ptr<ports::JobQueue> queue_;

@@ -431,23 +431,16 @@ TEST_F(RealRedisTest, TheCancelFeedHearsEveryMessageAndHealsByItself) {
   const auto say = [&](const char* message) {
     return other->call({"PUBLISH", settings.cancel_channel, message}, {}).value().integer;
   };
-  const auto wait = [](const std::function<bool()>& condition) {
-    const auto until = std::chrono::steady_clock::now() + 10s;
-    while (!condition() && std::chrono::steady_clock::now() < until) {
-      std::this_thread::yield();
-    }
-    return condition();
-  };
-  ASSERT_TRUE(wait([&] { return feed->connected(); }));
+  ASSERT_TRUE(eventually([&] { return feed->connected(); }));
   for (const char* bad :
        {"", "x", "[]", "{}", R"({"deploymentId":5})", R"({"deploymentId":"../x"})"}) {
     say(bad);
   }
   say(R"({"deploymentId":"d1"})");
-  ASSERT_TRUE(wait([&] { return heard == 1; }));
+  ASSERT_TRUE(eventually([&] { return heard == 1; }));
   ASSERT_TRUE(other->call({"CLIENT", "KILL", "TYPE", "pubsub"}, {}));
   // Redis may count the killed connection for a moment: say it until it is heard.
-  ASSERT_TRUE(wait([&] {
+  ASSERT_TRUE(eventually([&] {
     say(R"({"deploymentId":"d1"})");
     return heard >= 2;
   }));

@@ -191,6 +191,27 @@ class UnsafeQueueTest : public RealRedisTest {
     return job ? job->receipt.deployment.str() : "nothing";
   }
 
+  /// While c of the same service is on its way to us something happens to what is here: c is built
+  /// all the same, and `older` superseded.
+  void pop_newer_while(Wire& wire, ports::JobQueue& queue, const std::string& older,
+                       const std::function<void()>& what_happens) {
+    std::promise<void> popped;
+    wire.at("LPOP", [&] {
+      popped.set_value();
+      std::this_thread::sleep_for(300ms);
+      return true;
+    });
+    push("c", "s");
+    auto taken = std::async(std::launch::async, [&] { return queue.take(2s, {}).value(); });
+    popped.get_future().get();
+    what_happens();
+    EXPECT_EQ(id_of(taken.get()), "c");
+    EXPECT_FALSE(queue.take(10ms, {}).value());
+    EXPECT_EQ(listener_.stop_of("c"), ports::StopReason::none);
+    EXPECT_EQ(ends_of(queue),
+              (std::map<std::string, ports::Verdict>{{older, ports::Verdict::superseded}}));
+  }
+
   TempDir folder_ = TempDir::make(testing::TempDir(), "unsafe").value();
   RedisConfig settings_;
   Listener listener_;
@@ -324,21 +345,7 @@ TEST_F(UnsafeQueueTest, WhatIsBeingTakenIsNewerThanWhatIsGivenBack) {
   const auto queue = start_at(wire.config());
   push("a", "s");
   const auto job = queue->take(5s, {}).value();
-  std::promise<void> popped;
-  wire.at("LPOP", [&] {
-    popped.set_value();
-    std::this_thread::sleep_for(300ms);
-    return true;
-  });
-  push("c", "s");
-  auto taken = std::async(std::launch::async, [&] { return queue->take(2s, {}).value(); });
-  popped.get_future().get();
-  EXPECT_TRUE(queue->give_back(job->receipt));
-  EXPECT_EQ(id_of(taken.get()), "c");
-  EXPECT_FALSE(queue->take(10ms, {}).value());
-  EXPECT_EQ(listener_.stop_of("c"), ports::StopReason::none);
-  EXPECT_EQ(ends_of(*queue),
-            (std::map<std::string, ports::Verdict>{{"a", ports::Verdict::superseded}}));
+  pop_newer_while(wire, *queue, "a", [&] { EXPECT_TRUE(queue->give_back(job->receipt)); });
   queue->leave();
 }
 
@@ -349,22 +356,10 @@ TEST_F(UnsafeQueueTest, WhatIsBeingTakenIsNewerThanWhatWaitedForAnEnd) {
   const auto job = queue->take(5s, {}).value();
   push("b", "s");
   ASSERT_FALSE(queue->take(10ms, {}).value()) << "it waits";
-  std::promise<void> popped;
-  wire.at("LPOP", [&] {
-    popped.set_value();
-    std::this_thread::sleep_for(300ms);
-    return true;
+  pop_newer_while(wire, *queue, "b", [&] {
+    EXPECT_TRUE(queue->finish(job->receipt, builded()));
+    EXPECT_TRUE(queue->settle(job->receipt, ports::Delivery::done));
   });
-  push("c", "s");
-  auto taken = std::async(std::launch::async, [&] { return queue->take(2s, {}).value(); });
-  popped.get_future().get();
-  EXPECT_TRUE(queue->finish(job->receipt, builded()));
-  EXPECT_TRUE(queue->settle(job->receipt, ports::Delivery::done));
-  EXPECT_EQ(id_of(taken.get()), "c");
-  EXPECT_FALSE(queue->take(10ms, {}).value());
-  EXPECT_EQ(listener_.stop_of("c"), ports::StopReason::none);
-  EXPECT_EQ(ends_of(*queue),
-            (std::map<std::string, ports::Verdict>{{"b", ports::Verdict::superseded}}));
   queue->leave();
 }
 

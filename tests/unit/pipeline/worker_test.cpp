@@ -72,6 +72,16 @@ class WorkerTest : public testing::Test {
     return true;
   }
 
+  /// Builds d1, whose fetch does not end before it is stopped; the next one does.
+  void start_one_that_stays() {
+    source_.hook = [this](const ports::JobContext& context) -> std::optional<Error> {
+      return stays_.exchange(false) ? fakes::until_stopped()(context) : std::nullopt;
+    };
+    start(1);
+    queue_.push(job("d1", "s1"));
+    ASSERT_TRUE(eventually([&] { return record_.has("fetch"); }));
+  }
+
   /// Leaves two ends of others, FAILED and CANCELLED, and waits until they are ours to deliver.
   void adopt_two() {
     can_build_ = false;
@@ -100,6 +110,7 @@ class WorkerTest : public testing::Test {
 
   std::atomic<bool> can_build_{true};
   std::atomic<bool> must_shed_{false};
+  std::atomic<bool> stays_{true};  ///< The next fetch.
   fakes::StepRecord record_;
   fakes::FakeSource source_{record_};
   fakes::FakeImageBuilder image_{record_};
@@ -187,14 +198,7 @@ TEST_F(WorkerTest, AFullDiskStopsTheNewestBuildAndGivesItBack) {
 }
 
 TEST_F(WorkerTest, AJobIsGivenBackHoweverOftenTheQueueRefuses) {
-  std::atomic<bool> slow = true;
-  source_.hook = [&](const ports::JobContext& context) {
-    return slow ? fakes::until_stopped()(context) : std::nullopt;
-  };
-  start(1);
-  queue_.push(job("d1", "s1"));
-  ASSERT_TRUE(eventually([&] { return record_.has("fetch"); }));
-  slow = false;
+  start_one_that_stays();
   queue_.refuse_next(ErrorKind::denied, 3);
   must_shed_ = true;
   ASSERT_TRUE(eventually([&] { return reporter_.statuses("d1").size() == 2; }));  // It was told.
@@ -229,14 +233,7 @@ TEST_F(WorkerTest, ACancelBetweenTheTakeAndTheStartIsObeyed) {
 }
 
 TEST_F(WorkerTest, AJobThatTheQueueForgotIsBuiltAgain) {
-  std::atomic<bool> slow = true;
-  source_.hook = [&](const ports::JobContext& context) {
-    return slow ? fakes::until_stopped()(context) : std::nullopt;
-  };
-  start(1);
-  queue_.push(job("d1", "s1"));
-  ASSERT_TRUE(eventually([&] { return record_.has("fetch"); }));
-  slow = false;
+  start_one_that_stays();
   queue_.forget("d1");
   ASSERT_TRUE(eventually([&] { return queue_.idle(); }));
   EXPECT_EQ(reporter_.statuses("d1").back(), DeploymentStatus::builded);
