@@ -18,10 +18,12 @@ class Buildkitd:
     """On a unix socket of its own. RUN steps use the host's network: there is no CNI here."""
 
     def __init__(self, folder: Path, mirrors: dict[str, str] | None = None,
-                 http: tuple[str, ...] = (), address: str = "", options: tuple[str, ...] = ()) -> None:
+                 http: tuple[str, ...] = (), address: str = "", options: tuple[str, ...] = (),
+                 name: str = "buildkitd") -> None:
         """`mirrors`: registry → the `host:port` asked in its place; `http`: registries that have no TLS;
         `address` and `options` (tls) for one that listens elsewhere."""
-        self.server = Server("buildkitd", folder / "buildkitd")
+        self.server = Server("buildkitd", folder / name)
+        self.name = name
         self.socket = self.server.folder / "buildkitd.sock"
         self.address = address or f"unix://{self.socket}"
         self.mirrors, self.http, self.options = mirrors or {}, http, options

@@ -106,6 +106,14 @@ def backend_auth():
 
 
 class Front(sv.Handler):
+    def handle_one_request(self):
+        # An Engine with containerd's store tries TLS first, and speaks plainly only after an answer in HTTP.
+        if self.rfile.peek(1)[:1] == b"\x16":
+            self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+            self.close_connection = True
+            return
+        super().handle_one_request()
+
     def body(self):
         if (self.headers.get("Transfer-Encoding") or "").lower() == "chunked":
             out = []
@@ -204,7 +212,9 @@ class Front(sv.Handler):
             st, _, _ = raw(A.registry, "HEAD", path, headers={"Accept": "*/*", **backend_auth()})
             if st == 200:
                 return self.oci_error(400, "TAG_INVALID", "The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable." % (mm.group(2), mm.group(1)))
-        hdrs = {k: v for k, v in self.headers.items() if k.lower() not in ("content-length", "connection", "transfer-encoding", "authorization")}
+        # An Engine sends one Accept for every type it knows.
+        hdrs = {k: ", ".join(self.headers.get_all(k)) for k in self.headers
+                if k.lower() not in ("content-length", "connection", "transfer-encoding", "authorization")}
         hdrs.update(backend_auth())
         st, rh, data = raw(A.registry, self.command, self.path, body, hdrs)
         if mm and self.command == "PUT" and st == 201:

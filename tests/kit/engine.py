@@ -1,4 +1,4 @@
-"""A dockerd of our own, and the base image the builds start from."""
+"""A Docker Engine of our own, and the base image the builds start from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
-from .bridge import BridgeUse
+from .bridge import Bridge
+from .go_tools import tool
 from .process import Server
 
 # BuildKit clips the log of a step. Newer engines take -1 for "no limit"; 20.10 clips everything then,
@@ -58,13 +59,19 @@ def base_image_tar() -> bytes:
     return buffer.getvalue()
 
 
-class Dockerd:
-    """Debian's dockerd, on docker0 unless told otherwise; what it leaves on the host goes at stop."""
+# The features of daemon.json by the name of an engine: Debian's 20.10, and a 29 with either of its image stores.
+ENGINES: dict[str, dict[str, bool]] = {
+    "docker": {}, "docker29": {"containerd-snapshotter": True}, "docker29-graph": {"containerd-snapshotter": False}}
 
-    def __init__(self, folder: Path, bridge: bool = True) -> None:
-        self.server = Server("dockerd", folder / "docker")
+
+class Dockerd:
+    """On a bridge of its own unless told otherwise; what it leaves on the host goes at stop."""
+
+    def __init__(self, folder: Path, bridge: bool = True, name: str = "docker") -> None:
+        self.server = Server("dockerd", folder / name)
+        self.name = name
         self.socket = self.server.folder / "docker.sock"
-        self.bridge = BridgeUse() if bridge else None
+        self.bridge = Bridge() if bridge else None
         self.step_log_limit = NO_LIMIT  # bytes; of the next start
 
     @property
@@ -74,15 +81,18 @@ class Dockerd:
     def start(self) -> Dockerd:
         folder = self.server.folder
         (folder / "docker.pid").unlink(missing_ok=True)
-        # On its own cgroup parent and namespaces, so that several may live on one machine.
-        command = ["dockerd", f"--data-root={folder / 'data'}", f"--exec-root={folder / 'exec'}",
+        config = folder / "daemon.json"
+        config.write_text(json.dumps({"features": ENGINES[self.name]} if ENGINES[self.name] else {}))
+        program = "dockerd" if self.name == "docker" else str(tool("dockerd"))
+        # With its own namespaces and network, so that several may live on one machine.
+        command = [program, f"--config-file={config}", f"--data-root={folder / 'data'}", f"--exec-root={folder / 'exec'}",
                    f"--host={self.host}", f"--pidfile={folder / 'docker.pid'}",
                    f"--containerd-namespace=kit{os.getpid()}",
-                   f"--containerd-plugins-namespace=kit{os.getpid()}-plugins"]
+                   f"--containerd-plugins-namespace=kit{os.getpid()}-plugins",
+                   "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
+                   "--userland-proxy=false", f"--bridge={self.bridge.name if self.bridge else 'none'}"]
         if self.bridge:
             self.bridge.begin()
-        else:
-            command += ["--bridge=none", "--iptables=false", "--ip6tables=false"]
         env = {**os.environ, "BUILDKIT_STEP_LOG_MAX_SIZE": self.step_log_limit, "BUILDKIT_STEP_LOG_MAX_SPEED": NO_LIMIT}
         self.server.launch(command, self._ready, 60, env)
         return self

@@ -1,4 +1,4 @@
-"""The programs built from the pinned Go modules under tests/tools: the real BuildKit and CNB lifecycle."""
+"""The programs built from the pinned Go modules under tests/tools: the real BuildKit, a Docker Engine, the CNB lifecycle."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @functools.cache
-def folder() -> Path:
-    """Where they are; builds what is missing, which takes minutes the first time."""
-    script = str(ROOT / "tools" / "go-tools")
-    subprocess.run([script], check=True)
-    return Path(subprocess.run([script, "--bin"], check=True, capture_output=True, text=True).stdout.strip())
-
-
 def tool(name: str) -> Path:
-    return folder() / name
+    """Where a program is; what is missing of its module is built, which takes minutes the first time."""
+    script = str(ROOT / "tools" / "go-tools")
+    return Path(subprocess.run([script, name], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())

@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .buildkitd import Buildkitd
-from .engine import Dockerd
+from .engine import ENGINES, Dockerd
 from .git_server import GitServer
 from .images import RegistryClient
 from .platform_api import PlatformApi
+from .process import free_port
 from .redis_server import Redis
 from .registry import EcrFront, Moto, PlainRegistry
 from .worker import Worker
@@ -29,8 +30,9 @@ class Stack:
         self.docker = None if docker_host else Dockerd(folder, bridge)
         self.docker_host = docker_host or self.docker.host  # type: ignore[union-attr]
         self.registry = PlainRegistry(folder)
-        self.buildkitd: Buildkitd | None = None
         self.engine: Dockerd | Buildkitd | None = self.docker
+        self.others: dict[str, Dockerd | Buildkitd] = {}
+        self.other: Dockerd | Buildkitd | None = None  # The one that runs beside `docker`.
         self.moto = Moto(folder)
         self.ecr = EcrFront(folder, self.moto, self.registry)
         self.git = GitServer(folder)
@@ -56,33 +58,48 @@ class Stack:
         return self
 
     def use(self, engine: str) -> Stack:
-        """The engine the workers build with from now on: `docker` or `buildkitd`."""
-        self.engine = self.docker
-        if engine == "buildkitd":
-            if self.buildkitd is None:
-                RegistryClient(self.registry.host).push_base_image()
-                self.buildkitd = Buildkitd(self.folder, mirrors={"docker.io": self.registry.host}).start()
-            self.engine = self.buildkitd
+        """The engine the workers build with from now on: one of ENGINES, `buildkitd` (a unix socket), `buildkitd-tcp`.
+        `docker` runs always, as the platform's node that pulls what was built; of the others one at a time."""
+        if engine == "docker":
+            self.engine = self.docker
+            return self
+        if self.other is not None and self.other.name != engine:
+            self.other.stop()
+            self.other = None
+        if self.other is None:
+            if engine not in self.others:
+                self.others[engine] = self._make(engine)
+            self.other = self.others[engine].start()
+            if isinstance(self.other, Dockerd):
+                self.other.make_base_image()
+        self.engine = self.other
         return self
+
+    def _make(self, engine: str) -> Dockerd | Buildkitd:
+        if engine in ENGINES:
+            return Dockerd(self.folder, name=engine)
+        RegistryClient(self.registry.host).push_base_image()
+        return Buildkitd(self.folder, mirrors={"docker.io": self.registry.host}, name=engine,
+                         address=f"tcp://127.0.0.1:{free_port()}" if engine == "buildkitd-tcp" else "")
 
     def mend(self) -> None:
         """A test that failed half-way must not fail those behind it."""
-        for part in (self.redis, self.api, self.docker, self.buildkitd):
+        for part in (self.redis, self.api, self.docker, self.other):
             if part:
                 part.mend()
         self.ecr.control("/__fail", {})
 
     def stop(self) -> None:
-        for part in (self.buildkitd, self.api, self.git, self.ecr, self.registry, self.moto, self.redis, self.docker):
+        for part in (self.other, self.api, self.git, self.ecr, self.registry, self.moto, self.redis, self.docker):
             if part:
                 part.stop()
 
     @property
     def environment(self) -> dict[str, str]:
-        engine = {"DOCKER_HOST": self.docker_host}
-        if self.engine is not None and self.engine is self.buildkitd:
+        engine = {"DOCKER_HOST": self.docker_host if self.engine is None else self.engine.host}
+        if isinstance(self.engine, Buildkitd):
             # No Engine is there to fall back on.
-            engine = {"BUILDKIT_HOST": self.buildkitd.host, "DOCKER_HOST": "unix:///nonexistent/docker.sock"}
+            engine = {"BUILDKIT_HOST": self.engine.host, "DOCKER_HOST": "unix:///nonexistent/docker.sock"}
         return {**self.redis.environment, **self.api.environment, **self.ecr.environment, **engine,
                 "GITHUB_URL": self.git.url,
                 # The default one is elsewhere; tests that build with buildpacks name their own.
