@@ -6,6 +6,7 @@
 #include "ports/job_context.hpp"
 #include "ports/source_tree.hpp"
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -15,6 +16,8 @@ namespace builder::ports {
 struct FetchedSource {
   domain::CommitSha commit;
   std::string subject;  ///< First line of the commit message, at most 72 characters.
+  /// Of the commit: the same wherever it is fetched. Between 1970 and 9999.
+  std::chrono::sys_seconds committed_at = {};
   std::shared_ptr<const SourceTree> tree;
 };
 

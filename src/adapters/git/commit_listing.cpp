@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 namespace builder::adapters::git {
@@ -63,6 +64,24 @@ Result<std::vector<TreeNode>> parse_tree(std::string_view content, std::size_t i
   return nodes;
 }
 
+/// Of the header's line `committer NAME <ADDRESS> SECONDS ZONE`. Repositories hold times that
+/// nobody has lived in: those become the nearest second that every tool can write.
+std::chrono::sys_seconds committed_at(std::string_view header) {
+  constexpr std::int64_t k_year_9999 = 253'402'300'799;
+  const auto begin = header.find("\ncommitter ");
+  const auto line = begin == std::string_view::npos
+                        ? std::string_view()
+                        : header.substr(begin + 1, header.find('\n', begin + 1) - begin - 1);
+  std::int64_t seconds = 0;
+  if (const auto name_end = line.rfind("> "); name_end != std::string_view::npos) {
+    const char* const first = line.data() + name_end + 2;
+    const auto read = std::from_chars(first, line.data() + line.size(), seconds);
+    seconds = read.ec == std::errc::result_out_of_range ? k_year_9999 : seconds;
+  }
+  return std::chrono::sys_seconds(
+      std::chrono::seconds(std::clamp<std::int64_t>(seconds, 0, k_year_9999)));
+}
+
 class Lister {
  public:
   Lister(const ports::JobContext& job, ObjectReader& objects) : job_(job), objects_(objects) {}
@@ -77,6 +96,7 @@ class Lister {
     CommitListing listing;
     listing.root = {.name = {}, .mode = "040000", .object = {}, .size = 0, .children = {}};
     listing.root.object = text.substr(5, commit.size());
+    listing.committed_at = committed_at(text.substr(0, text.find("\n\n")));
     if (const std::size_t blank = text.find("\n\n"); blank != std::string_view::npos) {
       listing.subject = text.substr(blank + 2, text.find('\n', blank + 2) - blank - 2);
     }

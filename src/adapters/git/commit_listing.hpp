@@ -2,6 +2,7 @@
 
 #include "adapters/git/object_reader.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -26,7 +27,8 @@ struct TreeNode {
 };
 
 struct CommitListing {
-  std::string subject;  ///< First line of the message: bytes of a stranger.
+  std::chrono::sys_seconds committed_at;  ///< When it was committed, not written.
+  std::string subject;                    ///< First line of the message: bytes of a stranger.
   TreeNode root;
 };
 

@@ -154,12 +154,14 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     }
     return FetchedSource{.commit = domain::CommitSha(root.commit),
                          .subject = std::move(subject),
+                         .committed_at = root.committed_at,
                          .tree = std::move(root.tree)};
   }
 
   struct Obtained {
     std::string commit;
     std::string subject;
+    std::chrono::sys_seconds committed_at;
     /// The files, unless they were written to the folder.
     std::shared_ptr<const ports::SourceTree> tree;
     std::map<std::string, std::string> submodules;      ///< Path -> commit.
@@ -211,6 +213,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     BUILDER_TRY_ASSIGN(obtained.commit, mirror.ensure(job, url, branch, commit, access));
     BUILDER_TRY_ASSIGN(CommitListing listing, list_commit(job, objects, obtained.commit));
     obtained.subject = std::move(listing.subject);
+    obtained.committed_at = listing.committed_at;
     BUILDER_TRY_ASSIGN(const Attributes attributes, read_attributes(job, objects, listing.root));
     mirror.remember(obtained.commit);
 

@@ -283,6 +283,41 @@ TEST_F(Revisions, SubjectsAreOneShortLineOfText) {
   EXPECT_LE(fetched->subject.size(), 72U + 2U);
 }
 
+TEST_F(Revisions, TheTimeIsThatOfTheCommitter) {
+  make_repository("app");
+  const auto time_of = [&](const std::string& committed) {
+    const std::string sha = server_.shell(
+        "cd app; export GIT_AUTHOR_DATE='@1000000000 +0000' GIT_COMMITTER_DATE='" + committed +
+        "'; git commit -q --allow-empty -m '> 5 +0000'; "
+        "git push -q o main; git rev-parse HEAD");
+    const auto fetched = fetch(spec("app"));
+    EXPECT_TRUE(fetched) << fetched.error().message;
+    return fetched && fetched->commit.str() == sha
+               ? fetched->committed_at.time_since_epoch().count()
+               : -1;
+  };
+  EXPECT_EQ(time_of("@1700000001 +0530"), 1'700'000'001);
+  EXPECT_EQ(time_of("@0 +0000"), 0);
+}
+
+TEST_F(Revisions, ATimeThatNobodyCanWriteIsTheNearestThatCan) {
+  make_repository("app");
+  const auto time_of = [&](const std::string& committer) {
+    server_.shell(
+        "cd app; t=$(git rev-parse HEAD^{tree}); printf 'tree %s\\nauthor A <a> 7 +0000\\n" +
+        committer +
+        "\\n\\nx <a> 9 +0000\\n' $t > ../c; git update-ref refs/heads/main "
+        "$(git hash-object -t commit -w --literally ../c); git push -q -f o main");
+    const auto fetched = fetch(spec("app"));
+    EXPECT_TRUE(fetched) << fetched.error().message;
+    return fetched ? fetched->committed_at.time_since_epoch().count() : -1;
+  };
+  EXPECT_EQ(time_of("committer A <a> -5 +0000"), 0);
+  EXPECT_EQ(time_of("committer A <a> 99999999999999 +0000"), 253'402'300'799);
+  EXPECT_EQ(time_of("committer A <a> 99999999999999999999 +0000"), 253'402'300'799);
+  EXPECT_EQ(time_of("committer A"), 0);
+}
+
 TEST_F(Revisions, ServicesHaveMirrorsOfTheirOwn) {
   const std::string sha = make_repository("app");
   ASSERT_TRUE(fetch(spec("app", sha)));
