@@ -97,6 +97,8 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
        one_of<ImageReference>(c.image_reference, {{"auto", ImageReference::automatic},
                                                   {"tag", ImageReference::tag},
                                                   {"digest", ImageReference::digest}})},
+      {"IMAGE_COMPRESSION", "gzip", false, "gzip or zstd, also with a level (zstd:3)",
+       compression(c.image_compression)},
       {"DOCKER_HOST", "unix:///var/run/docker.sock", false, "the engine that builds",
        engine_address(c.docker_host)},
       {"BUILDKIT_HOST", "", false, "a standalone BuildKit that builds instead",

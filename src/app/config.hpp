@@ -1,5 +1,6 @@
 #pragma once
 
+#include "adapters/buildkit/compression.hpp"
 #include "adapters/buildkit/tls.hpp"
 #include "adapters/host/build_cgroups.hpp"
 #include "adapters/oci/known_logins.hpp"
@@ -35,6 +36,8 @@ struct Config {
 
   std::string api_url;  ///< Without a trailing slash.
   Secret api_key;
+
+  adapters::buildkit::Compression image_compression;
 
   std::string docker_host;
   std::string buildkit_host;  ///< Empty: the Engine at `docker_host` builds.

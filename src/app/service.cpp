@@ -327,9 +327,11 @@ class Service {
 
   std::unique_ptr<ports::ImageBuilder> make_image_builder() {
     const adapters::buildkit::PublishPeers peers{*solver_, *registry_, logins_};
-    return docker_ == nullptr
-               ? adapters::buildkit::make_direct_image_builder(peers, log_)
-               : adapters::buildkit::make_engine_image_builder(peers, *docker_, log_);
+    auto direct =
+        adapters::buildkit::make_direct_image_builder(peers, config_.image_compression, log_);
+    return docker_ == nullptr ? std::move(direct)
+                              : adapters::buildkit::make_engine_image_builder(
+                                    peers, *docker_, std::move(direct), log_);
   }
 
   std::vector<HealthCheck> checks() {
@@ -348,6 +350,7 @@ class Service {
                         const auto engine = solver_->engine(stop);
                         engine_answers_ = engine.has_value();
                         BUILDER_TRY(engine);
+                        check_compression(*engine);
                         watch_engine(stop);
                         return {};
                       }});
@@ -364,6 +367,19 @@ class Service {
                         return reporter_->probe(stop);
                       }});
     return checks;
+  }
+
+  /// Once for every engine that does otherwise.
+  void check_compression(const adapters::buildkit::EngineInfo& engine) {
+    const bool is_ignored = !engine.exports_to_registry &&
+                            config_.image_compression != adapters::buildkit::Compression();
+    if (is_ignored && !std::exchange(compression_ignored_, true)) {
+      log_.warning(
+          "IMAGE_COMPRESSION has no effect on images built from a Dockerfile: {} packs them "
+          "itself, with gzip; it takes the containerd image store, or BUILDKIT_HOST",
+          engine.name);
+    }
+    compression_ignored_ = is_ignored;
   }
 
   /// Once, when the engine answers for the first time.
@@ -430,7 +446,8 @@ class Service {
   std::unique_ptr<ports::ImageBuilder> image_;
   std::unique_ptr<ports::BuildpacksBuilder> buildpacks_;
   std::atomic<bool> engine_answers_{false};
-  bool engine_watched_ = false;  ///< The health thread's alone.
+  bool engine_watched_ = false;  ///< The health thread's alone, and the next.
+  bool compression_ignored_ = false;
   std::unique_ptr<ports::JobQueue> queue_;
   std::unique_ptr<ports::CancelFeed> cancels_;
   pipeline::JobRunner runner_;

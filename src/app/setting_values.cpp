@@ -175,6 +175,23 @@ ValueReader engine_address(std::string& target) {
   };
 }
 
+ValueReader compression(adapters::buildkit::Compression& target) {
+  return [&target](const std::string& value) -> Complaint {
+    const std::size_t colon = value.find(':');
+    adapters::buildkit::Compression parsed{.type = value.substr(0, colon), .level = {}};
+    const std::int64_t most = parsed.type == "gzip" ? 9 : parsed.type == "zstd" ? 22 : 0;
+    if (colon != std::string::npos) {
+      const auto level = whole_number(std::string_view(value).substr(colon + 1), 1, most);
+      parsed.level = level ? std::optional(static_cast<int>(*level)) : std::nullopt;
+    }
+    if (most == 0 || (colon != std::string::npos && !parsed.level)) {
+      return "must be gzip or zstd, or one with a level: gzip:1 to gzip:9, zstd:1 to zstd:22";
+    }
+    target = std::move(parsed);
+    return {};
+  };
+}
+
 ValueReader region(std::string& target) {
   return [&target](const std::string& value) -> Complaint {
     // It becomes part of a host name.

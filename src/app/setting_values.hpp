@@ -1,5 +1,6 @@
 #pragma once
 
+#include "adapters/buildkit/compression.hpp"
 #include "adapters/oci/known_logins.hpp"
 #include "app/admission.hpp"
 #include "base/secret.hpp"
@@ -43,6 +44,8 @@ ValueReader absolute_path(std::string& target);
 ValueReader http_url(std::string& target);
 ValueReader listen_address(std::string& target);
 ValueReader engine_address(std::string& target);
+/// `gzip` or `zstd`, and a level behind a colon.
+ValueReader compression(adapters::buildkit::Compression& target);
 ValueReader region(std::string& target);
 /// Names a file; the target gets the logins in it.
 ValueReader auths_file(adapters::oci::LoginTable& target);

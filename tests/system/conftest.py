@@ -24,17 +24,24 @@ from kit.worker import BINARY, Worker  # noqa: E402
 # A terminated run (a timeout around it, CI) ends as an interrupted one does: with its servers.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
+# See Stack.use. Tests of one engine run together, so that each is started once.
+EVERY_ENGINE = ["docker", "docker29", "docker29-graph", "buildkitd"]
 HELLO = {"Dockerfile": "FROM busybox\nCOPY . /app\nCMD [\"sh\"]\n", "a.txt": "one\n"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_engines: runs with the Docker Engine and with a standalone BuildKit")
+    config.addinivalue_line("markers", "every_engine: runs with every kind of engine: how images are made and reach the registry")
     config.addinivalue_line("markers", "one_engine: does not depend on the engine, whatever its module says")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = {mark.name for mark in metafunc.definition.iter_markers()}
-    if "both_engines" in marks and "one_engine" not in marks:
+    if "one_engine" in marks:
+        return
+    if "every_engine" in marks:
+        metafunc.parametrize("stack", EVERY_ENGINE, indirect=True, scope="session")
+    elif "both_engines" in marks:
         metafunc.parametrize("stack", ["docker", "buildkitd"], indirect=True, scope="session")
 
 

@@ -12,7 +12,7 @@ from kit.images import RegistryClient
 from kit.process import stopped_at_end
 from kit.registry import PlainRegistry
 
-pytestmark = pytest.mark.both_engines
+pytestmark = pytest.mark.every_engine
 
 USER, PASSWORD = "base-reader", "p:a+s/s=w0rd"
 
@@ -47,7 +47,7 @@ def test_without_the_right_login_the_customer_is_told_which_image(stack, make_wo
     file = {"none": "", "wrong": auths(tmp_path, private.host, "not-this-one"),
             "of another host": auths(tmp_path, "registry.example.com")}[login]
     # A tag of its own: nothing may answer from an earlier build.
-    tag = f"{login.replace(' ', '-')}-{type(stack.engine).__name__.lower()}"
+    tag = f"{login.replace(' ', '-')}-{stack.engine.name}"
     RegistryClient(private.host, USER, PASSWORD).push_base_image(f"team/base:{tag}")
     make_worker(REGISTRY_AUTHS_FILE=file)
     identity = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM {private.host}/team/base:{tag}\n"}).name))
@@ -73,7 +73,7 @@ def push_to_ecr(stack, name):
 
 
 def test_base_images_of_the_platforms_own_registry(stack, worker, repo):
-    shared = f"shared/{type(stack.engine).__name__.lower()}"
+    shared = f"shared/{stack.engine.name}"
     push_to_ecr(stack, f"{shared}:1")
     identity = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM {stack.ecr.host}/{shared}:1\nRUN true\n"}).name))
     assert stack.api.wait_end(identity) == "BUILDED", stack.api.log_text(identity)
@@ -82,7 +82,7 @@ def test_base_images_of_the_platforms_own_registry(stack, worker, repo):
 @pytest.mark.parametrize("dockerfile", [
     "FROM {image}\n", "FROM busybox\nCOPY --from={image} /bin/busybox /x\n", "ARG BASE={image}\nFROM $BASE\n"])
 def test_an_image_of_another_service_is_no_base_image(stack, worker, repo, dockerfile):
-    name = f"deployra/other-{type(stack.engine).__name__.lower()}-{len(dockerfile)}"
+    name = f"deployra/other-{stack.engine.name}-{len(dockerfile)}"
     push_to_ecr(stack, f"{name}:live")
     text = dockerfile.format(image=f"{stack.ecr.host}/{name}:live")
     identity = stack.api.enqueue(stack.job(repo({"Dockerfile": text}).name))
@@ -92,7 +92,7 @@ def test_an_image_of_another_service_is_no_base_image(stack, worker, repo, docke
 
 
 def test_an_earlier_image_of_the_same_service_may_be_one(stack, worker, repo):
-    service = f"own-{type(stack.engine).__name__.lower()}"
+    service = f"own-{stack.engine.name}"
     first = stack.api.enqueue(stack.job(repo().name, serviceId=service))
     assert stack.api.wait_end(first) == "BUILDED"
     image = f"{stack.ecr.host}/deployra/{service}:{first}"

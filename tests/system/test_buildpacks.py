@@ -13,7 +13,7 @@ from kit.images import RegistryClient
 from kit.registry import EcrFront
 from kit.process import free_port, stopped_at_end, wait_for, wait_gone
 
-pytestmark = pytest.mark.both_engines
+pytestmark = pytest.mark.every_engine
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 from kit.process import wait_for, wait_gone
 from kit.worker import ArgvSampler
 
-pytestmark = pytest.mark.both_engines
+pytestmark = pytest.mark.every_engine
 
 
 def deploy(stack, repository, timeout=60, **changes):

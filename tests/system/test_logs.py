@@ -9,7 +9,7 @@ import time
 import pytest
 from kit.process import wait_for, wait_gone
 
-pytestmark = pytest.mark.both_engines
+pytestmark = pytest.mark.every_engine
 
 
 def test_strange_output_arrives_readable_and_whole(stack, worker, repo):

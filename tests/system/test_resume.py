@@ -8,7 +8,7 @@ import time
 import pytest
 from kit.process import wait_for
 
-pytestmark = pytest.mark.both_engines
+pytestmark = pytest.mark.every_engine
 
 APP = {"Dockerfile": "FROM busybox\nCOPY a.txt /\nRUN cat /a.txt\n", "a.txt": "first\n"}
 NO_LATEST = {"refuse": "PUT .*/manifests/latest"}

@@ -1,10 +1,9 @@
 #include "adapters/buildkit/connector.hpp"
+#include "adapters/buildkit/daemon.hpp"
 #include "adapters/buildkit/grpc_library.hpp"
 #include "adapters/buildkit/session_tunnel.hpp"
 #include "adapters/buildkit/text.hpp"
 #include "base/sync.hpp"
-
-#include "buildkit_control.grpc.pb.h"
 
 #include <fmt/format.h>
 #include <grpcpp/security/credentials.h>
@@ -17,10 +16,6 @@ namespace builder::adapters::buildkit {
 
 namespace {
 
-namespace wire = moby::buildkit::v1;
-
-/// A daemon that does not answer in this time is not healthy.
-constexpr std::chrono::seconds k_connect_limit{10};
 /// Error details and pattern lists travel as metadata; gRPC takes 8 KiB unless told.
 constexpr int k_metadata_limit = 16 * 1024 * 1024;
 /// The daemon's gRPC closes connections that ping more often than every five minutes.
@@ -37,15 +32,18 @@ class BuildkitdConnector final : public Connector {
     std::shared_ptr<grpc::Channel> channel = kept();
     // A small call finds out whether the connection stands: a channel may not know yet that it
     // broke, and waiting for it cannot be stopped.
-    std::string version;
-    const grpc::Status status = ask(job, channel, version);
-    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) {
-      BUILDER_TRY(judge(job, status));
+    const auto answer = ask_version(job, channel);
+    if (answer) {
       return channel;
+    }
+    if (answer.error().error_code() != grpc::StatusCode::UNAVAILABLE) {
+      return std::unexpected(explain(job, answer.error()));
     }
     discard(channel);
     channel = kept();
-    BUILDER_TRY(info(job, channel));
+    if (const auto again = ask_version(job, channel); !again) {
+      return std::unexpected(explain(job, again.error()));
+    }
     return channel;
   }
 
@@ -68,15 +66,18 @@ class BuildkitdConnector final : public Connector {
   }
 
   Result<EngineInfo> describe(const ports::JobContext& job) override {
-    BUILDER_TRY_ASSIGN(const std::optional<std::string> version, info(job, kept()));
-    if (!version) {
+    const auto buildkit = ask_description(job, kept());
+    if (!buildkit) {
+      return std::unexpected(explain(job, buildkit.error()));
+    }
+    if (!buildkit->version) {
       // It is given the registry's login to push with, and could not be kept from using it to read.
       return failure(ErrorKind::conflict,
                      fmt::format("buildkitd at {} is older than 0.11: it knows no source policies, "
                                  "which keep a build away from other services' images",
                                  shown_));
     }
-    return buildkitd_info(*version);
+    return buildkitd_info(*buildkit->version);
   }
 
  private:
@@ -123,46 +124,15 @@ class BuildkitdConnector final : public Connector {
                                      arguments);
   }
 
-  static grpc::Status ask(const ports::JobContext& job,
-                          const std::shared_ptr<grpc::Channel>& channel, std::string& version) {
-    const auto deadline = job.within(k_connect_limit).deadline;
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() +
-                         std::chrono::duration_cast<std::chrono::system_clock::duration>(
-                             deadline - std::chrono::steady_clock::now()));
-    wire::InfoResponse response;
-    const std::stop_callback cancel(job.stop, [&context] { context.TryCancel(); });
-    const grpc::Status status = wire::Control::NewStub(channel)->Info(&context, {}, &response);
-    version = response.buildkit_version().version();
-    return status;
-  }
-
-  /// A daemon that does not know the call is there all the same.
-  Result<> judge(const ports::JobContext& job, const grpc::Status& status) {
-    if (status.ok() || status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
-      return {};
-    }
-    if (job.stop.stop_requested()) {
-      return failure(ErrorKind::cancelled, "stopped while talking to the engine");
-    }
-    return std::unexpected(explain(job, status));
-  }
-
-  /// The daemon's version; nullopt from one that does not know the call.
-  Result<std::optional<std::string>> info(const ports::JobContext& job,
-                                          const std::shared_ptr<grpc::Channel>& channel) {
-    std::string version;
-    const grpc::Status status = ask(job, channel, version);
-    BUILDER_TRY(judge(job, status));
-    return status.ok() ? std::optional(std::move(version)) : std::nullopt;
-  }
-
   Error explain(const ports::JobContext& job, const grpc::Status& status) {
+    if (job.stop.stop_requested()) {
+      return {.kind = ErrorKind::cancelled, .message = "stopped while talking to the engine"};
+    }
     std::string why = one_line(status.error_message());
     if (address_.unix_path.empty()) {
       // gRPC only says that a connection was closed.
       const StopFd stop(job.stop);
-      const auto deadline = job.within(k_connect_limit).deadline;
+      const auto deadline = job.within(k_answer_limit).deadline;
       if (auto trouble = tls_ ? tls_trouble(address_, *tls_, stop, deadline) : std::nullopt) {
         why = *std::move(trouble);
       } else if (!tls_ && speaks_tls(address_, stop, deadline)) {
@@ -171,10 +141,15 @@ class BuildkitdConnector final : public Connector {
             "asks for a certificate";
       }
     }
+    // gRPC's words for a peer that speaks HTTP/1, or closes what it does not understand.
+    if (why.contains("http1.x") || why.contains("SETTINGS frame")) {
+      why += "; no BuildKit answers there (a Docker Engine belongs in DOCKER_HOST)";
+    }
     const ErrorKind kind = status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED
                                ? ErrorKind::timed_out
                                : ErrorKind::unavailable;
-    return {.kind = kind, .message = fmt::format("buildkitd at {}: {}", shown_, why)};
+    return {.kind = kind,
+            .message = fmt::format("buildkitd at {} (BUILDKIT_HOST): {}", shown_, why)};
   }
 
   const std::string shown_;

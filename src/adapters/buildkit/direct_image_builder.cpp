@@ -33,7 +33,8 @@ class RepeatedSteps final : public domain::EventSink {
 
 class DirectImageBuilder final : public ports::ImageBuilder {
  public:
-  DirectImageBuilder(PublishPeers peers, Log log) : peers_(peers), log_(std::move(log)) {}
+  DirectImageBuilder(PublishPeers peers, Compression compression, Log log)
+      : peers_(peers), compression_(std::move(compression)), log_(std::move(log)) {}
 
   Result<ports::PublishResult> publish(const JobContext& job, const ports::ImageSpec& image,
                                        domain::EventSink& events) override {
@@ -73,18 +74,25 @@ class DirectImageBuilder final : public ports::ImageBuilder {
   void clean_up(const JobContext&, const ports::Repository&, const std::string&) override {}
 
  private:
-  static SolveSpec spec_for(const ports::ImageSpec& image) {
+  [[nodiscard]] SolveSpec spec_for(const ports::ImageSpec& image) const {
     // No `registry.insecure`: on loopback the daemon speaks plain HTTP by itself, as
     // `is_plain_http` says; with the attribute it tries TLS first.
-    return {.service_id = image.service_id,
-            .context = image.context,
-            .dockerfile = image.dockerfile,
-            .exporter = "image",
-            // The manifest an Engine pushes, for the same nodes and tools.
-            .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag},
-                                    {"push", "true"},
-                                    {"oci-mediatypes", "false"}},
-            .repository = image.repository};
+    SolveSpec spec{
+        .service_id = image.service_id,
+        .context = image.context,
+        .dockerfile = image.dockerfile,
+        .exporter = "image",
+        .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag},
+                                {"push", "true"},
+                                // Where containerd keeps images, none of this name is left.
+                                {"store", "false"},
+                                {"oci-mediatypes", "true"},
+                                {"compression", compression_.type}},
+        .repository = image.repository};
+    if (compression_.level) {
+      spec.exporter_attributes["compression-level"] = std::to_string(*compression_.level);
+    }
+    return spec;
   }
 
   static Result<ports::PublishResult> published(const ports::ImageSpec& image, const Solved& solved,
@@ -103,13 +111,15 @@ class DirectImageBuilder final : public ports::ImageBuilder {
   }
 
   const PublishPeers peers_;
+  const Compression compression_;
   const Log log_;
 };
 
 }  // namespace
 
-std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers, Log log) {
-  return std::make_unique<DirectImageBuilder>(peers, std::move(log));
+std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers,
+                                                               Compression compression, Log log) {
+  return std::make_unique<DirectImageBuilder>(peers, std::move(compression), std::move(log));
 }
 
 }  // namespace builder::adapters::buildkit

@@ -1,7 +1,11 @@
 #include "adapters/buildkit/connector.hpp"
+#include "adapters/buildkit/daemon.hpp"
 #include "adapters/buildkit/grpc_library.hpp"
+#include "adapters/buildkit/session.hpp"
+#include "adapters/buildkit/text.hpp"
 #include "base/sync.hpp"
 
+#include <fmt/format.h>
 #include <grpcpp/create_channel_posix.h>
 #include <grpcpp/server_posix.h>
 
@@ -43,8 +47,8 @@ bool is_open(const Fd& fd) {
 
 class DockerConnector final : public Connector {
  public:
-  DockerConnector(EngineAddress address, docker::Engine& engine)
-      : address_(std::move(address)), engine_(engine) {}
+  DockerConnector(std::string shown, EngineAddress address, docker::Engine& engine)
+      : shown_(std::move(shown)), address_(std::move(address)), engine_(engine) {}
 
   Result<std::shared_ptr<grpc::Channel>> control(const ports::JobContext& job) override {
     keep_grpc();
@@ -84,15 +88,57 @@ class DockerConnector final : public Connector {
   }
 
   Result<EngineInfo> describe(const ports::JobContext& job) override {
-    BUILDER_TRY_ASSIGN(const docker::EngineVersion version, engine_.version(job.stop));
-    return docker_engine_info(version.version, version.api_version);
+    const auto version = engine_.version(job.stop);
+    if (!version) {
+      Error error = Error(version.error()).with_context("DOCKER_HOST " + shown_);
+      if (error.message.contains("HTTP/0.9")) {
+        error.message += "; no Docker Engine answers there (a BuildKit belongs in BUILDKIT_HOST)";
+      }
+      return std::unexpected(std::move(error));
+    }
+    // That something answers as an Engine does is not enough: a filter before it or a look-alike
+    // may take no builds.
+    auto buildkit = describe_buildkit(job);
+    if (!buildkit) {
+      Error error = std::move(buildkit).error();
+      if (error.kind != ErrorKind::cancelled) {
+        error.message = fmt::format(
+            "{} at {} takes no builds: {}; DOCKER_HOST must lead to a Docker Engine's /grpc and "
+            "/session (a filter before it has to let both through; Podman has neither: use "
+            "buildkitd and BUILDKIT_HOST)",
+            version->server.empty() ? "what answers" : version->server, shown_, error.message);
+      }
+      return std::unexpected(std::move(error));
+    }
+    return docker_engine_info(version->version, version->api_version, *buildkit);
   }
 
  private:
+  Result<BuildkitDescription> describe_buildkit(const ports::JobContext& job) {
+    BUILDER_TRY_ASSIGN(const auto channel, control(job));
+    const auto buildkit = ask_description(job, channel);
+    if (!buildkit) {
+      discard(channel);
+      return failure(job.stop.stop_requested() ? ErrorKind::cancelled : ErrorKind::unavailable,
+                     fmt::format("its BuildKit does not answer: {}",
+                                 one_line(buildkit.error().error_message())));
+    }
+    if (auto kept = control_.lock(); kept->channel == channel && kept->takes_sessions) {
+      return *buildkit;
+    }
+    // Once a connection: a session that is nobody's, and ends here.
+    BUILDER_TRY(open(job, "/session", {{"X-Docker-Expose-Session-Uuid", random_id()}}));
+    if (auto kept = control_.lock(); kept->channel == channel) {
+      kept->takes_sessions = true;
+    }
+    return *buildkit;
+  }
+
   struct Control {
     // Shared with the builds that use it.
     std::shared_ptr<grpc::Channel> channel;
     Fd watch;
+    bool takes_sessions = false;  ///< Seen.
   };
 
   Result<Fd> open(const ports::JobContext& job, const std::string& path, const Headers& headers) {
@@ -100,7 +146,8 @@ class DockerConnector final : public Connector {
     return upgrade(address_, path, headers, stop, job.within(k_connect_limit).deadline);
   }
 
-  EngineAddress address_;
+  const std::string shown_;
+  const EngineAddress address_;
   docker::Engine& engine_;
   Sync<Control> control_;
 };
@@ -110,7 +157,7 @@ class DockerConnector final : public Connector {
 Result<std::unique_ptr<Connector>> make_docker_connector(const std::string& address,
                                                          docker::Engine& engine) {
   BUILDER_TRY_ASSIGN(EngineAddress parsed, parse_engine_address(address));
-  return std::make_unique<DockerConnector>(std::move(parsed), engine);
+  return std::make_unique<DockerConnector>(address, std::move(parsed), engine);
 }
 
 }  // namespace builder::adapters::buildkit

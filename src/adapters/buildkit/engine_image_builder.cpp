@@ -21,11 +21,15 @@ constexpr std::chrono::hours k_leftover_age{1};
 
 class EngineImageBuilder final : public ports::ImageBuilder {
  public:
-  EngineImageBuilder(PublishPeers peers, docker::Engine& engine, Log log)
-      : peers_(peers), engine_(engine), log_(std::move(log)) {}
+  EngineImageBuilder(PublishPeers peers, docker::Engine& engine,
+                     std::unique_ptr<ports::ImageBuilder> direct, Log log)
+      : peers_(peers), engine_(engine), direct_(std::move(direct)), log_(std::move(log)) {}
 
   Result<ports::PublishResult> publish(const JobContext& job, const ports::ImageSpec& image,
                                        domain::EventSink& events) override {
+    if (exports_to_registry(job)) {
+      return direct_->publish(job, image, events);
+    }
     const auto begin = Clock::now();
     auto solved = peers_.solver.solve(
         job,
@@ -56,6 +60,9 @@ class EngineImageBuilder final : public ports::ImageBuilder {
                                                             const std::string& tag,
                                                             const std::string& image_id,
                                                             domain::EventSink& events) override {
+    if (exports_to_registry(job)) {
+      return direct_->publish_built(job, repository, tag, image_id, events);
+    }
     const std::string name = repository.uri + ":" + tag;
     const auto images = engine_.images_of(repository.uri, job.stop);
     const bool is_there =
@@ -71,6 +78,10 @@ class EngineImageBuilder final : public ports::ImageBuilder {
 
   void clean_up(const JobContext& job, const Repository& repository,
                 const std::string& tag) override {
+    if (exports_to_registry(job)) {
+      direct_->clean_up(job, repository, tag);
+      return;
+    }
     const auto images = engine_.images_of(repository.uri, job.stop);
     if (!images) {
       log_.debug("clean-up: {}", images.error().message);
@@ -95,6 +106,12 @@ class EngineImageBuilder final : public ports::ImageBuilder {
   }
 
  private:
+  /// An Engine that cannot be asked is away; what is done next says so.
+  bool exports_to_registry(const JobContext& job) {
+    const auto engine = peers_.solver.known_engine(job.stop);
+    return engine && engine->exports_to_registry;
+  }
+
   Result<ports::PublishResult> push(const JobContext& job, const Repository& repository,
                                     const std::string& tag, domain::EventSink& events) {
     const auto begin = Clock::now();
@@ -132,14 +149,16 @@ class EngineImageBuilder final : public ports::ImageBuilder {
 
   const PublishPeers peers_;
   docker::Engine& engine_;
+  const std::unique_ptr<ports::ImageBuilder> direct_;
   const Log log_;
 };
 
 }  // namespace
 
-std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(PublishPeers peers,
-                                                               docker::Engine& engine, Log log) {
-  return std::make_unique<EngineImageBuilder>(peers, engine, std::move(log));
+std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(
+    PublishPeers peers, docker::Engine& engine, std::unique_ptr<ports::ImageBuilder> direct,
+    Log log) {
+  return std::make_unique<EngineImageBuilder>(peers, engine, std::move(direct), std::move(log));
 }
 
 }  // namespace builder::adapters::buildkit

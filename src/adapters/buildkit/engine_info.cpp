@@ -12,14 +12,8 @@ namespace builder::adapters::buildkit {
 
 namespace {
 
-/// The BuildKit in the first release of each Engine line.
-constexpr std::array<std::pair<int, BuildkitVersion>, 9> k_engines{{
-    {29, {0, 25}},
-    {28, {0, 20}},
-    {27, {0, 14}},
-    {26, {0, 13}},
-    {25, {0, 12}},
-    {24, {0, 11}},
+/// The BuildKit in the first release of each Engine line whose BuildKit does not name its version.
+constexpr std::array<std::pair<int, BuildkitVersion>, 3> k_silent_engines{{
     {23, {0, 10}},
     {20, {0, 8}},
     {0, {0, 6}},
@@ -114,19 +108,30 @@ std::optional<BuildkitVersion> parse_version(std::string_view text) {
   return version;
 }
 
-EngineInfo docker_engine_info(std::string_view version, std::string_view api_version) {
-  EngineInfo info{.name = fmt::format("Docker Engine {} (API {})", version, api_version),
-                  .buildkit = std::nullopt};
-  if (const auto engine = parse_version(version)) {
-    info.buildkit = std::ranges::find_if(k_engines, [&](const auto& entry) {
+EngineInfo docker_engine_info(std::string_view version, std::string_view api_version,
+                              const BuildkitDescription& buildkit) {
+  EngineInfo info;
+  if (buildkit.version) {
+    info.buildkit = parse_version(*buildkit.version);
+  } else if (const auto engine = parse_version(version)) {
+    info.buildkit = std::ranges::find_if(k_silent_engines, [&](const auto& entry) {
                       return engine->major >= entry.first;
                     })->second;
   }
+  // Before it knew source policies, nothing kept a build away from what the login to push with can
+  // read.
+  const bool has_containerd_store = buildkit.labels.contains(std::string(k_snapshotter));
+  info.exports_to_registry = has_containerd_store && has_source_policies(info);
+  info.name = fmt::format("Docker Engine {} (API {}{}{})", version, api_version,
+                          buildkit.version ? ", BuildKit " + *buildkit.version : "",
+                          has_containerd_store ? ", containerd image store" : "");
   return info;
 }
 
 EngineInfo buildkitd_info(std::string_view version) {
-  return {.name = fmt::format("BuildKit {}", version), .buildkit = parse_version(version)};
+  return {.name = fmt::format("BuildKit {}", version),
+          .buildkit = parse_version(version),
+          .exports_to_registry = true};
 }
 
 std::vector<std::string> missing_features(const EngineInfo& engine) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <compare>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,11 +16,24 @@ struct BuildkitVersion {
   auto operator<=>(const BuildkitVersion&) const = default;
 };
 
+/// What a daemon's BuildKit says about itself.
+struct BuildkitDescription {
+  std::optional<std::string> version;  ///< nullopt: older than 0.11, and does not say.
+  /// Of its worker. `k_snapshotter` is among them where images are containerd's.
+  std::map<std::string, std::string> labels;
+};
+
+inline constexpr std::string_view k_snapshotter = "org.mobyproject.buildkit.worker.snapshotter";
+
 /// Which engine builds, and which BuildKit is in it.
 struct EngineInfo {
   std::string name;  ///< "Docker Engine 20.10.24 (API 1.41)".
   /// The lowest it can be; nullopt: one that does not say, and is recent.
   std::optional<BuildkitVersion> buildkit;
+  /// It brings what it built into a registry itself, with OCI media types and any compression. A
+  /// standalone daemon does, and a Docker Engine with the containerd image store; one with the old
+  /// store makes an image of its own kind, which its push API takes away.
+  bool exports_to_registry = false;
 
   bool operator==(const EngineInfo&) const = default;
 };
@@ -28,8 +42,9 @@ struct EngineInfo {
 /// as a module.
 std::optional<BuildkitVersion> parse_version(std::string_view text);
 
-/// An Engine by the version it names: each has its own BuildKit built in.
-EngineInfo docker_engine_info(std::string_view version, std::string_view api_version);
+/// An Engine: its BuildKit is known from the Engine's version where it does not name its own.
+EngineInfo docker_engine_info(std::string_view version, std::string_view api_version,
+                              const BuildkitDescription& buildkit);
 
 /// A standalone daemon by the version it names.
 EngineInfo buildkitd_info(std::string_view version);

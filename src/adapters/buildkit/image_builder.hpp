@@ -1,5 +1,6 @@
 #pragma once
 
+#include "adapters/buildkit/compression.hpp"
 #include "adapters/buildkit/solver.hpp"
 #include "adapters/docker/engine.hpp"
 #include "base/log.hpp"
@@ -18,13 +19,16 @@ struct PublishPeers {
   ports::RegistryLogins& logins;
 };
 
-/// On a Docker Engine: the solve leaves an image at the Engine, whose push API brings it into the
-/// registry. What is left there is removed by `clean_up`.
-std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(PublishPeers peers,
-                                                               docker::Engine& engine, Log log);
+/// On a Docker Engine with the old image store: the solve leaves an image at the Engine, whose push
+/// API brings it into the registry, as it packs it. What is left there is removed by `clean_up`.
+/// On an Engine that exports to registries it does as `direct`.
+std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(
+    PublishPeers peers, docker::Engine& engine, std::unique_ptr<ports::ImageBuilder> direct,
+    Log log);
 
-/// On a standalone daemon: it pushes while it exports, with the session's login, and keeps no
-/// image.
-std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers, Log log);
+/// On an engine that exports to registries: it pushes while it exports, with the session's login,
+/// and keeps no image. Media types are OCI's.
+std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers,
+                                                               Compression compression, Log log);
 
 }  // namespace builder::adapters::buildkit

@@ -120,6 +120,7 @@ class BuildkitSolver final : public Solver {
     }
     log_.warning("deployment={} engine away: {}", job.deployment_id.str(),
                  attempt.result.error().error.message);
+    engine_.lock()->reset();
     const bool lost = attempt.way == Way::engine_lost;
     events.warning(lost ? "The build engine went away during the build; waiting for it to return."
                         : "The build engine cannot be reached; waiting for it to return.");
@@ -148,6 +149,13 @@ class BuildkitSolver final : public Solver {
       check_limits(*described);
     }
     return described;
+  }
+
+  Result<EngineInfo> known_engine(const std::stop_token& stop) override {
+    if (const auto known = *engine_.lock()) {
+      return *known;
+    }
+    return engine(stop);
   }
 
  private:
@@ -233,12 +241,7 @@ class BuildkitSolver final : public Solver {
   /// without a word, and stumble over the other with words nobody understands.
   std::vector<std::string> foresee(const ports::JobContext& job, const SolveSpec& spec,
                                    domain::EventSink& events) {
-    std::optional<EngineInfo> engine = *engine_.lock();
-    if (!engine) {
-      if (const auto described = this->engine(job.stop)) {
-        engine = *described;
-      }
-    }
+    const auto engine = known_engine(job.stop);
     if (!engine) {
       return {};
     }

@@ -75,6 +75,8 @@ class Solver {
                                                     domain::EventSink& events) = 0;
   /// Asks the engine who it is; what it lacks is remembered for the solves and told the log.
   virtual Result<EngineInfo> engine(const std::stop_token& stop) = 0;
+  /// The same without asking again, unless the engine was lost since: another one may be back.
+  virtual Result<EngineInfo> known_engine(const std::stop_token& stop) = 0;
 };
 
 struct SolverSettings {

@@ -109,7 +109,9 @@ class HttpEngine final : public Engine {
     auto request = make_request(http::Method::get, "/_ping");
     request.timeout = std::chrono::seconds(5);
     BUILDER_TRY_ASSIGN(const http::Response answer, send(request, stop));
-    return EngineVersion{.version = version_in(answer.header("Server").value_or("")),
+    const std::string_view server = answer.header("Server").value_or("");
+    return EngineVersion{.server = std::string(server),
+                         .version = version_in(server),
                          .api_version = std::string(answer.header("Api-Version").value_or(""))};
   }
 
@@ -158,10 +160,11 @@ class HttpEngine final : public Engine {
       return PushedImage{.digest = stream.digest(), .bytes_pushed = stream.bytes_pushed()};
     }
     if (stream.error().empty()) {
+      // Said in full, or the connection would have broken: it would be said again.
       constexpr std::string_view k_no_end = "the Engine's answer ended without a digest";
       return std::unexpected(PushFailure{
-          .fault = PushFault::engine,
-          .error = push_error(PushFault::engine, fmt::format("{}: {}", what, k_no_end))});
+          .fault = PushFault::other,
+          .error = push_error(PushFault::other, fmt::format("{}: {}", what, k_no_end))});
     }
     const PushFault fault = classify_push_error(stream.error());
     return std::unexpected(PushFailure{

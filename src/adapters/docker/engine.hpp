@@ -20,6 +20,7 @@
 namespace builder::adapters::docker {
 
 struct EngineVersion {
+  std::string server;  ///< As it names itself: "Docker/20.10.24 (linux)".
   std::string version;
   std::string api_version;
 };

@@ -23,6 +23,20 @@ std::uint64_t number_field(const json& object, const char* name) {
   return field->get<std::uint64_t>();
 }
 
+/// Of "TAG: digest: sha256:… size: N"; empty for any other status.
+std::string digest_in(std::string_view status) {
+  constexpr std::string_view k_label = ": digest: ";
+  constexpr std::size_t k_size = std::string_view("sha256:").size() + 64;
+  const auto label = status.find(k_label);
+  if (label == std::string_view::npos) {
+    return {};
+  }
+  const std::string_view digest = status.substr(label + k_label.size()).substr(0, k_size);
+  const bool is_digest = digest.size() == k_size && digest.starts_with("sha256:") &&
+                         digest.find_first_not_of("0123456789abcdef", 7) == std::string_view::npos;
+  return std::string(is_digest ? digest : std::string_view());
+}
+
 }  // namespace
 
 void PushStream::take(std::string_view line) {
@@ -43,6 +57,9 @@ void PushStream::take(std::string_view line) {
     }
   }
   const std::string layer = string_field(record, "id");
+  if (layer.empty() && digest_.empty()) {
+    digest_ = digest_in(string_field(record, "status"));
+  }
   const auto progress = record.find("progressDetail");
   if (layer.empty() || progress == record.end() || !progress->is_object() ||
       string_field(record, "status") != "Pushing") {

@@ -8,6 +8,9 @@
 namespace builder::adapters::docker {
 
 /// Collects the records of one push.
+///
+/// The digest comes in a record of its own (`aux`), or, from an Engine with the containerd image
+/// store, only in the last status: "TAG: digest: sha256:… size: N".
 class PushStream {
  public:
   /// One line of the answer; what is no JSON object is skipped.

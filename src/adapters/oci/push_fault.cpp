@@ -28,7 +28,7 @@ PushFault classify_push_error(std::string_view text) {
       (words.contains("the repository with name") && words.contains("does not exist"))) {
     return PushFault::repository_missing;
   }
-  if (words.contains("does not exist locally") || words.contains("no such image")) {
+  if (contains_any(words, {"does not exist locally", "no such image", "tag does not exist:"})) {
     return PushFault::image_missing;
   }
   if (contains_any(words, {"tag invalid", "tag_invalid", "imagetagalreadyexists"}) &&

@@ -95,6 +95,10 @@ TEST(Config, WhatCouldOnlyFailLaterFailsAtOnce) {
                                                         {"MAX_PARALLEL_BUILDS", "65"},
                                                         {"ECR_KEEP_IMAGES", "-1"},
                                                         {"IMAGE_REFERENCE", "latest"},
+                                                        {"IMAGE_COMPRESSION", "lz4"},
+                                                        {"IMAGE_COMPRESSION", "zstd:"},
+                                                        {"IMAGE_COMPRESSION", "zstd:23"},
+                                                        {"IMAGE_COMPRESSION", "gzip:10"},
                                                         {"LOG_LEVEL", "loud"},
                                                         {"WORKER_ID", "a/b"}}) {
     const auto loaded = load({{name, value}});
@@ -107,6 +111,8 @@ TEST(Config, WhatCouldOnlyFailLaterFailsAtOnce) {
            {"API_URL", "https://[2001:db8::1]:8443/api"},
            {"HTTP_LISTEN", "[::1]:9090"},
            {"HTTP_LISTEN", "0.0.0.0:0"},
+           {"IMAGE_COMPRESSION", "zstd:22"},
+           {"IMAGE_COMPRESSION", "gzip"},
            {"AWS_REGION", "us-gov-west-1"}}) {
     EXPECT_TRUE(load({{name, value}}).errors.empty()) << name << "=" << value;
   }

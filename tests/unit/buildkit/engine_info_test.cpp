@@ -12,7 +12,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const EngineInfo k_old = docker_engine_info("20.10.24+dfsg1", "1.41");
+const EngineInfo k_old = docker_engine_info("20.10.24+dfsg1", "1.41", {});
 const EngineInfo k_recent = buildkitd_info("v0.34.2");
 
 TEST(EngineInfo, KnowsWhoseProgressGoesAstray) {
@@ -31,10 +31,26 @@ TEST(EngineInfo, ReadsVersions) {
 TEST(EngineInfo, AnEngineHasTheBuildkitOfItsLine) {
   EXPECT_EQ(k_old.buildkit, (BuildkitVersion{0, 8}));
   EXPECT_EQ(k_old.name, "Docker Engine 20.10.24+dfsg1 (API 1.41)");
-  EXPECT_EQ(docker_engine_info("23.0.1", "").buildkit, (BuildkitVersion{0, 10}));
-  EXPECT_EQ(docker_engine_info("28.2.2", "").buildkit, (BuildkitVersion{0, 20}));
-  EXPECT_EQ(docker_engine_info("31.0.0", "").buildkit, (BuildkitVersion{0, 25}));
-  EXPECT_EQ(docker_engine_info("master-dev", "").buildkit, std::nullopt);
+  EXPECT_EQ(docker_engine_info("23.0.1", "", {}).buildkit, (BuildkitVersion{0, 10}));
+  EXPECT_EQ(docker_engine_info("master-dev", "", {}).buildkit, std::nullopt);
+}
+
+TEST(EngineInfo, AnEnginesBuildkitIsTheOneItNames) {
+  const auto engine = docker_engine_info("28.2.2", "1.50", {.version = "v0.22.0", .labels = {}});
+  EXPECT_EQ(engine.buildkit, (BuildkitVersion{0, 22}));
+  EXPECT_EQ(engine.name, "Docker Engine 28.2.2 (API 1.50, BuildKit v0.22.0)");
+  EXPECT_FALSE(engine.exports_to_registry);
+}
+
+TEST(EngineInfo, KnowsWhatExportsToARegistry) {
+  const std::map<std::string, std::string> labels{{std::string(k_snapshotter), "overlayfs"}};
+  EXPECT_TRUE(buildkitd_info("v0.34.2").exports_to_registry);
+  const auto engine = docker_engine_info("29.3", "1.54", {.version = "v0.34.1", .labels = labels});
+  EXPECT_TRUE(engine.exports_to_registry);
+  EXPECT_TRUE(engine.name.ends_with(", containerd image store)")) << engine.name;
+  // The containerd store of a BuildKit without source policies.
+  EXPECT_FALSE(
+      docker_engine_info("23.0", "1.42", {.version = {}, .labels = labels}).exports_to_registry);
 }
 
 TEST(EngineInfo, ADaemonBuiltAsAModuleCountsAsRecent) {

@@ -34,6 +34,23 @@ TEST(PushStream, OnlyADigestWithoutAnErrorIsASuccess) {
   EXPECT_FALSE(stream.succeeded());
 }
 
+TEST(PushStream, TakesTheDigestFromTheLastStatusWhereThereIsNoRecordOfIt) {
+  const std::string digest = "sha256:" + std::string(64, 'a');
+  PushStream stream;
+  stream.take(R"({"status":"The push refers to repository [x: digest: y]"})");
+  stream.take(R"({"status":"Pushed","id":"t: digest: )" + digest + "\"}");
+  for (const std::string& wrong : {"sha256:" + std::string(63, 'a'), std::string(71, 'a'),
+                                   "sha256:" + std::string(64, 'X'), std::string()}) {
+    stream.take(R"({"status":"t: digest: )" + wrong + "\"}");
+  }
+  EXPECT_FALSE(stream.succeeded());
+  stream.take(R"({"status":"t: digest: )" + digest + R"( size: 528"})");
+  EXPECT_TRUE(stream.succeeded());
+  EXPECT_EQ(stream.digest(), digest);
+  stream.take(R"({"aux":{"Tag":"t","Digest":"sha256:b","Size":5}})");
+  EXPECT_EQ(stream.digest(), "sha256:b");
+}
+
 std::vector<std::string> lines_of(const std::vector<std::string>& chunks) {
   std::vector<std::string> lines;
   JsonLines split([&](std::string_view line) { lines.emplace_back(line); });
