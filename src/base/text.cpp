@@ -57,12 +57,16 @@ std::string cut_characters(std::string_view text, std::size_t characters) {
   return std::string(text);
 }
 
+std::array<std::uint8_t, 32> sha256(std::string_view data) {
+  std::array<std::uint8_t, 32> digest{};
+  BUILDER_CHECK(
+      EVP_Digest(data.data(), data.size(), digest.data(), nullptr, EVP_sha256(), nullptr) == 1);
+  return digest;
+}
+
 std::string sha256_hex(std::string_view data) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  BUILDER_CHECK(EVP_Digest(data.data(), data.size(), digest.data(), &size, EVP_sha256(), nullptr) ==
-                1);
-  return hex({reinterpret_cast<const char*>(digest.data()), size});
+  const auto digest = sha256(data);
+  return hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
 }
 
 bool is_hex(std::string_view text) {

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +18,8 @@ std::string cut_characters(std::string_view text, std::size_t characters);
 
 /// "30 minutes", "1 minute", "90 seconds".
 std::string in_words(std::chrono::seconds time);
+
+std::array<std::uint8_t, 32> sha256(std::string_view data);
 
 /// Lower-case hex of the SHA-256 of `data`.
 std::string sha256_hex(std::string_view data);

@@ -1,7 +1,6 @@
 #include "ports/overlay_tree.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <optional>
 #include <set>
 #include <utility>
@@ -19,9 +18,13 @@ class OverlayTree final : public SourceTree {
  public:
   OverlayTree(std::shared_ptr<const SourceTree> base, std::map<std::string, std::string> files,
               std::string mount)
-      : base_(std::move(base)), files_(std::move(files)), mount_(std::move(mount)) {
+      : base_(std::move(base)), mount_(std::move(mount)) {
     folders_.insert("");
-    for (const auto& [path, content] : files_) {
+    for (auto& [path, content] : files) {
+      const ContentId id = content_id(content);
+      files_.emplace(path, File{std::move(content), id});
+    }
+    for (const auto& [path, file] : files_) {
       for (std::string_view parent = parent_of(path); !parent.empty(); parent = parent_of(parent)) {
         folders_.emplace(parent);
       }
@@ -36,9 +39,9 @@ class OverlayTree final : public SourceTree {
       return failure(ErrorKind::not_found, std::string(path) + " is no folder");
     }
     std::map<std::string, FileInfo> own;
-    for (const auto& [file, content] : files_) {
-      if (parent_of(file) == path) {
-        own.emplace(file.substr(path.empty() ? 0 : path.size() + 1), info(content));
+    for (const auto& [name, file] : files_) {
+      if (parent_of(name) == path) {
+        own.emplace(name.substr(path.empty() ? 0 : path.size() + 1), info(file));
       }
     }
     for (const std::string& folder : folders_) {
@@ -61,8 +64,8 @@ class OverlayTree final : public SourceTree {
   }
 
   Result<FileInfo> stat(std::string_view path) const override {
-    if (const std::string* content = generated(path)) {
-      return info(*content);
+    if (const File* file = generated(path)) {
+      return info(*file);
     }
     if (const auto inner = in_base(path); inner && !(inner->empty() && !mount_.empty())) {
       return base_->stat(*inner);
@@ -74,8 +77,8 @@ class OverlayTree final : public SourceTree {
   }
 
   Result<std::unique_ptr<FileReader>> open(std::string_view path) const override {
-    if (const std::string* content = generated(path)) {
-      return make_memory_reader(*content);
+    if (const File* file = generated(path)) {
+      return make_memory_reader(file->content);
     }
     if (const auto inner = in_base(path)) {
       return base_->open(*inner);
@@ -93,6 +96,11 @@ class OverlayTree final : public SourceTree {
   }
 
  private:
+  struct File {
+    std::string content;
+    ContentId id;
+  };
+
   /// The path in the base, where it is there.
   [[nodiscard]] std::optional<std::string_view> in_base(std::string_view path) const {
     if (mount_.empty()) {
@@ -107,27 +115,25 @@ class OverlayTree final : public SourceTree {
     return std::nullopt;
   }
 
-  [[nodiscard]] const std::string* generated(std::string_view path) const {
+  [[nodiscard]] const File* generated(std::string_view path) const {
     const auto found = files_.find(std::string(path));
     return found == files_.end() ? nullptr : &found->second;
   }
 
-  static FileInfo info(const std::string& content) {
-    const std::size_t identity = std::hash<std::string>{}(content) % 1'000'000'000;
+  static FileInfo info(const File& file) {
     return {.type = FileType::regular,
             .permissions = 0644,
-            .size = content.size(),
-            .modified = content_time(static_cast<std::uint32_t>(identity))};
+            .size = file.content.size(),
+            .content = file.id};
   }
 
   static FileInfo folder_info() {
-    return {
-        .type = FileType::directory, .permissions = 0755, .size = 0, .modified = content_time(0)};
+    return {.type = FileType::directory, .permissions = 0755, .size = 0};
   }
 
   // Shared with the engine's transfer threads.
   std::shared_ptr<const SourceTree> base_;
-  std::map<std::string, std::string> files_;
+  std::map<std::string, File> files_;
   std::string mount_;
   std::set<std::string, std::less<>> folders_;
 };

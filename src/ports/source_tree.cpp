@@ -1,5 +1,7 @@
 #include "ports/source_tree.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -26,6 +28,20 @@ class MemoryReader final : public FileReader {
 };
 
 }  // namespace
+
+ContentId content_id(std::string_view content) {
+  const auto digest = sha256(content);
+  ContentId id{};
+  std::copy_n(digest.begin(), id.size(), id.begin());
+  return id;
+}
+
+std::int64_t content_time(const ContentId& content) {
+  constexpr std::int64_t k_second = 1'000'000'000;
+  std::uint64_t identity = 0;
+  std::memcpy(&identity, content.data(), sizeof identity);
+  return 1'700'000'000 * k_second + static_cast<std::int64_t>(identity % k_second);
+}
 
 std::unique_ptr<FileReader> make_memory_reader(std::string content) {
   return std::make_unique<MemoryReader>(std::move(content));

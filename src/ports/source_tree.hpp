@@ -2,9 +2,11 @@
 
 #include "base/result.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,15 +16,20 @@ namespace builder::ports {
 
 enum class FileType { regular, directory, symlink, other };
 
+/// Stands for the content of a file, or the target of a symlink: different contents never have the
+/// same one; where a content comes from may matter as well. Zeros: a folder.
+using ContentId = std::array<std::uint8_t, 20>;
+
+ContentId content_id(std::string_view content);
+
 struct FileInfo {
   FileType type = FileType::regular;
   std::uint32_t permissions = 0644;  ///< The low twelve bits of st_mode.
   std::uint64_t size = 0;            ///< Bytes; of a symlink, its target's length.
-  /// Nanoseconds since the epoch. For regular files and symlinks the nanosecond part is derived
-  /// from the content's identity (git blob id, mode, attributes), and the seconds are constant:
-  /// equal content has the equal time in every checkout, changed content another one. BuildKit
-  /// compares size and time to decide what to ask for.
-  std::int64_t modified = 0;
+  ContentId content{};
+  /// Nanoseconds since the epoch; nothing where nobody has decided it (pipeline/file_times does),
+  /// and `content_time` then.
+  std::optional<std::int64_t> modified = {};
 };
 
 struct DirectoryEntry {
@@ -30,11 +37,10 @@ struct DirectoryEntry {
   FileInfo info;
 };
 
-/// `FileInfo::modified` of a content whose identity is `nanoseconds` (less than 10^9); 0: a folder.
-/// The seconds are any constant.
-constexpr std::int64_t content_time(std::uint32_t nanoseconds) {
-  return 1'700'000'000'000'000'000 + nanoseconds;
-}
+/// A time by the content alone, for files that only a build sees: an engine that keeps a copy
+/// compares size and time to decide what it asks for, so different contents have different ones. In
+/// whole seconds all are the same, which is wrong for what a web server or make will look at.
+std::int64_t content_time(const ContentId& content);
 
 /// Reads one open file from the start.
 class FileReader {

@@ -130,8 +130,7 @@ class MemoryTree final : public ports::SourceTree {
     return {.type = node.type,
             .permissions = node.permissions,
             .size = folder ? 0 : node.content.size(),
-            .modified =
-                static_cast<std::int64_t>(std::hash<std::string>{}(node.content) % 1'000'000'000)};
+            .content = folder ? ports::ContentId{} : ports::content_id(node.content)};
   }
 
   std::map<std::string, Node> nodes_;

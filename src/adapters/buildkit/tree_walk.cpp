@@ -221,7 +221,7 @@ class Walker {
     Stat stat;
     stat.set_path(path);
     stat.set_mode(go_mode(info));
-    stat.set_mod_time(info.modified);
+    stat.set_mod_time(info.modified.value_or(ports::content_time(info.content)));
     if (info.type != FileType::directory) {
       stat.set_size(static_cast<std::int64_t>(info.size));
     }

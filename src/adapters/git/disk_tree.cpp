@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
 
 namespace builder::adapters::git {
@@ -21,8 +22,6 @@ using ports::DirectoryEntry;
 using ports::FileInfo;
 using ports::FileReader;
 using ports::FileType;
-
-constexpr std::int64_t k_nanoseconds = 1'000'000'000;
 
 struct DirCloser {
   void operator()(DIR* directory) const { ::closedir(directory); }
@@ -151,11 +150,12 @@ class DiskTree final : public ports::SourceTree {
     info.size = info.type == FileType::directory ? 0 : static_cast<std::uint64_t>(status.st_size);
     const auto identity = identities_.find(path);
     if (identity != identities_.end()) {
-      info.modified = ports::content_time(identity->second);
-    } else if (info.type == FileType::directory) {
-      info.modified = ports::content_time(0);
-    } else {
-      info.modified = status.st_mtim.tv_sec * k_nanoseconds + status.st_mtim.tv_nsec;
+      info.content = identity->second;
+    } else if (info.type != FileType::directory) {
+      // Nobody knows what it holds: another content with every checkout.
+      info.content = ports::content_id(std::to_string(status.st_mtim.tv_sec) + " " +
+                                       std::to_string(status.st_mtim.tv_nsec) + " " +
+                                       std::to_string(status.st_ino));
     }
     return info;
   }

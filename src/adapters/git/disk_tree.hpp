@@ -3,15 +3,14 @@
 #include "base/temp_dir.hpp"
 #include "ports/source_tree.hpp"
 
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <unordered_map>
 
 namespace builder::adapters::git {
 
-/// Path in the tree -> the nanoseconds that stand for its content (ports::FileInfo::modified).
-using Identities = std::unordered_map<std::string, std::uint32_t>;
+/// By path in the tree.
+using Identities = std::unordered_map<std::string, ports::ContentId>;
 
 /// A work tree on disk, reached through one opened root: every open is an openat2 below it that
 /// cannot leave. The folder is removed with the object. `.git` is hidden at every level.

@@ -1,7 +1,5 @@
 #include "adapters/git/object_tree.hpp"
 
-#include "base/text.hpp"
-
 #include <algorithm>
 #include <mutex>
 #include <utility>
@@ -43,12 +41,10 @@ class LargeFile final : public FileReader {
 
 class ObjectTree final : public ports::SourceTree {
  public:
-  ObjectTree(const GitProcess& git, MirrorUse mirror, ObjectReader objects, TreeNode root,
-             std::string attributes)
+  ObjectTree(const GitProcess& git, MirrorUse mirror, ObjectReader objects, TreeNode root)
       : git_(git),
         mirror_(std::move(mirror)),
         root_(std::move(root)),
-        attributes_(std::move(attributes)),
         objects_(std::move(objects)) {}
 
   Result<std::vector<DirectoryEntry>> list(std::string_view path) const override {
@@ -148,18 +144,17 @@ class ObjectTree final : public ports::SourceTree {
     return found != folder.children.end() && found->name == name ? &*found : nullptr;
   }
 
-  FileInfo info(const TreeNode& node) const {
+  static FileInfo info(const TreeNode& node) {
     FileInfo info;
     if (node.is_folder()) {
       info.type = FileType::directory;
       info.permissions = 0755;
-      info.modified = ports::content_time(0);
       return info;
     }
     info.type = node.is_link() ? FileType::symlink : FileType::regular;
     info.permissions = node.is_link() ? 0777 : node.mode == "100755" ? 0755 : 0644;
     info.size = node.size;
-    info.modified = ports::content_time(identity(node, attributes_));
+    info.content = content_of(node);
     return info;
   }
 
@@ -183,7 +178,6 @@ class ObjectTree final : public ports::SourceTree {
   const GitProcess& git_;
   MirrorUse mirror_;
   TreeNode root_;
-  std::string attributes_;
   mutable std::mutex objects_mutex_;
   mutable ObjectReader objects_;
 };
@@ -191,15 +185,24 @@ class ObjectTree final : public ports::SourceTree {
 }  // namespace
 
 std::shared_ptr<const ports::SourceTree> make_object_tree(const GitProcess& git, MirrorUse mirror,
-                                                          ObjectReader objects, TreeNode root,
-                                                          std::string attributes) {
-  return std::make_shared<ObjectTree>(git, std::move(mirror), std::move(objects), std::move(root),
-                                      std::move(attributes));
+                                                          ObjectReader objects, TreeNode root) {
+  return std::make_shared<ObjectTree>(git, std::move(mirror), std::move(objects), std::move(root));
 }
 
-std::uint32_t identity(const TreeNode& node, const std::string& attributes) {
-  const std::string digest = sha256_hex(node.object + node.mode + attributes);
-  return static_cast<std::uint32_t>(std::stoull(digest.substr(0, 12), nullptr, 16) % 1'000'000'000);
+ports::ContentId content_of(const TreeNode& node, std::string_view attributes) {
+  if (!attributes.empty()) {
+    return ports::content_id(node.object + std::string(attributes));
+  }
+  // The object's own id, or the front of a longer one.
+  const auto digit = [](char c) {
+    return static_cast<std::uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+  };
+  ports::ContentId id{};
+  for (std::size_t i = 0; i < id.size() && 2 * i + 1 < node.object.size(); ++i) {
+    id.at(i) =
+        static_cast<std::uint8_t>(digit(node.object[2 * i]) << 4U | digit(node.object[2 * i + 1]));
+  }
+  return id;
 }
 
 }  // namespace builder::adapters::git

@@ -5,9 +5,8 @@
 #include "adapters/git/mirror.hpp"
 #include "ports/source_tree.hpp"
 
-#include <cstdint>
 #include <memory>
-#include <string>
+#include <string_view>
 
 namespace builder::adapters::git {
 
@@ -15,13 +14,12 @@ namespace builder::adapters::git {
 /// the repository never becomes a path of ours. For commits whose files are what git stores: no
 /// submodules, no attributes that change content.
 ///
-/// `identities` as in ports::FileInfo::modified; the mirror stays as long as the tree does.
+/// The mirror stays as long as the tree does.
 std::shared_ptr<const ports::SourceTree> make_object_tree(const GitProcess& git, MirrorUse mirror,
-                                                          ObjectReader objects, TreeNode root,
-                                                          std::string attributes);
+                                                          ObjectReader objects, TreeNode root);
 
-/// Nanoseconds that stand for a file's content and mode, and for the attributes that may change
-/// what a checkout makes of the content.
-std::uint32_t identity(const TreeNode& node, const std::string& attributes);
+/// Of a file or link as git stores it; or as a checkout writes it under `attributes`, unless those
+/// are empty.
+ports::ContentId content_of(const TreeNode& node, std::string_view attributes = {});
 
 }  // namespace builder::adapters::git

@@ -227,14 +227,16 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     });
     if (prefix.empty() && !attributes.converts && obtained.submodules.empty()) {
       BUILDER_TRY_ASSIGN(MirrorUse use, mirror.use());
-      obtained.tree = make_object_tree(git_, std::move(use), std::move(objects),
-                                       std::move(listing.root), attributes.digest);
+      obtained.tree =
+          make_object_tree(git_, std::move(use), std::move(objects), std::move(listing.root));
       return obtained;
     }
     BUILDER_TRY(write_files(fetch, mirror, url, obtained.commit, access, prefix, attributes.lfs));
+    const std::string_view converted_by =
+        attributes.converts ? std::string_view(attributes.digest) : std::string_view();
     for_each_file(listing.root, "", [&](const std::string& path, const TreeNode& node) {
       if (!node.is_submodule()) {
-        fetch.identities[prefix + path] = identity(node, attributes.digest);
+        fetch.identities[prefix + path] = content_of(node, converted_by);
       }
     });
     if (modules != nullptr && !obtained.submodules.empty()) {

@@ -34,7 +34,7 @@ class DiskTreeTest : public ::testing::Test {
     link("/proc/self/root", "magic");
     link("loop", "loop");
     EXPECT_EQ(::mkfifo((root_ + "/pipe").c_str(), 0600), 0);
-    tree_ = *make_disk_tree(std::move(folder), root_, {{"dir/file", 42}});
+    tree_ = *make_disk_tree(std::move(folder), root_, {{"dir/file", ports::content_id("42")}});
   }
 
   void link(const std::string& target, const std::string& name) const {
@@ -78,9 +78,9 @@ TEST_F(DiskTreeTest, TellsTypesAndPermissionsAsGitKnowsThem) {
   EXPECT_EQ(tree_->stat("pipe")->type, FileType::other);
 }
 
-TEST_F(DiskTreeTest, TellsTheGivenIdentityAsTime) {
-  EXPECT_EQ(tree_->stat("dir/file")->modified % 1'000'000'000, 42);
-  EXPECT_EQ(tree_->list("dir")->front().info.modified, tree_->stat("dir/file")->modified);
+TEST_F(DiskTreeTest, TellsTheGivenIdentity) {
+  EXPECT_EQ(tree_->stat("dir/file")->content, ports::content_id("42"));
+  EXPECT_EQ(tree_->list("dir")->front().info.content, ports::content_id("42"));
 }
 
 TEST_F(DiskTreeTest, FollowsLinksThatStayInside) {
