@@ -106,6 +106,11 @@ class JobQueue {
   virtual Result<std::vector<domain::DeploymentId>> look() = 0;
   /// Remembers how far a job of ours has come, for whoever has it next.
   virtual Result<> record(const Receipt& receipt, const domain::Stages& stages) = 0;
+  /// What the deployments of the job's service remember of its files' times; empty: nothing (any
+  /// more). Opaque here; text.
+  virtual Result<std::string> times(const Receipt& receipt, const domain::ServiceId& service) = 0;
+  virtual Result<> remember_times(const Receipt& receipt, const domain::ServiceId& service,
+                                  const std::string& times) = 0;
   /// Puts an unfinished job back to the head of the queue; the attempt is not counted.
   virtual Result<> give_back(const Receipt& receipt) = 0;
 

@@ -155,10 +155,23 @@ class MemoryQueue final : public ports::JobQueue {
 
   Result<> record(const ports::Receipt& receipt, const domain::Stages& stages) override {
     const std::scoped_lock lock(mutex_);
-    if (!owned_.contains(receipt.deployment.str()) || receipt.lease != lease_) {
-      return failure(ErrorKind::conflict, "not ours");
-    }
+    BUILDER_TRY(must_own(receipt));
     stages_[receipt.deployment.str()] = stages;
+    return {};
+  }
+
+  Result<std::string> times(const ports::Receipt& receipt,
+                            const domain::ServiceId& service) override {
+    const std::scoped_lock lock(mutex_);
+    BUILDER_TRY(must_own(receipt));
+    return times_[service];
+  }
+
+  Result<> remember_times(const ports::Receipt& receipt, const domain::ServiceId& service,
+                          const std::string& times) override {
+    const std::scoped_lock lock(mutex_);
+    BUILDER_TRY(must_own(receipt));
+    times_[service] = times;
     return {};
   }
 
@@ -312,6 +325,13 @@ class MemoryQueue final : public ports::JobQueue {
     return failure(refusal_, "the queue refuses");
   }
 
+  [[nodiscard]] Result<> must_own(const ports::Receipt& receipt) const {
+    if (!owned_.contains(receipt.deployment.str()) || receipt.lease != lease_) {
+      return failure(ErrorKind::conflict, "not ours");
+    }
+    return {};
+  }
+
   std::optional<ports::TakenJob> take_first(Calls& calls) {
     const std::string payload = queue_.front();
     queue_.pop_front();
@@ -434,6 +454,7 @@ class MemoryQueue final : public ports::JobQueue {
   std::map<std::string, Out> out_;
   std::map<std::string, int> attempts_;
   std::map<std::string, domain::Stages> stages_;
+  std::map<domain::ServiceId, std::string> times_;
   std::set<std::string> ended_;
   std::set<std::string> newer_;
   std::set<std::string> cancelled_;

@@ -57,6 +57,17 @@ class ChosenQueue final : public JobQueue {
     return queue->record(receipt, stages);
   }
 
+  Result<std::string> times(const Receipt& receipt, const domain::ServiceId& service) override {
+    BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
+    return queue->times(receipt, service);
+  }
+
+  Result<> remember_times(const Receipt& receipt, const domain::ServiceId& service,
+                          const std::string& times) override {
+    BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
+    return queue->remember_times(receipt, service, times);
+  }
+
   Result<> give_back(const Receipt& receipt) override {
     BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
     return queue->give_back(receipt);

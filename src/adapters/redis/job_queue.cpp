@@ -129,6 +129,22 @@ class RedisJobQueue final : public ports::JobQueue {
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
 
+  Result<std::string> times(const Receipt& receipt, const domain::ServiceId& service) override {
+    BUILDER_TRY_ASSIGN(Reply reply,
+                       run(times_, {receipt.epoch, receipt.deployment.str(), service.str()}));
+    if (word(reply) != "OK" || reply.list.size() != 2) {
+      return not_ours(receipt);
+    }
+    return std::move(reply.list[1].text);
+  }
+
+  Result<> remember_times(const Receipt& receipt, const domain::ServiceId& service,
+                          const std::string& times) override {
+    BUILDER_TRY_ASSIGN(const Reply reply, run(times_, {receipt.epoch, receipt.deployment.str(),
+                                                       service.str(), times}));
+    return word(reply) == "OK" ? Result<>() : not_ours(receipt);
+  }
+
   Result<> give_back(const Receipt& receipt) override {
     const auto handover = membership_.handover();
     BUILDER_TRY_ASSIGN(const Reply reply,
@@ -338,6 +354,7 @@ class RedisJobQueue final : public ports::JobQueue {
   const Script reap_{scripts::k_reap, config_.queue};
   const Script settle_{scripts::k_settle, config_.queue};
   const Script take_{scripts::k_take, config_.queue};
+  const Script times_{scripts::k_times, config_.queue};
   Membership membership_;
 
   std::unique_ptr<Connection> own_;  ///< Of the thread that takes.

@@ -12,6 +12,8 @@ using ports::Ending;
 using ports::Verdict;
 
 constexpr std::size_t k_remembered = 100'000;
+/// Of what is remembered of file times; bytes.
+constexpr std::size_t k_most_times = 64u << 20;
 
 std::unexpected<Error> not_ours(const domain::DeploymentId& id) {
   return failure(ErrorKind::conflict, "deployment " + id.str() + " is not ours");
@@ -197,6 +199,34 @@ Result<> LocalJobs::record(const domain::DeploymentId& id, const domain::Stages&
     return not_ours(id);
   }
   stages_[id.str()] = stages;
+  return {};
+}
+
+Result<std::string> LocalJobs::times(const domain::DeploymentId& id,
+                                     const domain::ServiceId& service) const {
+  if (!owned_.contains(id.str())) {
+    return not_ours(id);
+  }
+  const auto found = times_.find(service);
+  return found == times_.end() ? std::string() : found->second;
+}
+
+Result<> LocalJobs::remember_times(const domain::DeploymentId& id, const domain::ServiceId& service,
+                                   const std::string& times) {
+  if (!owned_.contains(id.str())) {
+    return not_ours(id);
+  }
+  std::string& remembered = times_[service];
+  times_size_ = times_size_ - remembered.size() + times.size();
+  remembered = times;
+  for (auto other = times_.begin(); times_size_ > k_most_times && other != times_.end();) {
+    if (other->first == service) {
+      ++other;
+      continue;
+    }
+    times_size_ -= other->second.size();
+    other = times_.erase(other);
+  }
   return {};
 }
 

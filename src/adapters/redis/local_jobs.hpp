@@ -62,6 +62,10 @@ class LocalJobs {
   void close() { journal_.close(); }
 
   Result<> record(const domain::DeploymentId& id, const domain::Stages& stages);
+  /// For as long as the process lives.
+  Result<std::string> times(const domain::DeploymentId& id, const domain::ServiceId& service) const;
+  Result<> remember_times(const domain::DeploymentId& id, const domain::ServiceId& service,
+                          const std::string& times);
   Result<ports::Ending> finish(const domain::DeploymentId& id, const ports::StatusUpdate& update);
   Result<> settle(const domain::DeploymentId& id, ports::Delivery delivery);
   std::optional<ports::Undelivered> adopt();
@@ -101,6 +105,8 @@ class LocalJobs {
   std::deque<std::string> ready_;               ///< They waited; the next to be taken.
   std::map<std::string, Outgoing> out_;
   std::map<std::string, domain::Stages> stages_;
+  std::map<domain::ServiceId, std::string> times_;
+  std::size_t times_size_ = 0;   ///< Bytes of all services together.
   std::set<std::string> newer_;  ///< Superseded.
   RecentIds ended_;
   RecentIds cancelled_;

@@ -149,6 +149,17 @@ class UnsafeQueue final : public ports::JobQueue {
     return jobs_.record(receipt.deployment, stages);
   }
 
+  Result<std::string> times(const Receipt& receipt, const domain::ServiceId& service) override {
+    const std::scoped_lock lock(mutex_);
+    return jobs_.times(receipt.deployment, service);
+  }
+
+  Result<> remember_times(const Receipt& receipt, const domain::ServiceId& service,
+                          const std::string& times) override {
+    const std::scoped_lock lock(mutex_);
+    return jobs_.remember_times(receipt.deployment, service, times);
+  }
+
   Result<> give_back(const Receipt& receipt) override {
     LocalJobs::News news;
     {

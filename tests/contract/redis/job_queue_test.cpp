@@ -169,6 +169,26 @@ TEST_P(JobQueueTest, WhatWasRecordedComesWithTheNextAttempt) {
   end(again);
 }
 
+TEST_P(JobQueueTest, TimesAreRememberedForAServiceByWhoBuildsIt) {
+  push("a", "s1");
+  push("b", "s2");
+  const auto job = take();
+  const auto other = take();
+  const domain::ServiceId service("s1");
+  EXPECT_EQ(queue().times(job.receipt, service).value(), "");
+  const std::string times(100'000, 't');
+  EXPECT_TRUE(queue().remember_times(job.receipt, service, "first"));
+  EXPECT_TRUE(queue().remember_times(job.receipt, service, times)) << "the last one counts";
+  EXPECT_EQ(queue().times(job.receipt, service).value(), times);
+  EXPECT_EQ(queue().times(other.receipt, domain::ServiceId("s2")).value(), "");
+  end(job);
+  EXPECT_EQ(queue().remember_times(job.receipt, service, "late").error().kind, ErrorKind::conflict);
+  EXPECT_EQ(queue().times(job.receipt, service).error().kind, ErrorKind::conflict);
+  push("c", "s1");
+  const auto next = take();
+  EXPECT_EQ(queue().times(next.receipt, service).value(), times) << "outlives the deployment";
+}
+
 TEST_P(JobQueueTest, ANewerJobSupersedesTheOneThatIsBuiltAndWaitsForIt) {
   push("a", "s");
   const auto old_job = take();

@@ -17,8 +17,11 @@ local seen = KEYS[11]    -- zset: ended deployment -> end of our memory of it
 local out = KEYS[12]     -- hash: deployment -> "sender time entry": a final status not yet delivered
 local dead = KEYS[13]    -- list: what was dropped and why; never its content
 local stage = KEYS[14]   -- hash: deployment -> how far its attempts have come, until it has ended
+local times = KEYS[15]   -- hash: service -> what its deployments remember of its files' times
+local unused = KEYS[16]  -- zset: service -> end of our memory of its times
 
 local KEEP_ENDED = 24 * 3600 * 1000
+local KEEP_TIMES = 180 * 24 * 3600 * 1000
 local LARGEST = 1048576
 local NOBODY = '-'
 local BY_USER = '{"status":"CANCELLED","reason":"user"}'
