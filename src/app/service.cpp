@@ -29,6 +29,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <memory>
@@ -101,6 +102,14 @@ adapters::cnb::PlatformSettings platform_settings(
           .lifecycle_image = config.cnb_lifecycle_image,
           .host_network = config.cnb_host_network,
           .bindings = std::move(bindings)};
+}
+
+/// All workers of a platform have the same.
+KeyedHash::Key times_key(const Config& config) {
+  const auto digest = sha256("deployra-builder file times\n" + config.api_key.reveal());
+  KeyedHash::Key key{};
+  std::copy_n(digest.begin(), key.size(), key.begin());
+  return key;
 }
 
 std::optional<std::string> environment_variable(std::string_view name) {
@@ -315,6 +324,7 @@ class Service {
     settings.silence_timeout = config.silence_timeout;
     settings.image_reference = config.image_reference;
     settings.keep_images = config.ecr_keep_images;
+    settings.times_key = times_key(config);
     settings.buildpacks = {.builder = config.cnb_builder,
                            .allowed_builders = trusted_builders(config),
                            .node_version = config.cnb_node_version,

@@ -2,6 +2,8 @@
 
 #include "base/text.hpp"
 #include "pipeline/early_publish.hpp"
+#include "pipeline/file_times.hpp"
+#include "pipeline/insist.hpp"
 
 #include <future>
 #include <utility>
@@ -162,10 +164,15 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
   }
   BUILDER_TRY_ASSIGN(BuildPlan plan, make_build_plan(request_, settings_.buildpacks,
                                                      std::move(fetched->tree), events_));
+  auto* const dockerfile = std::get_if<DockerfilePlan>(&plan);
+  // Before the engine's first look: what it sees once is what it compares with the next time.
+  auto& tree = dockerfile != nullptr ? dockerfile->tree : std::get<BuildpacksPlan>(plan).app;
+  BUILDER_TRY_ASSIGN(tree, with_times(std::move(tree), dockerfile != nullptr ? "" : "buildpacks",
+                                      fetched->committed_at));
   BUILDER_TRY_ASSIGN(repository_, repository.get());
   BUILDER_TRY(check_lease());
   const Watched watched(events_);
-  if (auto* dockerfile = std::get_if<DockerfilePlan>(&plan)) {
+  if (dockerfile != nullptr) {
     events_.info("Building image from " + dockerfile->dockerfile);
     BUILDER_TRY_ASSIGN(const PublishResult published, early->finish(std::move(dockerfile->tree)));
     return promote(published);
@@ -205,6 +212,32 @@ Result<ports::FetchedSource> BuildSteps::fetch(domain::SourceSpec spec) {
     record();
   }
   return fetched;
+}
+
+/// The times are remembered before they are used: the next attempt, and the next deployment, on
+/// whatever worker, give those files that have not changed the same ones.
+Result<std::shared_ptr<const ports::SourceTree>> BuildSteps::with_times(
+    std::shared_ptr<const ports::SourceTree> tree, std::string_view way,
+    std::chrono::sys_seconds commit_time) {
+  const auto begin = Clock::now();
+  const domain::ServiceId& service = request_.service_id;
+  BUILDER_TRY_ASSIGN(const std::string before,
+                     insist(log_, job_.stop, "the times of the files are not known",
+                            [&] { return ports_.queue.times(taken_.receipt, service); }));
+  BUILDER_TRY_ASSIGN(TimedTree timed,
+                     give_times(std::move(tree), way, commit_time, settings_.times_key, before));
+  if (timed.unreadable) {
+    log_.warning("service={} what is remembered of its files' times is damaged; all get new ones",
+                 service.str());
+  }
+  if (timed.record != before) {
+    BUILDER_TRY(insist(log_, job_.stop, "the times of the files are not remembered", [&] {
+      return ports_.queue.remember_times(taken_.receipt, service, timed.record);
+    }));
+  }
+  log_.debug("times of {} files, {} of them new: {} us", timed.files, timed.changed,
+             std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count());
+  return std::move(timed.tree);
 }
 
 Result<ports::Repository> BuildSteps::ensure_repository(const JobContext& job) {

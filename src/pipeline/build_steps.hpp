@@ -39,6 +39,9 @@ class BuildSteps {
   Result<std::optional<ports::PublishedImage>> resume();
   Result<ports::PublishedImage> build(const std::function<Result<>()>& wanted);
   Result<ports::FetchedSource> fetch(domain::SourceSpec spec);
+  Result<std::shared_ptr<const ports::SourceTree>> with_times(
+      std::shared_ptr<const ports::SourceTree> tree, std::string_view way,
+      std::chrono::sys_seconds commit_time);
   Result<ports::Repository> ensure_repository(const ports::JobContext& job);
   Result<ports::PublishResult> publish(BuildpacksPlan plan, const domain::SourceSpec& source,
                                        const domain::CommitSha& commit);

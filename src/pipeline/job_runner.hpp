@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/backoff.hpp"
+#include "base/keyed_hash.hpp"
 #include "base/log.hpp"
 #include "base/secret_store.hpp"
 #include "domain/deployment_request.hpp"
@@ -48,6 +49,7 @@ struct JobSettings {
   ImageReference image_reference = ImageReference::automatic;
   int keep_images = 1;
   BuildpacksRules buildpacks;
+  KeyedHash::Key times_key{};  ///< Of what is remembered about a service's files.
   ChannelLimits channel;
 };
 

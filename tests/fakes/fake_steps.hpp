@@ -67,11 +67,14 @@ class FakeSource final : public ports::SourceFetcher {
         return std::unexpected(*error);
       }
     }
-    return ports::FetchedSource{
-        .commit = domain::CommitSha(std::string(40, 'a')), .subject = "subject", .tree = tree};
+    return ports::FetchedSource{.commit = domain::CommitSha(std::string(40, 'a')),
+                                .subject = "subject",
+                                .committed_at = committed_at,
+                                .tree = tree};
   }
 
   StepHook hook;
+  std::chrono::sys_seconds committed_at{};
   std::shared_ptr<const ports::SourceTree> tree;
 
  private:

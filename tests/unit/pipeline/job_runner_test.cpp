@@ -210,6 +210,34 @@ TEST_F(JobRunnerTest, ASilentBuildThatComputesIsLeftAlone) {
   EXPECT_EQ(statuses().back(), DeploymentStatus::builded);
 }
 
+TEST_F(JobRunnerTest, FilesKeepTheirTimesOverTheDeploymentsOfAService) {
+  const auto deploy = [this](const std::string& id, const std::string& service,
+                             const std::string& content) {
+    auto tree = std::make_shared<fakes::MemoryTree>();
+    tree->add_file("Dockerfile", "FROM busybox\n");
+    tree->add_file("page", content);
+    source_.tree = tree;
+    request_.deployment_id = domain::DeploymentId(id);
+    request_.service_id = domain::ServiceId(service);
+    queue_.push(R"({"deploymentId":")" + id + R"(","serviceId":")" + service + "\"}");
+    const auto job = queue_.take(0ms, {}).value();
+    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                     secrets_, metrics_, fakes::null_log(), {});
+    runner.run(request_, *job, cancellation_, [](Outcome) {});
+    return std::pair{image_.built.context->stat("Dockerfile")->modified,
+                     image_.built.context->stat("page")->modified};
+  };
+  const std::int64_t second = 1'000'000'000;
+  source_.committed_at = std::chrono::sys_seconds(std::chrono::seconds(1'750'000'000));
+  const auto first = deploy("e1", "s1", "1");
+  EXPECT_EQ(first.second.value() / second, 1'750'000'000);
+  const auto then = deploy("e2", "s1", "2");
+  EXPECT_EQ(then.first, first.first);
+  EXPECT_EQ(then.second.value() / second, 1'750'000'001);
+  EXPECT_EQ(deploy("e3", "s1", "2"), then);
+  EXPECT_EQ(deploy("e4", "s2", "2").second.value() / second, 1'750'000'000) << "another service";
+}
+
 class ResumeTest : public JobRunnerTest {
  protected:
   /// A worker that came as far as `stages` was lost.

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace builder {
+
+/// SipHash-2-4: a short hash that nobody can predict, or try values against, without the key.
+class KeyedHash {
+ public:
+  using Key = std::array<std::uint8_t, 16>;
+
+  explicit KeyedHash(const Key& key);
+
+  std::uint64_t operator()(std::string_view data) const;
+
+ private:
+  std::uint64_t k0_;
+  std::uint64_t k1_;
+};
+
+}  // namespace builder
