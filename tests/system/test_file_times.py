@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from kit.process import Server, free_port, port_open
 
-pytestmark = pytest.mark.both_engines
+pytestmark = pytest.mark.every_engine
 
 DOCKERFILE = "FROM busybox\nCOPY . /app\n"
 
@@ -191,3 +191,20 @@ def test_a_lost_record_never_leaves_old_content(stack, worker, repo):
         found = files(stack, deploy(stack, repository, service))
         assert found["page"] == File(1_700_000_500, price.encode())
         assert found["same"].time == 1_700_000_500
+
+
+@pytest.mark.one_engine
+def test_files_that_a_checkout_converts_follow_the_same_rule(stack, worker, repo):
+    repository = repo({"Dockerfile": DOCKERFILE, ".gitattributes": "*.txt eol=crlf\n", "a.txt": "1\n", "b.txt": "1\n"})
+    at(repository, 1_700_000_500)
+    repository.commit({})
+    service = f"crlf-{stack.job('x')['serviceId']}"
+    first = files(stack, deploy(stack, repository, service))
+    assert first["b.txt"] == File(1_700_000_500, b"1\r\n")
+    repository.commit({"a.txt": "2\n"})
+    then = files(stack, deploy(stack, repository, service))
+    assert then["a.txt"] == File(1_700_000_501, b"2\r\n")
+    assert then["b.txt"] == first["b.txt"]
+    repository.commit({".gitattributes": "*.txt eol=lf ident\n"})
+    last = files(stack, deploy(stack, repository, service))
+    assert last["b.txt"] == File(1_700_000_502, b"1\n")
