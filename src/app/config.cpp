@@ -32,6 +32,7 @@ struct Raw {
   std::string ecr_endpoint;
   std::string any_endpoint;
   adapters::buildkit::TlsFiles tls;
+  std::string docker_tls;
 };
 
 std::vector<Setting> settings(Config& c, Raw& raw) {
@@ -101,6 +102,8 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
        compression(c.image_compression)},
       {"DOCKER_HOST", "unix:///var/run/docker.sock", false, "the engine that builds",
        engine_address(c.docker_host)},
+      {"DOCKER_TLS_VERIFY", "", false, "as the docker command has it; refused, see BUILDKIT_TLS_CA",
+       text(raw.docker_tls)},
       {"BUILDKIT_HOST", "", false, "a standalone BuildKit that builds instead",
        engine_address(c.buildkit_host)},
       {"BUILDKIT_TLS_CA", "", false, "PEM file: who may have signed its certificate",
@@ -269,8 +272,14 @@ void check_engine(LoadedConfig& loaded, const adapters::buildkit::TlsFiles& tls)
   }
 }
 
-void check_combinations(LoadedConfig& loaded) {
+void check_combinations(LoadedConfig& loaded, const std::string& docker_tls) {
   const Config& c = loaded.config;
+  if (!docker_tls.empty() && c.buildkit_host.empty() && c.docker_host.starts_with("tcp://")) {
+    // Without a word it would be spoken to in the clear, or not at all.
+    loaded.errors.emplace_back(
+        "DOCKER_TLS_VERIFY asks for TLS to the Docker Engine, which is spoken to without: use its "
+        "unix socket, or a buildkitd with BUILDKIT_HOST and BUILDKIT_TLS_CA");
+  }
   if (c.api_key.empty()) {
     loaded.errors.emplace_back("API_KEY is required: the platform's WEBHOOK_API_KEY");
   }
@@ -317,7 +326,7 @@ LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view 
                                std::string(setting.help)});
   }
   loaded.config.ecr_endpoint = raw.ecr_endpoint.empty() ? raw.any_endpoint : raw.ecr_endpoint;
-  check_combinations(loaded);
+  check_combinations(loaded, raw.docker_tls);
   check_engine(loaded, raw.tls);
   return loaded;
 }

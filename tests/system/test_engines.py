@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.images import RegistryClient
 from kit.process import Server, wait_for
+from kit.rootless import rootless
 
 FILES = {"Dockerfile": "FROM busybox\nCOPY a.txt /\nRUN seq 1 20000 > /numbers\n", "a.txt": "one\n"}
 
@@ -141,7 +143,7 @@ def test_a_filter_that_lets_no_build_through_is_named(stack, make_worker, repo, 
 
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
-    """Podman takes no long paths."""
+    """Of short paths, which podman wants, and in reach of other users."""
     with tempfile.TemporaryDirectory(prefix="kit-") as name:
         yield Path(name)
 
@@ -170,3 +172,13 @@ def test_the_socket_of_the_other_kind_is_named(stack, make_worker, repo):
     worker = make_worker(start=False, BUILDKIT_HOST="", DOCKER_HOST=stack.engine.host)
     worker.start(ready=False)
     assert "BUILDKIT_HOST" in not_taken(stack, worker, repo)[0]
+
+
+@pytest.mark.parametrize("engine, step", [("buildkitd", "RUN cat /a.txt\n"), ("docker29", "")])
+def test_a_rootless_engine_builds(stack, make_worker, repo, short_folder, engine, step):
+    RegistryClient(stack.registry.host).push_base_image()
+    with rootless(engine, short_folder, stack.registry.host) as told:
+        make_worker(**told)
+        identity = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM busybox\nCOPY a.txt /\n{step}", "a.txt": "one\n"}).name))
+        assert stack.api.wait_end(identity, 60) == "BUILDED", stack.api.log_text(identity)
+    assert stack.output_of(identity, ["cat", "/a.txt"]) == "one\n"

@@ -118,6 +118,17 @@ TEST(Config, WhatCouldOnlyFailLaterFailsAtOnce) {
   }
 }
 
+TEST(Config, TlsToTheEngineIsRefusedAndNotForgotten) {
+  const auto loaded = load({{"DOCKER_HOST", "tcp://engine:2376"}, {"DOCKER_TLS_VERIFY", "1"}});
+  ASSERT_EQ(loaded.errors.size(), 1u);
+  EXPECT_TRUE(loaded.errors[0].starts_with("DOCKER_TLS_VERIFY")) << loaded.errors[0];
+  EXPECT_TRUE(load({{"DOCKER_TLS_VERIFY", "1"}}).errors.empty()) << "a socket needs none";
+  EXPECT_TRUE(load({{"DOCKER_HOST", "tcp://engine:2376"},
+                    {"DOCKER_TLS_VERIFY", "1"},
+                    {"BUILDKIT_HOST", "unix:///run/buildkit.sock"}})
+                  .errors.empty());
+}
+
 TEST(Config, ReadsTheFileAsTheCommonReadersDo) {
   const std::pair<const char*, const char*> table[] = {
       {"REDIS_HOST=h", "h"},
