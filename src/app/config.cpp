@@ -17,6 +17,7 @@ namespace builder::app {
 
 namespace {
 
+using adapters::buildkit::ImageEpoch;
 using pipeline::ImageReference;
 
 struct Setting {
@@ -174,13 +175,18 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
        free_floor(c.admission.min_free_disk)},
       {"MIRROR_CACHE_SIZE", "20GiB", false, "git mirrors kept in WORK_DIR",
        size(c.mirror_cache_size)},
-      {"BUILD_MEMORY", "0", false, "memory of one build, all its steps; 0: no limit",
+      {"IMAGE_EPOCH", "created", false,
+       "created, layers or off: which times of an image are the commit's",
+       one_of<ImageEpoch>(c.image_epoch, {{"created", ImageEpoch::created},
+                                          {"layers", ImageEpoch::layers},
+                                          {"off", ImageEpoch::off}})},
+      {"BUILD_MEMORY", "0", false, "memory of one step of a build; 0: no limit",
        size(c.build_limits.memory)},
-      {"BUILD_CPUS", "0", false, "cores of one build; 0: no limit",
+      {"BUILD_CPUS", "0", false, "cores of one step of a build; 0: no limit",
        core_count(c.build_limits.cpus)},
-      {"BUILD_PIDS", "0", false, "processes and threads of one build; 0: no limit",
+      {"BUILD_PIDS", "0", false, "processes and threads of one step of a build; 0: no limit",
        number(c.build_limits.pids, 0, 4'000'000)},
-      {"BUILD_CGROUP_PARENT", "", false, "control group that builds go below",
+      {"BUILD_CGROUP_PARENT", "", false, "control group that the steps of builds go below",
        absolute_path(c.build_cgroup_parent)},
       {"ENGINE_DIR", "", false, "folder of the engine's data, if on this machine",
        absolute_path(c.engine_dir)},

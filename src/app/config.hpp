@@ -1,8 +1,9 @@
 #pragma once
 
 #include "adapters/buildkit/compression.hpp"
+#include "adapters/buildkit/image_epoch.hpp"
 #include "adapters/buildkit/tls.hpp"
-#include "adapters/host/build_cgroups.hpp"
+#include "adapters/host/step_limits.hpp"
 #include "adapters/oci/known_logins.hpp"
 #include "adapters/redis/redis_config.hpp"
 #include "app/admission.hpp"
@@ -68,6 +69,7 @@ struct Config {
   bool allow_unsafe_queue = false;
   AdmissionRules admission;
   std::uint64_t mirror_cache_size = 0;
+  adapters::buildkit::ImageEpoch image_epoch = adapters::buildkit::ImageEpoch::created;
   adapters::host::CgroupLimits build_limits;
   std::string build_cgroup_parent;
   std::uint64_t log_spool_size = 0;

@@ -101,7 +101,8 @@ adapters::cnb::PlatformSettings platform_settings(
           .run_image = config.cnb_run_image,
           .lifecycle_image = config.cnb_lifecycle_image,
           .host_network = config.cnb_host_network,
-          .bindings = std::move(bindings)};
+          .bindings = std::move(bindings),
+          .commit_epoch = config.image_epoch != adapters::buildkit::ImageEpoch::off};
 }
 
 /// All workers of a platform have the same.
@@ -148,52 +149,51 @@ Result<BuildEngine> choose_engine(const Config& config, adapters::http::Client& 
   return engine;
 }
 
-/// What holds builds within BUILD_MEMORY, BUILD_CPUS and BUILD_PIDS; null: nothing does, and the
-/// log says why if something should.
-std::unique_ptr<ports::BuildLimits> make_build_limits(const Config& config, const Log& log) {
-  const bool is_buildkit = !config.buildkit_host.empty();
-  const std::string& address = is_buildkit ? config.buildkit_host : config.docker_host;
-  const bool is_local = address.starts_with("unix://");
-  const bool is_wanted = config.build_limits.any() || !config.build_cgroup_parent.empty();
-  // An Engine is left as it is unless it is asked for; buildkitd at least has the CPU time counted.
-  if (!is_wanted && !(is_local && is_buildkit)) {
-    return nullptr;
-  }
-  auto groups = is_local
-                    ? adapters::host::make_build_cgroups({.own_group = adapters::host::own_cgroup(),
-                                                          .parent = config.build_cgroup_parent,
-                                                          .limits = config.build_limits},
-                                                         log)
+/// What holds the steps of builds within BUILD_MEMORY, BUILD_CPUS and BUILD_PIDS, and sees how much
+/// they compute.
+struct StepLimits {
+  std::unique_ptr<ports::BuildLimits> limits;  ///< Null: the steps run where we do not see them.
+  bool enforced = false;
+};
+
+StepLimits make_step_limits(const Config& config, const Log& log) {
+  const std::string& address =
+      config.buildkit_host.empty() ? config.docker_host : config.buildkit_host;
+  const bool is_wanted = config.build_limits.any();
+  auto limits = address.starts_with("unix://")
+                    ? adapters::host::make_step_limits({.limits = config.build_limits}, log)
                     : failure(ErrorKind::denied, "the engine is on another machine");
-  if (groups) {
-    return *std::move(groups);
+  if (limits) {
+    return {.limits = *std::move(limits), .enforced = is_wanted};
   }
-  if (config.build_limits.any()) {
-    log.warning(
-        "BUILD_MEMORY, BUILD_CPUS and BUILD_PIDS cannot be enforced for a build as a whole: {}; "
-        "give "
-        "the worker a delegated control group (systemd: Delegate=yes), or make one with limits on "
-        "the engine's machine and name it in BUILD_CGROUP_PARENT",
-        groups.error().message);
-  } else {
-    log.debug("no control groups for builds: {}", groups.error().message);
+  if (!is_wanted) {
+    log.debug("control groups of steps: {}", limits.error().message);
+    return {};
   }
-  return config.build_cgroup_parent.empty()
-             ? nullptr
-             : adapters::host::make_fixed_cgroup(config.build_cgroup_parent);
+  log.warning(
+      "BUILD_MEMORY, BUILD_CPUS and BUILD_PIDS cannot be written into the control groups of the "
+      "engine's steps: {}; memory and CPUs are limited where the engine can do it (BuildKit 0.33), "
+      "processes are not",
+      limits.error().message);
+  limits = adapters::host::make_step_limits({.limits = {}}, log);
+  return {.limits = limits ? *std::move(limits) : nullptr, .enforced = false};
 }
 
-adapters::buildkit::SolverSettings solver_settings(const Config& config,
-                                                   ports::BuildLimits* limits) {
+adapters::buildkit::SolverSettings solver_settings(const Config& config, const StepLimits& limits) {
   adapters::buildkit::SolverSettings settings;
-  settings.limits = limits;
-  if (limits == nullptr && config.build_limits.memory > 0) {
-    settings.step_limits["memory"] = std::to_string(config.build_limits.memory);
-    settings.step_limits["memswap"] = settings.step_limits["memory"];
+  settings.limits = limits.limits.get();
+  settings.attributes_are_second = limits.enforced;
+  auto& attributes = settings.step_attributes;
+  if (config.build_limits.memory > 0) {
+    attributes["memory"] = std::to_string(config.build_limits.memory);
+    attributes["memswap"] = attributes["memory"];
   }
-  if (limits == nullptr && config.build_limits.cpus > 0) {
-    settings.step_limits["cpuperiod"] = std::to_string(adapters::host::CgroupLimits::k_cpu_period);
-    settings.step_limits["cpuquota"] = std::to_string(config.build_limits.cpu_quota());
+  if (config.build_limits.cpus > 0) {
+    attributes["cpuperiod"] = std::to_string(adapters::host::CgroupLimits::k_cpu_period);
+    attributes["cpuquota"] = std::to_string(config.build_limits.cpu_quota());
+  }
+  if (!config.build_cgroup_parent.empty()) {
+    attributes["cgroup-parent"] = config.build_cgroup_parent;
   }
   return settings;
 }
@@ -230,15 +230,16 @@ class Service {
         reporter_(adapters::dashboard::make_reporter(
             {.api_url = config.api_url, .api_key = config.api_key}, *http_)),
         source_(std::move(source)),
-        limits_(make_build_limits(config, log_)),
-        solver_(adapters::buildkit::make_solver(solver_settings(config, limits_.get()),
+        limits_(make_step_limits(config, log_)),
+        solver_(adapters::buildkit::make_solver(solver_settings(config, limits_),
                                                 std::move(engine.connector), logins_, log_)),
         image_(make_image_builder()),
         buildpacks_(adapters::cnb::make_platform(platform_settings(config, std::move(bindings)),
                                                  {*solver_, *oci_, *registry_, logins_}, log_)),
         queue_(make_queue()),
         cancels_(adapters::redis::make_cancel_feed(config.redis, log_)),
-        runner_({*source_, *image_, *buildpacks_, *registry_, *reporter_, *queue_, limits_.get()},
+        runner_({*source_, *image_, *buildpacks_, *registry_, *reporter_, *queue_,
+                 limits_.limits.get()},
                 job_settings(config, work_), secrets, metrics_, log_, abort_.get_token()),
         worker_(*queue_, runner_,
                 {.can_build = [this] { return engine_answers_ && host_.refusal().empty(); },
@@ -337,8 +338,8 @@ class Service {
 
   std::unique_ptr<ports::ImageBuilder> make_image_builder() {
     const adapters::buildkit::PublishPeers peers{*solver_, *registry_, logins_};
-    auto direct =
-        adapters::buildkit::make_direct_image_builder(peers, config_.image_compression, log_);
+    auto direct = adapters::buildkit::make_direct_image_builder(peers, config_.image_compression,
+                                                                config_.image_epoch, log_);
     return docker_ == nullptr ? std::move(direct)
                               : adapters::buildkit::make_engine_image_builder(
                                     peers, *docker_, std::move(direct), log_);
@@ -360,7 +361,7 @@ class Service {
                         const auto engine = solver_->engine(stop);
                         engine_answers_ = engine.has_value();
                         BUILDER_TRY(engine);
-                        check_compression(*engine);
+                        check_wishes(*engine);
                         watch_engine(stop);
                         return {};
                       }});
@@ -380,16 +381,17 @@ class Service {
   }
 
   /// Once for every engine that does otherwise.
-  void check_compression(const adapters::buildkit::EngineInfo& engine) {
-    const bool is_ignored = !engine.exports_to_registry &&
-                            config_.image_compression != adapters::buildkit::Compression();
-    if (is_ignored && !std::exchange(compression_ignored_, true)) {
+  void check_wishes(const adapters::buildkit::EngineInfo& engine) {
+    const bool compresses = config_.image_compression != adapters::buildkit::Compression();
+    const bool rewrites = config_.image_epoch == adapters::buildkit::ImageEpoch::layers;
+    const bool is_ignored = !engine.exports_to_registry && (compresses || rewrites);
+    if (is_ignored && !std::exchange(wishes_ignored_, true)) {
       log_.warning(
-          "IMAGE_COMPRESSION has no effect on images built from a Dockerfile: {} packs them "
-          "itself, with gzip; it takes the containerd image store, or BUILDKIT_HOST",
-          engine.name);
+          "{} has no effect on images built from a Dockerfile: {} packs them itself, with gzip and "
+          "the times of the build; it takes the containerd image store, or BUILDKIT_HOST",
+          compresses ? "IMAGE_COMPRESSION" : "IMAGE_EPOCH", engine.name);
     }
-    compression_ignored_ = is_ignored;
+    wishes_ignored_ = is_ignored;
   }
 
   /// Once, when the engine answers for the first time.
@@ -451,13 +453,13 @@ class Service {
   std::unique_ptr<ports::Registry> registry_;
   std::unique_ptr<adapters::dashboard::Reporter> reporter_;
   std::unique_ptr<ports::SourceFetcher> source_;
-  std::unique_ptr<ports::BuildLimits> limits_;  ///< Null: none.
+  StepLimits limits_;
   std::unique_ptr<adapters::buildkit::Solver> solver_;
   std::unique_ptr<ports::ImageBuilder> image_;
   std::unique_ptr<ports::BuildpacksBuilder> buildpacks_;
   std::atomic<bool> engine_answers_{false};
   bool engine_watched_ = false;  ///< The health thread's alone, and the next.
-  bool compression_ignored_ = false;
+  bool wishes_ignored_ = false;
   std::unique_ptr<ports::JobQueue> queue_;
   std::unique_ptr<ports::CancelFeed> cancels_;
   pipeline::JobRunner runner_;

@@ -174,12 +174,13 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
   const Watched watched(events_);
   if (dockerfile != nullptr) {
     events_.info("Building image from " + dockerfile->dockerfile);
-    BUILDER_TRY_ASSIGN(const PublishResult published, early->finish(std::move(dockerfile->tree)));
+    BUILDER_TRY_ASSIGN(const PublishResult published,
+                       early->finish(std::move(dockerfile->tree), fetched->committed_at));
     return promote(published);
   }
   early.reset();
   BUILDER_TRY_ASSIGN(const PublishResult published,
-                     publish(std::get<BuildpacksPlan>(std::move(plan)), *spec, fetched->commit));
+                     publish(std::get<BuildpacksPlan>(std::move(plan)), *spec, *fetched));
   return promote(published);
 }
 
@@ -250,7 +251,7 @@ Result<ports::Repository> BuildSteps::ensure_repository(const JobContext& job) {
 }
 
 Result<PublishResult> BuildSteps::publish(BuildpacksPlan plan, const domain::SourceSpec& source,
-                                          const domain::CommitSha& commit) {
+                                          const ports::FetchedSource& fetched) {
   BUILDER_TRY_ASSIGN(ports::BuildpacksResult result,
                      ports_.buildpacks.publish(job_,
                                                {.service_id = request_.service_id,
@@ -259,7 +260,8 @@ Result<PublishResult> BuildSteps::publish(BuildpacksPlan plan, const domain::Sou
                                                 .builder = std::move(plan.builder),
                                                 .clear_cache = plan.clear_cache,
                                                 .source_url = source.url,
-                                                .commit = commit.str(),
+                                                .commit = fetched.commit.str(),
+                                                .committed_at = fetched.committed_at,
                                                 .repository = *repository_,
                                                 .tag = request_.deployment_id.str()},
                                                events_));

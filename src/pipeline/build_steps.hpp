@@ -44,7 +44,7 @@ class BuildSteps {
       std::chrono::sys_seconds commit_time);
   Result<ports::Repository> ensure_repository(const ports::JobContext& job);
   Result<ports::PublishResult> publish(BuildpacksPlan plan, const domain::SourceSpec& source,
-                                       const domain::CommitSha& commit);
+                                       const ports::FetchedSource& fetched);
   Result<ports::PublishedImage> promote(const ports::PublishResult& published);
   [[nodiscard]] Result<> check_lease() const;
   void record();

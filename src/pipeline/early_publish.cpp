@@ -18,35 +18,45 @@ using ports::SourceTree;
 /// never will be.
 class LateTree final : public SourceTree {
  public:
+  struct Source {
+    std::shared_ptr<const SourceTree> tree;
+    std::chrono::sys_seconds committed_at;
+  };
+
   /// The first call decides.
-  void deliver(Result<std::shared_ptr<const SourceTree>> tree) {
-    std::call_once(delivered_, [&] { promise_.set_value(std::move(tree)); });
+  void deliver(Result<Source> source) {
+    std::call_once(delivered_, [&] { promise_.set_value(std::move(source)); });
+  }
+
+  [[nodiscard]] Result<std::chrono::sys_seconds> committed_at() const {
+    BUILDER_TRY_ASSIGN(const auto source, source_.get());
+    return source.committed_at;
   }
 
   Result<std::vector<ports::DirectoryEntry>> list(std::string_view path) const override {
-    BUILDER_TRY_ASSIGN(const auto tree, tree_.get());
-    return tree->list(path);
+    BUILDER_TRY_ASSIGN(const auto source, source_.get());
+    return source.tree->list(path);
   }
 
   Result<ports::FileInfo> stat(std::string_view path) const override {
-    BUILDER_TRY_ASSIGN(const auto tree, tree_.get());
-    return tree->stat(path);
+    BUILDER_TRY_ASSIGN(const auto source, source_.get());
+    return source.tree->stat(path);
   }
 
   Result<std::unique_ptr<ports::FileReader>> open(std::string_view path) const override {
-    BUILDER_TRY_ASSIGN(const auto tree, tree_.get());
-    return tree->open(path);
+    BUILDER_TRY_ASSIGN(const auto source, source_.get());
+    return source.tree->open(path);
   }
 
   Result<std::string> read_link(std::string_view path) const override {
-    BUILDER_TRY_ASSIGN(const auto tree, tree_.get());
-    return tree->read_link(path);
+    BUILDER_TRY_ASSIGN(const auto source, source_.get());
+    return source.tree->read_link(path);
   }
 
  private:
   std::once_flag delivered_;
-  std::promise<Result<std::shared_ptr<const SourceTree>>> promise_;
-  std::shared_future<Result<std::shared_ptr<const SourceTree>>> tree_ = promise_.get_future();
+  std::promise<Result<Source>> promise_;
+  std::shared_future<Result<Source>> source_ = promise_.get_future();
 };
 
 /// Steps that began before the source was there do not count the wait for it.
@@ -111,6 +121,7 @@ class EarlyPublish::State {
                .dockerfile = std::move(dockerfile),
                .repository = {},
                .tag = job.deployment_id.str(),
+               .committed_at = [tree = tree_] { return tree->committed_at(); },
                .on_built = std::move(on_built)}) {
     ports::JobContext own = job;
     own.stop = stop_.get_token();
@@ -127,10 +138,11 @@ class EarlyPublish::State {
 
   [[nodiscard]] const std::string& dockerfile() const { return spec_.dockerfile; }
 
-  Result<ports::PublishResult> finish(std::shared_ptr<const SourceTree> source) {
+  Result<ports::PublishResult> finish(std::shared_ptr<const SourceTree> source,
+                                      std::chrono::sys_seconds committed_at) {
     const auto delivered = Clock::now();
     events_.delivered();
-    tree_->deliver(std::move(source));
+    tree_->deliver(LateTree::Source{.tree = std::move(source), .committed_at = committed_at});
     Result<ports::PublishResult> result = result_.get();
     if (result) {
       ports::PublishFigures& figures = result->figures;
@@ -176,8 +188,9 @@ const std::string& EarlyPublish::dockerfile() const {
   return state_->dockerfile();
 }
 
-Result<ports::PublishResult> EarlyPublish::finish(std::shared_ptr<const SourceTree> source) {
-  return state_->finish(std::move(source));
+Result<ports::PublishResult> EarlyPublish::finish(std::shared_ptr<const SourceTree> source,
+                                                  std::chrono::sys_seconds committed_at) {
+  return state_->finish(std::move(source), committed_at);
 }
 
 }  // namespace builder::pipeline

@@ -3,6 +3,7 @@
 #include "ports/image_builder.hpp"
 #include "ports/registry.hpp"
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,7 +35,8 @@ class EarlyPublish {
 
   [[nodiscard]] const std::string& dockerfile() const;
   /// Gives the build its source and waits for its end. Called at most once.
-  Result<ports::PublishResult> finish(std::shared_ptr<const ports::SourceTree> source);
+  Result<ports::PublishResult> finish(std::shared_ptr<const ports::SourceTree> source,
+                                      std::chrono::sys_seconds committed_at);
 
  private:
   class State;

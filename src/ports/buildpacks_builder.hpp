@@ -3,6 +3,7 @@
 #include "domain/buildpacks/result.hpp"
 #include "ports/image_builder.hpp"
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@ struct BuildpacksSpec {
   bool clear_cache = false;                        ///< Ignore what earlier builds left.
   std::string source_url;                          ///< Without credentials; goes into a label.
   std::string commit;                              ///< Likewise.
+  std::chrono::sys_seconds committed_at;
   Repository repository;
   std::string tag;  ///< The deployment's own.
 };

@@ -23,6 +23,10 @@ struct ImageSpec {
   std::string dockerfile;                     ///< Path inside the context.
   Repository repository;
   std::string tag;  ///< The deployment's own.
+  /// When the commit was made; waits for the source as a look at the context does.
+  std::function<Result<std::chrono::sys_seconds>()> committed_at = [] {
+    return Result<std::chrono::sys_seconds>();
+  };
   /// Called when the image is built and kept by the engine, before it is pushed, with the engine's
   /// name for its content; not by engines that push while they build.
   std::function<void(const std::string& image_id)> on_built = [](const std::string&) {};

@@ -363,7 +363,7 @@ def test_two_builds_of_one_service_share_the_cache_one_after_the_other(stack, cn
 
 def test_the_image_is_the_one_another_platform_makes(stack, cnb_worker, repo, images, builder, tmp_path):
     """Same app, same builder, the lifecycle run by buildctl: the digests are equal where the output is reproducible."""
-    cnb_worker()
+    cnb_worker(IMAGE_EPOCH="off")
     identity, _ = deployed(stack, repo(STATIC_APP))
     source = json.loads(config_of(stack, images, identity)["Labels"]["io.buildpacks.project.metadata"])["source"]
     metadata = (f'[source]\ntype = "git"\n[source.version]\ncommit = "{source["version"]["commit"]}"\n'

@@ -33,8 +33,8 @@ class RepeatedSteps final : public domain::EventSink {
 
 class DirectImageBuilder final : public ports::ImageBuilder {
  public:
-  DirectImageBuilder(PublishPeers peers, Compression compression, Log log)
-      : peers_(peers), compression_(std::move(compression)), log_(std::move(log)) {}
+  DirectImageBuilder(PublishPeers peers, Compression compression, ImageEpoch epoch, Log log)
+      : peers_(peers), compression_(std::move(compression)), epoch_(epoch), log_(std::move(log)) {}
 
   Result<ports::PublishResult> publish(const JobContext& job, const ports::ImageSpec& image,
                                        domain::EventSink& events) override {
@@ -92,6 +92,12 @@ class DirectImageBuilder final : public ports::ImageBuilder {
     if (compression_.level) {
       spec.exporter_attributes["compression-level"] = std::to_string(*compression_.level);
     }
+    if (epoch_ != ImageEpoch::off) {
+      spec.epoch = image.committed_at;
+    }
+    if (epoch_ == ImageEpoch::layers) {
+      spec.exporter_attributes["rewrite-timestamp"] = "true";
+    }
     return spec;
   }
 
@@ -112,14 +118,16 @@ class DirectImageBuilder final : public ports::ImageBuilder {
 
   const PublishPeers peers_;
   const Compression compression_;
+  const ImageEpoch epoch_;
   const Log log_;
 };
 
 }  // namespace
 
 std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers,
-                                                               Compression compression, Log log) {
-  return std::make_unique<DirectImageBuilder>(peers, std::move(compression), std::move(log));
+                                                               Compression compression,
+                                                               ImageEpoch epoch, Log log) {
+  return std::make_unique<DirectImageBuilder>(peers, std::move(compression), epoch, std::move(log));
 }
 
 }  // namespace builder::adapters::buildkit

@@ -31,19 +31,20 @@ constexpr std::array<Feature, 14> k_attributes{{
     {"attest:", {0, 11}},
     {"build-arg:SOURCE_DATE_EPOCH", {0, 11}},
     {"context:", {0, 10}},
-    // Read in 0.34, not in 0.22.
-    {"memory", {0, 34}},
-    {"memswap", {0, 34}},
-    {"cpushares", {0, 34}},
-    {"cpuperiod", {0, 34}},
-    {"cpuquota", {0, 34}},
-    {"cpusetcpus", {0, 34}},
-    {"cpusetmems", {0, 34}},
+    // Read in 0.33, not in 0.26.
+    {"memory", {0, 33}},
+    {"memswap", {0, 33}},
+    {"cpushares", {0, 33}},
+    {"cpuperiod", {0, 33}},
+    {"cpuquota", {0, 33}},
+    {"cpusetcpus", {0, 33}},
+    {"cpusetmems", {0, 33}},
     {"multi-platform", {0, 10}},
 }};
 
 constexpr BuildkitVersion k_heredocs{0, 10};
 constexpr BuildkitVersion k_source_policies{0, 11};
+constexpr BuildkitVersion k_image_epoch{0, 11};
 constexpr BuildkitVersion k_split_status{0, 10};
 
 bool is_older(const EngineInfo& engine, BuildkitVersion version) {
@@ -145,7 +146,7 @@ std::vector<std::string> missing_features(const EngineInfo& engine) {
     missing.emplace_back("attestations and SOURCE_DATE_EPOCH");
     missing.emplace_back("source policies (the Dockerfile is read instead)");
   }
-  if (is_older(engine, {0, 34})) {
+  if (is_older(engine, {0, 33})) {
     missing.emplace_back("memory and CPU limits of a build");
   }
   return missing;
@@ -161,6 +162,10 @@ bool knows_attribute(const EngineInfo& engine, std::string_view attribute) {
 
 bool has_source_policies(const EngineInfo& engine) {
   return !is_older(engine, k_source_policies);
+}
+
+bool has_image_epoch(const EngineInfo& engine) {
+  return !is_older(engine, k_image_epoch);
 }
 
 bool status_goes_astray(const EngineInfo& engine) {

@@ -59,6 +59,9 @@ bool knows_attribute(const EngineInfo& engine, std::string_view attribute);
 /// Whether it can be told which images a build may not start from.
 bool has_source_policies(const EngineInfo& engine);
 
+/// Whether it can give an image another time than that of its build.
+bool has_image_epoch(const EngineInfo& engine);
+
 /// Whether its progress streams lose their way in more than 1 MiB of output at once.
 bool status_goes_astray(const EngineInfo& engine);
 

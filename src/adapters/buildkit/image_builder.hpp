@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/buildkit/compression.hpp"
+#include "adapters/buildkit/image_epoch.hpp"
 #include "adapters/buildkit/solver.hpp"
 #include "adapters/docker/engine.hpp"
 #include "base/log.hpp"
@@ -29,6 +30,7 @@ std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(
 /// On an engine that exports to registries: it pushes while it exports, with the session's login,
 /// and keeps no image. Media types are OCI's.
 std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers,
-                                                               Compression compression, Log log);
+                                                               Compression compression,
+                                                               ImageEpoch epoch, Log log);
 
 }  // namespace builder::adapters::buildkit

@@ -21,6 +21,7 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <variant>
 
 namespace builder::adapters::buildkit {
 
@@ -32,8 +33,8 @@ using std::chrono::steady_clock;
 /// How often an engine that is away is knocked at.
 constexpr milliseconds k_return_interval{250};
 constexpr std::chrono::seconds k_describe_limit{10};
-constexpr std::string_view k_tar_exporter = "tar";
 constexpr std::string_view k_cgroup_parent = "cgroup-parent";
+constexpr std::string_view k_tar_exporter = "tar";
 constexpr std::size_t k_dockerfile_limit = 1024 * 1024;
 
 /// Closes sessions off the builds' threads. What was given to it is closed before its destructor
@@ -91,6 +92,28 @@ moby::buildkit::v1::Policy policy_for(const ports::Repository& repository) {
   add(PolicyRule::ALLOW, literal(repository.uri) + "[:@]");
   return policy;
 }
+
+/// Passes events on, and lets the limits know which steps run.
+class WatchedEvents final : public domain::EventSink {
+ public:
+  WatchedEvents(domain::EventSink& events, ports::WatchedSolve* watched)
+      : events_(events), watched_(watched) {}
+
+  void emit(domain::BuildEvent event) override {
+    if (const auto* started = std::get_if<domain::StepStarted>(&event);
+        started != nullptr && watched_ != nullptr) {
+      watched_->step_started(started->step, started->name);
+    } else if (const auto* ended = std::get_if<domain::StepFinished>(&event);
+               ended != nullptr && watched_ != nullptr) {
+      watched_->step_ended(ended->step);
+    }
+    events_.emit(std::move(event));
+  }
+
+ private:
+  domain::EventSink& events_;
+  ports::WatchedSolve* watched_;
+};
 
 std::optional<Error> interruption(const ports::JobContext& job) {
   if (steady_clock::now() >= job.deadline) {
@@ -202,10 +225,20 @@ class BuildkitSolver final : public Solver {
     if (next_step == 1 && !is_recent()) {
       foreseen = std::async(std::launch::async, [&] { return foresee(job, spec, events); });
     }
-    Progress progress(events, next_step);
-    const std::unique_ptr<ports::BuildRoom> room = room_for(job);
-    const SolveOutcome outcome = run_solve(*channel, reserve_for(job), job,
-                                           request_for(spec, *session, room.get()), progress);
+    std::map<std::string, std::string> exporter = spec.exporter_attributes;
+    if (const auto engine = *engine_.lock(); spec.epoch && (!engine || has_image_epoch(*engine))) {
+      auto epoch = spec.epoch();
+      if (!epoch) {
+        return failed(std::move(epoch).error());
+      }
+      exporter["source-date-epoch"] = std::to_string(epoch->time_since_epoch().count());
+    }
+    const std::unique_ptr<ports::WatchedSolve> watched =
+        settings_.limits == nullptr ? nullptr : settings_.limits->watch(job.deployment_id);
+    WatchedEvents watched_events(events, watched.get());
+    Progress progress(watched_events, next_step);
+    const SolveOutcome outcome =
+        run_solve(*channel, reserve_for(job), job, request_for(spec, exporter, *session), progress);
     next_step = progress.next_step();
     log_.debug("deployment={} solve: connect={}us first_status={}us solve={}us tail={}us",
                job.deployment_id.str(),
@@ -213,7 +246,7 @@ class BuildkitSolver final : public Solver {
                outcome.first_status.count(), outcome.solve.count(), outcome.tail.count());
     session->stop();
     Attempt attempt = judge(job, spec, events, outcome, progress, *session);
-    if (const auto limit = room ? room->exhausted_memory() : std::nullopt) {
+    if (const auto limit = watched ? watched->exhausted_memory() : std::nullopt) {
       tell_exhausted(*limit, attempt, events);
     }
     if (attempt.way == Way::engine_lost) {
@@ -270,17 +303,9 @@ class BuildkitSolver final : public Solver {
     }
   }
 
-  /// Where its processes go; null when nothing limits them, or this engine would ignore it.
-  std::unique_ptr<ports::BuildRoom> room_for(const ports::JobContext& job) {
-    const auto engine = *engine_.lock();
-    return settings_.limits == nullptr || (engine && !knows_attribute(*engine, k_cgroup_parent))
-               ? nullptr
-               : settings_.limits->open(job.deployment_id);
-  }
-
   static void tell_exhausted(const std::string& limit, Attempt& attempt,
                              domain::EventSink& events) {
-    const std::string what = "out of memory, builds may use " + limit;
+    const std::string what = "out of memory, a step may use " + limit;
     events.warning("A process of this build was killed: " + what);
     if (!attempt.result && attempt.result.error().error.kind == ErrorKind::build_failed) {
       std::string& line = attempt.result.error().error.customer;
@@ -294,18 +319,13 @@ class BuildkitSolver final : public Solver {
 
   /// Says what of the limits this engine cannot keep.
   void check_limits(const EngineInfo& engine) const {
-    if (settings_.limits != nullptr && !knows_attribute(engine, k_cgroup_parent)) {
-      log_.warning(
-          "BUILD_MEMORY, BUILD_CPUS, BUILD_PIDS and BUILD_CGROUP_PARENT have no effect: {} ignores "
-          "cgroup-parent; it takes Docker Engine 23 or BuildKit 0.10 (or start dockerd with "
-          "--cgroup-parent for all builds together)",
-          engine.name);
-    }
-    for (const auto& [attribute, value] : settings_.step_limits) {
-      if (!knows_attribute(engine, attribute)) {
-        log_.warning("BUILD_MEMORY and BUILD_CPUS have no effect: {} ignores '{}'", engine.name,
-                     attribute);
-        break;
+    for (const auto& [attribute, value] : settings_.step_attributes) {
+      const bool is_kept = settings_.attributes_are_second && attribute != k_cgroup_parent;
+      if (!is_kept && !knows_attribute(engine, attribute)) {
+        log_.warning("{} ignores '{}': {} has no effect", engine.name, attribute,
+                     attribute == k_cgroup_parent   ? "BUILD_CGROUP_PARENT"
+                     : attribute.starts_with("cpu") ? "BUILD_CPUS"
+                                                    : "BUILD_MEMORY");
       }
     }
   }
@@ -340,9 +360,12 @@ class BuildkitSolver final : public Solver {
     return *std::move(login);
   }
 
-  [[nodiscard]] moby::buildkit::v1::SolveRequest request_for(const SolveSpec& spec,
-                                                             const Session& session,
-                                                             const ports::BuildRoom* room) const {
+  /// Whatever it holds that the engine makes a part of a step's cache key is the same for all
+  /// builds of the same content, of all services on all hosts (the ADR "Nothing of a build in a
+  /// cache key").
+  [[nodiscard]] moby::buildkit::v1::SolveRequest request_for(
+      const SolveSpec& spec, const std::map<std::string, std::string>& exporter_attributes,
+      const Session& session) const {
     moby::buildkit::v1::SolveRequest request;
     request.set_ref(random_id());
     request.set_session(session.id());
@@ -351,11 +374,8 @@ class BuildkitSolver final : public Solver {
     auto& frontend = *request.mutable_frontend_attrs();
     frontend["filename"] = spec.dockerfile;
     frontend["platform"] = "linux/amd64";
-    for (const auto& [name, value] : settings_.step_limits) {
+    for (const auto& [name, value] : settings_.step_attributes) {
       frontend[name] = value;
-    }
-    if (room != nullptr) {
-      frontend[std::string(k_cgroup_parent)] = room->cgroup_parent();
     }
     for (const auto& [name, value] : spec.frontend) {
       frontend[name] = value;
@@ -371,7 +391,7 @@ class BuildkitSolver final : public Solver {
       request.set_exporter(spec.exporter);
       auto* exporter = request.add_exporters();
       exporter->set_type(spec.exporter);
-      for (const auto& [name, value] : spec.exporter_attributes) {
+      for (const auto& [name, value] : exporter_attributes) {
         (*request.mutable_exporter_attrs())[name] = value;
         (*exporter->mutable_attrs())[name] = value;
       }

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,6 +36,8 @@ struct SolveSpec {
   /// the result goes nowhere.
   std::string exporter = {};
   std::map<std::string, std::string> exporter_attributes = {};
+  /// Waits for the time that the image and its history are to bear; null: that of the build.
+  std::function<Result<std::chrono::sys_seconds>()> epoch = {};
   /// The deployment's own repository. Images beside it belong to other services: none of them can
   /// be a source of this build, although the engine is given the registry's login.
   std::optional<ports::Repository> repository = {};
@@ -84,10 +87,13 @@ struct SolverSettings {
   std::string shared_key_prefix = "deployra-builder:";
   /// How long a build waits for an engine that is away.
   std::chrono::seconds return_limit{30};
-  /// For the processes of a build; outlives the solver. Null: the engine decides.
+  /// Told which steps run; outlives the solver. Null: they cannot be seen from here.
   ports::BuildLimits* limits = nullptr;
-  /// Attributes of the frontend that limit every single step, where there is no room for the build.
-  std::map<std::string, std::string> step_limits = {};
+  /// Attributes of the frontend for every step of every build: limits, which are in no cache key,
+  /// and the operator's group, which is.
+  std::map<std::string, std::string> step_attributes = {};
+  /// `limits` holds the steps to the same, should the engine not know the attributes.
+  bool attributes_are_second = false;
 };
 
 /// `logins` outlives the solver: the engine asks for them when a registry wants to know who we are.

@@ -247,13 +247,14 @@ class Platform final : public ports::BuildpacksBuilder {
                               .context = prepared.context,
                               .dockerfile = "Dockerfile",
                               .exporter = "tar"};
-    for (auto& [name, value] :
-         buildpacks::build_arguments({.platform_api = attempt.api,
-                                      .nonce = fmt::format("{}-{}-{}", job.deployment_id.str(),
-                                                           attempt.number, random_hex(4)),
-                                      .previous_image = prepared.previous_image,
-                                      .run_image = prepared.run_image,
-                                      .skip_restore = attempt.skip_restore})) {
+    for (auto& [name, value] : buildpacks::build_arguments(
+             {.platform_api = attempt.api,
+              .nonce =
+                  fmt::format("{}-{}-{}", job.deployment_id.str(), attempt.number, random_hex(4)),
+              .previous_image = prepared.previous_image,
+              .run_image = prepared.run_image,
+              .epoch = settings_.commit_epoch ? std::optional(spec.committed_at) : std::nullopt,
+              .skip_restore = attempt.skip_restore})) {
       solve.frontend["build-arg:" + name] = std::move(value);
     }
     if (settings_.host_network) {

@@ -21,6 +21,7 @@ struct PlatformSettings {
   std::string lifecycle_image;  ///< Of untrusted builders; `{version}` is the builder's.
   bool host_network = false;    ///< The build reaches what listens on the host's loopback.
   std::vector<BindingValue> bindings;
+  bool commit_epoch = false;  ///< Images say that they were made when the commit was.
 };
 
 /// What a build talks to; all of them outlive the platform.

@@ -3,9 +3,9 @@
 #include "base/fd.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -17,31 +17,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Of version 1, in which a build's group is made; the engine makes it in the others.
-constexpr const char* k_controllers[] = {"memory", "cpu", "cpuacct", "pids"};
+/// Of the names BuildKit makes up: 17 random bytes in base 36.
+constexpr std::size_t k_id_length = 25;
 
 bool exists(const std::string& path) {
   return ::access(path.c_str(), F_OK) == 0;
 }
 
-std::vector<std::string> subfolders(const std::string& folder) {
-  std::vector<std::string> found;
-  std::error_code error;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    std::error_code unseen;
-    if (at->symlink_status(unseen).type() == fs::file_type::directory) {
-      found.push_back(at->path().string());
+void collect_steps(const CgroupTree& tree, std::string_view controller, const std::string& group,
+                   std::vector<std::string>& found) {
+  for (const std::string& name : tree.below(controller, group)) {
+    const std::string inner = group + "/" + name;
+    if (is_step_group(inner)) {
+      found.push_back(inner);
+    } else {
+      collect_steps(tree, controller, inner, found);
     }
   }
-  return found;
-}
-
-/// Groups have no files that could be unlinked: only the folders count, innermost first.
-bool remove_groups(const std::string& folder) {
-  for (const std::string& inner : subfolders(folder)) {
-    remove_groups(inner);
-  }
-  return ::rmdir(folder.c_str()) == 0 || errno == ENOENT;
 }
 
 }  // namespace
@@ -63,11 +55,6 @@ std::string read_control(const std::string& path) {
 
 CgroupTree::CgroupTree(std::string root)
     : root_(std::move(root)), v2_(exists(root_ + "/cgroup.controllers")) {
-  for (const std::string& folder : subfolders(root_)) {
-    if (exists(folder + "/cgroup.procs")) {
-      hierarchies_.push_back(folder);
-    }
-  }
 }
 
 std::string CgroupTree::hierarchy(std::string_view controller) const {
@@ -79,45 +66,41 @@ std::string CgroupTree::file(std::string_view controller, const std::string& gro
   return hierarchy(controller) + group + "/" + std::string(name);
 }
 
-std::string CgroupTree::folder(const std::string& group) const {
-  return hierarchy("memory") + group;
-}
-
-Result<> CgroupTree::make(const std::string& group) const {
-  for (const char* controller : k_controllers) {
-    const std::string folder = hierarchy(controller) + group;
-    if (!exists(hierarchy(controller) + "/cgroup.procs")) {
-      return failure(ErrorKind::not_found, std::string("this machine has no control groups for ") +
-                                               controller + " in " + root_);
-    }
-    std::error_code error;
-    fs::create_directories(folder, error);
-    if (error) {
-      return failure(ErrorKind::denied, "make " + folder + ": " + error.message());
-    }
-  }
-  return {};
-}
-
-bool CgroupTree::remove(const std::string& group) const {
-  bool gone = true;
-  for (const std::string& root : v2_ ? std::vector{root_} : hierarchies_) {
-    gone = remove_groups(root + group) && gone;
-  }
-  return gone;
-}
-
-Result<> CgroupTree::delegate(const std::string& group) const {
-  return v2_ ? write_control(root_ + group + "/cgroup.subtree_control", "+memory +cpu +pids")
-             : Result<>();
-}
-
-std::vector<std::string> CgroupTree::below(const std::string& group) const {
+std::vector<std::string> CgroupTree::below(std::string_view controller,
+                                           const std::string& group) const {
   std::vector<std::string> names;
-  for (const std::string& path : subfolders(folder(group))) {
-    names.push_back(fs::path(path).filename().string());
+  std::error_code error;
+  for (fs::directory_iterator at(hierarchy(controller) + group, error), end; !error && at != end;
+       at.increment(error)) {
+    std::error_code unseen;
+    if (at->symlink_status(unseen).type() == fs::file_type::directory) {
+      names.push_back(at->path().filename().string());
+    }
   }
   return names;
+}
+
+std::vector<std::string> CgroupTree::steps(std::string_view controller) const {
+  std::vector<std::string> found;
+  collect_steps(*this, controller, "", found);
+  return found;
+}
+
+bool is_step_group(std::string_view group) {
+  std::string_view folder = group.substr(0, group.rfind('/'));
+  std::string_view name = group.substr(folder.size() + 1);
+  const bool is_scope = name.ends_with(".scope");
+  name.remove_suffix(is_scope ? 6 : 0);
+  if (name.size() < k_id_length) {
+    return false;
+  }
+  const std::string_view before = name.substr(0, name.size() - k_id_length);
+  const bool is_id = std::ranges::all_of(name.substr(before.size()), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z');
+  });
+  return is_id && (is_scope         ? before.ends_with('-')
+                   : before.empty() ? folder.ends_with("/buildkit")
+                                    : before.ends_with(':'));
 }
 
 }  // namespace builder::adapters::host

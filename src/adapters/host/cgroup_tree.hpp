@@ -15,27 +15,25 @@ class CgroupTree {
 
   [[nodiscard]] bool is_v2() const { return v2_; }
 
+  /// The folder of all groups of a controller, without a slash at its end.
+  [[nodiscard]] std::string hierarchy(std::string_view controller) const;
   /// Of a group's file of a controller; `group` begins with '/'.
   [[nodiscard]] std::string file(std::string_view controller, const std::string& group,
                                  std::string_view name) const;
-  /// Makes the group for the controllers a build needs; a group that is there is fine.
-  [[nodiscard]] Result<> make(const std::string& group) const;
-  /// Removes the group with those below it in all hierarchies; false while processes are in it.
-  [[nodiscard]] bool remove(const std::string& group) const;
-  /// Version 2: lets groups below `group` have limits.
-  [[nodiscard]] Result<> delegate(const std::string& group) const;
   /// Names of the groups right below.
-  [[nodiscard]] std::vector<std::string> below(const std::string& group) const;
-  /// A folder of the group, to lock.
-  [[nodiscard]] std::string folder(const std::string& group) const;
+  [[nodiscard]] std::vector<std::string> below(std::string_view controller,
+                                               const std::string& group) const;
+  /// All groups in which a BuildKit runs a step at the moment.
+  [[nodiscard]] std::vector<std::string> steps(std::string_view controller) const;
 
  private:
-  [[nodiscard]] std::string hierarchy(std::string_view controller) const;
-
   std::string root_;
   bool v2_ = false;
-  std::vector<std::string> hierarchies_;  ///< Of version 1, with what else runc puts a step in.
 };
+
+/// Whether a BuildKit names the group of a step so, wherever its daemon puts them:
+/// `…/buildkit/ID`, `…-ID.scope`, `…:ID`, with 25 letters and digits of its own making.
+bool is_step_group(std::string_view group);
 
 /// For control files: one write, whole.
 Result<> write_control(const std::string& path, std::string_view value);

@@ -21,8 +21,10 @@ std::string environment(const BuildFileSpec& spec) {
       "ARG CNB_PREVIOUS_IMAGE\n"
       "ARG CNB_RUN_IMAGE\n"
       "ARG CNB_SKIP_RESTORE\n"
+      "ARG CNB_IMAGE_EPOCH\n"
       "ENV CNB_USER_ID={} CNB_GROUP_ID={} CNB_CACHE_DIR=/cnb-cache CNB_LOG_LEVEL=debug "
-      "CNB_NO_COLOR=true CNB_DEPRECATION_MODE=quiet DOCKER_CONFIG=/run/cnb-login "
+      "CNB_NO_COLOR=true CNB_DEPRECATION_MODE=quiet "
+      "SOURCE_DATE_EPOCH=$CNB_IMAGE_EPOCH DOCKER_CONFIG=/run/cnb-login "
       "CNB_PROJECT_METADATA_PATH=/cnb-platform/project-metadata.toml "
       "CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_AMAZON=true CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_AZURE=true\n",
       spec.user_id, spec.group_id);
@@ -156,6 +158,9 @@ std::map<std::string, std::string> build_arguments(const BuildArguments& argumen
   }
   if (!arguments.run_image.empty()) {
     named["CNB_RUN_IMAGE"] = arguments.run_image;
+  }
+  if (arguments.epoch) {
+    named["CNB_IMAGE_EPOCH"] = std::to_string(arguments.epoch->time_since_epoch().count());
   }
   if (arguments.skip_restore) {
     named["CNB_SKIP_RESTORE"] = "true";

@@ -2,8 +2,10 @@
 
 #include "domain/buildpacks/builder_image.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +52,8 @@ struct BuildArguments {
   std::string nonce;           ///< Another one for every attempt: forces the steps to run.
   std::string previous_image;  ///< By digest; empty: none.
   std::string run_image;       ///< Empty: the builder's own choice.
+  /// When the image was made, as it shall say; nullopt: the lifecycle's constant, 1980.
+  std::optional<std::chrono::sys_seconds> epoch = {};
   bool skip_restore = false;
 };
 

@@ -31,6 +31,7 @@ class EarlyPublishTest : public ::testing::Test {
   fakes::FakeImageBuilder image{record};
   fakes::RecordingEvents events;
   std::shared_ptr<fakes::MemoryTree> tree = std::make_shared<fakes::MemoryTree>();
+  const std::chrono::sys_seconds committed_at{1'700'000'000s};
   std::stop_source stop;
   ports::JobContext job{.deployment_id = domain::DeploymentId("d1"), .stop = stop.get_token()};
 };
@@ -39,7 +40,7 @@ TEST_F(EarlyPublishTest, TheBuildGoesNoFurtherThanItsSource) {
   EarlyPublish early = start();
   EXPECT_EQ(early.dockerfile(), "Dockerfile");
   EXPECT_FALSE(record.has("build"));
-  const auto published = early.finish(tree);
+  const auto published = early.finish(tree, committed_at);
   ASSERT_TRUE(published) << published.error().message;
   EXPECT_EQ(published->image.repository.uri, "registry.test/app");
   EXPECT_THAT(record.steps(), ElementsAre("build", "push d1"));
@@ -55,7 +56,7 @@ TEST_F(EarlyPublishTest, WhatNobodyAsksForEndsWithoutBuilding) {
 TEST_F(EarlyPublishTest, AStopOfTheJobEndsIt) {
   EarlyPublish early = start();
   stop.request_stop();
-  const auto published = early.finish(tree);
+  const auto published = early.finish(tree, committed_at);
   ASSERT_FALSE(published);
   EXPECT_EQ(published.error().kind, ErrorKind::cancelled);
   EXPECT_THAT(record.steps(), ElementsAre());
@@ -64,7 +65,7 @@ TEST_F(EarlyPublishTest, AStopOfTheJobEndsIt) {
 TEST_F(EarlyPublishTest, ARepositoryThatCannotBeHadIsTheResult) {
   EarlyPublish early =
       start([] { return Result<ports::Repository>(failure(ErrorKind::denied, "no rights")); });
-  const auto published = early.finish(tree);
+  const auto published = early.finish(tree, committed_at);
   ASSERT_FALSE(published);
   EXPECT_EQ(published.error().message, "no rights");
 }
@@ -122,7 +123,7 @@ TEST_F(EarlyPublishTest, TheWaitForTheSourceIsNobodysTime) {
   EarlyPublish early({eager, durations}, job, domain::ServiceId("s1"), "Dockerfile",
                      [] { return ports::Repository{"registry.test/app"}; });
   eager.begun.wait();
-  const auto published = early.finish(tree);
+  const auto published = early.finish(tree, committed_at);
   ASSERT_TRUE(published);
   EXPECT_LT(published->figures.build, 1min);
   ASSERT_EQ(durations.all.size(), 2U);

@@ -185,7 +185,9 @@ TEST_F(JobRunnerTest, ASilentBuildIsStopped) {
 TEST_F(JobRunnerTest, ASilentBuildThatComputesIsLeftAlone) {
   class Counter final : public ports::BuildLimits {
    public:
-    std::unique_ptr<ports::BuildRoom> open(const domain::DeploymentId&) override { return nullptr; }
+    std::unique_ptr<ports::WatchedSolve> watch(const domain::DeploymentId&) override {
+      return nullptr;
+    }
 
     [[nodiscard]] std::optional<std::chrono::nanoseconds> cpu_time(
         const domain::DeploymentId&) const override {
