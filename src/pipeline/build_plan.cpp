@@ -27,27 +27,90 @@ constexpr std::size_t k_project_toml_limit = 1u << 18;
 /// A variable of the service with which its owner has a build ignore what earlier ones left.
 constexpr std::string_view k_clear_cache = "CNB_CLEAR_CACHE";
 constexpr std::string_view k_default_dockerfile = "Dockerfile";
+constexpr std::string_view k_default_ignore_file = ".dockerignore";
+constexpr std::string_view k_dotenv = ".env";
 
-Result<std::optional<std::string>> existing_dockerignore(const ports::SourceTree& tree,
-                                                         domain::EventSink& events) {
-  const auto info = tree.stat(".dockerignore");
+std::string shown(std::string_view text) {
+  return one_line(text.substr(0, 80));
+}
+
+/// The ignore file of that name; nullopt when there is none.
+Result<std::optional<std::string>> existing_ignore_file(const std::string& name,
+                                                        const ports::SourceTree& tree,
+                                                        domain::EventSink& events) {
+  const auto info = tree.stat(name);
   if (!info) {
     if (info.error().kind == ErrorKind::not_found) {
       return std::nullopt;
     }
     return std::unexpected(info.error());
   }
-  auto content = ports::read_file(tree, ".dockerignore", k_dockerignore_limit);
+  auto content = ports::read_file(tree, name, k_dockerignore_limit);
   if (content) {
     return *std::move(content);
   }
   if (content.error().kind == ErrorKind::invalid_input) {
     return std::unexpected(std::move(content).error().for_customer(
-        ".dockerignore is not a file of at most 1 MiB; please make it smaller"));
+        shown(name) + " is not a file of at most 1 MiB; please make it smaller"));
   }
   // A link that leads nowhere or out of the repository is as good as none.
-  events.warning(".dockerignore is a link that does not lead to a file in the repository; ignored");
+  events.warning(shown(name) +
+                 " is a link that does not lead to a file in the repository; ignored");
   return std::nullopt;
+}
+
+/// Lays the ignore file in force, where the repository has none, and says which one it is. As in
+/// BuildKit's frontend `<Dockerfile>.dockerignore` goes before `.dockerignore`.
+Result<> settle_ignore_file(const std::string& dockerfile, const ports::SourceTree& tree,
+                            std::map<std::string, std::string>& generated,
+                            domain::EventSink& events) {
+  std::string name = dockerfile + std::string(k_default_ignore_file);
+  BUILDER_TRY_ASSIGN(std::optional<std::string> text, existing_ignore_file(name, tree, events));
+  if (!text) {
+    name = k_default_ignore_file;
+    BUILDER_TRY_ASSIGN(text, existing_ignore_file(name, tree, events));
+  }
+  if (!text) {
+    events.info(
+        "No .dockerignore in the repository; using the platform's default one, which leaves out "
+        "tests, logs, keys and dependencies (a .dockerignore of your own replaces it)");
+    generated[std::string(k_default_ignore_file)] = domain::default_dockerignore();
+    return {};
+  }
+  events.info("The ignore file in force is " + one_line(name));
+  const domain::IgnoreFile file(*text);
+  if (const auto& fault = file.fault()) {
+    return std::unexpected(
+        Error{.kind = ErrorKind::invalid_input,
+              .message = name + " holds a line that is no pattern",
+              .customer = shown(name) + ":" + std::to_string(fault->line.number) + ": \"" +
+                          cut_characters(one_line(fault->line.text), 30) +
+                          "\" is not a valid pattern: " + std::string(fault->why)});
+  }
+  if (const auto* line = file.hides(k_dotenv);
+      line != nullptr && generated.contains(std::string(k_dotenv))) {
+    events.warning(shown(name) + ":" + std::to_string(line->number) + ": \"" +
+                   cut_characters(one_line(line->text), 40) +
+                   "\" keeps .env out of the build: the service's variables do not reach it");
+  }
+  return {};
+}
+
+std::string_view folder_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
+}
+
+std::string in_folder(std::string_view folder, std::string_view name) {
+  return folder.empty() ? std::string(name) : std::string(folder) + "/" + std::string(name);
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return out;
 }
 
 /// nullopt: there is none at that path.
@@ -59,20 +122,104 @@ Result<std::optional<std::string>> find_dockerfile(const domain::DeploymentReque
   if (opened) {
     return path;
   }
-  const std::string shown = path.substr(0, 80);
+  const std::string folder(folder_of(path));
+  if (opened.error().kind == ErrorKind::not_found &&
+      path == in_folder(folder, k_default_dockerfile)) {
+    // `docker build` falls back to the lower case in the same folder.
+    const std::string lower_case = in_folder(folder, lower(k_default_dockerfile));
+    if (const auto other = tree.open(lower_case)) {
+      return lower_case;
+    }
+  }
+  if (const auto inside = in_folder(path, k_default_dockerfile);
+      opened.error().kind == ErrorKind::invalid_input && tree.open(inside)) {
+    return std::unexpected(Error(opened.error())
+                               .for_customer("'" + shown(path) +
+                                             "' is a folder; set the Dockerfile path to " +
+                                             shown(inside)));
+  }
   switch (opened.error().kind) {
     case ErrorKind::not_found:
       return std::nullopt;
     case ErrorKind::denied:
       return std::unexpected(
           Error(opened.error())
-              .for_customer("'" + shown + "' is a link out of the repository; commit the file"));
+              .for_customer("'" + shown(path) +
+                            "' is a link out of the repository; commit the file"));
     default:
       return std::unexpected(Error(opened.error())
-                                 .for_customer("'" + shown +
+                                 .for_customer("'" + shown(path) +
                                                "' is not a regular file; the "
                                                "Dockerfile path must name a file"));
   }
+}
+
+/// DockerFile, Dockerfile.txt, Containerfile, prod.Dockerfile: meant as one by a person, taken by
+/// no tool without being told.
+bool looks_like_dockerfile(std::string_view name) {
+  const std::string text = lower(name);
+  if (text.ends_with(k_default_ignore_file)) {
+    return false;
+  }
+  for (const std::string_view word : {"dockerfile", "containerfile"}) {
+    if (text == word || text.ends_with("." + std::string(word)) ||
+        (text.starts_with(word) && std::string_view("._-").contains(text[word.size()]))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/// Files below `folder` that look like Dockerfiles, those that lie higher first. Bounded: a person
+/// reads at most a few.
+std::vector<std::string> likely_dockerfiles(const ports::SourceTree& tree, std::string_view folder,
+                                            std::size_t depth) {
+  constexpr std::size_t k_shown = 3;
+  constexpr std::size_t k_folders = 2'000;
+  std::vector<std::string> found;
+  std::vector<std::string> folders{std::string(folder)};
+  std::size_t visited = 0;
+  for (std::size_t level = 0; level <= depth && found.size() < k_shown; ++level) {
+    std::vector<std::string> next;
+    for (const std::string& at : folders) {
+      const auto entries = tree.list(at);
+      if (!entries || ++visited > k_folders) {
+        continue;
+      }
+      for (const ports::DirectoryEntry& entry : *entries) {
+        if (entry.info.type == ports::FileType::directory) {
+          if (!entry.name.starts_with('.') && entry.name != "node_modules" &&
+              entry.name != "vendor") {
+            next.push_back(in_folder(at, entry.name));
+          }
+        } else if (looks_like_dockerfile(entry.name)) {
+          found.push_back(in_folder(at, entry.name));
+        }
+      }
+    }
+    folders = std::move(next);
+  }
+  found.resize(std::min(found.size(), k_shown));
+  return found;
+}
+
+/// Says where the Dockerfile may be that was not found.
+void name_likely_dockerfiles(const ports::SourceTree& tree, std::string_view wanted,
+                             domain::EventSink& events) {
+  constexpr std::size_t k_depth = 4;
+  std::vector<std::string> found = likely_dockerfiles(tree, folder_of(wanted), 0);
+  if (found.empty()) {
+    found = likely_dockerfiles(tree, "", k_depth);
+  }
+  if (found.empty()) {
+    return;
+  }
+  std::string names;
+  for (const std::string& name : found) {
+    names += (names.empty() ? "" : ", ") + shown(name);
+  }
+  events.warning("No Dockerfile is at '" + shown(wanted) + "', but the repository has " + names +
+                 ": to build from it, set it as the Dockerfile path of the service");
 }
 
 std::map<std::string, std::string> dotenv_of(const domain::DeploymentRequest& request,
@@ -86,7 +233,7 @@ std::map<std::string, std::string> dotenv_of(const domain::DeploymentRequest& re
   }
   events.info("Writing " + std::to_string(request.environment.size()) +
               " environment variables to .env");
-  return {{".env", std::move(dotenv.content)}};
+  return {{std::string(k_dotenv), std::move(dotenv.content)}};
 }
 
 Result<buildpacks::ProjectDescriptor> project_of(const ports::SourceTree& tree) {
@@ -125,6 +272,20 @@ Result<std::shared_ptr<const ports::SourceTree>> selected(
   return make_filtered_tree(std::move(tree), [&](std::string_view path) {
     return include.empty() ? !exclude.matches(path, false) : include.matches(path, false);
   });
+}
+
+/// As people type paths: with blanks around them, from the root, or with Windows' separators. The
+/// original joined the path to the folder of the source, where a leading '/' says nothing.
+std::string plain_path(std::string_view requested) {
+  constexpr std::string_view k_blank = " \t\r\n";
+  const std::size_t begin = requested.find_first_not_of(k_blank);
+  if (begin == std::string_view::npos) {
+    return {};
+  }
+  std::string path(requested.substr(begin, requested.find_last_not_of(k_blank) - begin + 1));
+  std::ranges::replace(path, '\\', '/');
+  path.erase(0, path.find_first_not_of('/'));
+  return path;
 }
 
 Result<BuildPlan> plan_buildpacks(const domain::DeploymentRequest& request,
@@ -198,7 +359,7 @@ Result<std::string> clean_relative_path(std::string_view path) {
 }
 
 Result<std::string> dockerfile_path(const domain::DeploymentRequest& request) {
-  const std::string& requested = request.runtime_file_path;
+  const std::string requested = plain_path(request.runtime_file_path);
   auto cleaned =
       clean_relative_path(requested.empty() ? k_default_dockerfile : std::string_view(requested));
   if (!cleaned) {
@@ -213,14 +374,14 @@ Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
                                   std::shared_ptr<const ports::SourceTree> source,
                                   domain::EventSink& events) {
   BUILDER_TRY_ASSIGN(std::optional<std::string> dockerfile, find_dockerfile(request, *source));
+  const std::string wanted = dockerfile ? *dockerfile : dockerfile_path(request).value_or("");
+  if (const std::string& typed = request.runtime_file_path; typed != plain_path(typed)) {
+    events.warning("The Dockerfile path '" + shown(typed) + "' is read as " + shown(wanted) +
+                   ": paths count from the repository's root");
+  }
   std::map<std::string, std::string> generated = dotenv_of(request, events);
   if (dockerfile) {
-    BUILDER_TRY_ASSIGN(const std::optional<std::string> ignore,
-                       existing_dockerignore(*source, events));
-    if (!ignore) {
-      events.info("No .dockerignore in the repository; using the default one");
-      generated[".dockerignore"] = domain::default_dockerignore();
-    }
+    BUILDER_TRY(settle_ignore_file(*dockerfile, *source, generated, events));
     return DockerfilePlan{.tree = ports::make_overlay_tree(std::move(source), std::move(generated)),
                           .dockerfile = *std::move(dockerfile)};
   }
@@ -230,6 +391,7 @@ Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
     events.warning("No Dockerfile at '" + one_line(request.runtime_file_path.substr(0, 100)) +
                    "' in this commit; building with buildpacks");
   }
+  name_likely_dockerfiles(*source, wanted, events);
   return plan_buildpacks(request, rules,
                          ports::make_overlay_tree(std::move(source), std::move(generated)), events);
 }

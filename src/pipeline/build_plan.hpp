@@ -38,7 +38,8 @@ struct BuildpacksRules {
 };
 
 /// Decides how the image is built (contract: "Build semantics to keep"): from the Dockerfile the
-/// job names, or `Dockerfile`; with buildpacks when there is none, which is said. `.env` (the job's
+/// job names, or `Dockerfile`, or `dockerfile` where that is absent; with buildpacks when there is
+/// none, which is said, as are files that look like one. `.env` (the job's
 /// variables) is laid over the source; for a Dockerfile a `.dockerignore` as well, for buildpacks
 /// what project.toml says is applied.
 ///
@@ -49,8 +50,9 @@ Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
                                   std::shared_ptr<const ports::SourceTree> source,
                                   domain::EventSink& events);
 
-/// The path of the request's Dockerfile inside the tree, wherever that is; `invalid_input` with the
-/// customer's line when it leaves the repository.
+/// The path of the request's Dockerfile inside the tree, wherever that is: without blanks around
+/// it, a leading '/', and backslashes. `invalid_input` with the customer's line when it leaves the
+/// repository.
 Result<std::string> dockerfile_path(const domain::DeploymentRequest& request);
 
 /// A relative path without empty, "." and ".." parts; `invalid_input` when it is absolute, leaves

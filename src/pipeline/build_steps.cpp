@@ -147,14 +147,17 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
   const auto repository =
       std::async(std::launch::async, [&, beside] { return ensure_repository(beside); }).share();
   std::optional<EarlyPublish> early;
-  if (auto dockerfile = dockerfile_path(request_)) {
+  const auto begin_build = [&](std::string dockerfile) {
     early.emplace(
         EarlyPublish::Ports{ports_.image, events_}, job_, request_.service_id,
-        *std::move(dockerfile), [repository] { return repository.get(); },
+        std::move(dockerfile), [repository] { return repository.get(); },
         [this](const std::string& image_id) {
           stages_.image_id = image_id;
           record();
         });
+  };
+  if (auto dockerfile = dockerfile_path(request_)) {
+    begin_build(*std::move(dockerfile));
   }
 
   auto fetched = timed("fetch", [&] { return fetch(*spec); });
@@ -174,6 +177,9 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
   const Watched watched(events_);
   if (dockerfile != nullptr) {
     events_.info("Building image from " + dockerfile->dockerfile);
+    if (early->dockerfile() != dockerfile->dockerfile) {
+      begin_build(dockerfile->dockerfile);
+    }
     BUILDER_TRY_ASSIGN(const PublishResult published,
                        early->finish(std::move(dockerfile->tree), fetched->committed_at));
     return promote(published);

@@ -1,6 +1,6 @@
 #include "adapters/buildkit/tree_walk.hpp"
 
-#include "adapters/buildkit/patterns.hpp"
+#include "domain/patterns.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -11,6 +11,10 @@ namespace builder::adapters::buildkit {
 
 namespace {
 
+using domain::clean_path;
+using domain::decode;
+using domain::Glob;
+using domain::PatternList;
 using fsutil::types::Stat;
 using ports::DirectoryEntry;
 using ports::FileInfo;

@@ -2,8 +2,8 @@
 // short line.
 #include "adapters/buildkit/build_error.hpp"
 #include "adapters/buildkit/dockerfile.hpp"
-#include "adapters/buildkit/patterns.hpp"
 #include "base/text.hpp"
+#include "domain/patterns.hpp"
 #include "fakes/random_text.hpp"
 
 #include "rpc_status.pb.h"
@@ -14,6 +14,10 @@
 
 namespace builder::adapters::buildkit {
 namespace {
+
+using domain::clean_path;
+using domain::decode;
+using domain::Glob;
 
 constexpr const char* k_dockerfile =
     "# syntax=docker/dockerfile:1\n# escape=`\nARG V=1\nFROM node:20 AS Build\nRUN <<EOF "

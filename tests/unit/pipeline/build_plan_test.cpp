@@ -140,6 +140,116 @@ TEST(BuildPlan, DockerfilePathsAreCleanedAndStayInside) {
   }
 }
 
+TEST(BuildPlan, PathsAreTakenAsPeopleTypeThem) {
+  for (const std::string typed : {"/docker/Dockerfile", "//docker/Dockerfile",
+                                  " docker/Dockerfile\n", "docker\\Dockerfile"}) {
+    EventList events;
+    auto source = std::make_shared<MemoryTree>();
+    source->add_file("docker/Dockerfile", "FROM busybox\n");
+    auto job = request();
+    job.runtime_file_path = typed;
+    const auto plan = dockerfile_plan(job, source, events);
+    ASSERT_TRUE(plan) << typed;
+    EXPECT_EQ(plan->dockerfile, "docker/Dockerfile");
+    EXPECT_TRUE(events.text.contains("is read as docker/Dockerfile")) << events.text;
+  }
+  for (const std::string typed : {"", "./docker/Dockerfile"}) {
+    EventList events;
+    auto job = request();
+    job.runtime_file_path = typed;
+    static_cast<void>(make_build_plan(job, {}, tree_with_dockerfile(), events));
+    EXPECT_FALSE(events.text.contains("is read as")) << typed;
+  }
+  auto job = request();
+  job.runtime_file_path = "/../x";
+  EXPECT_FALSE(dockerfile_path(job));
+}
+
+TEST(BuildPlan, TheLowerCaseIsTakenWhereTheDockerfileIsAbsent) {
+  EventList events;
+  auto source = std::make_shared<MemoryTree>();
+  source->add_file("dockerfile", "FROM a\n");
+  source->add_file("docker/dockerfile", "FROM b\n");
+  EXPECT_EQ(dockerfile_plan(request(), source, events)->dockerfile, "dockerfile");
+  auto job = request();
+  job.runtime_file_path = "docker/Dockerfile";
+  EXPECT_EQ(dockerfile_plan(job, source, events)->dockerfile, "docker/dockerfile");
+  source->add_file("Dockerfile", "FROM c\n");
+  EXPECT_EQ(dockerfile_plan(request(), source, events)->dockerfile, "Dockerfile");
+}
+
+TEST(BuildPlan, FilesThatLookLikeADockerfileAreNamed) {
+  for (const std::string name : {"DockerFile", "Dockerfile.txt", "dockerfile.txt", "Containerfile",
+                                 "prod.Dockerfile", "vote/Dockerfile", "a/b/c/Dockerfile"}) {
+    EventList events;
+    auto source = std::make_shared<MemoryTree>();
+    source->add_file(name, "FROM a\n");
+    source->add_file("Dockerfile.dockerignore", "");
+    ASSERT_TRUE(buildpacks_plan(request(), {}, source, events)) << name;
+    EXPECT_TRUE(events.text.contains("but the repository has " + name + ":")) << events.text;
+  }
+  EventList events;
+  auto source = std::make_shared<MemoryTree>();
+  source->add_file("node_modules/x/Dockerfile", "");
+  source->add_file("dockerfiles.md", "");
+  ASSERT_TRUE(buildpacks_plan(request(), {}, source, events));
+  EXPECT_FALSE(events.text.contains("but the repository has")) << events.text;
+}
+
+TEST(BuildPlan, AFolderAsPathNamesTheFileInIt) {
+  EventList events;
+  auto source = std::make_shared<MemoryTree>();
+  source->add_file("docker/Dockerfile", "FROM a\n");
+  auto job = request();
+  job.runtime_file_path = "docker/";
+  const auto plan = dockerfile_plan(job, source, events);
+  ASSERT_FALSE(plan);
+  EXPECT_TRUE(plan.error().customer.contains("docker/Dockerfile")) << plan.error().customer;
+}
+
+TEST(BuildPlan, TheIgnoreFileInForceIsNamed) {
+  const auto said = [](const std::map<std::string, std::string>& files) {
+    EventList events;
+    auto source = tree_with_dockerfile();
+    for (const auto& [name, text] : files) {
+      source->add_file(name, text);
+    }
+    const auto plan = dockerfile_plan(request(), source, events);
+    const bool has_default =
+        plan && !files.contains(".dockerignore") && plan->tree->stat(".dockerignore");
+    return events.text + (has_default ? "(laid)" : "");
+  };
+  EXPECT_TRUE(said({}).contains("using the platform's default one")) << said({});
+  EXPECT_TRUE(said({}).contains("(laid)"));
+  EXPECT_TRUE(said({{".dockerignore", "a"}}).contains("in force is .dockerignore"));
+  const auto own = said({{".dockerignore", "a"}, {"Dockerfile.dockerignore", "b"}});
+  EXPECT_TRUE(own.contains("in force is Dockerfile.dockerignore")) << own;
+  EXPECT_FALSE(said({{"Dockerfile.dockerignore", "b"}}).contains("(laid)"));
+}
+
+TEST(BuildPlan, AnIgnoreFileThatHidesTheVariablesIsWarnedAbout) {
+  auto source = tree_with_dockerfile();
+  source->add_file(".dockerignore", "a\n.env*\n");
+  EventList events;
+  auto job = request();
+  ASSERT_TRUE(dockerfile_plan(job, source, events));
+  EXPECT_FALSE(events.text.contains("keeps .env out")) << "there are no variables";
+  job.environment = {{"A", "1"}};
+  ASSERT_TRUE(dockerfile_plan(job, source, events));
+  EXPECT_TRUE(events.text.contains(".dockerignore:2: \".env*\" keeps .env out")) << events.text;
+}
+
+TEST(BuildPlan, ALineThatIsNoPatternIsTheCustomersToMend) {
+  auto source = tree_with_dockerfile();
+  source->add_file(".dockerignore", "a\nsecret[\n");
+  EventList events;
+  const auto plan = dockerfile_plan(request(), source, events);
+  ASSERT_FALSE(plan);
+  EXPECT_TRUE(
+      plan.error().customer.starts_with(".dockerignore:2: \"secret[\" is not a valid pattern: "))
+      << plan.error().customer;
+}
+
 TEST(BuildPlan, WithoutADockerfileBuildpacksAreUsed) {
   EventList events;
   auto source = std::make_shared<MemoryTree>();

@@ -1,4 +1,4 @@
-#include "adapters/buildkit/patterns.hpp"
+#include "domain/patterns.hpp"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace builder::adapters::buildkit {
+namespace builder::domain {
 
 namespace {
 
@@ -123,4 +123,4 @@ TEST(Patterns, CleanPathsAsGoDoes) {
   EXPECT_EQ(clean_path("/"), "/");
 }
 
-}  // namespace builder::adapters::buildkit
+}  // namespace builder::domain

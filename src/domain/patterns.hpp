@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace builder::adapters::buildkit {
+namespace builder::domain {
 
 /// A shell pattern compiled for matching whole '/'-separated paths, as moby/patternmatcher reads
 /// it: `*` and `?` stay inside one name, `**` spans folders, `[a-z]` and `\x` as usual. Matching
@@ -90,4 +90,4 @@ class PatternList {
   std::vector<Glob> globs_;
 };
 
-}  // namespace builder::adapters::buildkit
+}  // namespace builder::domain

@@ -1,9 +1,9 @@
-#include "adapters/buildkit/patterns.hpp"
+#include "domain/patterns.hpp"
 
 #include <algorithm>
 #include <utility>
 
-namespace builder::adapters::buildkit {
+namespace builder::domain {
 
 namespace {
 
@@ -340,4 +340,4 @@ bool PatternList::below(std::string_view folder, bool negated) const {
   });
 }
 
-}  // namespace builder::adapters::buildkit
+}  // namespace builder::domain
