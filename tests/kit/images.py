@@ -126,12 +126,13 @@ class RegistryClient:
         assert status == 201, (status, answer)
         return digest
 
-    def push_image(self, name: str, layers: list[Layer], config: dict[str, object]) -> str:
+    def push_image(self, name: str, layers: list[Layer], config: dict[str, object],
+                   architecture: str = "amd64") -> str:
         """Pushes `repository[:tag]` and gives the manifest's digest."""
         repository, _, tag = name.partition(":")
         packed = [layer.packed for layer in layers]
         image = json.dumps({
-            "architecture": "amd64", "os": "linux", "created": MADE, "config": config,
+            "architecture": architecture, "os": "linux", "created": MADE, "config": config,
             "rootfs": {"type": "layers", "diff_ids": [digest_of(raw) for raw, _ in packed]},
             "history": [{"created": MADE, "created_by": "kit"} for _ in packed]}, sort_keys=True).encode()
         manifest = json.dumps({

@@ -159,7 +159,6 @@ def test_heredocs_are_built_or_said_to_be_too_new(stack, worker, repo):
         identity, error = failing(stack, repository)
         assert error.startswith("Dockerfile:2: the build engine is too old for heredocs (<<)")
         assert "# syntax=docker/dockerfile:1" in error
-        assert stack.api.log_text(identity).count("too old for heredocs") >= 2  # Foreseen, and as the reason.
     else:
         identity, status = deploy(stack, repository)
         assert status == "BUILDED" and stack.output_of(identity, ["cat", "/made"]) == "from a heredoc\n"

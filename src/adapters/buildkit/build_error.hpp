@@ -2,6 +2,7 @@
 
 #include "adapters/buildkit/progress.hpp"
 #include "base/result.hpp"
+#include "ports/source_tree.hpp"
 
 #include <grpcpp/grpcpp.h>
 
@@ -18,6 +19,8 @@ struct FailedSolve {
   std::vector<FailedStep> steps;  ///< Steps with an error, in the order in which they ended.
   std::string dockerfile;         ///< Its path in the context.
   std::optional<std::string> dockerfile_text;  ///< Absent: not readable.
+  std::vector<BuildWarning> warnings = {};
+  const ports::SourceTree* context = nullptr;  ///< Null: not at hand.
 };
 
 struct Explanation {
@@ -38,7 +41,16 @@ inline constexpr std::size_t k_customer_limit = 191;
 inline constexpr std::string_view k_killed_guess = " (killed; out of memory?)";
 
 /// Reads the daemon's typed error details where there are any (BuildKit >= 0.10 behind Engine >=
-/// 23) and the texts and step names of older ones.
+/// 23) and the texts and step names of older ones. The same fault of a Dockerfile gets the same
+/// sentence from both. What is told as a reason was seen: in the error, in the failing step's
+/// output, or in the source.
 Explanation explain(const FailedSolve& solve);
+
+/// Whether the image that was built is for other machines than the platform's, as far as the
+/// Dockerfile, the frontend's warnings and the image's own `architecture` (empty: not known) tell;
+/// nullopt: it is not.
+std::optional<Error> wrong_platform(const std::string& dockerfile, std::string_view text,
+                                    const std::vector<BuildWarning>& warnings,
+                                    std::string_view architecture);
 
 }  // namespace builder::adapters::buildkit

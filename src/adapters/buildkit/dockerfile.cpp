@@ -1,8 +1,10 @@
 #include "adapters/buildkit/dockerfile.hpp"
 
 #include "adapters/buildkit/text.hpp"
+#include "base/text.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cctype>
@@ -50,15 +52,31 @@ bool is_name(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
 }
 
-/// Without blanks, quotes and escapes; with `k_variable` for each variable when it is the
-/// Dockerfile's side.
+/// The index of the brace that closes the one at `open`, or the last one of `text`.
+std::size_t closing_brace(std::string_view text, std::size_t open) {
+  std::size_t depth = 0;
+  for (std::size_t i = open; i < text.size(); ++i) {
+    depth += text[i] == '{' ? 1U : 0U;
+    if (text[i] == '}' && --depth == 0) {
+      return i;
+    }
+  }
+  return text.size() - 1;
+}
+
+/// Without blanks, quotes and escapes; when it is the Dockerfile's side, with `k_variable` for each
+/// variable, and for what is no UTF-8, of which engines make different things.
 std::string comparable(std::string_view text, bool with_variables) {
   std::string out;
+  const bool is_clean = !with_variables || is_utf8(text);
   for (std::size_t i = 0; i < text.size(); ++i) {
+    if (!is_clean && static_cast<unsigned char>(text[i]) >= 0x80) {
+      out += k_variable;
+      continue;
+    }
     if (with_variables && text[i] == '$' && i + 1 < text.size()) {
       if (text[i + 1] == '{') {
-        const std::size_t close = text.find('}', i);
-        i = std::min(close, text.size() - 1);
+        i = closing_brace(text, i + 1);
         out += k_variable;
         continue;
       }
@@ -142,6 +160,36 @@ std::string_view base_of(const Instruction& from) {
   return {};
 }
 
+/// The words of a form in brackets, e.g. `["a b", "/c/"]`; nullopt for any other text.
+std::optional<std::vector<std::string>> bracket_words(std::string_view text) {
+  const auto value = nlohmann::json::parse(text, nullptr, false);
+  if (!value.is_array() ||
+      !std::ranges::all_of(value, [](const auto& word) { return word.is_string(); })) {
+    return std::nullopt;
+  }
+  return value.get<std::vector<std::string>>();
+}
+
+/// The value of a key among comma-separated options, e.g. `from` of `type=bind,from=x`. The key may
+/// be in any case and the option in quotes, as in a line of CSV: what decides about access must see
+/// it in every form.
+std::string option_of(std::string_view options, const std::string& key) {
+  while (!options.empty()) {
+    const std::size_t end = std::min(options.find(','), options.size());
+    std::string_view option = options.substr(0, end);
+    options.remove_prefix(std::min(end + 1, options.size()));
+    option.remove_prefix(std::min(option.find_first_not_of("\"' "), option.size()));
+    if (with_case(option, false).starts_with(key + "=")) {
+      return std::string(option.substr(key.size() + 1));
+    }
+  }
+  return {};
+}
+
+constexpr std::string_view k_from_flag = "--from=";
+constexpr std::string_view k_mount_flag = "--mount=";
+constexpr std::string_view k_platform_flag = "--platform=";
+
 /// `[linux/amd64 build 2/5] RUN x` taken apart.
 struct StepName {
   std::string stage;
@@ -167,6 +215,80 @@ StepName taken_apart(std::string_view name) {
 
 }  // namespace
 
+Parts parts_of(std::string_view instruction) {
+  Parts parts;
+  std::string_view rest = trimmed(instruction);
+  rest.remove_prefix(std::min(rest.find_first_of(k_blank), rest.size()));
+  rest = trimmed(rest);
+  while (rest.starts_with("--")) {
+    const std::size_t end = std::min(rest.find_first_of(k_blank), rest.size());
+    parts.flags.emplace_back(rest.substr(0, end));
+    rest = trimmed(rest.substr(end));
+  }
+  if (auto words = bracket_words(rest)) {
+    parts.words = *std::move(words);
+  } else {
+    for (const std::string_view word : words_of(rest)) {
+      parts.words.emplace_back(word);
+    }
+  }
+  return parts;
+}
+
+std::vector<std::string> context_sources(std::string_view instruction) {
+  const auto words = words_of(instruction);
+  const std::string keyword = words.empty() ? "" : with_case(words.front(), true);
+  Parts parts = parts_of(instruction);
+  std::vector<std::string> sources;
+  if (keyword == "RUN") {
+    for (const std::string_view flag : parts.flags) {
+      if (flag.starts_with(k_mount_flag)) {
+        const std::string_view options = flag.substr(k_mount_flag.size());
+        const std::string type = option_of(options, "type");
+        const std::string source = option_of(options, "source") + option_of(options, "src");
+        if ((type.empty() || type == "bind") && option_of(options, "from").empty() &&
+            !source.empty()) {
+          sources.push_back(source);
+        }
+      }
+    }
+    return sources;
+  }
+  const bool is_copy = keyword == "COPY" || keyword == "ADD";
+  const bool from_elsewhere = std::ranges::any_of(
+      parts.flags, [](const std::string& flag) { return flag.starts_with(k_from_flag); });
+  if (!is_copy || from_elsewhere || parts.words.size() < 2) {
+    return sources;
+  }
+  parts.words.pop_back();
+  for (std::string& word : parts.words) {
+    const bool is_remote = keyword == "ADD" && word.contains("://");
+    if (!is_remote && !word.starts_with("<<")) {
+      if (word.size() > 2 && word.front() == '"' && word.back() == '"') {
+        word = word.substr(1, word.size() - 2);
+      }
+      sources.push_back(std::move(word));
+    }
+  }
+  return sources;
+}
+
+std::vector<std::string> named_images(const Instruction& instruction) {
+  if (instruction.keyword == "FROM") {
+    return {std::string(base_of(instruction))};
+  }
+  std::vector<std::string> images;
+  for (const std::string_view flag : parts_of(instruction.text).flags) {
+    if (flag.starts_with(k_from_flag)) {
+      images.emplace_back(flag.substr(k_from_flag.size()));
+    } else if (flag.starts_with(k_mount_flag)) {
+      images.push_back(option_of(flag.substr(k_mount_flag.size()), "from"));
+    }
+  }
+  std::erase(images, "");
+  return images;
+}
+
 Dockerfile::Dockerfile(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) {
     text.remove_prefix(3);
@@ -181,17 +303,94 @@ Dockerfile::Dockerfile(std::string_view text) {
 }
 
 void Dockerfile::parse_directives() {
-  for (const std::string& line : lines_) {
-    const std::string_view comment = trimmed(line);
-    const std::size_t equals = comment.find('=');
-    if (!comment.starts_with('#') || equals == std::string_view::npos) {
+  if (const std::size_t line = directive_line("escape");
+      line != 0 && trimmed(lines_[line - 1]).ends_with('`')) {
+    escape_ = '`';
+  }
+  // The only one that counts among the comments before the first instruction, wherever it stands.
+  for (std::size_t i = 0; i < lines_.size(); ++i) {
+    const std::string_view comment = trimmed(lines_[i]);
+    if (!comment.starts_with('#')) {
       return;
     }
-    if (with_case(trimmed(comment.substr(1, equals - 1)), false) == "escape" &&
-        trimmed(comment.substr(equals + 1)) == "`") {
-      escape_ = '`';
+    const std::size_t equals = comment.find('=');
+    if (equals != std::string_view::npos &&
+        with_case(trimmed(comment.substr(1, equals - 1)), false) == "syntax") {
+      frontend_ = {.line = i + 1, .reference = std::string(trimmed(comment.substr(equals + 1)))};
+      return;
     }
   }
+}
+
+std::size_t Dockerfile::directive_line(std::string_view name) const {
+  for (std::size_t i = 0; i < lines_.size(); ++i) {
+    const std::string_view comment = trimmed(lines_[i]);
+    const std::size_t equals = comment.find('=');
+    if (!comment.starts_with('#') || equals == std::string_view::npos) {
+      return 0;
+    }
+    if (with_case(trimmed(comment.substr(1, equals - 1)), false) == name) {
+      return i + 1;
+    }
+  }
+  return 0;
+}
+
+const Instruction* Dockerfile::stage_of(const Instruction& instruction) const {
+  const Instruction* from = nullptr;
+  for (const Instruction& each : instructions_) {
+    from = each.keyword == "FROM" ? &each : from;
+    if (&each == &instruction) {
+      return from;
+    }
+  }
+  return nullptr;
+}
+
+const Instruction* Dockerfile::final_base() const {
+  const Instruction* base = nullptr;
+  for (const Instruction& instruction : instructions_) {
+    base = instruction.keyword == "FROM" ? &instruction : base;
+  }
+  // A stage can only be made of one before it.
+  for (auto at = instructions_.rbegin(); base != nullptr && at != instructions_.rend(); ++at) {
+    if (at->keyword == "FROM" && at->lines.first < base->lines.first &&
+        at->stage == with_case(base_of(*base), false)) {
+      base = &*at;
+    }
+  }
+  return base;
+}
+
+std::string Dockerfile::platform_of(const Instruction& from) const {
+  std::string platform;
+  for (const std::string& flag : parts_of(from.text).flags) {
+    if (flag.starts_with(k_platform_flag)) {
+      platform = flag.substr(k_platform_flag.size());
+    }
+  }
+  if (!platform.starts_with('$')) {
+    return platform;
+  }
+  std::string name = platform.substr(1);
+  if (name.starts_with('{') && name.ends_with('}')) {
+    name = name.substr(1, name.size() - 2);
+  }
+  if (name == "TARGETPLATFORM" || name == "BUILDPLATFORM") {
+    return "linux/amd64";
+  }
+  // Variables of a FROM are those before the first one.
+  for (const Instruction& instruction : instructions_) {
+    if (instruction.keyword == "FROM") {
+      break;
+    }
+    for (const std::string& word : parts_of(instruction.text).words) {
+      if (instruction.keyword == "ARG" && word.starts_with(name + "=")) {
+        return word.substr(name.size() + 1);
+      }
+    }
+  }
+  return {};
 }
 
 void Dockerfile::parse() {
@@ -272,29 +471,50 @@ void Dockerfile::add(std::string text, LineRange lines) {
 
 const Instruction* Dockerfile::find_base(std::string_view reference) const {
   const std::string wanted = short_reference(trimmed(reference));
+  const Instruction* other = nullptr;
   for (const Instruction& instruction : instructions_) {
-    if (instruction.keyword == "FROM" &&
-        fits(short_reference(comparable(base_of(instruction), true)), wanted)) {
-      return &instruction;
+    for (const std::string& image : named_images(instruction)) {
+      if (!fits(short_reference(comparable(image, true)), wanted)) {
+        continue;
+      }
+      if (instruction.keyword == "FROM") {
+        return &instruction;
+      }
+      other = other == nullptr ? &instruction : other;
     }
   }
-  return nullptr;
+  return other;
 }
 
-const Instruction* Dockerfile::find_step(std::string_view name) const {
+StepPlace Dockerfile::trigger_of(std::string_view stage, std::string_view text) const {
+  const Instruction* from = nullptr;
+  for (const Instruction& instruction : instructions_) {
+    if (instruction.keyword == "FROM" && (stage.empty() || stage == instruction.stage)) {
+      from = &instruction;
+    }
+  }
+  return {.instruction = from, .trigger = from == nullptr ? std::string() : std::string(text)};
+}
+
+StepPlace Dockerfile::find_step(std::string_view name) const {
   constexpr std::string_view k_metadata = "load metadata for ";
+  constexpr std::string_view k_trigger = "ONBUILD ";  // Named so since BuildKit 0.15.
   const StepName step = taken_apart(name);
   if (step.text.starts_with(k_metadata)) {
-    return find_base(step.text.substr(k_metadata.size()));
+    return {.instruction = find_base(step.text.substr(k_metadata.size()))};
   }
   const auto words = words_of(step.text);
   if (words.empty()) {
-    return nullptr;
+    return {};
+  }
+  if (step.text.starts_with(k_trigger)) {
+    return trigger_of(step.stage, step.text.substr(k_trigger.size()));
   }
   const std::string keyword = with_case(words.front(), true);
   const std::string wanted = comparable(step.text.substr(words.front().size()), false);
   const Instruction* best = nullptr;
   int best_score = 0;
+  constexpr int k_same_text = 4;
   for (const Instruction& instruction : instructions_) {
     if (instruction.keyword != keyword) {
       continue;
@@ -307,16 +527,24 @@ const Instruction* Dockerfile::find_step(std::string_view name) const {
     const bool same_text = fits(own, wanted) || (own.contains("<<") && wanted.starts_with(own));
     // The text decides; equal texts are told apart by place. Place alone is the last resort.
     const int score =
-        (same_text ? 4 : 0) + (same_place ? 2 : 0) + (same_text && same_stage ? 1 : 0);
+        (same_text ? k_same_text : 0) + (same_place ? 2 : 0) + (same_text && same_stage ? 1 : 0);
     if (score > best_score) {
       best = &instruction;
       best_score = score;
     }
   }
   if (best == nullptr && keyword == "FROM") {
-    return find_base(words.size() > 1 ? words[1] : std::string_view());
+    return {.instruction = find_base(words.size() > 1 ? words[1] : std::string_view())};
   }
-  return best;
+  // A text without variables that stands nowhere in the file is a trigger of a base image: old
+  // engines give it the number of the next instruction.
+  const bool may_be_trigger =
+      keyword == "RUN" || keyword == "COPY" || keyword == "ADD" || keyword == "WORKDIR";
+  if (best_score < k_same_text && may_be_trigger && !frontend_ && step.ordinal != 0 &&
+      (best == nullptr || !best->text.contains('$'))) {
+    return trigger_of(step.stage, step.text);
+  }
+  return {.instruction = best};
 }
 
 const Instruction* Dockerfile::at_line(std::size_t line) const {

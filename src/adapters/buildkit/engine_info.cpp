@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
-#include <sstream>
 
 namespace builder::adapters::buildkit {
 
@@ -49,45 +47,6 @@ constexpr BuildkitVersion k_split_status{0, 10};
 
 bool is_older(const EngineInfo& engine, BuildkitVersion version) {
   return engine.buildkit && *engine.buildkit < version;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
-bool is_syntax_directive(std::string_view line) {
-  const std::string text = lower(line);
-  const auto hash = text.find_first_not_of(" \t");
-  if (hash == std::string::npos || text[hash] != '#') {
-    return false;
-  }
-  const auto word = text.find_first_not_of(" \t", hash + 1);
-  return word != std::string::npos && text.substr(word).starts_with("syntax") &&
-         text.find_first_not_of(" \t", word + 6) == text.find('=', word);
-}
-
-/// `<<EOF`, `<<-"EOF"`, but neither `<<<` nor a shift by a number.
-bool has_heredoc(std::string_view line) {
-  for (auto at = line.find("<<"); at != std::string_view::npos; at = line.find("<<", at + 1)) {
-    if (line.substr(at).starts_with("<<<")) {
-      at += 2;
-      continue;
-    }
-    auto next = at + 2;
-    for (const std::string_view optional : {"-", "\"", "'"}) {
-      if (line.substr(std::min(next, line.size())).starts_with(optional)) {
-        ++next;
-      }
-    }
-    if (next < line.size() &&
-        (std::isalpha(static_cast<unsigned char>(line[next])) != 0 || line[next] == '_')) {
-      return true;
-    }
-  }
-  return false;
 }
 
 }  // namespace
@@ -170,44 +129,6 @@ bool has_image_epoch(const EngineInfo& engine) {
 
 bool status_goes_astray(const EngineInfo& engine) {
   return is_older(engine, k_split_status);
-}
-
-bool names_frontend(std::string_view dockerfile) {
-  std::istringstream text{std::string(dockerfile)};
-  // Only the comments at the top count.
-  for (std::string line; std::getline(text, line) &&
-                         line.find_first_not_of(" \t\r") == line.find('#') && line.contains('#');) {
-    if (is_syntax_directive(line)) {
-      return true;
-    }
-  }
-  return false;
-}
-
-std::vector<std::string> unreadable_syntax(const EngineInfo& engine, std::string_view file,
-                                           std::string_view dockerfile) {
-  std::vector<std::string> lines;
-  if (!is_older(engine, k_heredocs) || names_frontend(dockerfile)) {
-    return lines;
-  }
-  std::istringstream text{std::string(dockerfile)};
-  int number = 0;
-  for (std::string line; std::getline(text, line);) {
-    ++number;
-    const auto first = std::min(line.find_first_not_of(" \t\r"), line.size());
-    const std::string word = lower(line.substr(first, line.find_first_of(" \t", first) - first));
-    if (word != "run" && word != "copy" && word != "add") {
-      continue;
-    }
-    const bool link = word != "run" && line.contains(" --link");
-    if (link || has_heredoc(line)) {
-      lines.push_back(
-          fmt::format("{}:{}: the build engine is too old for {}; begin the file with \"# "
-                      "syntax=docker/dockerfile:1\" or write it without",
-                      file, number, link ? "COPY --link" : "heredocs (<<)"));
-    }
-  }
-  return lines;
 }
 
 }  // namespace builder::adapters::buildkit

@@ -65,12 +65,4 @@ bool has_image_epoch(const EngineInfo& engine);
 /// Whether its progress streams lose their way in more than 1 MiB of output at once.
 bool status_goes_astray(const EngineInfo& engine);
 
-/// Whether the file names a frontend of its own (`# syntax=`), which is then fetched.
-bool names_frontend(std::string_view dockerfile);
-
-/// Lines for the customer about what in the Dockerfile the engine's own frontend cannot read. None
-/// when the file names a frontend.
-std::vector<std::string> unreadable_syntax(const EngineInfo& engine, std::string_view file,
-                                           std::string_view dockerfile);
-
 }  // namespace builder::adapters::buildkit

@@ -1,5 +1,6 @@
 #include "adapters/buildkit/progress.hpp"
 
+#include "adapters/buildkit/engine_words.hpp"
 #include "adapters/buildkit/text.hpp"
 
 #include <fmt/format.h>
@@ -20,6 +21,15 @@ bool is_clipped(const std::string& output) {
 
 /// The part of an export that goes to a registry: "pushing layers", "pushing manifest for …".
 constexpr std::string_view k_pushing = "pushing ";
+
+/// Enough to see why a command ended.
+void keep_end(std::string& kept, std::string_view output) {
+  constexpr std::size_t k_kept = 2048;
+  kept += output.substr(output.size() - std::min(output.size(), k_kept));
+  if (kept.size() > 2 * k_kept) {
+    kept.erase(0, kept.size() - k_kept);
+  }
+}
 
 std::chrono::nanoseconds time_of(const google::protobuf::Timestamp& stamp) {
   return std::chrono::seconds(stamp.seconds()) + std::chrono::nanoseconds(stamp.nanos());
@@ -99,7 +109,8 @@ void Progress::complete(Step& step, const wire::Vertex& vertex) {
     failed_.push_back({.number = step.number,
                        .digest = vertex.digest(),
                        .name = step.name,
-                       .error = vertex.error()});
+                       .error = vertex.error(),
+                       .output = step.output});
   }
   // The second run of an [internal] source is empty: it need not be waited for.
   const bool may_run_again = vertex.inputs().empty() && !vertex.cached() &&
@@ -119,7 +130,7 @@ void Progress::emit_finished(Step& step, bool cached, const std::string& error) 
       .step = step.number,
       .name = step.name,
       .cached = cached,
-      .error = one_line(error),
+      .error = without_engine_paths(one_line(error)),
       .duration = std::chrono::duration_cast<std::chrono::milliseconds>(step.spent)});
 }
 
@@ -158,8 +169,12 @@ void Progress::finish() {
 void Progress::output(const wire::VertexLog& log) {
   Step& step = steps_[log.vertex()];
   const std::uint32_t step_number = number(step);
-  events_.emit(
-      domain::StepOutput{.step = step_number, .is_stderr = log.stream() == 2, .data = log.msg()});
+  keep_end(step.output, log.msg());
+  // Of a container that could not be started the runtime speaks, not the customer's command.
+  events_.emit(domain::StepOutput{
+      .step = step_number,
+      .is_stderr = log.stream() == 2,
+      .data = is_runtime_message(log.msg()) ? without_engine_paths(log.msg()) : log.msg()});
   if (!clip_explained_ && is_clipped(log.msg())) {
     clip_explained_ = true;
     events_.emit(domain::OutputLost{
@@ -171,6 +186,10 @@ void Progress::output(const wire::VertexLog& log) {
 
 void Progress::warning(const wire::VertexWarning& warning) {
   std::string text = one_line(warning.short_());
+  warnings_.push_back({.line = warning.ranges().empty() ? 0
+                                                        : static_cast<std::size_t>(std::max(
+                                                              warning.ranges(0).start().line(), 0)),
+                       .text = text});
   if (!warning.info().filename().empty()) {
     const int line = warning.ranges().empty() ? 0 : warning.ranges(0).start().line();
     const std::string file = one_line(warning.info().filename());

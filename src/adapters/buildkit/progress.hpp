@@ -19,6 +19,13 @@ struct FailedStep {
   std::string digest;
   std::string name;
   std::string error;
+  std::string output = {};  ///< The end of what it printed.
+};
+
+/// A warning of the frontend about a line of the Dockerfile.
+struct BuildWarning {
+  std::size_t line = 0;  ///< 0: it names none.
+  std::string text;
 };
 
 /// Turns the daemon's status messages into the build's events. One per solve, used by one thread.
@@ -52,6 +59,8 @@ class Progress {
 
   [[nodiscard]] const std::vector<FailedStep>& failed() const { return failed_; }
 
+  [[nodiscard]] const std::vector<BuildWarning>& warnings() const { return warnings_; }
+
  private:
   using Time = std::chrono::nanoseconds;
 
@@ -64,6 +73,7 @@ class Progress {
     std::uint32_t runs = 0;
     bool held_back = false;
     bool finished = false;
+    std::string output;  // Its end.
   };
 
   void start(Step& step, const moby::buildkit::v1::Vertex& vertex);
@@ -81,6 +91,7 @@ class Progress {
   /// Ends of steps whose output goes on in the next messages.
   std::vector<moby::buildkit::v1::Vertex> late_;
   std::vector<FailedStep> failed_;
+  std::vector<BuildWarning> warnings_;
   std::optional<std::chrono::steady_clock::time_point> push_began_;
   bool clip_explained_ = false;
 };

@@ -221,9 +221,9 @@ class BuildkitSolver final : public Solver {
     }
     const auto connected = steady_clock::now();
     // Beside the solve: the Dockerfile may not be there yet, and the engine has other things to do.
-    std::future<std::vector<std::string>> foreseen;
+    std::future<void> foreseen;
     if (next_step == 1 && !is_recent()) {
-      foreseen = std::async(std::launch::async, [&] { return foresee(job, spec, events); });
+      foreseen = std::async(std::launch::async, [&] { foresee(job, spec, events); });
     }
     std::map<std::string, std::string> exporter = spec.exporter_attributes;
     if (const auto engine = *engine_.lock(); spec.epoch && (!engine || has_image_epoch(*engine))) {
@@ -251,10 +251,6 @@ class BuildkitSolver final : public Solver {
     }
     if (attempt.way == Way::engine_lost) {
       connector_->discard(*channel);
-    } else if (!attempt.result && foreseen.valid()) {
-      if (const auto obstacles = foreseen.get(); !obstacles.empty()) {
-        blame(obstacles.front(), attempt.result.error());
-      }
     }
     // Closing takes milliseconds that the build need not wait for; it also ends the daemon's side.
     closer_.add(std::move(session));
@@ -270,13 +266,12 @@ class BuildkitSolver final : public Solver {
     return attempt;
   }
 
-  /// Says what the engine's version cannot do of what this build asks for: it would ignore the one
-  /// without a word, and stumble over the other with words nobody understands.
-  std::vector<std::string> foresee(const ports::JobContext& job, const SolveSpec& spec,
-                                   domain::EventSink& events) {
+  /// Says which attributes of this build the engine's version ignores, which it does without a
+  /// word.
+  void foresee(const ports::JobContext& job, const SolveSpec& spec, domain::EventSink& events) {
     const auto engine = known_engine(job.stop);
     if (!engine) {
-      return {};
+      return;
     }
     for (const auto& [attribute, value] : spec.frontend) {
       if (!knows_attribute(*engine, attribute)) {
@@ -284,22 +279,6 @@ class BuildkitSolver final : public Solver {
                      attribute);
         events.warning("The build engine is too old for '" + attribute + "', which has no effect");
       }
-    }
-    const auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit);
-    std::vector<std::string> lines;
-    if (text) {
-      lines = unreadable_syntax(*engine, spec.dockerfile, *text);
-    }
-    for (const std::string& line : lines) {
-      events.warning(line);
-    }
-    return lines;
-  }
-
-  /// What was foreseen explains a build that failed before a command of it did.
-  static void blame(const std::string& obstacle, SolveFailure& failed) {
-    if (failed.error.kind == ErrorKind::build_failed && !failed.exit_code) {
-      failed.error.customer = shortened(obstacle, k_customer_limit);
     }
   }
 
@@ -410,6 +389,9 @@ class BuildkitSolver final : public Solver {
         }
         files = *std::move(read);
       }
+      if (auto foreign = foreign_image(spec, progress)) {
+        return failed(*std::move(foreign));
+      }
       const auto& response = outcome.response.exporter_response();
       return {.result = Solved{.exporter_response = {response.begin(), response.end()},
                                .context_bytes_sent = session.bytes_sent(),
@@ -429,7 +411,9 @@ class BuildkitSolver final : public Solver {
     FailedSolve solve{.status = outcome.status,
                       .steps = progress.failed(),
                       .dockerfile = spec.dockerfile,
-                      .dockerfile_text = std::nullopt};
+                      .dockerfile_text = std::nullopt,
+                      .warnings = progress.warnings(),
+                      .context = spec.context.get()};
     if (auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit)) {
       solve.dockerfile_text = *std::move(text);
     }
@@ -441,6 +425,15 @@ class BuildkitSolver final : public Solver {
                                                    .exit_code = explanation.exit_code,
                                                    .push_error = explanation.push_error}),
             .way = explanation.engine_lost ? Way::engine_lost : Way::ended};
+  }
+
+  /// The error of an image that was built for other machines; only of one that goes to a registry.
+  static std::optional<Error> foreign_image(const SolveSpec& spec, const Progress& progress) {
+    if (!spec.repository) {
+      return std::nullopt;
+    }
+    const auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit);
+    return text ? wrong_platform(spec.dockerfile, *text, progress.warnings(), "") : std::nullopt;
   }
 
   /// A second way to a daemon that needs one; null for others, and when it cannot be had.

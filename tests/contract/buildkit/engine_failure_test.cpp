@@ -58,8 +58,7 @@ TEST_F(EngineFailureTest, NamesAMissingDockerfile) {
 
 TEST_F(EngineFailureTest, NamesAMissingSource) {
   EXPECT_EQ(customer({{"Dockerfile", "FROM busybox\nCOPY nosuch.txt /\n"}}),
-            "Dockerfile:2: \"nosuch.txt\" not found in the repository, or excluded by "
-            ".dockerignore");
+            "Dockerfile:2: \"nosuch.txt\" not found in the repository");
 }
 
 TEST_F(EngineFailureTest, TellsAnExcludedSourceLikeAMissingOne) {

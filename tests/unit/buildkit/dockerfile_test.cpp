@@ -8,7 +8,7 @@ namespace builder::adapters::buildkit {
 namespace {
 
 std::size_t line_of(const Dockerfile& file, std::string_view step) {
-  const Instruction* found = file.find_step(step);
+  const Instruction* found = file.find_step(step).instruction;
   return found == nullptr ? 0 : found->lines.first;
 }
 
@@ -56,6 +56,55 @@ TEST(Dockerfile, TellsEqualStepsApartByStageAndPlace) {
   EXPECT_EQ(line_of(file, "[build 4/4] RUN make"), 4U);
   EXPECT_EQ(line_of(file, "[stage-1 2/4] RUN make"), 6U);
   EXPECT_EQ(line_of(file, "[linux/amd64 stage-1 4/4] RUN make"), 8U);
+}
+
+TEST(Dockerfile, AStepThatStandsNowhereInTheFileIsATriggerOfTheBaseImage) {
+  const Dockerfile file("FROM a AS one\nRUN x\nFROM b AS two\nRUN child\nRUN make $Y\n");
+  const auto place = [&](std::string_view step) {
+    const StepPlace found = file.find_step(step);
+    return std::pair(found.instruction == nullptr ? 0 : found.instruction->lines.first,
+                     found.trigger);
+  };
+  EXPECT_EQ(place("[two 2/3] RUN echo trigger && exit 4"),
+            std::pair(std::size_t{3}, std::string("RUN echo trigger && exit 4")));
+  EXPECT_EQ(place("[one 2/3] ONBUILD COPY package.json /app/"),
+            std::pair(std::size_t{1}, std::string("COPY package.json /app/")));
+  EXPECT_EQ(place("[two 3/3] RUN make y").first, 5U) << "a variable was replaced";
+  EXPECT_EQ(place("[two 2/3] RUN child"), std::pair(std::size_t{4}, std::string()));
+}
+
+TEST(Dockerfile, TakesAnInstructionApart) {
+  EXPECT_THAT(context_sources("COPY --chown=a a.txt 'b c' /x/"),
+              testing::ElementsAre("a.txt", "'b", "c'"));
+  EXPECT_THAT(context_sources("copy [\"app/[id]/page.tsx\", \"/x/\"]"),
+              testing::ElementsAre("app/[id]/page.tsx"));
+  EXPECT_THAT(context_sources("ADD https://h/x a.tar /x/"), testing::ElementsAre("a.tar"));
+  EXPECT_THAT(context_sources("COPY --from=x a /x"), testing::IsEmpty());
+  EXPECT_THAT(context_sources("COPY <<EOF /x"), testing::IsEmpty());
+  EXPECT_THAT(context_sources("RUN --mount=type=bind,source=a,target=/m --mount=from=b,source=c,"
+                              "target=/n --mount=type=cache,source=d ls"),
+              testing::ElementsAre("a"));
+}
+
+TEST(Dockerfile, FollowsTheLastStageToItsBase) {
+  const Dockerfile file(
+      "ARG P=linux/arm64\nFROM --platform=$BUILDPLATFORM a AS tools\nFROM --platform=${P} b AS "
+      "Base\nFROM c\nFROM base AS last\nFROM last\n");
+  ASSERT_NE(file.final_base(), nullptr);
+  EXPECT_EQ(file.final_base()->lines.first, 3U);
+  EXPECT_EQ(file.platform_of(*file.final_base()), "linux/arm64");
+  EXPECT_EQ(file.platform_of(file.instructions()[1]), "linux/amd64");
+  EXPECT_EQ(Dockerfile("").final_base(), nullptr);
+}
+
+TEST(Dockerfile, KnowsItsFrontendAndDirectives) {
+  const Dockerfile file(
+      "# escape=`\n#  Syntax = docker/dockerfile:1\n# check=error=true\nFROM x\n");
+  ASSERT_TRUE(file.frontend());
+  EXPECT_EQ(file.frontend()->line, 2U);
+  EXPECT_EQ(file.frontend()->reference, "docker/dockerfile:1");
+  EXPECT_EQ(file.directive_line("check"), 3U);
+  EXPECT_FALSE(Dockerfile("FROM x\n# syntax=y\n").frontend());
 }
 
 TEST(Dockerfile, FindsBaseImages) {

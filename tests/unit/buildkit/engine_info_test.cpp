@@ -8,7 +8,6 @@
 namespace builder::adapters::buildkit {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -75,27 +74,6 @@ TEST(EngineInfo, KnowsWhichAttributesAreIgnored) {
   }
 }
 
-TEST(EngineInfo, ForeseesWhatAnOldFrontendCannotRead) {
-  EXPECT_THAT(
-      unreadable_syntax(k_old, "Dockerfile",
-                        "FROM x\nRUN <<EOF\necho a\nEOF\n  copy --link a b\nADD <<-\"X\" /f\n"),
-      ElementsAre(HasSubstr("Dockerfile:2: the build engine is too old for heredocs"),
-                  HasSubstr("Dockerfile:5: the build engine is too old for COPY --link"),
-                  HasSubstr("Dockerfile:6: ")));
-  for (const char* fine :
-       {"FROM x\nRUN cat <<< word\nRUN echo $((1 << 4))\nCOPY a b\n# RUN <<EOF\n",
-        "# syntax=docker/dockerfile:1\nFROM x\nRUN <<EOF\nEOF\n",
-        "# escape=`\n#  Syntax = docker/dockerfile:1\nFROM x\nRUN <<EOF\nEOF\n", "", "\n\n"}) {
-    EXPECT_THAT(unreadable_syntax(k_old, "Dockerfile", fine), IsEmpty()) << fine;
-  }
-  EXPECT_THAT(unreadable_syntax(k_old, "D", "FROM x\n# syntax=y\nRUN <<EOF\n"), testing::SizeIs(1))
-      << "a directive only at the top";
-  EXPECT_THAT(unreadable_syntax(k_recent, "D", "FROM x\nRUN <<EOF\n"), IsEmpty());
-  for (const std::string& line : unreadable_syntax(k_old, "a/b/Dockerfile", "RUN <<EOF\n")) {
-    EXPECT_LE(line.size(), 191U);
-  }
-}
-
 TEST(BaseImages, AForeignServicesImageIsSeenInWhateverFormItIsNamed) {
   const ports::Repository own{"1.dkr.ecr/deployra/s1"};
   for (const char* fine :
@@ -108,6 +86,8 @@ TEST(BaseImages, AForeignServicesImageIsSeenInWhateverFormItIsNamed) {
        {"FROM 1.dkr.ecr/deployra/s2\n", "from --platform=x 1.dkr.ecr/deployra/s12:t\n",
         "FROM x\nCOPY --chown=1 --from=1.dkr.ecr/deployra/s2:t /a /\n",
         "FROM x\nRUN --mount=type=bind,from=1.dkr.ecr/deployra/s2,target=/m ls\n",
+        "FROM x\nRUN --mount=type=bind,From=1.dkr.ecr/deployra/s2,target=/m ls\n",
+        "FROM x\nRUN --mount=type=bind,\"from=1.dkr.ecr/deployra/s2\",target=/m ls\n",
         "ARG B\nFROM $B\n", "FROM x\nCOPY \\\n --from=1.dkr.ecr/deployra/s2 /a /\n",
         "# syntax=a/b\nFROM x\n"}) {
     EXPECT_FALSE(uses_no_foreign_service(foreign, own)) << foreign;
