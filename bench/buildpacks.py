@@ -43,7 +43,7 @@ class Theirs:
             image = f"{self.stack.ecr.host}/theirs/{self.key}"
             login = base64.b64encode(f"AWS:{self.token}".encode()).decode()
             assert self.stack.other is not None
-            digest = reference.build(self.stack.other, self.builder, files, f"{image}:{number}", self.key, str(number),
+            digest, _ = reference.build(self.stack.other, self.builder, files, f"{image}:{number}", self.key, str(number),
                                      {self.stack.ecr.host: f"Basic {login}"}, flags=f"-previous-image {self.last}" if self.last else "")
             self.last = f"{image}@{digest}"
         return time.monotonic() - started

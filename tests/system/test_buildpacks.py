@@ -370,6 +370,6 @@ def test_the_image_is_the_one_another_platform_makes(stack, cnb_worker, repo, im
                 f'[source.metadata]\nrepository = "{source["metadata"]["repository"]}"\n')
     engine = Buildkitd(tmp_path)
     with stopped_at_end(engine):
-        digest = reference.build(engine.start(), builder, STATIC_APP, f"{images.host}/reference/{identity}:1", identity,
+        digest, _ = reference.build(engine.start(), builder, STATIC_APP, f"{images.host}/reference/{identity}:1", identity,
                                  identity, metadata=metadata, flags=f"-run-image {images.host}/cnb/run")
     assert digest == stack.ecr.digest_of(name_of(stack, identity), identity)

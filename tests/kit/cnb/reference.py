@@ -1,12 +1,16 @@
-"""A buildpacks build with buildctl as the client: what another platform makes of the same app."""
+"""A buildpacks build with buildctl or buildx as the client: what another platform makes of the same app."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import tempfile
 from pathlib import Path
 
 from ..buildkitd import Buildkitd
+from ..engine import Dockerd
+from ..go_tools import tool
 from . import GID, UID
 
 DOCKERFILE = """FROM {builder} AS cnb
@@ -23,9 +27,9 @@ COPY --from=cnb /report.toml /
 """
 
 
-def build(engine: Buildkitd, builder: str, files: dict[str, str], image: str, key: str, nonce: str,
-          auth: dict[str, str] | None = None, metadata: str = "", flags: str = "") -> str:
-    """Gives the digest of the image, which is in the registry then."""
+def build(engine: Buildkitd | Dockerd, builder: str, files: dict[str, str], image: str, key: str, nonce: str,
+          auth: dict[str, str] | None = None, metadata: str = "", flags: str = "") -> tuple[str, str]:
+    """Gives the digest of the image, which is in the registry then, and the log."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for path, content in files.items():
@@ -40,11 +44,18 @@ def build(engine: Buildkitd, builder: str, files: dict[str, str], image: str, ke
             flags += " -project-metadata /platform/project-metadata.toml"
         (folder / "Dockerfile").write_text(DOCKERFILE.format(
             builder=builder, uid=UID, gid=GID, key=key, image=image, flags=flags))
-        done = engine.buildctl(
-            "build", "--frontend=dockerfile.v0", f"--local=context={folder}", f"--local=dockerfile={folder}",
-            f"--secret=id=auth,src={folder / 'auth'}", f"--opt=build-arg:NONCE={nonce}",
-            "--opt=force-network-mode=host", "--allow=network.host", "--progress=plain",
-            f"--output=type=local,dest={folder / 'out'}")
+        done = _solve(engine, folder, nonce)
         assert done.returncode == 0, done.stderr[-3000:]
         report = (folder / "out" / "report.toml").read_text()
-    return report.split('digest = "')[1].split('"')[0]
+    return report.split('digest = "')[1].split('"')[0], done.stderr
+
+
+def _solve(engine: Buildkitd | Dockerd, folder: Path, nonce: str) -> subprocess.CompletedProcess[str]:
+    shared = [f"--secret=id=auth,src={folder / 'auth'}", "--allow=network.host", "--progress=plain",
+              f"--output=type=local,dest={folder / 'out'}"]
+    if isinstance(engine, Buildkitd):
+        return engine.buildctl("build", "--frontend=dockerfile.v0", f"--local=context={folder}", f"--local=dockerfile={folder}",
+                               f"--opt=build-arg:NONCE={nonce}", "--opt=force-network-mode=host", *shared)
+    return subprocess.run([str(tool("buildx")), "build", f"--build-arg=NONCE={nonce}", "--network=host", *shared, str(folder)],
+                          env={"PATH": os.environ["PATH"], "HOME": str(folder), "DOCKER_HOST": engine.host},
+                          capture_output=True, text=True, check=False)
