@@ -31,6 +31,10 @@ void keep_end(std::string& kept, std::string_view output) {
   }
 }
 
+std::string name_of(const wire::Vertex& vertex) {
+  return one_line(vertex.has_progress_group() ? vertex.progress_group().name() : vertex.name());
+}
+
 std::chrono::nanoseconds time_of(const google::protobuf::Timestamp& stamp) {
   return std::chrono::seconds(stamp.seconds()) + std::chrono::nanoseconds(stamp.nanos());
 }
@@ -44,7 +48,7 @@ void Progress::apply(const wire::StatusResponse& message, bool is_first_part) {
   // One message may hold a step's start, output and end: in this order, whatever its layout.
   for (const wire::Vertex& vertex : message.vertexes()) {
     if (vertex.has_started()) {
-      start(steps_[vertex.digest()], vertex);
+      start(step_of(vertex), vertex);
     }
   }
   for (const wire::VertexStatus& status : message.statuses()) {
@@ -74,8 +78,20 @@ void Progress::apply(const wire::StatusResponse& message, bool is_first_part) {
 
 void Progress::complete_late() {
   for (const wire::Vertex& vertex : std::exchange(late_, {})) {
-    complete(steps_[vertex.digest()], vertex);
+    complete(step_of(vertex), vertex);
   }
+}
+
+Progress::Step& Progress::step_of(const wire::Vertex& vertex) {
+  if (vertex.has_progress_group()) {
+    groups_[vertex.digest()] = vertex.progress_group().id();
+  }
+  return step_of(vertex.digest());
+}
+
+Progress::Step& Progress::step_of(const std::string& digest) {
+  const auto group = groups_.find(digest);
+  return steps_[group == groups_.end() ? digest : group->second];
 }
 
 std::uint32_t Progress::number(Step& step) {
@@ -88,9 +104,9 @@ std::uint32_t Progress::number(Step& step) {
 
 void Progress::start(Step& step, const wire::Vertex& vertex) {
   for (const std::string& input : vertex.inputs()) {
-    release(input);
+    release(input, step);
   }
-  step.name = one_line(vertex.name());
+  step.name = name_of(vertex);
   step.started = std::max(step.started.value_or(Time::min()), time_of(vertex.started()));
   number(step);
 }
@@ -100,8 +116,9 @@ void Progress::complete(Step& step, const wire::Vertex& vertex) {
   if (step.finished || step.completed == completed) {
     return;
   }
-  step.name = one_line(vertex.name());
+  step.name = name_of(vertex);
   number(step);
+  step.cached = vertex.cached() && (step.cached || !vertex.has_progress_group());
   step.completed = completed;
   step.spent += completed - step.started.value_or(completed);
   ++step.runs;
@@ -116,27 +133,28 @@ void Progress::complete(Step& step, const wire::Vertex& vertex) {
   const bool may_run_again = vertex.inputs().empty() && !vertex.cached() &&
                              vertex.error().empty() && step.runs < 2 &&
                              !step.name.starts_with("[internal]");
-  if (may_run_again) {
+  const bool goes_on = vertex.progress_group().weak() && vertex.error().empty();
+  if (may_run_again || goes_on) {
     step.held_back = true;
     return;
   }
-  emit_finished(step, vertex.cached(), vertex.error());
+  emit_finished(step, vertex.error());
 }
 
-void Progress::emit_finished(Step& step, bool cached, const std::string& error) {
+void Progress::emit_finished(Step& step, const std::string& error) {
   step.finished = true;
   step.held_back = false;
   events_.emit(domain::StepFinished{
       .step = step.number,
       .name = step.name,
-      .cached = cached,
+      .cached = step.cached,
       .error = without_engine_paths(one_line(error)),
       .duration = std::chrono::duration_cast<std::chrono::milliseconds>(step.spent)});
 }
 
-void Progress::release(const std::string& digest) {
-  if (const auto found = steps_.find(digest); found != steps_.end() && found->second.held_back) {
-    emit_finished(found->second, false, {});
+void Progress::release(const std::string& digest, const Step& user) {
+  if (Step& step = step_of(digest); step.held_back && &step != &user) {
+    emit_finished(step, {});
   }
 }
 
@@ -162,12 +180,12 @@ void Progress::finish() {
   }
   std::ranges::sort(held_back, {}, &Step::number);
   for (Step* step : held_back) {
-    emit_finished(*step, false, {});
+    emit_finished(*step, {});
   }
 }
 
 void Progress::output(const wire::VertexLog& log) {
-  Step& step = steps_[log.vertex()];
+  Step& step = step_of(log.vertex());
   const std::uint32_t step_number = number(step);
   keep_end(step.output, log.msg());
   // Of a container that could not be started the runtime speaks, not the customer's command.

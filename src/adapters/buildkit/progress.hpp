@@ -34,6 +34,7 @@ struct BuildWarning {
 /// the order in which they start. Sources (vertices without inputs) run twice, once to find their
 /// cache key and once for their content, and report completion each time: the StepFinished of a
 /// base image, whose second run is the pull, waits for it, for a step that uses it, or for the end.
+/// Vertices of one progress group are one step; it ends with the vertex it is about.
 class Progress {
  public:
   /// Steps are numbered from `first_step`.
@@ -71,23 +72,29 @@ class Progress {
     std::optional<Time> completed;
     Time spent{0};
     std::uint32_t runs = 0;
+    bool cached = true;  ///< The last run; of a group all that ended so far.
     bool held_back = false;
     bool finished = false;
     std::string output;  // Its end.
   };
 
+  /// Of a vertex: its own, or that of its group.
+  Step& step_of(const moby::buildkit::v1::Vertex& vertex);
+  Step& step_of(const std::string& digest);
+
   void start(Step& step, const moby::buildkit::v1::Vertex& vertex);
   void complete_late();
   void complete(Step& step, const moby::buildkit::v1::Vertex& vertex);
-  void emit_finished(Step& step, bool cached, const std::string& error);
-  void release(const std::string& digest);
+  void emit_finished(Step& step, const std::string& error);
+  void release(const std::string& digest, const Step& user);
   void output(const moby::buildkit::v1::VertexLog& log);
   void warning(const moby::buildkit::v1::VertexWarning& warning);
   std::uint32_t number(Step& step);
 
   domain::EventSink& events_;
   std::uint32_t next_step_;
-  std::map<std::string, Step> steps_;  // By digest.
+  std::map<std::string, Step> steps_;          // By digest of the vertex, or id of the group.
+  std::map<std::string, std::string> groups_;  // Digest of a vertex -> id of its group.
   /// Ends of steps whose output goes on in the next messages.
   std::vector<moby::buildkit::v1::Vertex> late_;
   std::vector<FailedStep> failed_;

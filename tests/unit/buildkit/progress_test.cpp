@@ -22,6 +22,8 @@ class ProgressTest : public testing::Test {
     bool cached = false;
     std::string error = {};
     std::vector<std::string> inputs = {"other"};
+    std::string group = {};
+    bool weak = false;
   };
 
   static void add(StatusResponse& message, const Vertex& from) {
@@ -32,6 +34,11 @@ class ProgressTest : public testing::Test {
     vertex->set_error(from.error);
     for (const std::string& input : from.inputs) {
       vertex->add_inputs(input);
+    }
+    if (!from.group.empty()) {
+      vertex->mutable_progress_group()->set_id(from.group);
+      vertex->mutable_progress_group()->set_name("name of " + from.group);
+      vertex->mutable_progress_group()->set_weak(from.weak);
     }
     if (from.started != 0) {
       vertex->mutable_started()->set_seconds(from.started);
@@ -58,6 +65,35 @@ class ProgressTest : public testing::Test {
   fakes::RecordingEvents events;
   Progress progress{events, 1};
 };
+
+TEST_F(ProgressTest, VerticesOfOneGroupAreOneStep) {
+  const Vertex copy{
+      .digest = "copy", .started = 1, .completed = 2, .cached = true, .group = "g", .weak = true};
+  say(copy);
+  say({.digest = "merge", .started = 3, .inputs = {"base", "copy"}, .group = "g"});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 name of g"));
+  say({.digest = "merge",
+       .started = 3,
+       .completed = 4,
+       .cached = true,
+       .inputs = {"base", "copy"},
+       .group = "g"});
+  say({.digest = "next", .name = "N", .started = 5, .inputs = {"merge"}});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 name of g", "cached 1", "start 2 N"));
+}
+
+TEST_F(ProgressTest, AGroupIsCachedWhenAllOfItIs) {
+  say({.digest = "copy", .started = 1, .completed = 2, .group = "g", .weak = true});
+  say({.digest = "merge", .started = 3, .completed = 4, .cached = true, .group = "g"});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 name of g", "done 1"));
+}
+
+TEST_F(ProgressTest, WhatFailsInAGroupIsTheFailureOfTheStep) {
+  say({.digest = "copy", .started = 1, .completed = 2, .error = "no", .group = "g", .weak = true});
+  ASSERT_EQ(progress.failed().size(), 1U);
+  EXPECT_EQ(progress.failed().front().digest, "copy");
+  EXPECT_EQ(progress.failed().front().name, "name of g");
+}
 
 TEST_F(ProgressTest, NumbersStepsInOrderOfStartAndReportsEachOnce) {
   say({.digest = "a", .name = "A"});
