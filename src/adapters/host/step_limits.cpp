@@ -136,7 +136,9 @@ class StepLimits final : public ports::BuildLimits {
     nanoseconds used{0};
     const std::string_view controller = tree_.is_v2() ? "cpu" : "cpuacct";
     for (const std::string& group : tree_.steps(controller)) {
-      if (may_run(commands_in(controller, group), own)) {
+      // An engine that was killed leaves groups in which nothing runs.
+      const bool is_alive = !read_control(tree_.file(controller, group, "cgroup.procs")).empty();
+      if (is_alive && may_run(commands_in(controller, group), own)) {
         used += used_by(group);
       }
     }
