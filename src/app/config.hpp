@@ -72,6 +72,7 @@ struct Config {
   adapters::buildkit::ImageEpoch image_epoch = adapters::buildkit::ImageEpoch::created;
   adapters::host::CgroupLimits build_limits;
   std::string build_cgroup_parent;
+  bool build_proxy = false;
   std::uint64_t log_spool_size = 0;
   std::uint64_t log_limit = 0;  ///< 0: none.
   std::string engine_dir;   ///< Where the engine keeps its data; empty: it is asked, or not known.

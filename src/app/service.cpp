@@ -75,6 +75,9 @@ std::vector<NamedSecret> secrets_of(const Config& config) {
     secrets.push_back({"login for " + host,
                        Secret(base64_encode(login.username + ":" + login.password.reveal()))});
   }
+  for (std::string& password : adapters::http::Proxies::of_process().passwords()) {
+    secrets.push_back({"password of a proxy", Secret(std::move(password))});
+  }
   return secrets;
 }
 
@@ -183,6 +186,9 @@ adapters::buildkit::SolverSettings solver_settings(const Config& config, const S
   adapters::buildkit::SolverSettings settings;
   settings.limits = limits.limits.get();
   settings.attributes_are_second = limits.enforced;
+  if (config.build_proxy) {
+    settings.proxy_variables = adapters::http::Proxies::of_process().variables();
+  }
   auto& attributes = settings.step_attributes;
   if (config.build_limits.memory > 0) {
     attributes["memory"] = std::to_string(config.build_limits.memory);

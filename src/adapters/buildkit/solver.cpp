@@ -356,6 +356,9 @@ class BuildkitSolver final : public Solver {
     for (const auto& [name, value] : settings_.step_attributes) {
       frontend[name] = value;
     }
+    for (const auto& [name, value] : settings_.proxy_variables) {
+      frontend["build-arg:" + name] = value;
+    }
     for (const auto& [name, value] : spec.frontend) {
       frontend[name] = value;
     }

@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace builder::adapters::buildkit {
@@ -94,6 +95,8 @@ struct SolverSettings {
   std::map<std::string, std::string> step_attributes = {};
   /// `limits` holds the steps to the same, should the engine not know the attributes.
   bool attributes_are_second = false;
+  /// Proxies for the steps: BuildKit gives them these variables, and no cache key counts them.
+  std::vector<std::pair<std::string, std::string>> proxy_variables = {};
 };
 
 /// `logins` outlives the solver: the engine asks for them when a registry wants to know who we are.

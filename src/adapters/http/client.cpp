@@ -33,7 +33,7 @@ struct FreeList {
   void operator()(curl_slist* list) const { ::curl_slist_free_all(list); }
 };
 
-using HeaderList = std::unique_ptr<curl_slist, FreeList>;
+using List = std::unique_ptr<curl_slist, FreeList>;
 
 /// A transfer handle with a connection cache of its own, used by one thread at a time.
 struct Session {
@@ -107,23 +107,14 @@ std::size_t take_body(char* data, std::size_t size, std::size_t count, void* use
   return chunk.size();
 }
 
-/// Addresses only this machine or its cloud host answers: asking a proxy for them would hand the
-/// machine's own credentials to whatever the proxy can reach.
-bool is_link_local(std::string_view url) {
-  const auto mark = url.find("://");
-  const auto host = mark == std::string_view::npos ? url : url.substr(mark + 3);
-  return host.starts_with("169.254.") || host.starts_with("[fd00:ec2:") ||
-         host.starts_with("[fe80:");
-}
-
 bool is_sendable(const Header& header) {
   constexpr std::string_view k_breaks("\r\n\0", 3);
   return header.name.find_first_of(k_breaks) == std::string::npos &&
          header.value.find_first_of(k_breaks) == std::string::npos;
 }
 
-Result<HeaderList> make_header_list(const Request& request) {
-  HeaderList list;
+Result<List> make_header_list(const Request& request) {
+  List list;
   const auto append = [&list](const std::string& line) {
     curl_slist* const longer = ::curl_slist_append(list.get(), line.c_str());
     BUILDER_CHECK(longer != nullptr);
@@ -171,8 +162,8 @@ void set_method(CURL* easy, const Request& request) {
   }
 }
 
-void set_options(CURL* easy, const Request& request, curl_slist* headers, BodyReceiver* receiver,
-                 char* error_text) {
+void set_options(CURL* easy, const Request& request, const std::string& proxy, curl_slist* headers,
+                 curl_slist* pins, BodyReceiver* receiver, char* error_text) {
   ::curl_easy_reset(easy);  // Keeps the connections.
   set(easy, CURLOPT_URL, request.url.c_str());
   set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -193,9 +184,10 @@ void set_options(CURL* easy, const Request& request, curl_slist* headers, BodyRe
   if (!request.unix_socket.empty()) {
     set(easy, CURLOPT_UNIX_SOCKET_PATH, request.unix_socket.c_str());
   }
-  if (request.direct || !request.unix_socket.empty() || is_link_local(request.url)) {
-    set(easy, CURLOPT_PROXY, "");
-  }
+  // Always said: libcurl would read the environment in its own way.
+  set(easy, CURLOPT_PROXY, proxy.c_str());
+  set(easy, CURLOPT_NOPROXY, "");
+  set(easy, CURLOPT_RESOLVE, pins);
   set_method(easy, request);
 }
 
@@ -278,11 +270,11 @@ Outcome drive(Session& session, const Exchange& exchange, const std::stop_token&
 
 class CurlClient final : public Client {
  public:
-  CurlClient() { initialise_curl_once(); }
+  explicit CurlClient(Proxies proxies) : proxies_(std::move(proxies)) { initialise_curl_once(); }
 
   Result<Response> send(const Request& request, const std::stop_token& stop,
                         SteadyTime deadline) override {
-    BUILDER_TRY_ASSIGN(const HeaderList headers, make_header_list(request));
+    BUILDER_TRY_ASSIGN(const List headers, make_header_list(request));
     const auto now = Clock::now();
     if (request.timeout.count() > 0) {
       deadline = std::min(deadline, now + request.timeout);
@@ -291,7 +283,13 @@ class CurlClient final : public Client {
     Exchange exchange{.request = request, .response = {}};
     BodyReceiver receiver{.exchange = exchange, .easy = session->easy.get()};
     std::array<char, CURL_ERROR_SIZE> error_text{};
-    set_options(session->easy.get(), request, headers.get(), &receiver, error_text.data());
+    const List pins(request.pinned.empty() ? nullptr
+                                           : ::curl_slist_append(nullptr, request.pinned.c_str()));
+    const bool direct =
+        request.direct || !request.unix_socket.empty() || is_of_this_machine(request.url);
+    set_options(session->easy.get(), request,
+                direct ? std::string() : proxies_.for_url(request.url), headers.get(), pins.get(),
+                &receiver, error_text.data());
     Outcome outcome;
     bool reusable = true;
     {
@@ -386,6 +384,7 @@ class CurlClient final : public Client {
     }
   }
 
+  const Proxies proxies_;
   // Last in, first out: the most recent connection is the least likely to have been closed.
   Sync<std::vector<std::unique_ptr<Session>>> idle_;
   std::atomic<std::uint64_t> not_sent_{0};
@@ -394,8 +393,8 @@ class CurlClient final : public Client {
 
 }  // namespace
 
-std::unique_ptr<Client> make_client() {
-  return std::make_unique<CurlClient>();
+std::unique_ptr<Client> make_client(Proxies proxies) {
+  return std::make_unique<CurlClient>(std::move(proxies));
 }
 
 }  // namespace builder::adapters::http

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/http/message.hpp"
+#include "adapters/http/proxy.hpp"
 #include "base/result.hpp"
 #include "base/stop.hpp"
 
@@ -32,6 +33,6 @@ class Client {
   [[nodiscard]] virtual FailureCounts failures() const = 0;
 };
 
-std::unique_ptr<Client> make_client();
+std::unique_ptr<Client> make_client(Proxies proxies = Proxies::of_process());
 
 }  // namespace builder::adapters::http

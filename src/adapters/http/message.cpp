@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 
 namespace builder::adapters::http {
@@ -12,16 +13,16 @@ namespace {
 
 constexpr std::chrono::seconds k_longest_retry_after = std::chrono::hours(24);
 
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
-
 bool is_unreserved(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
          c == '.' || c == '_' || c == '~';
 }
 
 }  // namespace
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;
+}
 
 std::string_view to_string(Method method) {
   switch (method) {
@@ -100,6 +101,23 @@ std::string percent_encode(std::string_view text, std::string_view keep) {
     }
   }
   return encoded;
+}
+
+std::string percent_decode(std::string_view text) {
+  const auto digit = [](char c) {
+    return std::string_view("0123456789abcdef").find(static_cast<char>(std::tolower(c)));
+  };
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) < 16 &&
+        digit(text[i + 2]) < 16) {
+      decoded += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+      i += 2;
+    } else {
+      decoded += text[i];
+    }
+  }
+  return decoded;
 }
 
 std::string without_secrets(std::string_view url) {

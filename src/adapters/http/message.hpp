@@ -29,6 +29,7 @@ struct Request {
   std::chrono::milliseconds idle_timeout{0};  ///< Longest silence of the peer; zero: any.
   std::size_t max_body = 4U << 20U;           ///< A longer body is an error.
   bool direct = false;                        ///< Never through a proxy.
+  std::string pinned;  ///< `host:port:address,…`: the only addresses to connect to; empty: any.
   /// Gets the body of a 2xx answer as it comes, instead of `Response::body`; false ends the
   /// exchange with an error. Not subject to `max_body`.
   std::function<bool(std::string_view)> on_body = {};
@@ -55,8 +56,14 @@ std::optional<std::chrono::system_clock::time_point> parse_http_date(std::string
 std::optional<std::chrono::milliseconds> parse_retry_after(
     std::string_view value, std::chrono::system_clock::time_point now);
 
+/// As the names of headers are compared.
+bool equal_ignoring_case(std::string_view a, std::string_view b);
+
 /// Percent-encodes everything but the unreserved characters of RFC 3986 and those in `keep`.
 std::string percent_encode(std::string_view text, std::string_view keep = {});
+
+/// "a%40b" -> "a@b"; what is no escape stays.
+std::string percent_decode(std::string_view text);
 
 /// A URL for log lines: without user, password, query and fragment.
 std::string without_secrets(std::string_view url);

@@ -1,8 +1,7 @@
 #include "adapters/oci/challenge.hpp"
 
+#include "adapters/http/message.hpp"
 #include "adapters/oci/reference.hpp"
-
-#include <strings.h>
 
 #include <algorithm>
 #include <cctype>
@@ -11,9 +10,7 @@
 namespace builder::adapters::oci {
 namespace {
 
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
+using http::equal_ignoring_case;
 
 /// Reads `Scheme name="value", name=value, Scheme …` from left to right.
 class Reader {
