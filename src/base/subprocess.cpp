@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -173,11 +174,22 @@ Result<pid_t> spawn(const Command& command, int in, int out, int err) {
   if (!command.directory.empty()) {
     ::posix_spawn_file_actions_addchdir_np(actions.get(), command.directory.c_str());
   }
-  if (command.held >= 0) {
-    ::posix_spawn_file_actions_adddup2(actions.get(), command.held, 3);
+  constexpr int k_held_fd = 3;
+  static_assert(k_shared_fd == k_held_fd + 1);
+  // Out of the way of the numbers that are given out here.
+  const Fd shared(command.shared < 0 ? -1
+                                     : ::fcntl(command.shared, F_DUPFD_CLOEXEC, k_shared_fd + 1));
+  if (command.held >= 0 || shared) {
+    ::posix_spawn_file_actions_adddup2(actions.get(), command.held >= 0 ? command.held : in,
+                                       k_held_fd);
+  }
+  if (shared) {
+    ::posix_spawn_file_actions_adddup2(actions.get(), shared.get(), k_shared_fd);
   }
   // Libraries do not always open with CLOEXEC.
-  ::posix_spawn_file_actions_addclosefrom_np(actions.get(), command.held >= 0 ? 4 : 3);
+  ::posix_spawn_file_actions_addclosefrom_np(actions.get(), shared              ? k_shared_fd + 1
+                                                            : command.held >= 0 ? k_held_fd + 1
+                                                                                : k_held_fd);
   const SpawnAttributes attributes;
   const std::vector<char*> argv = pointers(command.arguments);
   const std::vector<char*> envp = pointers(command.environment);
@@ -218,6 +230,11 @@ Result<Finished> run_process(const Command& command, const OutputSink& out, cons
   Child child(pid, Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
   if (child.pidfd() < 0) {
     return errno_failure("watch " + command.arguments.front());
+  }
+  if (command.shared >= 0) {
+    // What it reads there must not end in a core file.
+    const rlimit none{.rlim_cur = 0, .rlim_max = 0};
+    ::prlimit(pid, RLIMIT_CORE, &none, nullptr);
   }
   if (command.largest_file != 0) {
     // Children inherit it. What the program writes in its first microseconds is not what this is
@@ -286,6 +303,22 @@ Result<Finished> run_process(const Command& command, const OutputSink& out, cons
     child.reap();
     return std::unexpected(unanswered(waited, command.arguments.front()));
   }
+}
+
+Result<Fd> make_memory_file(std::string_view text) {
+  Fd fd(::memfd_create("builder", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd) {
+    return errno_failure("memfd_create");
+  }
+  while (!text.empty()) {
+    const ssize_t count = ::write(fd.get(), text.data(), text.size());
+    if (count < 0) {
+      return errno_failure("write to memory");
+    }
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+  ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+  return fd;
 }
 
 struct Dialogue::Program {

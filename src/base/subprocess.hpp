@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/fd.hpp"
 #include "base/result.hpp"
 #include "base/stop.hpp"
 
@@ -14,6 +15,9 @@
 
 namespace builder {
 
+/// Where a program finds `Command::shared`.
+constexpr int k_shared_fd = 4;
+
 /// A program to run. No shell is involved: `arguments` reach the program as they are.
 struct Command {
   std::vector<std::string> arguments;    ///< The program (found in PATH) first.
@@ -21,6 +25,7 @@ struct Command {
   std::string directory;                 ///< Empty: ours.
   std::string input;                     ///< Given on stdin; at most 64 KiB. Empty: /dev/null.
   int held = -1;                         ///< A descriptor it and its children keep open: a lock.
+  int shared = -1;                       ///< A descriptor they find as `k_shared_fd`.
   std::uint64_t largest_file = 0;  ///< Bytes; a longer write ends the program (SIGXFSZ). 0: any.
 };
 
@@ -36,6 +41,10 @@ using OutputSink = std::function<void(std::string_view)>;
 /// when this returns.
 Result<Finished> run_process(const Command& command, const OutputSink& out, const OutputSink& err,
                              const std::stop_token& stop, SteadyTime deadline);
+
+/// An anonymous file in memory that holds `text` and cannot be changed. Whoever has it as a
+/// descriptor can read it any number of times, through /proc/self/fd.
+Result<Fd> make_memory_file(std::string_view text);
 
 /// A program that is asked on its stdin and answers on its stdout, for as long as the object lives;
 /// its standard error is dropped. The destructor kills and reaps it. Used by one thread at a time.

@@ -147,7 +147,7 @@ Result<std::string> base_url(const DeploymentRequest& request, std::string_view 
 Result<SourceSpec> resolve_source(const DeploymentRequest& request, std::string_view github_url) {
   SourceSpec spec;
   spec.service_id = request.service_id;
-  BUILDER_TRY_ASSIGN(const std::string base, base_url(request, github_url));
+  BUILDER_TRY_ASSIGN(spec.base, base_url(request, github_url));
 
   std::string_view repository = request.repository_name;
   if (repository.ends_with(".git")) {
@@ -165,7 +165,7 @@ Result<SourceSpec> resolve_source(const DeploymentRequest& request, std::string_
                    "The repository name " + quoted(repository) +
                        " is not valid; on GitHub it is owner/repository");
   }
-  spec.url = fmt::format("{}/{}.git", base, repository);
+  spec.url = fmt::format("{}/{}.git", spec.base, repository);
 
   if (request.git_provider) {
     spec.username = request.git_provider->username;
@@ -197,7 +197,7 @@ Result<SourceSpec> resolve_source(const DeploymentRequest& request, std::string_
   if (!spec.commit.empty() && (!hex || spec.commit.size() < 7 || spec.commit.size() > 64)) {
     return refused("commit " + quoted(request.commit_sha),
                    "The commit " + quoted(request.commit_sha) +
-                       " is not a commit SHA; enter 7 to 40 hexadecimal digits, or leave it empty");
+                       " is not a commit SHA; enter 7 to 64 hexadecimal digits, or leave it empty");
   }
   if (!spec.commit.empty() && spec.commit.find_first_not_of('0') == std::string::npos) {
     return refused("commit of zeros",

@@ -11,7 +11,8 @@ namespace builder::domain {
 
 /// What to fetch, checked: safe to hand to git as arguments.
 struct SourceSpec {
-  std::string url;  ///< `<base>/<owner>/<repository>.git`, http or https, never with credentials.
+  std::string base;  ///< The provider's URL, http or https, never with credentials.
+  std::string url;   ///< `<base>/<owner>/<repository>.git`
   std::string username;
   Secret password;       ///< Empty: anonymous.
   std::string branch;    ///< A valid branch name; never starts with `-`.

@@ -14,6 +14,7 @@ JSON = "application/vnd.git-lfs+json"
 class LargeFiles:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.refusal: tuple[int, str] | None = None  # Status and words of every batch answer.
         store = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -22,6 +23,10 @@ class LargeFiles:
 
             def do_POST(self) -> None:  # noqa: N802
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if store.refusal is not None:
+                    status, words = store.refusal
+                    self.answer(status, json.dumps({"message": words}).encode(), JSON)
+                    return
                 base = f"http://{self.headers['Host']}{self.path.removesuffix('/batch')}"
                 self.answer(200, json.dumps(store.batch(body, base)).encode(), JSON)
 

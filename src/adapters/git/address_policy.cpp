@@ -111,6 +111,17 @@ std::string Endpoint::origin() const {
   return scheme + "://" + name + (standard ? "" : ":" + std::to_string(port));
 }
 
+std::string CheckedEndpoint::pinned() const {
+  std::string list;
+  for (const std::string& address : addresses) {
+    list += list.empty() ? "" : ",";
+    list += address.contains(':') ? "[" + address + "]" : address;
+  }
+  const bool literal = list == endpoint.host || list == "[" + endpoint.host + "]";
+  return list.empty() || literal ? std::string()
+                                 : endpoint.host + ":" + std::to_string(endpoint.port) + ":" + list;
+}
+
 Result<Endpoint> parse_endpoint(std::string_view url) {
   Endpoint endpoint;
   if (url.starts_with("https://")) {
@@ -155,6 +166,15 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
   return endpoint;
 }
 
+Error not_allowed(const Endpoint& endpoint, std::string_view why) {
+  return {
+      .kind = ErrorKind::invalid_input,
+      .message =
+          endpoint.origin() + " " + std::string(why) + ", which GIT_NETWORK_POLICY does not allow",
+      .customer = "The git host " + endpoint.host.substr(0, 60) +
+                  " is not allowed for this builder (network policy); use a public https address"};
+}
+
 Result<CheckedEndpoint> check_addresses(const Endpoint& endpoint,
                                         const std::vector<Address>& addresses,
                                         NetworkPolicy policy) {
@@ -162,13 +182,7 @@ Result<CheckedEndpoint> check_addresses(const Endpoint& endpoint,
       .endpoint = endpoint, .addresses = {}, .plain_http = endpoint.scheme == "http"};
   for (const Address& address : addresses) {
     if (!is_allowed(classify(address.get()), checked.plain_http, policy)) {
-      return std::unexpected(Error{
-          .kind = ErrorKind::invalid_input,
-          .message = endpoint.origin() + " has the address " + address.numeric() +
-                     ", which GIT_NETWORK_POLICY does not allow",
-          .customer =
-              "The git host " + endpoint.host.substr(0, 60) +
-              " is not allowed for this builder (network policy); use a public https address"});
+      return std::unexpected(not_allowed(endpoint, "has the address " + address.numeric()));
     }
     checked.addresses.push_back(address.numeric());
   }

@@ -2,6 +2,7 @@
 
 #include "adapters/git/resolver.hpp"
 #include "base/result.hpp"
+#include "base/secret.hpp"
 
 #include <cstdint>
 #include <string>
@@ -35,7 +36,14 @@ struct CheckedEndpoint {
   Endpoint endpoint;
   std::vector<std::string> addresses;  ///< All of them were checked; git connects to no other.
   bool plain_http = false;
+  Secret proxy = {};  ///< URL of the proxy to go through; empty: none.
+
+  /// `host:port:address,…` as libcurl pins a name to addresses; empty for a host that is one.
+  [[nodiscard]] std::string pinned() const;
 };
+
+/// The refusal of an endpoint; `why` is the operator's.
+Error not_allowed(const Endpoint& endpoint, std::string_view why);
 
 /// Whether git may connect to the host. One address that is not allowed is enough for
 /// `invalid_input`, with the customer's line set.

@@ -1,8 +1,10 @@
 #include "adapters/git/commit_listing.hpp"
 
+#include "adapters/git/git_process.hpp"
 #include "base/text.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <utility>
 
@@ -23,15 +25,97 @@ std::unexpected<Error> refused(std::string message, std::string customer) {
                                .customer = std::move(customer)});
 }
 
-/// What git writes for a kind of entry: old repositories hold other permission bits.
-std::string_view plain_mode(std::string_view mode) {
-  if (mode == "40000" || mode == "120000" || mode == "160000") {
-    return mode == "40000" ? "040000" : mode;
+/// What git makes of an entry's mode, which tools have written in many ways: with zeros in front,
+/// with any permissions. Whatever is no file, link or folder is a submodule to git. Empty: no mode.
+std::string_view plain_mode(std::string_view digits) {
+  constexpr unsigned k_type = 0170000;
+  unsigned mode = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), mode, 8);
+  if (error != std::errc() || end != digits.data() + digits.size()) {
+    return "";
   }
-  if (mode.size() == 6 && mode.starts_with("100")) {
-    return (mode[3] - '0') % 2 == 1 ? "100755" : "100644";
+  switch (mode & k_type) {
+    case 0100000:
+      return (mode & 0100u) != 0 ? "100755" : "100644";
+    case 0120000:
+      return "120000";
+    case 0040000:
+      return "040000";
+    default:
+      return "160000";
   }
-  return "";
+}
+
+char lower(char c) {
+  return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+}
+
+/// `name` as the file systems of other machines read it: HFS+ passes over some characters, NTFS
+/// over what ends a name, and both over its case.
+std::string seen_elsewhere(std::string_view name) {
+  std::string seen;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const std::string_view next = name.substr(i, 3);
+    // U+200C…U+200F, U+202A…U+202E, U+206A…U+206F, U+FEFF.
+    const auto last = static_cast<unsigned char>(next.back());
+    if (next == "\xEF\xBB\xBF" ||
+        (next.size() == 3 && next.starts_with("\xE2\x80") &&
+         ((last >= 0x8C && last <= 0x8F) || (last >= 0xAA && last <= 0xAE))) ||
+        (next.size() == 3 && next.starts_with("\xE2\x81") && last >= 0xAA && last <= 0xAF)) {
+      i += 2;
+      continue;
+    }
+    seen += lower(name[i]);
+  }
+  seen.resize(std::min(seen.find_first_of("\\:"), seen.size()));
+  seen.resize(seen.find_last_not_of(" .") + 1);  // npos + 1 is 0.
+  return seen;
+}
+
+/// The word of git-fsck(1) for a name that git never checks out; empty for all others.
+std::string_view objection(std::string_view name, std::string_view mode) {
+  // A whole path where a name belongs: git makes the folders.
+  if (const std::size_t slash = name.find('/'); slash != std::string_view::npos) {
+    const auto word = objection(name.substr(0, slash), "040000");
+    return word.empty() ? objection(name.substr(slash + 1), mode) : word;
+  }
+  if (name.empty()) {
+    return "emptyName";
+  }
+  if (name == ".") {
+    return "hasDot";
+  }
+  if (name == "..") {
+    return "hasDotdot";
+  }
+  const std::string seen = seen_elsewhere(name);
+  if (seen == ".git" || seen == "git~1") {
+    return "hasDotgit";
+  }
+  return mode == "120000" && seen == ".gitmodules" ? "gitmodulesSymlink" : "";
+}
+
+std::unexpected<Error> refused_name(std::string_view name, std::string_view word) {
+  return refused("tree entry " + printable(std::string(name)) + ": " + std::string(word),
+                 cut_characters("git refuses a path of this repository (" + std::string(word) +
+                                    "): '" + printable(std::string(name)).substr(0, 100) +
+                                    "'; remove it from the commit",
+                                191));
+}
+
+/// What git makes of names that come more than once: of files the last one counts.
+Result<> drop_repeated(std::vector<TreeNode>& nodes) {
+  std::ranges::stable_sort(nodes, {}, &TreeNode::name);
+  for (std::size_t i = 1; i < nodes.size(); ++i) {
+    const bool files = nodes[i].mode.starts_with("100") && nodes[i - 1].mode.starts_with("100");
+    const bool equal = nodes[i].object == nodes[i - 1].object && nodes[i].mode == nodes[i - 1].mode;
+    if (nodes[i].name == nodes[i - 1].name && !files && !equal) {
+      return refused_name(nodes[i].name, "duplicateEntries");
+    }
+  }
+  const auto repeated = std::ranges::unique(nodes.rbegin(), nodes.rend(), {}, &TreeNode::name);
+  nodes.erase(nodes.begin(), repeated.begin().base());
+  return {};
 }
 
 /// A tree object: (<mode> SP <name> NUL <object id>)*, the id in as many bytes as a commit's has.
@@ -48,19 +132,19 @@ Result<std::vector<TreeNode>> parse_tree(std::string_view content, std::size_t i
     node.mode = plain_mode(content.substr(0, space));
     node.name = content.substr(space + 1, end - space - 1);
     node.object = hex(content.substr(end + 1, id_bytes));
-    if (node.mode.empty() || node.name.empty() || node.name == "." || node.name == ".." ||
-        node.name.contains('/')) {
-      return refused("a tree entry that cannot be a file",
-                     "The repository holds paths that are not allowed; it may be damaged");
+    if (node.mode.empty()) {
+      return refused_name(node.name, "badFilemode");
+    }
+    if (node.object.find_first_not_of('0') == std::string::npos) {
+      return refused_name(node.name, "nullSha1");
+    }
+    if (const auto word = objection(node.name, node.mode); !word.empty()) {
+      return refused_name(node.name, word);
     }
     nodes.push_back(std::move(node));
     content.remove_prefix(end + 1 + id_bytes);
   }
-  std::ranges::sort(nodes, {}, &TreeNode::name);
-  if (std::ranges::adjacent_find(nodes, {}, &TreeNode::name) != nodes.end()) {
-    return refused("a tree holds a name twice",
-                   "The repository holds a path twice in one folder; it may be damaged");
-  }
+  BUILDER_TRY(drop_repeated(nodes));
   return nodes;
 }
 
@@ -109,6 +193,7 @@ class Lister {
       BUILDER_TRY(fill(level));
     }
     BUILDER_TRY(measure());
+    listing.has_paths = has_paths_;
     return listing;
   }
 
@@ -132,6 +217,7 @@ class Lister {
         return refused("too many files", "The repository has more than 500,000 files and folders");
       }
       for (TreeNode& node : folder->children) {
+        has_paths_ = has_paths_ || node.name.contains('/');
         if (node.is_folder()) {
           next.push_back(&node);
         } else if (!node.is_submodule()) {
@@ -163,6 +249,7 @@ class Lister {
   ObjectReader& objects_;
   std::vector<TreeNode*> files_;
   std::size_t count_ = 0;
+  bool has_paths_ = false;
 };
 
 }  // namespace

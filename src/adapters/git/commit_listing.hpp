@@ -30,6 +30,8 @@ struct CommitListing {
   std::chrono::sys_seconds committed_at;  ///< When it was committed, not written.
   std::string subject;                    ///< First line of the message: bytes of a stranger.
   TreeNode root;
+  /// Some names are whole paths ("a/b"): only a checkout knows what git makes of them.
+  bool has_paths = false;
 };
 
 /// Everything a commit holds, by name and size. `invalid_input` with the customer's line for trees

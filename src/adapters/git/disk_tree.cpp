@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -165,6 +166,15 @@ class DiskTree final : public ports::SourceTree {
   Identities identities_;
 };
 
+/// What is reached below `root` without any symlink.
+Fd open_plain(const std::string& root, const std::string& path, int flags) {
+  const Fd top(::open(root.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(static_cast<unsigned>(flags)) | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  return Fd(static_cast<int>(::syscall(SYS_openat2, top.get(), path.c_str(), &how, sizeof how)));
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const ports::SourceTree>> make_disk_tree(TempDir folder,
@@ -177,13 +187,29 @@ Result<std::shared_ptr<const ports::SourceTree>> make_disk_tree(TempDir folder,
   return std::make_shared<DiskTree>(std::move(folder), std::move(fd), std::move(identities));
 }
 
+Result<> replace_content(const std::string& root, const std::string& path,
+                         const std::string& source) {
+  const Fd from(::open(source.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!from) {
+    return errno_failure("open " + source);
+  }
+  const Fd to = open_plain(root, path, O_WRONLY | O_TRUNC | O_NOFOLLOW);
+  struct stat status{};
+  if (!to || ::fstat(from.get(), &status) != 0) {
+    return errno_failure("write " + path);
+  }
+  for (off_t done = 0; done < status.st_size;) {
+    const ssize_t count =
+        ::sendfile(to.get(), from.get(), &done, static_cast<std::size_t>(status.st_size - done));
+    if (count <= 0 && errno != EINTR) {
+      return errno_failure("write " + path);
+    }
+  }
+  return {};
+}
+
 bool is_plain_folder(const std::string& root, const std::string& path) {
-  const Fd top(::open(root.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  open_how how{};
-  how.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-  const Fd fd(static_cast<int>(::syscall(SYS_openat2, top.get(), path.c_str(), &how, sizeof how)));
-  return static_cast<bool>(fd);
+  return static_cast<bool>(open_plain(root, path, O_PATH | O_DIRECTORY | O_NOFOLLOW));
 }
 
 }  // namespace builder::adapters::git

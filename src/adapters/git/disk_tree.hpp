@@ -18,6 +18,10 @@ Result<std::shared_ptr<const ports::SourceTree>> make_disk_tree(TempDir folder,
                                                                 const std::string& root,
                                                                 Identities identities);
 
+/// Replaces the content of a file of the work tree that is reached without any symlink.
+Result<> replace_content(const std::string& root, const std::string& path,
+                         const std::string& source);
+
 /// Whether `path` below `root` is a folder that is reached without any symlink.
 bool is_plain_folder(const std::string& root, const std::string& path);
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <sstream>
 
 namespace builder::adapters::git {
 
@@ -17,6 +18,7 @@ constexpr std::size_t k_largest_output = 256u << 20;
 /// Of what comes over the network.
 constexpr std::uint64_t k_largest_file = 2ULL << 30U;
 constexpr std::size_t k_kept_errors = 8 * 1024;
+constexpr int k_most_warnings = 10;
 
 /// Settings of every git process. A repository cannot change them: they come last.
 const std::vector<std::pair<std::string, std::string>>& hardening() {
@@ -34,26 +36,12 @@ const std::vector<std::pair<std::string, std::string>>& hardening() {
       {"submodule.recurse", "false"},
       {"transfer.bundleURI", "false"},
       {"safe.bareRepository", "explicit"},
-      {"fetch.fsckObjects", "true"},
-      // Old and harmless: well-known repositories hold such objects.
-      {"fetch.fsck.zeroPaddedFilemode", "ignore"},
-      {"fetch.fsck.missingSpaceBeforeDate", "ignore"},
-      {"fetch.fsck.missingSpaceBeforeEmail", "ignore"},
-      {"fetch.fsck.missingNameBeforeEmail", "ignore"},
-      {"fetch.fsck.missingEmail", "ignore"},
-      {"fetch.fsck.badEmail", "ignore"},
-      {"fetch.fsck.badName", "ignore"},
-      {"fetch.fsck.badDate", "ignore"},
-      {"fetch.fsck.badDateOverflow", "ignore"},
-      {"fetch.fsck.zeroPaddedDate", "ignore"},
-      {"fetch.fsck.badTimezone", "ignore"},
-      {"fetch.fsck.multipleAuthors", "ignore"},
+      // What git clone takes is taken: the commit that is built is checked by `list_commit`.
+      {"fetch.fsckObjects", "false"},
       {"fetch.recurseSubmodules", "false"},
       {"gc.auto", "0"},
       {"maintenance.auto", "false"},
       {"http.followRedirects", "false"},
-      {"http.lowSpeedLimit", "1000"},
-      {"http.lowSpeedTime", "60"},
       {"credential.helper", ""},
       {"advice.detachedHead", "false"},
       {"uploadpack.packObjectsHook", ""},
@@ -61,24 +49,39 @@ const std::vector<std::pair<std::string, std::string>>& hardening() {
   return settings;
 }
 
-void add_access(std::vector<std::pair<std::string, std::string>>& config, const Access& access) {
-  const Endpoint& endpoint = access.endpoint.endpoint;
-  // git connects to the addresses that were checked, whatever DNS says by then.
-  std::string pinned;
-  for (const std::string& address : access.endpoint.addresses) {
-    pinned += pinned.empty() ? "" : ",";
-    pinned += address.contains(':') ? "[" + address + "]" : address;
+/// git connects to the addresses that were checked, whatever DNS says by then.
+void pin_addresses(std::vector<std::pair<std::string, std::string>>& config,
+                   const CheckedEndpoint& checked) {
+  if (const std::string pinned = checked.pinned(); !pinned.empty()) {
+    config.emplace_back("http.curloptResolve", pinned);
   }
-  if (pinned != endpoint.host && pinned != "[" + endpoint.host + "]") {
-    config.emplace_back("http.curloptResolve",
-                        fmt::format("{}:{}:{}", endpoint.host, endpoint.port, pinned));
+}
+
+bool has_secrets(const GitProcess::Options& options) {
+  return options.access != nullptr &&
+         !(options.access->password.empty() && options.access->endpoint.proxy.empty());
+}
+
+std::string quoted_value(std::string_view value) {
+  std::string text = "\"";
+  for (const char c : value) {
+    text += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+  }
+  return text + "\"\n";
+}
+
+/// A file of git's configuration. The header is bound to one origin: git sends it nowhere else.
+/// Sent at once, it saves the round trip of a 401.
+std::string secret_configuration(const Access& access) {
+  std::string text;
+  if (!access.endpoint.proxy.empty()) {
+    text += "[http]\n\tproxy = " + quoted_value(access.endpoint.proxy.reveal());
   }
   if (!access.password.empty()) {
-    // Bound to one origin: git sends it nowhere else. Sent at once, it saves the 401 round trip.
-    config.emplace_back(
-        "http." + endpoint.origin() + "/.extraHeader",
-        "Authorization: Basic " + base64_encode(access.username + ":" + access.password.reveal()));
+    text += "[http \"" + access.endpoint.endpoint.origin() +
+            "/\"]\n\textraHeader = " + quoted_value("Authorization: " + access.authorization());
   }
+  return text;
 }
 
 std::vector<std::string> environment(const std::string& home, const GitProcess::Options& options) {
@@ -103,7 +106,10 @@ std::vector<std::string> environment(const std::string& home, const GitProcess::
   }
   std::vector<std::pair<std::string, std::string>> config = hardening();
   if (options.access != nullptr) {
-    add_access(config, *options.access);
+    pin_addresses(config, options.access->endpoint);
+    if (has_secrets(options)) {
+      config.emplace_back("include.path", fmt::format("/proc/self/fd/{}", k_shared_fd));
+    }
   }
   config.insert(config.end(), options.config.begin(), options.config.end());
   variables.push_back(fmt::format("GIT_CONFIG_COUNT={}", config.size()));
@@ -120,8 +126,10 @@ struct Symptom {
   std::string_view customer;  ///< "{}" stands for the host.
 };
 
+constexpr std::string_view k_redirected = "returned error: 30";
 constexpr std::string_view k_refused =
     "{} refused the credentials; the access token may have expired: reconnect the account";
+constexpr std::string_view k_proxy = "The builder's proxy does not lead to {}; deploy again later";
 constexpr std::string_view k_broke = "The connection to {} broke; deploy again";
 constexpr std::string_view k_no_credentials =
     "{} asks for credentials for this repository; connect an account that may read it";
@@ -144,10 +152,11 @@ constexpr auto k_symptoms = std::to_array<Symptom>({
      "The repository was not found on {}; check its name, or the account's right to read it"},
     {"returned error: 404", ErrorKind::not_found,
      "The repository was not found on {}; check its name, or the account's right to read it"},
-    {"returned error: 30", ErrorKind::invalid_input,
+    {k_redirected, ErrorKind::invalid_input,
      "The repository has moved to another address; enter its new name in the settings"},
-    {"unable to update url base from redirection", ErrorKind::invalid_input,
-     "The repository has moved to another address; enter its new name in the settings"},
+    // Mirror::open can make a mirror of the server's format.
+    {"mismatched algorithms", ErrorKind::conflict, ""},
+    {"does not support this repository's object format", ErrorKind::conflict, ""},
     {"No space left on device", ErrorKind::unavailable,
      "The builder has no disk space left for this repository; deploy again later"},
     {"died of signal 25", ErrorKind::invalid_input,  // SIGXFSZ: Command::largest_file
@@ -164,6 +173,9 @@ constexpr auto k_symptoms = std::to_array<Symptom>({
      "No TLS connection to {} is possible; check that its URL and port speak https"},
     {"not valid: is this a git repository", ErrorKind::not_found,
      "There is no git repository at this address on {}; check the repository's name"},
+    {"from proxy", ErrorKind::unavailable, k_proxy},
+    {"resolve proxy", ErrorKind::unavailable, k_proxy},
+    {"returned error: 407", ErrorKind::unavailable, k_proxy},
     {"Could not resolve host", ErrorKind::unavailable, "{} cannot be found at the moment"},
     {"Failed to connect", ErrorKind::unavailable,
      "{} cannot be reached at the moment; deploy again later"},
@@ -173,8 +185,6 @@ constexpr auto k_symptoms = std::to_array<Symptom>({
      "{} has a problem at the moment; deploy again later"},
     {"returned error: 429", ErrorKind::unavailable,
      "{} limits requests at the moment; deploy again later"},
-    {"Operation too slow", ErrorKind::timed_out,
-     "{} is too slow at the moment; deploy again later"},
     {"early EOF", ErrorKind::unavailable, k_broke},
     {"unexpected disconnect", ErrorKind::unavailable, k_broke},
     {"RPC failed", ErrorKind::unavailable, k_broke},
@@ -187,7 +197,57 @@ constexpr auto k_symptoms = std::to_array<Symptom>({
      "{} cannot be reached at the moment; deploy again later"},
 });
 
+/// Paths of ours say nothing to a customer, and are not theirs to know.
+std::string without_our_paths(std::string text, const GitProcess::Options& options) {
+  for (const std::string& path : {options.index_file, options.work_tree, options.git_dir}) {
+    for (std::size_t at = 0; !path.empty() && (at = text.find(path, at)) != std::string::npos;) {
+      text.replace(at, path.size(), "…");
+    }
+  }
+  return text;
+}
+
+/// The first line that begins with one of some words, without it.
+std::string line_after(std::string_view standard_error,
+                       std::initializer_list<std::string_view> words) {
+  std::istringstream lines{std::string(standard_error)};
+  for (std::string line; std::getline(lines, line);) {
+    for (const std::string_view word : words) {
+      if (line.starts_with(word)) {
+        return printable(line.substr(word.size()));
+      }
+    }
+  }
+  return {};
+}
+
+void pass_warnings(std::string_view standard_error, const GitProcess::Options& options) {
+  std::istringstream lines(without_our_paths(std::string(standard_error), options));
+  int passed = 0;
+  for (std::string line; passed < k_most_warnings && std::getline(lines, line);) {
+    if (line.starts_with("warning: ")) {
+      options.warnings->warning(cut_characters("git: " + printable(line.substr(9)), 191));
+      ++passed;
+    }
+  }
+}
+
 }  // namespace
+
+std::string Access::authorization() const {
+  return "Basic " + base64_encode(username + ":" + password.reveal());
+}
+
+bool is_redirection(const Error& error) {
+  return error.message.contains(k_redirected);
+}
+
+std::string printable(std::string text) {
+  if (!is_utf8(text)) {
+    std::ranges::replace_if(text, [](unsigned char c) { return c >= 0x80; }, '?');
+  }
+  return one_line(text);
+}
 
 Error explain_git_failure(int exit_code, std::string_view standard_error, std::string_view host,
                           bool authenticated) {
@@ -203,7 +263,11 @@ Error explain_git_failure(int exit_code, std::string_view standard_error, std::s
         line.replace(mark, 2,
                      host.empty() ? std::string("The git host") : std::string(host.substr(0, 60)));
       }
-      error.customer = std::move(line);
+      if (const std::string words = line_after(standard_error, {"remote: "});
+          !words.empty() && !line.empty() && !line.contains("not found")) {
+        line += fmt::format("; {} says: {}", host, words);
+      }
+      error.customer = cut_characters(line, 191);
       break;
     }
   }
@@ -217,7 +281,6 @@ Command GitProcess::command(const std::vector<std::string>& arguments,
   command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
   command.environment = environment(home_, options);
   command.directory = options.work_tree.empty() ? options.git_dir : options.work_tree;
-  command.input = options.input;
   command.held = options.held;
   command.largest_file = options.access == nullptr ? 0 : k_largest_file;
   return command;
@@ -234,8 +297,14 @@ Result<std::string> GitProcess::run(const ports::JobContext& job,
   std::string out;
   std::string err;
   const auto started = std::chrono::steady_clock::now();
+  Command git = command(arguments, options);
+  Fd secrets;
+  if (has_secrets(options)) {
+    BUILDER_TRY_ASSIGN(secrets, make_memory_file(secret_configuration(*options.access)));
+    git.shared = secrets.get();
+  }
   const auto finished = run_process(
-      command(arguments, options),
+      git,
       [&](std::string_view chunk) {
         out += chunk.substr(0, k_largest_output - std::min(k_largest_output, out.size()));
       },
@@ -254,7 +323,16 @@ Result<std::string> GitProcess::run(const ports::JobContext& job,
     const std::string host =
         options.access == nullptr ? std::string() : options.access->endpoint.endpoint.host;
     const bool authenticated = options.access != nullptr && !options.access->password.empty();
-    return std::unexpected(explain_git_failure(finished->exit_code, err, host, authenticated));
+    Error error = explain_git_failure(finished->exit_code, err, host, authenticated);
+    const std::string complaint =
+        line_after(without_our_paths(err, options), {"error: ", "fatal: "});
+    if (error.kind == ErrorKind::internal && !complaint.empty()) {
+      error.customer = cut_characters("git cannot use this repository: " + complaint, 191);
+    }
+    return std::unexpected(std::move(error));
+  }
+  if (options.warnings != nullptr) {
+    pass_warnings(err, options);
   }
   return out;
 }

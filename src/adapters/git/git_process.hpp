@@ -5,6 +5,7 @@
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "base/subprocess.hpp"
+#include "domain/build_event.hpp"
 #include "ports/job_context.hpp"
 
 #include <string>
@@ -18,11 +19,15 @@ struct Access {
   CheckedEndpoint endpoint;
   std::string username;
   Secret password;  ///< Empty: anonymous.
+
+  /// The value of the header that shows the credentials to the server.
+  [[nodiscard]] std::string authorization() const;
 };
 
 /// Runs git with an environment made from nothing: no system or user configuration, no hooks, no
-/// prompts, http(s) only. Settings go in by GIT_CONFIG_COUNT variables, so that no argument and no
-/// file holds a credential.
+/// prompts, http(s) only. Settings go in by GIT_CONFIG_COUNT variables; one of them includes a file
+/// in memory that holds the credentials, so that no argument, no environment and no file on a disk
+/// does: what git and its children write of themselves cannot show them.
 class GitProcess {
  public:
   /// `home` is an empty folder of ours.
@@ -34,15 +39,15 @@ class GitProcess {
     std::string index_file;
     const Access* access = nullptr;  ///< Only commands that go to the network get it.
     std::vector<std::pair<std::string, std::string>> config;
-    std::string input;
-    int held = -1;  ///< As `Command::held`.
+    int held = -1;                          ///< As `Command::held`.
+    domain::EventSink* warnings = nullptr;  ///< Gets what git warns about.
   };
 
   /// Standard output of a git command (at most 256 MiB), or an error made from its exit code and
   /// standard error by `explain_git_failure`.
   Result<std::string> run(const ports::JobContext& job, const std::vector<std::string>& arguments,
                           const Options& options) const;
-  /// A git command that stays and is talked to; `options.input` is not used.
+  /// A git command that stays and is talked to; it gets no access.
   Result<Dialogue> start(const std::vector<std::string>& arguments, const Options& options) const;
 
  private:
@@ -57,5 +62,11 @@ class GitProcess {
 /// credentials to send. Exposed for tests.
 Error explain_git_failure(int exit_code, std::string_view standard_error, std::string_view host,
                           bool authenticated);
+
+/// Whether the server answered with a redirection, which git was told not to follow.
+bool is_redirection(const Error& error);
+
+/// What a stranger's text may look like in a line: messages and paths are just bytes to git.
+std::string printable(std::string text);
 
 }  // namespace builder::adapters::git

@@ -11,6 +11,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <set>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
@@ -30,8 +33,8 @@ bool exists(const std::string& path) {
   return ::lstat(path.c_str(), &status) == 0;
 }
 
-bool is_full_sha(const std::string& commit) {
-  return commit.size() == 40 || commit.size() == 64;
+std::size_t digits_of(ObjectFormat format) {
+  return format == ObjectFormat::sha256 ? 64 : 40;
 }
 
 Result<> write_text(const std::string& path, std::string_view text) {
@@ -45,14 +48,17 @@ Result<> write_text(const std::string& path, std::string_view text) {
 }
 
 /// What `git init --bare` makes, without its templates and without a process.
-Result<> make_repository(const std::string& folder) {
+Result<> make_repository(const std::string& folder, ObjectFormat format) {
   BUILDER_TRY(make_directories(folder + "/objects/info"));
   BUILDER_TRY(make_directories(folder + "/objects/pack"));
   BUILDER_TRY(make_directories(folder + "/refs/heads"));
   BUILDER_TRY(make_directories(folder + "/refs/tags"));
   BUILDER_TRY(make_directories(folder + "/seen"));
-  BUILDER_TRY(
-      write_text(folder + "/config", "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"));
+  const bool sha256 = format == ObjectFormat::sha256;
+  BUILDER_TRY(write_text(folder + "/config",
+                         std::string("[core]\n\trepositoryformatversion = ") +
+                             (sha256 ? "1" : "0") + "\n\tbare = true\n" +
+                             (sha256 ? "[extensions]\n\tobjectFormat = sha256\n" : "")));
   return write_text(folder + "/HEAD", "ref: refs/heads/main\n");
 }
 
@@ -62,6 +68,41 @@ void remove_stale_locks(const std::string& folder) {
                            "FETCH_HEAD.lock", "refs/deployra/last.lock"}) {
     ::unlink((folder + "/" + name).c_str());
   }
+}
+
+struct RemoteRefs {
+  std::string head;  ///< Branch that HEAD stands for; empty: none that exists.
+  std::set<std::string, std::less<>> names;
+};
+
+/// Lines of `git ls-remote --symref`: "ref: <name> TAB HEAD" and "<id> TAB <name>".
+RemoteRefs parse_refs(std::string_view listed) {
+  constexpr std::string_view k_symbolic = "ref: refs/heads/";
+  RemoteRefs refs;
+  std::istringstream lines{std::string(listed)};
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t tab = line.find('\t');
+    if (tab == std::string::npos) {
+      continue;
+    }
+    if (!line.starts_with("ref: ")) {
+      refs.names.insert(line.substr(tab + 1));
+    } else if (line.starts_with(k_symbolic) && line.substr(tab + 1) == "HEAD") {
+      refs.head = line.substr(k_symbolic.size(), tab - k_symbolic.size());
+    }
+  }
+  return refs;
+}
+
+std::string some_branches(const RemoteRefs& refs) {
+  constexpr std::string_view k_heads = "refs/heads/";
+  std::string text;
+  int shown = 0;
+  for (auto at = refs.names.lower_bound(k_heads);
+       at != refs.names.end() && at->starts_with(k_heads) && shown < 3; ++at, ++shown) {
+    text += (shown == 0 ? "; it has '" : ", '") + printable(at->substr(k_heads.size())) + "'";
+  }
+  return text.empty() ? "; check the service's settings" : text;
 }
 
 int count_entries(const std::string& folder) {
@@ -103,19 +144,35 @@ Result<Fd> lock(const std::string& path, const ports::JobContext& job) {
 
 }  // namespace
 
-Result<Mirror> Mirror::open(const std::string& folder, const GitProcess& git,
-                            const ports::JobContext& job, bool anew) {
+bool is_of_other_format(const Error& error) {
+  return error.kind == ErrorKind::conflict;
+}
+
+ObjectFormat Mirror::format_of(const std::string& folder) {
+  std::ifstream file(folder + "/config");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  return text.contains("objectFormat = sha256") ? ObjectFormat::sha256 : ObjectFormat::sha1;
+}
+
+bool Mirror::is_full(const std::string& commit) const {
+  return commit.size() == digits_of(format_);
+}
+
+Result<Mirror> Mirror::open(const Opening& opening, const GitProcess& git,
+                            const ports::JobContext& job, domain::EventSink& events) {
+  const std::string& folder = opening.folder;
   BUILDER_TRY_ASSIGN(Fd held, lock(folder + ".lock", job));
   ::futimens(held.get(), nullptr);  // For `last_used`.
   // HEAD is written last: without it the mirror was not finished.
-  if (anew || !exists(folder + "/HEAD") || is_worn(folder)) {
+  if (opening.anew || !exists(folder + "/HEAD") || is_worn(folder)) {
+    const bool sha256 = (format_of(folder) == ObjectFormat::sha256) != opening.other_format;
     // Builds that read its objects end first.
     BUILDER_TRY_ASSIGN(const Fd unused, lock(folder + ".use", job));
     BUILDER_TRY(remove_tree(folder));
-    BUILDER_TRY(make_repository(folder));
+    BUILDER_TRY(make_repository(folder, sha256 ? ObjectFormat::sha256 : ObjectFormat::sha1));
   }
   remove_stale_locks(folder);
-  return Mirror(folder, std::move(held), git);
+  return Mirror(folder, std::move(held), git, events);
 }
 
 timespec Mirror::last_used(const std::string& folder) {
@@ -159,6 +216,7 @@ Result<std::string> Mirror::git(const ports::JobContext& job,
   options.access = access;
   // A git that outlives a killed worker keeps the lock: nobody works in the mirror beside it.
   options.held = lock_.get();
+  options.warnings = &events_;
   return git_.run(job, arguments, options);
 }
 
@@ -190,11 +248,17 @@ Result<std::string> Mirror::fetch_head(const ports::JobContext& job, const std::
     arguments.emplace_back("--depth=1");
   }
   arguments.insert(arguments.end(), {"--end-of-options", url, "+" + what + ":" + k_kept_ref});
-  BUILDER_TRY(git(job, arguments, &access));
+  if (const auto fetched = git(job, arguments, &access); !fetched) {
+    if (shallow && fetched.error().message.contains("dumb http transport")) {
+      // Plain files on a web server: they can only be taken whole.
+      return fetch_head(job, url, what, false, access);
+    }
+    return std::unexpected(fetched.error());
+  }
   std::ifstream ref(folder_ + "/" + k_kept_ref);
   std::string commit;
   ref >> commit;
-  if (!is_full_sha(commit)) {
+  if (!is_full(commit)) {
     return failure(ErrorKind::internal, "git fetched no commit");
   }
   return commit;
@@ -216,30 +280,59 @@ Result<> Mirror::fetch_everything(const ports::JobContext& job, const std::strin
 Result<std::string> Mirror::ensure(const ports::JobContext& job, const std::string& url,
                                    const std::string& branch, const std::string& commit,
                                    const Access& access) const {
-  auto found = find(job, url, branch, commit, access);
+  if (commit.empty()) {
+    return find_branch(job, url, branch, access);
+  }
+  auto found = find(job, url, commit, access);
   if (found || found.error().kind != ErrorKind::not_found) {
     return found;
   }
   // Asked again before the customer is told: git takes a connection that closes among an answer's
   // headers for the answer of a repository without branches.
-  return find(job, url, branch, commit, access);
+  return find(job, url, commit, access);
+}
+
+Result<std::string> Mirror::find_branch(const ports::JobContext& job, const std::string& url,
+                                        const std::string& branch, const Access& access) const {
+  const std::string head = "refs/heads/" + branch;
+  const std::string tag = "refs/tags/" + branch;
+  auto fetched = fetch_head(job, url, head, true, access);
+  if (fetched || fetched.error().kind != ErrorKind::not_found ||
+      !fetched.error().customer.empty()) {
+    return fetched;
+  }
+  BUILDER_TRY_ASSIGN(
+      const std::string some,
+      git(job, {"ls-remote", "--quiet", "--symref", "--end-of-options", url, "HEAD", head, tag},
+          &access));
+  const RemoteRefs refs = parse_refs(some);
+  if (refs.names.contains(head)) {
+    return fetch_head(job, url, head, true, access);  // The first answer was cut short.
+  }
+  if (refs.names.contains(tag)) {
+    events_.info("'" + branch + "' is a tag of this repository");
+    return fetch_head(job, url, tag, true, access);
+  }
+  Error error{.kind = ErrorKind::not_found, .message = fetched.error().message};
+  std::string known = refs.head.empty() ? "" : "; its default branch is '" + refs.head + "'";
+  if (known.empty()) {
+    BUILDER_TRY_ASSIGN(const std::string all,
+                       git(job, {"ls-remote", "--quiet", "--end-of-options", url}, &access));
+    const RemoteRefs listed = parse_refs(all);
+    if (listed.names.empty()) {
+      return std::unexpected(
+          std::move(error).for_customer("The repository has no commits yet; push a commit to '" +
+                                        branch.substr(0, 60) + "' and deploy again"));
+    }
+    known = some_branches(listed);
+  }
+  return std::unexpected(std::move(error).for_customer(
+      cut_characters("Branch '" + branch + "' does not exist in this repository" + known, 191)));
 }
 
 Result<std::string> Mirror::find(const ports::JobContext& job, const std::string& url,
-                                 const std::string& branch, const std::string& commit,
-                                 const Access& access) const {
-  if (commit.empty()) {
-    auto head = fetch_head(job, url, "refs/heads/" + branch, true, access);
-    if (!head && head.error().kind == ErrorKind::not_found && head.error().customer.empty()) {
-      return std::unexpected(std::move(head).error().for_customer(
-          cut_characters("Branch '" + branch +
-                             "' does not exist in this repository; check the "
-                             "service's settings",
-                         191)));
-    }
-    return head;
-  }
-  if (is_full_sha(commit)) {
+                                 const std::string& commit, const Access& access) const {
+  if (is_full(commit)) {
     if (has(job, commit)) {
       return commit;
     }
@@ -274,14 +367,31 @@ Result<std::string> Mirror::config_of(const ports::JobContext& job,
 }
 
 Result<> Mirror::check_out(const ports::JobContext& job, const std::string& commit,
-                           const std::string& folder, const std::string& index_file,
-                           const GitProcess::Options& extra) const {
-  GitProcess::Options options = extra;
-  options.git_dir = folder_;
-  options.work_tree = folder;
-  options.index_file = index_file;
-  BUILDER_TRY(git_.run(job, {"read-tree", "--reset", "-u", commit}, options));
+                           const WorkTree& tree) const {
+  BUILDER_TRY(git_.run(job, {"read-tree", "--reset", "-u", commit}, in(tree)));
   return {};
+}
+
+Result<std::vector<std::string>> Mirror::list_files(
+    const ports::JobContext& job, const WorkTree& tree,
+    const std::vector<std::string>& selection) const {
+  std::vector<std::string> arguments{"ls-files", "-z"};
+  arguments.insert(arguments.end(), selection.begin(), selection.end());
+  BUILDER_TRY_ASSIGN(const std::string listed, git_.run(job, arguments, in(tree)));
+  std::vector<std::string> entries;
+  for (std::size_t at = 0; at < listed.size(); at += entries.back().size() + 1) {
+    entries.push_back(listed.substr(at, listed.find('\0', at) - at));
+  }
+  return entries;
+}
+
+GitProcess::Options Mirror::in(const WorkTree& tree) const {
+  GitProcess::Options options;
+  options.git_dir = folder_;
+  options.work_tree = tree.folder;
+  options.index_file = tree.index_file;
+  options.warnings = &events_;
+  return options;
 }
 
 }  // namespace builder::adapters::git

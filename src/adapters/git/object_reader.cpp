@@ -1,6 +1,7 @@
 #include "adapters/git/object_reader.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <utility>
 
@@ -64,23 +65,48 @@ Result<> ObjectReader::ask(const ports::JobContext& job, std::string_view comman
   return git_.write(request, job.stop, job.deadline);
 }
 
-Result<std::uint64_t> ObjectReader::header(const ports::JobContext& job, const std::string& object,
-                                           std::string_view type) {
+Result<std::string> ObjectReader::line(const ports::JobContext& job) {
   std::size_t end = 0;
   while ((end = received_.find('\n', used_)) == std::string::npos) {
     BUILDER_TRY(more(job));
   }
-  // <object> SP <type> SP <size>, or <object> SP missing.
-  const std::string_view line = std::string_view(received_).substr(used_, end - used_);
+  std::string text = received_.substr(used_, end - used_);
   used_ = end + 1;
+  return text;
+}
+
+Result<std::uint64_t> ObjectReader::header(const ports::JobContext& job, const std::string& object,
+                                           std::string_view type) {
+  // <object> SP <type> SP <size>, or <object> SP missing.
+  BUILDER_TRY_ASSIGN(const std::string text, line(job));
   const std::string start = object + " " + std::string(type) + " ";
   std::uint64_t size = 0;
-  if (!line.starts_with(start) ||
-      std::from_chars(line.data() + start.size(), line.data() + line.size(), size).ec !=
+  if (!text.starts_with(start) ||
+      std::from_chars(text.data() + start.size(), text.data() + text.size(), size).ec !=
           std::errc()) {
-    return unreadable(object, "no " + std::string(type) + ": " + std::string(line.substr(0, 100)));
+    return unreadable(object, "no " + std::string(type) + ": " + text.substr(0, 100));
   }
   return size;
+}
+
+Result<std::string> ObjectReader::commit_of(const ports::JobContext& job, const std::string& id) {
+  const std::array<std::string, 2> revisions{id + "^{commit}", id};
+  BUILDER_TRY(ask(job, "info", revisions));
+  BUILDER_TRY_ASSIGN(const std::string commit, line(job));
+  BUILDER_TRY_ASSIGN(const std::string object, line(job));
+  if (commit.contains(" commit ")) {
+    return commit.substr(0, commit.find(' '));
+  }
+  for (const char* type : {" tag ", " tree ", " blob "}) {
+    if (object.contains(type)) {
+      return std::unexpected(Error{.kind = ErrorKind::invalid_input,
+                                   .message = id + " is no commit: " + object,
+                                   .customer = id.substr(0, 12) +
+                                               " stands for no commit of this repository; enter "
+                                               "the SHA of a commit"});
+    }
+  }
+  return unreadable(id, "no commit: " + object.substr(0, 100));
 }
 
 Result<std::string> ObjectReader::body(const ports::JobContext& job, std::uint64_t size) {

@@ -25,6 +25,9 @@ class ObjectReader {
   Result<std::vector<std::string>> contents(const ports::JobContext& job,
                                             std::span<const std::string> objects,
                                             std::string_view type);
+  /// The commit that an id stands for: its own, or that of a tag. `invalid_input` with the
+  /// customer's line when it is neither.
+  Result<std::string> commit_of(const ports::JobContext& job, const std::string& id);
   /// Their sizes in bytes.
   Result<std::vector<std::uint64_t>> sizes(const ports::JobContext& job,
                                            std::span<const std::string> objects,
@@ -35,6 +38,8 @@ class ObjectReader {
 
   Result<> ask(const ports::JobContext& job, std::string_view command,
                std::span<const std::string> objects);
+  /// The next line of the answer.
+  Result<std::string> line(const ports::JobContext& job);
   /// The size of the next object of the answer, behind which its content may follow.
   Result<std::uint64_t> header(const ports::JobContext& job, const std::string& object,
                                std::string_view type);

@@ -1,18 +1,23 @@
 #include "adapters/git/source_fetcher.hpp"
 
 #include "adapters/git/disk_tree.hpp"
+#include "adapters/git/large_files.hpp"
 #include "adapters/git/mirror.hpp"
 #include "adapters/git/object_tree.hpp"
 #include "adapters/git/resolver.hpp"
 #include "adapters/git/submodules.hpp"
+#include "adapters/http/client.hpp"
 #include "base/backoff.hpp"
 #include "base/temp_dir.hpp"
 #include "base/text.hpp"
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
+#include <sstream>
 #include <utility>
 
 namespace builder::adapters::git {
@@ -24,15 +29,21 @@ using domain::SourceSpec;
 using ports::FetchedSource;
 using ports::JobContext;
 
-constexpr std::chrono::minutes k_fetch_limit{5};
 constexpr int k_attempts = 3;
 constexpr BackoffPolicy k_backoff{.base = std::chrono::milliseconds(1'000),
                                   .cap = std::chrono::milliseconds(10'000)};
-constexpr int k_deepest_submodule = 5;
+/// Whoever walks a tree does so by recursion, and a submodule costs a clone.
+constexpr int k_deepest_submodule = 50;
+constexpr int k_most_repositories = 1'000;
+constexpr int k_most_redirections = 5;
 constexpr std::size_t k_longest_subject = 72;
+/// A name that only the proxy can resolve must not be waited for.
+constexpr std::chrono::seconds k_proxied_lookup{3};
 
-constexpr int k_most_repositories = 200;
+/// Of .gitattributes files that are read here; git reads any, in a checkout.
 constexpr std::size_t k_most_attribute_files = 1'000;
+constexpr std::uint64_t k_largest_attribute_file = 1U << 20U;
+constexpr std::uint64_t k_largest_attributes = 16U << 20U;
 /// Attributes that make a checkout differ from what git stores.
 constexpr auto k_converting =
     std::to_array<std::string_view>({"eol=crlf", "ident", "working-tree-encoding", "filter="});
@@ -45,37 +56,80 @@ struct Attributes {
 
 Result<Attributes> read_attributes(const JobContext& job, ObjectReader& objects,
                                    const TreeNode& root) {
-  std::vector<std::string> files;
+  std::map<std::string, std::uint64_t> files;  // Object -> size.
+  std::string all;
   for_each_file(root, "", [&](const std::string&, const TreeNode& node) {
     if (node.name == ".gitattributes" && node.mode.starts_with("100")) {
-      files.push_back(node.object);
+      files[node.object] = node.size;
+      all += node.object + '\0';
     }
   });
   Attributes attributes;
   if (files.empty()) {
     return attributes;
   }
-  attributes.converts = files.size() > k_most_attribute_files;
-  files.resize(std::min(files.size(), k_most_attribute_files));
-  BUILDER_TRY_ASSIGN(const auto contents, objects.contents(job, files, "blob"));
-  std::string all;
-  for (const std::string& content : contents) {
-    all += content + '\0';
-  }
   attributes.digest = sha256_hex(all);
-  attributes.lfs = all.contains("filter=lfs");
-  attributes.converts = attributes.converts || std::ranges::any_of(k_converting, [&](auto word) {
-                          return all.contains(word);
-                        });
+  std::vector<std::string> read;
+  std::uint64_t bytes = 0;
+  for (const auto& [object, size] : files) {
+    bytes += size;
+    if (size > k_largest_attribute_file || bytes > k_largest_attributes ||
+        read.size() == k_most_attribute_files) {
+      attributes.converts = attributes.lfs = true;  // They may say anything.
+      break;
+    }
+    read.push_back(object);
+  }
+  BUILDER_TRY_ASSIGN(const auto contents, objects.contents(job, read, "blob"));
+  for (const std::string& content : contents) {
+    attributes.lfs = attributes.lfs || content.contains("filter=lfs");
+    attributes.converts = attributes.converts || std::ranges::any_of(k_converting, [&](auto word) {
+                            return content.contains(word);
+                          });
+  }
   return attributes;
 }
 
-/// What a stranger's text may look like in a line: commit messages and paths are just bytes to git.
-std::string printable(std::string text) {
-  if (!is_utf8(text)) {
-    std::ranges::replace_if(text, [](unsigned char c) { return c >= 0x80; }, '?');
+/// What .lfsconfig may say, and a clone obeys.
+struct LargeFileSettings {
+  std::string url;
+  std::vector<std::string> included;  ///< Patterns; empty: all files.
+  std::vector<std::string> excluded;
+};
+
+LargeFileSettings parse_lfsconfig(std::string_view listed) {
+  const auto patterns = [](const std::string& value) {
+    std::vector<std::string> all;
+    std::istringstream words(value);
+    for (std::string word; std::getline(words, word, ',');) {
+      if (word = one_line(word); !word.empty()) {
+        all.push_back(word);
+      }
+    }
+    return all;
+  };
+  LargeFileSettings settings;
+  while (!listed.empty()) {
+    // key LF value NUL
+    const std::string_view item = listed.substr(0, listed.find('\0'));
+    listed.remove_prefix(std::min(item.size() + 1, listed.size()));
+    const std::size_t line_end = std::min(item.find('\n'), item.size());
+    const std::string_view key = item.substr(0, line_end);
+    const std::string value(item.substr(std::min(line_end + 1, item.size())));
+    if (key == "lfs.url" || (key == "remote.origin.lfsurl" && settings.url.empty())) {
+      settings.url = value;
+    } else if (key == "lfs.fetchinclude") {
+      settings.included = patterns(value);
+    } else if (key == "lfs.fetchexclude") {
+      settings.excluded = patterns(value);
+    }
   }
-  return one_line(text);
+  return settings;
+}
+
+/// Where a repository's own LFS server is by convention.
+std::string lfs_url(const std::string& url) {
+  return url + (url.ends_with(".git") ? "" : ".git") + "/info/lfs";
 }
 
 std::string shown_name(const std::string& url) {
@@ -92,6 +146,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
   Result<> prepare() const {
     // Nobody is building yet: whatever is here was left by a run that was killed.
     BUILDER_TRY(remove_tree(config_.builds_dir));
+    BUILDER_TRY(remove_logs_of_git_lfs());
     for (const std::string& folder :
          {config_.builds_dir, config_.work_dir + "/mirrors", config_.work_dir + "/home"}) {
       BUILDER_TRY(make_directories(folder));
@@ -99,9 +154,8 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     return {};
   }
 
-  Result<FetchedSource> fetch(const JobContext& outer, const SourceSpec& source,
+  Result<FetchedSource> fetch(const JobContext& job, const SourceSpec& source,
                               EventSink& events) override {
-    const JobContext job = outer.within(k_fetch_limit);
     events.info("Cloning " + shown_name(source.url) +
                 (source.commit.empty() ? " (branch " + source.branch + ")"
                                        : " (commit " + source.commit.substr(0, 12) + ")"));
@@ -110,7 +164,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       auto fetched = attempt_fetch(job, source, events);
       if (!fetched && fetched.error().kind == ErrorKind::timed_out &&
           fetched.error().customer.empty()) {
-        fetched.error().customer = "Fetching the source took too long; it may take 5 minutes";
+        fetched.error().customer = "Fetching the source took too long";
       }
       if (fetched || !fetched.error().is_transient() || attempt == k_attempts ||
           job.stop.stop_requested() || std::chrono::steady_clock::now() > job.deadline) {
@@ -118,19 +172,32 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       }
       log_.warning("fetch failed, trying again: {}", fetched.error().message);
       events.warning("The git host did not answer properly; trying again");
-      if (!sleep_for(next_delay(k_backoff, attempt - 1, std::nullopt, random), job.stop)) {
+      if (!sleep_for(next_delay(k_backoff, attempt - 1, fetched.error().retry_after, random),
+                     job.stop)) {
         return failure(ErrorKind::cancelled, "stopped");
       }
     }
   }
 
  private:
+  /// Versions that ran git-lfs left its logs, which hold its environment, credentials included.
+  [[nodiscard]] Result<> remove_logs_of_git_lfs() const {
+    std::error_code none;  // No folder yet.
+    for (std::filesystem::directory_iterator at(config_.work_dir + "/mirrors", none), end;
+         !none && at != end; at.increment(none)) {
+      if (at->is_directory(none)) {
+        BUILDER_TRY(remove_tree(at->path().string() + "/lfs/logs"));
+      }
+    }
+    return {};
+  }
+
   /// Everything one fetch adds to: the root repository and its submodules share one.
   struct Fetch {
     const JobContext& job;
     const SourceSpec& source;
     EventSink& events;
-    Endpoint credentials_for;  ///< Submodules elsewhere are fetched without credentials.
+    Account account;  ///< Elsewhere its credentials are not shown.
     /// Only where a commit has to be checked out: its files are in "tree", index files beside it.
     std::optional<TempDir> folder = {};
     Identities identities = {};
@@ -142,9 +209,14 @@ class GitSourceFetcher final : public ports::SourceFetcher {
   Result<FetchedSource> attempt_fetch(const JobContext& job, const SourceSpec& source,
                                       EventSink& events) {
     BUILDER_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(source.url));
-    Fetch fetch{.job = job, .source = source, .events = events, .credentials_for = endpoint};
+    Fetch fetch{.job = job,
+                .source = source,
+                .events = events,
+                .account = {.endpoint = endpoint,
+                            .base = source.base.empty() ? endpoint.origin() : source.base}};
     BUILDER_TRY_ASSIGN(Obtained root,
-                       obtain(fetch, source.url, source.branch, source.commit, "", 0));
+                       obtain(fetch, {.url = source.url},
+                              {.branch = source.branch, .commit = source.commit}, "", 0));
     std::string subject = cut_characters(printable(root.subject), k_longest_subject);
     events.info("Checked out " + root.commit.substr(0, 12) + " " + subject);
     if (root.tree == nullptr) {
@@ -164,53 +236,114 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     std::chrono::sys_seconds committed_at;
     /// The files, unless they were written to the folder.
     std::shared_ptr<const ports::SourceTree> tree;
-    std::map<std::string, std::string> submodules;      ///< Path -> commit.
-    std::map<std::string, std::string> submodule_urls;  ///< By path.
+    std::map<std::string, std::string> submodules;  ///< Path -> commit.
+    std::map<std::string, Submodule> modules;       ///< What .gitmodules says, by path.
+  };
+
+  /// What is wanted of a repository.
+  struct Revision {
+    std::string branch;
+    std::string commit;  ///< Empty: the branch's head.
   };
 
   /// `prefix` is the path of a submodule with a trailing '/', or empty.
-  Result<Obtained> obtain(Fetch& fetch, const std::string& url, const std::string& branch,
-                          const std::string& commit, const std::string& prefix, int depth) {
-    BUILDER_TRY_ASSIGN(const Access access, access_to(fetch, url));
-    const std::string mirror_folder =
-        config_.work_dir + "/mirrors/" +
-        sha256_hex(fetch.source.service_id.str() + "\n" + url).substr(0, 32);
-    auto obtained = obtain_from(fetch, {mirror_folder, false}, url, branch, commit, access, prefix);
+  Result<Obtained> obtain(Fetch& fetch, const SubmoduleSource& source, const Revision& revision,
+                          const std::string& prefix, int depth) {
+    BUILDER_TRY_ASSIGN(Access access, access_to(fetch, source));
+    Mirror::Opening opening{
+        .folder = config_.work_dir + "/mirrors/" +
+                  sha256_hex(fetch.source.service_id.str() + "\n" + source.url).substr(0, 32)};
+    std::string url = source.url;
+    int redirections = 0;
+    auto obtained = obtain_from(fetch, opening, url, revision, access, prefix);
+    while (!obtained && is_redirection(obtained.error()) && redirections < k_most_redirections) {
+      BUILDER_TRY_ASSIGN(url, follow_redirection(fetch, url, access));
+      ++redirections;
+      obtained = obtain_from(fetch, opening, url, revision, access, prefix);
+    }
+    if (!obtained && is_of_other_format(obtained.error())) {
+      opening.anew = opening.other_format = true;
+      obtained = obtain_from(fetch, opening, url, revision, access, prefix);
+      opening.other_format = false;
+    }
     if (!obtained && obtained.error().kind == ErrorKind::internal) {
       // git complains about something we have no name for: most likely the mirror is damaged.
-      log_.warning("mirror {} is made anew: {}", mirror_folder, obtained.error().message);
-      obtained = obtain_from(fetch, {mirror_folder, true}, url, branch, commit, access, prefix);
-      if (!obtained && obtained.error().kind == ErrorKind::internal &&
-          obtained.error().customer.empty()) {
+      log_.warning("mirror {} is made anew: {}", opening.folder, obtained.error().message);
+      opening.anew = true;
+      obtained = obtain_from(fetch, opening, url, revision, access, prefix);
+      if (!obtained && obtained.error().kind == ErrorKind::internal) {
         obtained.error().kind = ErrorKind::invalid_input;
-        obtained.error().customer =
-            "git cannot check out this repository; it may be damaged or hold "
-            "paths that are not allowed";
+        if (obtained.error().customer.empty()) {
+          obtained.error().customer =
+              "git cannot check out this repository; it may be damaged or hold paths that are not "
+              "allowed";
+        }
       }
     }
     BUILDER_TRY(obtained);
-    // The mirror is unlocked by now: a submodule may have the same URL.
-    if (!obtained->submodules.empty()) {
-      BUILDER_TRY(obtain_submodules(fetch, url, *obtained, prefix, depth));
+    if (redirections > 0) {
+      fetch.events.warning(cut_characters(
+          "The repository has moved to " + url + "; enter its new name in the service's settings",
+          191));
     }
+    // The mirror is unlocked by now: a submodule may have the same URL.
+    BUILDER_TRY(obtain_submodules(fetch, source.url, *obtained, prefix, depth));
     return obtained;
   }
 
-  struct MirrorChoice {
-    std::string folder;
-    bool anew;
-  };
+  /// Where a server sends git's first question. git itself may not follow: it would show the
+  /// credentials wherever that leads.
+  Result<std::string> follow_redirection(const Fetch& fetch, const std::string& url,
+                                         const Access& access) const {
+    constexpr std::string_view k_asked = "/info/refs";
+    http::Request request;
+    request.url = url + std::string(k_asked) + "?service=git-upload-pack";
+    request.pinned = access.endpoint.pinned();
+    request.timeout = std::chrono::milliseconds(0);
+    if (!access.password.empty()) {
+      request.headers.push_back({"Authorization", access.authorization()});
+    }
+    BUILDER_TRY_ASSIGN(const http::Response response,
+                       http_->send(request, fetch.job.stop, fetch.job.deadline));
+    std::string location(response.header("Location").value_or(""));
+    if (location.starts_with('/') && !location.starts_with("//")) {
+      location.insert(0, access.endpoint.endpoint.origin());
+    }
+    location.resize(std::min(location.find_first_of("?#"), location.size()));
+    const bool asks_on = location.ends_with(k_asked);
+    if (asks_on) {
+      location.resize(location.size() - k_asked.size());
+    }
+    const auto endpoint = parse_endpoint(location);
+    const bool plain = std::ranges::all_of(
+        location, [](unsigned char c) { return c > 0x20 && c < 0x7F && c != '\\' && c != '"'; });
+    if (asks_on && plain && endpoint && *endpoint == access.endpoint.endpoint) {
+      return location;
+    }
+    return std::unexpected(
+        Error{.kind = ErrorKind::invalid_input,
+              .message = url + " is redirected to " + printable(location),
+              .customer = cut_characters(
+                  plain && endpoint
+                      ? "The repository has moved to another address, " + location.substr(0, 100) +
+                            "; enter it in the settings"
+                      : "The git host redirects to an address that cannot be used; enter the "
+                        "repository's new name in the settings",
+                  191)});
+  }
 
   /// One repository's own files, submodules left empty.
-  Result<Obtained> obtain_from(Fetch& fetch, const MirrorChoice& choice, const std::string& url,
-                               const std::string& branch, const std::string& commit,
-                               const Access& access, const std::string& prefix) {
+  Result<Obtained> obtain_from(Fetch& fetch, const Mirror::Opening& opening, const std::string& url,
+                               const Revision& revision, const Access& access,
+                               const std::string& prefix) {
     const JobContext& job = fetch.job;
-    BUILDER_TRY_ASSIGN(const Mirror mirror, Mirror::open(choice.folder, git_, job, choice.anew));
+    BUILDER_TRY_ASSIGN(const Mirror mirror, Mirror::open(opening, git_, job, fetch.events));
     // Starts while the network is asked.
     BUILDER_TRY_ASSIGN(ObjectReader objects, ObjectReader::start(git_, mirror.folder()));
     Obtained obtained;
-    BUILDER_TRY_ASSIGN(obtained.commit, mirror.ensure(job, url, branch, commit, access));
+    BUILDER_TRY_ASSIGN(const std::string found,
+                       mirror.ensure(job, url, revision.branch, revision.commit, access));
+    BUILDER_TRY_ASSIGN(obtained.commit, objects.commit_of(job, found));
     BUILDER_TRY_ASSIGN(CommitListing listing, list_commit(job, objects, obtained.commit));
     obtained.subject = std::move(listing.subject);
     obtained.committed_at = listing.committed_at;
@@ -218,22 +351,40 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     mirror.remember(obtained.commit);
 
     const TreeNode* modules = nullptr;
+    const TreeNode* lfsconfig = nullptr;
     for_each_file(listing.root, "", [&](const std::string& path, const TreeNode& node) {
       if (node.is_submodule()) {
         obtained.submodules[path] = node.object;
       } else if (path == ".gitmodules" && node.mode.starts_with("100")) {
         modules = &node;
+      } else if (path == ".lfsconfig" && node.mode.starts_with("100")) {
+        lfsconfig = &node;
       }
     });
-    if (prefix.empty() && !attributes.converts && obtained.submodules.empty()) {
+    if (prefix.empty() && !attributes.converts && obtained.submodules.empty() &&
+        !listing.has_paths) {
       BUILDER_TRY_ASSIGN(MirrorUse use, mirror.use());
       obtained.tree =
           make_object_tree(git_, std::move(use), std::move(objects), std::move(listing.root));
       return obtained;
     }
-    BUILDER_TRY(write_files(fetch, mirror, url, obtained.commit, access, prefix, attributes.lfs));
-    const std::string_view converted_by =
-        attributes.converts ? std::string_view(attributes.digest) : std::string_view();
+    BUILDER_TRY_ASSIGN(const Mirror::WorkTree tree, make_work_tree(fetch, prefix));
+    BUILDER_TRY(mirror.check_out(job, obtained.commit, tree));
+    if (attributes.lfs) {
+      LargeFileSettings settings;
+      if (lfsconfig != nullptr) {
+        if (const auto text = mirror.config_of(job, lfsconfig->object)) {
+          settings = parse_lfsconfig(*text);
+        } else {
+          fetch.events.warning(".lfsconfig cannot be read and is ignored");
+        }
+      }
+      BUILDER_TRY(bring_large_files(fetch, mirror, objects, tree, settings, url, access));
+    }
+    std::string converted_by = attributes.converts ? attributes.digest : std::string();
+    if (attributes.lfs && lfsconfig != nullptr) {
+      converted_by += lfsconfig->object;  // It may leave pointers as they are.
+    }
     for_each_file(listing.root, "", [&](const std::string& path, const TreeNode& node) {
       if (!node.is_submodule()) {
         fetch.identities[prefix + path] = content_of(node, converted_by);
@@ -245,35 +396,60 @@ class GitSourceFetcher final : public ports::SourceFetcher {
         return std::unexpected(std::move(text).error().for_customer(
             "The repository's .gitmodules file cannot be read; correct or remove it"));
       }
-      obtained.submodule_urls = parse_submodule_urls(*text);
+      obtained.modules = parse_submodules(*text);
     }
     return obtained;
   }
 
-  /// Checks a commit out below the folder of the fetch, replacing what an earlier attempt left.
-  Result<> write_files(Fetch& fetch, const Mirror& mirror, const std::string& url,
-                       const std::string& commit, const Access& access, const std::string& prefix,
-                       bool lfs) const {
+  /// An empty folder for a commit below that of the fetch, in place of what an earlier attempt
+  /// left.
+  Result<Mirror::WorkTree> make_work_tree(Fetch& fetch, const std::string& prefix) const {
     if (!fetch.folder) {
       BUILDER_TRY_ASSIGN(fetch.folder, TempDir::make(config_.builds_dir, "b-"));
     }
-    const std::string folder = fetch.root() + "/" + prefix;
-    const std::string index =
-        fetch.folder->path() + "/index-" + std::to_string(fetch.repositories++);
-    BUILDER_TRY(remove_tree(folder));
-    BUILDER_TRY(make_directories(folder));
-    return lfs ? check_out_lfs(fetch, mirror, url, commit, access, folder, index)
-               : mirror.check_out(fetch.job, commit, folder, index, {});
+    Mirror::WorkTree tree{
+        .folder = fetch.root() + "/" + prefix,
+        .index_file = fetch.folder->path() + "/index-" + std::to_string(fetch.repositories++)};
+    BUILDER_TRY(remove_tree(tree.folder));
+    BUILDER_TRY(make_directories(tree.folder));
+    return tree;
   }
 
-  Result<Access> access_to(const Fetch& fetch, const std::string& url) {
+  /// Whether a URL may be asked, and at which addresses or through which proxy.
+  Result<CheckedEndpoint> reach(const JobContext& job, const std::string& url) {
     BUILDER_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(url));
-    BUILDER_TRY_ASSIGN(const auto addresses, resolver_.lookup(endpoint.host, fetch.job));
+    Secret proxy(config_.proxies.for_url(url));
+    if (proxy.empty()) {
+      BUILDER_TRY_ASSIGN(const auto addresses, resolver_.lookup(endpoint.host, job));
+      return check_addresses(endpoint, addresses, config_.policy);
+    }
+    // The proxy resolves the name, and may be the only one that can. What it stands for here is
+    // checked all the same: it keeps the builder's own neighbours from being asked through it.
+    const auto addresses = resolver_.lookup(endpoint.host, job.within(k_proxied_lookup));
+    CheckedEndpoint checked{
+        .endpoint = endpoint, .addresses = {}, .plain_http = endpoint.scheme == "http"};
+    if (addresses) {
+      BUILDER_TRY_ASSIGN(checked, check_addresses(endpoint, *addresses, config_.policy));
+      checked.addresses.clear();
+    } else if (addresses.error().kind == ErrorKind::cancelled) {
+      return std::unexpected(addresses.error());
+    } else if (checked.plain_http && config_.policy == NetworkPolicy::public_only) {
+      return std::unexpected(not_allowed(endpoint, "is asked over http"));
+    }
+    checked.proxy = std::move(proxy);
+    return checked;
+  }
+
+  Result<Access> access_to(const Fetch& fetch, const SubmoduleSource& source) {
     Access access;
-    BUILDER_TRY_ASSIGN(access.endpoint, check_addresses(endpoint, addresses, config_.policy));
-    if (endpoint == fetch.credentials_for) {
+    BUILDER_TRY_ASSIGN(access.endpoint, reach(fetch.job, source.url));
+    const Endpoint& endpoint = access.endpoint.endpoint;
+    if (endpoint == fetch.account.endpoint) {
       access.username = fetch.source.username;
       access.password = fetch.source.password;
+    } else {
+      access.username = source.username;
+      access.password = source.password;
     }
     if (access.endpoint.plain_http && config_.policy != NetworkPolicy::any) {
       fetch.events.warning(
@@ -284,80 +460,199 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     return access;
   }
 
-  Result<> check_out_lfs(const Fetch& fetch, const Mirror& mirror, const std::string& url,
-                         const std::string& commit, const Access& access, const std::string& folder,
-                         const std::string& index) const {
-    fetch.events.info("Fetching large files (Git LFS)");
-    GitProcess::Options options;
-    options.access = &access;
-    options.config = {{"filter.lfs.process", "git-lfs filter-process"},
-                      {"filter.lfs.smudge", "git-lfs smudge -- %f"},
-                      {"filter.lfs.required", "true"},
-                      {"remote.origin.url", url},
-                      {"lfs.url", url + "/info/lfs"},
-                      {"lfs.basictransfersonly", "true"},
-                      // Its own default is eight, with waits that add up to a minute.
-                      {"lfs.transfer.maxretries", "2"},
-                      {"lfs.storage", mirror.folder() + "/lfs"}};
-    const auto checked_out = mirror.check_out(fetch.job, commit, folder, index, options);
-    if (!checked_out && checked_out.error().kind != ErrorKind::cancelled &&
-        checked_out.error().kind != ErrorKind::timed_out) {
-      Error error = checked_out.error();
-      error.kind = error.is_transient() ? error.kind : ErrorKind::denied;
-      return std::unexpected(std::move(error).for_customer(
-          "The repository's large files (Git LFS) could not be fetched; check that the account may "
-          "read them and that they were pushed"));
+  /// Puts the contents that Git LFS keeps in the place of their pointers.
+  Result<> bring_large_files(const Fetch& fetch, const Mirror& mirror, ObjectReader& objects,
+                             const Mirror::WorkTree& tree, const LargeFileSettings& settings,
+                             const std::string& url, const Access& access) {
+    BUILDER_TRY_ASSIGN(const auto wanted, find_pointers(fetch, mirror, objects, tree, settings));
+    if (wanted.empty()) {
+      return {};
     }
-    return checked_out;
+    fetch.events.info("Fetching large files (Git LFS)");
+    const LargeFiles files(*http_, mirror.folder() + "/lfs",
+                           [this, &fetch](const std::string& to) { return reach(fetch.job, to); });
+    auto fetched = fetch_large_files(fetch, files, settings, wanted, url, access);
+    if (!fetched) {
+      Error error = std::move(fetched).error();
+      if (error.customer.empty()) {
+        error.customer = "The repository's large files (Git LFS) could not be fetched";
+      }
+      return std::unexpected(std::move(error));
+    }
+    for (const auto& [path, file] : wanted) {
+      BUILDER_TRY(replace_content(tree.folder, path, files.path_of(file)));
+    }
+    return {};
+  }
+
+  /// From the server that .lfsconfig names, if any, then from the repository's own.
+  Result<> fetch_large_files(const Fetch& fetch, const LargeFiles& files,
+                             const LargeFileSettings& settings,
+                             const std::map<std::string, LargeFile>& wanted, const std::string& url,
+                             const Access& access) {
+    const std::string own = lfs_url(url);
+    if (settings.url.empty() || settings.url == own) {
+      return files.fetch(fetch.job, own, access, wanted);
+    }
+    const auto ask_named = [&]() -> Result<> {
+      SubmoduleSource named = resolve_submodule(url, settings.url, fetch.account);
+      if (!settings.url.starts_with("http")) {
+        named.url = named.url.empty() ? "" : lfs_url(named.url);
+      }
+      if (named.url.empty()) {
+        return failure(ErrorKind::invalid_input, named.refused);
+      }
+      BUILDER_TRY_ASSIGN(const Access its, access_to(fetch, named));
+      if (its.endpoint.endpoint != fetch.account.endpoint) {
+        fetch.events.warning(cut_characters(".lfsconfig names another LFS server, " +
+                                                its.endpoint.endpoint.host +
+                                                "; it is asked without the account's credentials",
+                                            191));
+      }
+      return files.fetch(fetch.job, named.url, its, wanted);
+    };
+    auto asked = ask_named();
+    if (asked || asked.error().kind == ErrorKind::cancelled || asked.error().is_transient()) {
+      return asked;
+    }
+    Error error = std::move(asked).error();
+    const std::string why = error.customer.empty() ? error.message : error.customer;
+    fetch.events.warning(
+        cut_characters("The LFS server of .lfsconfig is ignored because: " + why, 191));
+    auto from_own = files.fetch(fetch.job, own, access, wanted);
+    if (!from_own && from_own.error().kind != ErrorKind::cancelled &&
+        !from_own.error().is_transient()) {
+      error.message += "; then " + from_own.error().message;
+      error.customer =
+          cut_characters(".lfsconfig names an LFS server that cannot be used: " + why, 191);
+      return std::unexpected(std::move(error));
+    }
+    return from_own;
+  }
+
+  /// The files that git-lfs would have replaced, by path.
+  static Result<std::map<std::string, LargeFile>> find_pointers(const Fetch& fetch,
+                                                                const Mirror& mirror,
+                                                                ObjectReader& objects,
+                                                                const Mirror::WorkTree& tree,
+                                                                const LargeFileSettings& settings) {
+    const auto matching =
+        [&](const std::vector<std::string>& patterns) -> Result<std::set<std::string>> {
+      std::vector<std::string> selection{"--cached", "--ignored"};
+      for (const std::string& pattern : patterns) {
+        selection.push_back("--exclude=" + pattern);
+      }
+      BUILDER_TRY_ASSIGN(const auto paths, mirror.list_files(fetch.job, tree, selection));
+      return std::set<std::string>(paths.begin(), paths.end());
+    };
+    std::set<std::string> included;
+    std::set<std::string> excluded;
+    if (!settings.included.empty()) {
+      BUILDER_TRY_ASSIGN(included, matching(settings.included));
+    }
+    if (!settings.excluded.empty()) {
+      BUILDER_TRY_ASSIGN(excluded, matching(settings.excluded));
+    }
+    // <mode> SP <object> SP <stage> TAB <path>
+    BUILDER_TRY_ASSIGN(const auto entries,
+                       mirror.list_files(fetch.job, tree, {"--stage", "--", ":(attr:filter=lfs)"}));
+    std::vector<std::string> paths;
+    std::vector<std::string> blobs;
+    for (const std::string& entry : entries) {
+      const std::size_t tab = entry.find('\t');
+      const std::string path = entry.substr(std::min(tab + 1, entry.size()));
+      if (entry.starts_with("100") && tab != std::string::npos && !excluded.contains(path) &&
+          (settings.included.empty() || included.contains(path))) {
+        paths.push_back(path);
+        blobs.push_back(entry.substr(7, entry.find(' ', 7) - 7));
+      }
+    }
+    BUILDER_TRY_ASSIGN(const auto sizes, objects.sizes(fetch.job, blobs, "blob"));
+    std::vector<std::string> small_paths;
+    std::vector<std::string> small_blobs;
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      if (sizes[i] <= k_longest_pointer) {
+        small_paths.push_back(paths[i]);
+        small_blobs.push_back(blobs[i]);
+      }
+    }
+    BUILDER_TRY_ASSIGN(const auto contents, objects.contents(fetch.job, small_blobs, "blob"));
+    std::map<std::string, LargeFile> wanted;
+    for (std::size_t i = 0; i < contents.size(); ++i) {
+      if (auto pointer = parse_pointer(contents[i])) {
+        wanted.emplace(small_paths[i], *std::move(pointer));
+      }
+    }
+    return wanted;
   }
 
   Result<> obtain_submodules(Fetch& fetch, const std::string& url, const Obtained& parent,
                              const std::string& prefix, int depth) {
     for (const auto& [path, commit] : parent.submodules) {
       const std::string shown = printable(prefix + path).substr(0, 60);
-      const auto bad = [&](std::string_view why) {
-        return std::unexpected(
-            Error{.kind = ErrorKind::invalid_input,
-                  .message = "submodule " + shown + ": " + std::string(why),
-                  .customer = "Submodule '" + shown + "' cannot be fetched: " + std::string(why)});
-      };
-      const auto found = parent.submodule_urls.find(path);
-      if (found == parent.submodule_urls.end()) {
-        return bad("it has no URL in .gitmodules");
+      const auto module = parent.modules.find(path);
+      if (module == parent.modules.end() || module->second.url.empty()) {
+        fetch.events.warning("Submodule '" + shown +
+                             "' has no URL in .gitmodules; its folder stays empty");
+        continue;
       }
-      const std::string target = resolve_submodule_url(url, found->second);
-      if (target.empty()) {
-        return bad("its URL must be relative or begin with https://");
+      if (module->second.skipped) {
+        fetch.events.warning("Submodule '" + shown +
+                             "' has update = none in .gitmodules; its folder stays empty");
+        continue;
       }
-      if (depth >= k_deepest_submodule) {
-        return bad("submodules are nested too deeply");
-      }
-      if (fetch.repositories >= k_most_repositories) {
-        return bad("there are too many submodules");
-      }
-      if (!is_plain_folder(fetch.root(), prefix + path)) {
-        return bad("its path is not a folder of its own");
-      }
-      fetch.events.info("Fetching submodule " + shown);
-      auto done = obtain(fetch, target, "main", commit, prefix + path + "/", depth + 1);
-      if (!done) {
-        Error error = std::move(done).error();
-        if (error.kind != ErrorKind::cancelled) {
-          const std::string why = error.customer.empty()
-                                      ? "it cannot be fetched; check its URL and commit"
-                                      : error.customer;
-          error.customer = cut_characters("Submodule '" + shown + "': " + why, 191);
-        }
-        return std::unexpected(std::move(error).with_context("submodule " + shown));
-      }
+      BUILDER_TRY(obtain_submodule(fetch, resolve_submodule(url, module->second.url, fetch.account),
+                                   commit, prefix + path, depth));
     }
     return {};
+  }
+
+  Result<> obtain_submodule(Fetch& fetch, const SubmoduleSource& source, const std::string& commit,
+                            const std::string& path, int depth) {
+    const std::string shown = printable(path).substr(0, 60);
+    const auto bad = [&](const std::string& why) {
+      return std::unexpected(Error{
+          .kind = ErrorKind::invalid_input,
+          .message = "submodule " + shown + ": " + why,
+          .customer = cut_characters("Submodule '" + shown + "' cannot be fetched: " + why, 191)});
+    };
+    if (!source.refused.empty()) {
+      return bad(source.refused);
+    }
+    if (depth >= k_deepest_submodule) {
+      return bad("submodules are nested too deeply");
+    }
+    if (fetch.repositories >= k_most_repositories) {
+      return bad("there are too many submodules");
+    }
+    if (!is_plain_folder(fetch.root(), path)) {
+      return bad("its path is not a folder of its own");
+    }
+    fetch.events.info("Fetching submodule " + shown);
+    auto done = obtain(fetch, source, {.branch = "main", .commit = commit}, path + "/", depth + 1);
+    if (done) {
+      return {};
+    }
+    Error error = std::move(done).error();
+    if (error.kind != ErrorKind::cancelled) {
+      std::string why = error.customer.empty() ? "it cannot be fetched; check its URL and commit"
+                                               : error.customer;
+      const auto endpoint = parse_endpoint(source.url);
+      if (error.kind == ErrorKind::denied && endpoint && *endpoint != fetch.account.endpoint &&
+          source.password.empty()) {
+        why = endpoint->host.substr(0, 40) + " asks for credentials, and the account is for " +
+              fetch.account.endpoint.host.substr(0, 40) + "; make it public or move it there";
+      }
+      error.customer = cut_characters("Submodule '" + shown + "': " + why, 191);
+    }
+    return std::unexpected(std::move(error).with_context("submodule " + shown));
   }
 
   const GitConfig config_;
   const Log log_;
   const GitProcess git_;
   Resolver resolver_;
+  const std::unique_ptr<http::Client> http_ = http::make_client(config_.proxies);
 };
 
 }  // namespace

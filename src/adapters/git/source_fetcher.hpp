@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/git/address_policy.hpp"
+#include "adapters/http/proxy.hpp"
 #include "base/log.hpp"
 #include "ports/source_fetcher.hpp"
 
@@ -13,6 +14,7 @@ struct GitConfig {
   std::string work_dir;    ///< Mirrors live below it; other workers of this host may share them.
   std::string builds_dir;  ///< Work trees; this process's alone.
   NetworkPolicy policy = NetworkPolicy::private_networks;
+  http::Proxies proxies = http::Proxies::of_process();
 };
 
 /// Fetches with the git program. Removes work trees an earlier run left behind.

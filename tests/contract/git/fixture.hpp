@@ -2,12 +2,16 @@
 
 #include "adapters/git/source_fetcher.hpp"
 #include "base/temp_dir.hpp"
+#include "base/text.hpp"
 
 #include "git_server.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -68,6 +72,7 @@ class GitContract : public ::testing::Test {
                                         const std::string& branch = "main",
                                         const std::string& mode = "private") const {
     domain::SourceSpec spec;
+    spec.base = server_.origin() + "/" + mode;
     spec.url = server_.url(mode, repository);
     spec.username = GitServer::k_user;
     spec.password = Secret(GitServer::k_password);
@@ -86,6 +91,25 @@ class GitContract : public ::testing::Test {
   static std::string read(const ports::FetchedSource& fetched, std::string_view path) {
     const auto content = ports::read_file(*fetched.tree, path, 1U << 20U);
     return content ? *content : "error: " + content.error().message;
+  }
+
+  /// What of the credentials can be found below the work folder, in whatever form: file names.
+  [[nodiscard]] std::string secrets_in_files() const {
+    const std::string pair = std::string(GitServer::k_user) + ":" + GitServer::k_password;
+    std::string found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(work_dir())) {
+      if (!entry.is_regular_file()) {
+        continue;
+      }
+      std::ifstream file(entry.path(), std::ios::binary);
+      const std::string text{std::istreambuf_iterator<char>(file), {}};
+      for (const std::string& secret :
+           {std::string(GitServer::k_password), pair, base64_encode(pair),
+            base64_encode(GitServer::k_password), std::string("p%40ss%3A%20w%2Frd%25%26")}) {
+        found += text.contains(secret) ? entry.path().string() + "\n" : "";
+      }
+    }
+    return found;
   }
 
   /// A repository with `file` = "one" on main. Its commit.

@@ -3,12 +3,18 @@
 Usage: git_server.py ROOT USER PASSWORD. Prints its port. The first part of a URL's path chooses the
 behaviour: `private` (asks for the credentials), `public`, `flaky` (503 to the first request), `stall`
 (never answers), `slow` (stalls in the pack), `moved` (redirects to MOVED_TO), `v0` (no protocol v2),
-`cut-N-P-…` (the connection closes once, after P percent of the answer to request N).
+`cut-N-P-…` (the connection closes once, after P percent of the answer to request N), `renamed-N` (redirects with
+status N to the repository of that name below `private` that ROOT/renamed names), `dumb` (plain files), `zipped`
+(answers compressed).
+ROOT/lfs_faults is a list of answers that LFS requests get first: [where ("batch" or "object"), status, body];
+status 0 closes the connection. A request for another host is answered as a proxy would, if it has the
+login in ROOT/proxy_login.
 Every answered request is one line in ROOT/requests: method, path, Authorization, bytes sent.
 """
 
 import base64
 import collections
+import gzip
 import http.server
 import io
 import json
@@ -29,6 +35,7 @@ asked = collections.Counter()
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
+    proxied = ""
 
     def log_message(self, *args):
         pass
@@ -51,7 +58,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def reply(self, status, headers=(), body=b""):
         with LOCK, open(ROOT + "/requests", "a") as log:
             auth = self.headers.get("Authorization", "-").replace(" ", "_")
-            log.write(f"{self.command} {self.path} {auth} {len(body)}\n")
+            log.write(f"{self.command} {self.proxied}{self.path} {auth} {len(body)}\n")
         connection, self.wfile = self.wfile, io.BytesIO()
         self.send_response(status)
         for key, value in headers:
@@ -75,12 +82,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def answer_request(self):
         data = self.body()
+        self.proxied = "proxied:" if self.path.startswith("http://") else ""
+        if self.proxied:  # We are its proxy, and every host.
+            if os.path.exists(ROOT + "/proxy_login"):
+                with open(ROOT + "/proxy_login") as file:
+                    if self.headers.get("Proxy-Authorization") != "Basic " + base64.b64encode(file.read().encode()).decode():
+                        return self.reply(407, [("Proxy-Authenticate", 'Basic realm="proxy"')])
+            self.path = "/" + self.path.split("/", 3)[3]
         mode, _, path = self.path.lstrip("/").partition("/")
         if mode == "stall" or (mode == "slow" and self.command == "POST"):
             time.sleep(600)
         if mode == "moved":
             with open(ROOT + "/moved_to") as file:
                 return self.reply(302, [("Location", file.read() + "/" + path)])
+        if mode.startswith("renamed-"):
+            with open(ROOT + "/renamed") as file:
+                name = file.read() + path[path.index(".git"):]
+            return self.reply(int(mode[8:]), [("Location", f"/private/{name}")])
+        if mode == "dumb":
+            return self.plain_file(path)
         if mode == "flaky" and mode not in failed_once:
             failed_once.add(mode)
             return self.reply(503)
@@ -88,15 +108,42 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.reply(500)
         if mode == "private" and self.headers.get("Authorization") != EXPECTED:
             return self.reply(401, [("WWW-Authenticate", 'Basic realm="git"')])
-        if "/info/lfs/objects/batch" in path:
-            return self.lfs_batch(mode, json.loads(data))
+        if "/objects/batch" in path:
+            return self.lfs_fault("batch") or self.lfs_batch(mode, json.loads(data))
         if path.startswith("lfs-object/"):
+            if self.lfs_fault("object"):
+                return None
             try:
                 with open(f"{ROOT}/lfs/{path.rpartition('/')[2]}", "rb") as file:
                     return self.reply(200, [], file.read())
             except FileNotFoundError:
                 return self.reply(404)
         self.git(mode, path, data)
+
+    def plain_file(self, path):
+        try:
+            with open(f"{ROOT}/repositories/{path.partition('?')[0]}", "rb") as file:
+                self.reply(200, [("Content-Type", "text/plain")], file.read())
+        except OSError:
+            self.reply(404)
+
+    def lfs_fault(self, where):
+        try:
+            with LOCK, open(ROOT + "/lfs_faults", "r+") as file:
+                faults = json.load(file)
+                if not faults or faults[0][0] != where:
+                    return False
+                _, status, body = faults.pop(0)
+                file.seek(0)
+                file.truncate()
+                json.dump(faults, file)
+        except FileNotFoundError:
+            return False
+        if status == 0:
+            self.close_connection = True
+            return True
+        self.reply(status, [("Content-Type", "application/vnd.git-lfs+json")], body.encode())
+        return True
 
     def lfs_batch(self, mode, wanted):
         objects = []
@@ -137,6 +184,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 status = int(value.split()[0])
             else:
                 headers.append((key, value))
+        if mode == "zipped":
+            headers.append(("Content-Encoding", "gzip"))
+            body = gzip.compress(body)
         self.reply(status, headers, body)
 
 

@@ -24,16 +24,16 @@ std::string file_text(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// Command lines of every process that mentions `word`.
-std::string command_lines_with(const std::string& word) {
+/// Command lines and environments of every process whose command line mentions `word`.
+std::string processes_with(const std::string& word) {
   std::string all;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    std::string line = file_text(entry.path() / "cmdline");
-    std::ranges::replace(line, '\0', ' ');
+    const std::string line = file_text(entry.path() / "cmdline");
     if (line.contains(word)) {
-      all += line + "\n";
+      all += line + "\n" + file_text(entry.path() / "environ") + "\n";
     }
   }
+  std::ranges::replace(all, '\0', ' ');
   return all;
 }
 
@@ -50,19 +50,15 @@ TEST_F(Security, CredentialsAreInNoFileLogOrEvent) {
   ASSERT_TRUE(fetched);
   const auto missing = fetch(spec("missing"));
   ASSERT_FALSE(missing);
-  std::string all =
+  const std::string all =
       lines_->log() + lines_->events() + missing.error().message + missing.error().customer;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(work_dir())) {
-    if (entry.is_regular_file()) {
-      all += file_text(entry.path());
-    }
-  }
   for (const std::string& secret : secrets_) {
     EXPECT_THAT(all, Not(HasSubstr(secret)));
   }
+  EXPECT_EQ(secrets_in_files(), "");
 }
 
-TEST_F(Security, CredentialsAreInNoCommandLine) {
+TEST_F(Security, CredentialsAreInNoCommandLineAndNoEnvironment) {
   std::stop_source source;
   std::jthread job([&] {
     [[maybe_unused]] const auto fetched =
@@ -71,10 +67,11 @@ TEST_F(Security, CredentialsAreInNoCommandLine) {
   std::string lines;
   for (const auto until = std::chrono::steady_clock::now() + 10s;
        !lines.contains("git-remote-http") && std::chrono::steady_clock::now() < until;) {
-    lines = command_lines_with(server_.origin());
+    lines = processes_with(server_.origin());
   }
   source.request_stop();
   EXPECT_THAT(lines, HasSubstr("git-remote-http"));
+  EXPECT_THAT(lines, HasSubstr("GIT_CONFIG_COUNT="));
   for (const std::string& secret : secrets_) {
     EXPECT_THAT(lines, Not(HasSubstr(secret)));
   }
