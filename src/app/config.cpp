@@ -36,6 +36,12 @@ struct Raw {
   std::string docker_tls;
 };
 
+ValueReader network_policy(NetworkPolicy& target) {
+  return values::one_of<NetworkPolicy>(target, {{"public", NetworkPolicy::public_only},
+                                                {"private", NetworkPolicy::private_networks},
+                                                {"any", NetworkPolicy::any}});
+}
+
 std::vector<Setting> settings(Config& c, Raw& raw) {
   using namespace values;
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
@@ -118,9 +124,26 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
       {"GITHUB_URL", "https://github.com", false, "GitHub, or a GitHub Enterprise server",
        http_url(c.github_url)},
       {"GIT_NETWORK_POLICY", "private", false, "public, private or any: where git may connect to",
-       one_of<NetworkPolicy>(c.git_network_policy, {{"public", NetworkPolicy::public_only},
-                                                    {"private", NetworkPolicy::private_networks},
-                                                    {"any", NetworkPolicy::any}})},
+       network_policy(c.git_network_policy)},
+      {"BUILD_NETWORK_POLICY", "public", false,
+       "public, private or any: where ADD and FROM of a Dockerfile may connect to",
+       network_policy(c.build_network_policy)},
+      {"FRONTENDS", "docker/dockerfile,docker/dockerfile-upstream", false,
+       "images a '# syntax=' line may name, or any",
+       [&c](const std::string& value) -> Complaint {
+         auto rules = adapters::buildkit::parse_frontend_rules(value);
+         if (!rules) {
+           return rules.error().message;
+         }
+         c.frontends = *std::move(rules);
+         return {};
+       }},
+      {"CACHE_SHARING", "service", false,
+       "service, organization or all: who shares the cache mounts of Dockerfiles",
+       one_of<domain::CacheSharing>(c.cache_sharing,
+                                    {{"service", domain::CacheSharing::service},
+                                     {"organization", domain::CacheSharing::organization},
+                                     {"all", domain::CacheSharing::all}})},
       {"CNB_BUILDER", "paketobuildpacks/builder-jammy-base", false,
        "builder image for services without a Dockerfile", text(c.cnb_builder)},
       {"CNB_TRUSTED_BUILDERS", "", false,

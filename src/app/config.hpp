@@ -1,9 +1,11 @@
 #pragma once
 
 #include "adapters/buildkit/compression.hpp"
+#include "adapters/buildkit/frontend.hpp"
 #include "adapters/buildkit/image_epoch.hpp"
 #include "adapters/buildkit/tls.hpp"
 #include "adapters/host/step_limits.hpp"
+#include "adapters/network/address_class.hpp"
 #include "adapters/oci/known_logins.hpp"
 #include "adapters/redis/redis_config.hpp"
 #include "app/admission.hpp"
@@ -21,7 +23,7 @@
 
 namespace builder::app {
 
-enum class NetworkPolicy { public_only, private_networks, any };
+using adapters::network::NetworkPolicy;
 
 /// Everything the service can be told, read once at the start.
 struct Config {
@@ -45,7 +47,10 @@ struct Config {
   std::optional<adapters::buildkit::TlsSettings> buildkit_tls;  ///< Absent: plain.
   adapters::oci::LoginTable registry_logins;                    ///< For base images.
   std::string github_url;                                       ///< Without a trailing slash.
+  domain::CacheSharing cache_sharing = domain::CacheSharing::service;
   NetworkPolicy git_network_policy = NetworkPolicy::private_networks;
+  adapters::buildkit::FrontendRules frontends;
+  NetworkPolicy build_network_policy = NetworkPolicy::public_only;
 
   std::string cnb_builder;
   std::vector<std::string> cnb_trusted_builders;  ///< Empty: the known ones and `cnb_builder`.

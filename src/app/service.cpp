@@ -43,18 +43,6 @@ namespace {
 /// Where buildkitd keeps its data unless it is told otherwise.
 constexpr const char* k_buildkit_folder = "/var/lib/buildkit";
 
-adapters::git::NetworkPolicy to_git(NetworkPolicy policy) {
-  switch (policy) {
-    case NetworkPolicy::public_only:
-      return adapters::git::NetworkPolicy::public_only;
-    case NetworkPolicy::private_networks:
-      return adapters::git::NetworkPolicy::private_networks;
-    case NetworkPolicy::any:
-      return adapters::git::NetworkPolicy::any;
-  }
-  return adapters::git::NetworkPolicy::public_only;
-}
-
 std::vector<std::string> trusted_builders(const Config& config) {
   if (!config.cnb_trusted_builders.empty()) {
     return config.cnb_trusted_builders;
@@ -184,6 +172,11 @@ StepLimits make_step_limits(const Config& config, const Log& log) {
 
 adapters::buildkit::SolverSettings solver_settings(const Config& config, const StepLimits& limits) {
   adapters::buildkit::SolverSettings settings;
+  settings.frontends = config.frontends;
+  settings.sources.policy = config.build_network_policy;
+  for (const auto& [host, login] : config.registry_logins) {
+    settings.sources.registries.push_back(host);
+  }
   settings.limits = limits.limits.get();
   settings.attributes_are_second = limits.enforced;
   if (config.build_proxy) {
@@ -332,6 +325,8 @@ class Service {
     settings.image_reference = config.image_reference;
     settings.keep_images = config.ecr_keep_images;
     settings.times_key = times_key(config);
+    settings.cache_key = config.api_key;
+    settings.cache_sharing = config.cache_sharing;
     settings.buildpacks = {.builder = config.cnb_builder,
                            .allowed_builders = trusted_builders(config),
                            .node_version = config.cnb_node_version,
@@ -487,11 +482,11 @@ Result<> run_service(const Config& config) {
   BUILDER_TRY_ASSIGN(WorkDir work, WorkDir::open(config.work_dir, config.worker_id));
   auto http = adapters::http::make_client();
   BUILDER_TRY_ASSIGN(BuildEngine engine, choose_engine(config, *http, log));
-  BUILDER_TRY_ASSIGN(
-      auto source, adapters::git::make_source_fetcher({.work_dir = work.path(),
-                                                       .builds_dir = work.builds(),
-                                                       .policy = to_git(config.git_network_policy)},
-                                                      log));
+  BUILDER_TRY_ASSIGN(auto source,
+                     adapters::git::make_source_fetcher({.work_dir = work.path(),
+                                                         .builds_dir = work.builds(),
+                                                         .policy = config.git_network_policy},
+                                                        log));
   BUILDER_TRY_ASSIGN(auto bindings, bindings_of(config, secrets));
   Service service(config, std::move(work), log, secrets, std::move(http), std::move(source),
                   std::move(engine), std::move(bindings));

@@ -67,12 +67,14 @@ std::string joined(const std::vector<std::string>& words) {
 
 BuildSteps::BuildSteps(const JobRunner::Ports& ports, const JobSettings& settings, Metrics& metrics,
                        Log log, const domain::DeploymentRequest& request,
-                       const ports::TakenJob& taken, const JobContext& job, SilenceWatch& events)
+                       const domain::CacheNamespaces& caches, const ports::TakenJob& taken,
+                       const JobContext& job, SilenceWatch& events)
     : ports_(ports),
       settings_(settings),
       metrics_(metrics),
       log_(std::move(log)),
       request_(request),
+      caches_(caches),
       taken_(taken),
       job_(job),
       events_(events),
@@ -148,13 +150,19 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
       std::async(std::launch::async, [&, beside] { return ensure_repository(beside); }).share();
   std::optional<EarlyPublish> early;
   const auto begin_build = [&](std::string dockerfile) {
-    early.emplace(
-        EarlyPublish::Ports{ports_.image, events_}, job_, request_.service_id,
-        std::move(dockerfile), [repository] { return repository.get(); },
-        [this](const std::string& image_id) {
-          stages_.image_id = image_id;
-          record();
-        });
+    early.emplace(EarlyPublish::Ports{ports_.image, events_}, job_,
+                  ports::ImageSpec{.service_id = request_.service_id,
+                                   .context = {},
+                                   .dockerfile = std::move(dockerfile),
+                                   .repository = {},
+                                   .tag = request_.deployment_id.str(),
+                                   .cache_namespace = caches_.dockerfile,
+                                   .on_built =
+                                       [this](const std::string& image_id) {
+                                         stages_.image_id = image_id;
+                                         record();
+                                       }},
+                  [repository] { return repository.get(); });
   };
   if (auto dockerfile = dockerfile_path(request_)) {
     begin_build(*std::move(dockerfile));
@@ -269,7 +277,8 @@ Result<PublishResult> BuildSteps::publish(BuildpacksPlan plan, const domain::Sou
                                                 .commit = fetched.commit.str(),
                                                 .committed_at = fetched.committed_at,
                                                 .repository = *repository_,
-                                                .tag = request_.deployment_id.str()},
+                                                .tag = request_.deployment_id.str(),
+                                                .cache_namespace = caches_.buildpacks},
                                                events_));
   std::vector<std::string> used;
   for (const auto& buildpack : result.buildpacks) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/log.hpp"
+#include "domain/cache_namespaces.hpp"
 #include "domain/deployment_request.hpp"
 #include "domain/source_spec.hpp"
 #include "pipeline/build_plan.hpp"
@@ -19,10 +20,10 @@ namespace builder::pipeline {
 /// the tag, or only reports.
 class BuildSteps {
  public:
-  /// `job` and `events` outlive the object; `events` is what the steps are told to.
+  /// All references outlive the object; `events` is what the steps are told to.
   BuildSteps(const JobRunner::Ports& ports, const JobSettings& settings, Metrics& metrics, Log log,
-             const domain::DeploymentRequest& request, const ports::TakenJob& taken,
-             const ports::JobContext& job, SilenceWatch& events);
+             const domain::DeploymentRequest& request, const domain::CacheNamespaces& caches,
+             const ports::TakenJob& taken, const ports::JobContext& job, SilenceWatch& events);
 
   /// May be called again after a failure. `wanted` is asked before anything is published: an error
   /// of it ends the steps.
@@ -54,6 +55,7 @@ class BuildSteps {
   Metrics& metrics_;
   const Log log_;
   const domain::DeploymentRequest& request_;
+  const domain::CacheNamespaces& caches_;
   const ports::TakenJob& taken_;
   const ports::JobContext& job_;
   SilenceWatch& events_;

@@ -111,23 +111,16 @@ std::unexpected<Error> not_wanted() {
 
 class EarlyPublish::State {
  public:
-  State(Ports ports, const ports::JobContext& job, const domain::ServiceId& service,
-        std::string dockerfile, std::function<Result<ports::Repository>()> repository,
-        std::function<void(const std::string&)> on_built)
-      : events_(ports.events),
-        forward_(job.stop, [this] { abandon(); }),
-        spec_({.service_id = service,
-               .context = tree_,
-               .dockerfile = std::move(dockerfile),
-               .repository = {},
-               .tag = job.deployment_id.str(),
-               .committed_at = [tree = tree_] { return tree->committed_at(); },
-               .on_built = std::move(on_built)}) {
+  State(Ports ports, const ports::JobContext& job, ports::ImageSpec image,
+        std::function<Result<ports::Repository>()> repository)
+      : events_(ports.events), forward_(job.stop, [this] { abandon(); }), spec_(std::move(image)) {
+    spec_.context = tree_;
+    spec_.committed_at = [tree = tree_] { return tree->committed_at(); };
     ports::JobContext own = job;
     own.stop = stop_.get_token();
     result_ = std::async(std::launch::async,
-                         [this, &image = ports.image, own, repository = std::move(repository)] {
-                           return run(image, own, repository);
+                         [this, &builder = ports.image, own, repository = std::move(repository)] {
+                           return run(builder, own, repository);
                          });
   }
 
@@ -174,12 +167,9 @@ class EarlyPublish::State {
   std::future<Result<ports::PublishResult>> result_;
 };
 
-EarlyPublish::EarlyPublish(Ports ports, const ports::JobContext& job,
-                           const domain::ServiceId& service, std::string dockerfile,
-                           std::function<Result<ports::Repository>()> repository,
-                           std::function<void(const std::string&)> on_built)
-    : state_(std::make_unique<State>(ports, job, service, std::move(dockerfile),
-                                     std::move(repository), std::move(on_built))) {
+EarlyPublish::EarlyPublish(Ports ports, const ports::JobContext& job, ports::ImageSpec image,
+                           std::function<Result<ports::Repository>()> repository)
+    : state_(std::make_unique<State>(ports, job, std::move(image), std::move(repository))) {
 }
 
 EarlyPublish::~EarlyPublish() = default;

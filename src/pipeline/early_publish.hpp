@@ -23,12 +23,10 @@ class EarlyPublish {
     domain::EventSink& events;
   };
 
-  /// `on_built` as of `ports::ImageSpec`. `repository` is called on a thread of the build's own,
-  /// which then starts the build of `dockerfile`, a path inside the tree that need not exist.
-  EarlyPublish(
-      Ports ports, const ports::JobContext& job, const domain::ServiceId& service,
-      std::string dockerfile, std::function<Result<ports::Repository>()> repository,
-      std::function<void(const std::string& image_id)> on_built = [](const std::string&) {});
+  /// `image` without context and repository; its Dockerfile need not exist. `repository` is called
+  /// on a thread of the build's own, which then starts the build.
+  EarlyPublish(Ports ports, const ports::JobContext& job, ports::ImageSpec image,
+               std::function<Result<ports::Repository>()> repository);
   ~EarlyPublish();
   EarlyPublish(const EarlyPublish&) = delete;
   EarlyPublish& operator=(const EarlyPublish&) = delete;

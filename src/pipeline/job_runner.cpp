@@ -45,6 +45,15 @@ bool may_pass(const Error& error) {
   return error.is_transient() || error.kind == ErrorKind::internal;
 }
 
+/// A build can read the namespace of its cache mounts; it is nobody else's business.
+std::vector<NamedSecret> all_secrets(const domain::DeploymentRequest& request,
+                                     const domain::CacheNamespaces& caches) {
+  std::vector<NamedSecret> secrets = domain::secrets_of(request);
+  secrets.push_back({"cache namespace", caches.dockerfile});
+  secrets.push_back({"cache namespace of buildpacks", caches.buildpacks});
+  return secrets;
+}
+
 /// One deployment on its way through the steps.
 class Run {
  public:
@@ -60,7 +69,8 @@ class Run {
         request_(request),
         taken_(taken),
         cancellation_(cancellation),
-        registration_(secrets.add(domain::secrets_of(request))),
+        caches_(domain::cache_namespaces(settings.cache_key, settings.cache_sharing, request)),
+        registration_(secrets.add(all_secrets(request, caches_))),
         job_{request.deployment_id, cancellation.token(), Clock::now() + settings.build_timeout},
         channel_(ports.reporter, request.deployment_id, taken.receipt.lease, settings.channel,
                  metrics, log_),
@@ -68,7 +78,7 @@ class Run {
         watch_(
             events_, settings.silence_timeout, [this] { return computes(); },
             [this](const std::string& step) { end_silence(step); }),
-        steps_(ports, settings, metrics, log_, request, taken, job_, watch_) {}
+        steps_(ports, settings, metrics, log_, request, caches_, taken, job_, watch_) {}
 
   void execute(const std::function<void(Outcome)>& settle) {
     events_.info(taken_.attempt == 1
@@ -278,6 +288,7 @@ class Run {
   const domain::DeploymentRequest& request_;
   const ports::TakenJob& taken_;
   JobCancellation& cancellation_;
+  const domain::CacheNamespaces caches_;
   SecretStore::Registration registration_;
   JobContext job_;
   DeploymentChannel channel_;

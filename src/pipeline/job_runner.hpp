@@ -4,6 +4,7 @@
 #include "base/keyed_hash.hpp"
 #include "base/log.hpp"
 #include "base/secret_store.hpp"
+#include "domain/cache_namespaces.hpp"
 #include "domain/deployment_request.hpp"
 #include "pipeline/build_plan.hpp"
 #include "pipeline/deployment_channel.hpp"
@@ -48,6 +49,8 @@ struct JobSettings {
   std::chrono::seconds adopted_patience{60};
   ImageReference image_reference = ImageReference::automatic;
   int keep_images = 1;
+  Secret cache_key;  ///< The platform's: see `domain::cache_namespaces`.
+  domain::CacheSharing cache_sharing = domain::CacheSharing::service;
   BuildpacksRules buildpacks;
   KeyedHash::Key times_key{};  ///< Of what is remembered about a service's files.
   ChannelLimits channel;

@@ -12,7 +12,7 @@ namespace builder::ports {
 
 /// One image to build with Cloud Native Buildpacks, and where it goes.
 struct BuildpacksSpec {
-  domain::ServiceId service_id;  ///< Names the context's copy and the cache at the engine.
+  domain::ServiceId service_id;  ///< Names the context's copy at the engine.
   std::shared_ptr<const SourceTree> app;
   std::map<std::string, std::string> environment;  ///< Read by buildpacks.
   std::string builder;                             ///< Image reference.
@@ -21,7 +21,8 @@ struct BuildpacksSpec {
   std::string commit;                              ///< Likewise.
   std::chrono::sys_seconds committed_at;
   Repository repository;
-  std::string tag;  ///< The deployment's own.
+  std::string tag;              ///< The deployment's own.
+  Secret cache_namespace = {};  ///< Of the cache of this service's buildpacks.
 };
 
 struct BuildpacksResult {

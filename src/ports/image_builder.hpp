@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "base/secret.hpp"
 #include "domain/build_event.hpp"
 #include "domain/ids.hpp"
 #include "ports/job_context.hpp"
@@ -27,6 +28,7 @@ struct ImageSpec {
   std::function<Result<std::chrono::sys_seconds>()> committed_at = [] {
     return Result<std::chrono::sys_seconds>();
   };
+  Secret cache_namespace = {};  ///< Stands before the name of every cache mount.
   /// Called when the image is built and kept by the engine, before it is pushed, with the engine's
   /// name for its content; not by engines that push while they build.
   std::function<void(const std::string& image_id)> on_built = [](const std::string&) {};

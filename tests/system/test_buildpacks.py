@@ -148,6 +148,9 @@ def test_the_second_build_reuses_cache_and_layers(stack, cnb_worker, repo, image
     third, log = deployed(stack, repository, serviceId=service, environmentVariables=[
         {"key": "CNB_CLEAR_CACHE", "value": "true"}])
     assert "runtime: making layer" in log and "modules: installing" in log and "restored" not in log
+    stamp = log.split("modules: installing ")[1].split()[0]
+    repository.commit({"public/index.html": "changed again\n"})
+    assert f"modules: restored {stamp}" in deployed(stack, repository, serviceId=service)[1]
 
 
 def test_the_services_variables_become_a_dotenv_and_by_option_the_builds(stack, cnb_worker, repo):

@@ -4,6 +4,7 @@
 #include "adapters/buildkit/engine_words.hpp"
 #include "adapters/buildkit/error_details.hpp"
 #include "adapters/buildkit/missing_source.hpp"
+#include "adapters/buildkit/source_rules.hpp"
 #include "adapters/buildkit/syntax_advice.hpp"
 #include "adapters/buildkit/text.hpp"
 
@@ -869,9 +870,12 @@ class Explainer {
                           : placed("a server this step needs could not be reached")};
     }
     if (has_any(text_, {"denied by policy", "not allowed by policy"})) {
+      return theirs(denied());
+    }
+    if (solve_.registry_is_closed && (of_base || text_.contains(solve_.registry))) {
       return theirs(
-          placed("the image named here belongs to another service of the platform and "
-                 "cannot be used"));
+          placed("images of the platform's own registry cannot be used with this build engine; "
+                 "take one from another registry"));
     }
     constexpr std::string_view k_pulling = "pulling from host ";
     if (text_.contains(k_pulling) && !of_base) {
@@ -901,6 +905,48 @@ class Explainer {
                             shortened(written_image(), 70))));
     }
     return std::nullopt;
+  }
+
+  /// A source that the rules for Dockerfiles refuse.
+  [[nodiscard]] std::string denied() const {
+    std::string source = quoted_before(text_, "\" denied by policy");
+    if (source.empty()) {
+      source = quoted_before(text_, "\" not allowed by policy");
+    }
+    const std::size_t mark = source.find("://");
+    if (mark == std::string::npos) {
+      return placed("a source of this step is not allowed here");
+    }
+    const bool is_image = !source.starts_with("http") && !source.starts_with("git");
+    std::string host = source.substr(mark + 3);
+    host.resize(std::min(host.find_first_of("/?#"), host.size()));
+    host.erase(0, host.rfind('@') + 1);
+    if (is_image && (host == solve_.registry || solve_.registry.empty())) {
+      return placed(
+          "the image named here belongs to another service of the platform and cannot be "
+          "used");
+    }
+    return in_front_of(source, host_refusal(host.substr(0, host.rfind(':')), is_image));
+  }
+
+  /// With the line of the instruction that names `source`, where the engine gave none.
+  [[nodiscard]] std::string in_front_of(const std::string& source, const std::string& text) const {
+    if (place_.first == 0) {
+      const std::string name = source.substr(source.find("://") + 3);
+      std::vector<std::size_t> with_variable;
+      for (const Instruction& instruction : dockerfile_.instructions()) {
+        if (instruction.text.contains(name)) {
+          return fmt::format("{}:{}: {}", file(), instruction.lines.first, text);
+        }
+        if (instruction.keyword == "ADD" && instruction.text.contains('$')) {
+          with_variable.push_back(instruction.lines.first);
+        }
+      }
+      if (with_variable.size() == 1 && !source.starts_with("docker")) {
+        return fmt::format("{}:{}: {}", file(), with_variable.front(), text);
+      }
+    }
+    return placed(text);
   }
 
   /// The base image as written in the step's name.

@@ -21,6 +21,8 @@ struct FailedSolve {
   std::optional<std::string> dockerfile_text;  ///< Absent: not readable.
   std::vector<BuildWarning> warnings = {};
   const ports::SourceTree* context = nullptr;  ///< Null: not at hand.
+  std::string registry = {};                   ///< The platform's own, which holds all services.
+  bool registry_is_closed = false;  ///< The engine asked for its login and did not get it.
 };
 
 struct Explanation {

@@ -88,6 +88,7 @@ class DirectImageBuilder final : public ports::ImageBuilder {
                                 {"store", "false"},
                                 {"oci-mediatypes", "true"},
                                 {"compression", compression_.type}},
+        .cache_namespace = image.cache_namespace,
         .repository = image.repository};
     if (compression_.level) {
       spec.exporter_attributes["compression-level"] = std::to_string(*compression_.level);

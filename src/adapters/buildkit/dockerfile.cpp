@@ -289,6 +289,31 @@ std::vector<std::string> named_images(const Instruction& instruction) {
   return images;
 }
 
+bool names_cache_mounts(std::string_view dockerfile) {
+  const std::string text = with_case(dockerfile, false);
+  constexpr std::string_view k_space = " \t\r\n";
+  for (std::size_t at = text.find("type=cache"); at != std::string::npos;
+       at = text.find("type=cache", at + 1)) {
+    const std::size_t before = text.find_last_of(k_space, at);
+    const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+    const std::string_view flag =
+        std::string_view(text).substr(begin, text.find_first_of(k_space, at) - begin);
+    const std::size_t key = std::min(flag.find("target=/"), flag.find("dst=/"));
+    const std::string_view target =
+        key == std::string_view::npos ? flag : flag.substr(key, flag.find(',', key) - key);
+    const bool plain = key != std::string_view::npos && !target.ends_with('/') &&
+                       target.find_first_of("$\"'\\") == std::string_view::npos &&
+                       !target.contains("//") && !target.contains("/./") &&
+                       !target.contains("/../") && !target.ends_with("/.") &&
+                       !target.ends_with("/..") && !flag.contains(",id=") &&
+                       !flag.contains("=id=") && !flag.contains("sharing=");
+    if (!plain) {
+      return true;
+    }
+  }
+  return false;
+}
+
 Dockerfile::Dockerfile(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) {
     text.remove_prefix(3);

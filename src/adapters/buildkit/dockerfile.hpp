@@ -101,4 +101,8 @@ class Dockerfile {
   std::vector<Instruction> instructions_;
 };
 
+/// Whether a RUN has a cache mount under another name than its target: with an `id`, a `sharing`,
+/// or a target that is not written out.
+bool names_cache_mounts(std::string_view dockerfile);
+
 }  // namespace builder::adapters::buildkit

@@ -38,6 +38,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
          .dockerfile = image.dockerfile,
          .exporter = "moby",
          .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag}},
+         .cache_namespace = image.cache_namespace,
          .repository = image.repository},
         events);
     const auto built = Clock::now();

@@ -1,5 +1,7 @@
 #include "adapters/buildkit/engine_info.hpp"
 
+#include "adapters/buildkit/frontend.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -44,6 +46,8 @@ constexpr BuildkitVersion k_heredocs{0, 10};
 constexpr BuildkitVersion k_source_policies{0, 11};
 constexpr BuildkitVersion k_image_epoch{0, 11};
 constexpr BuildkitVersion k_split_status{0, 10};
+/// Seen in 0.22 and later, not in 0.8.
+constexpr BuildkitVersion k_cache_ids{0, 10};
 
 bool is_older(const EngineInfo& engine, BuildkitVersion version) {
   return engine.buildkit && *engine.buildkit < version;
@@ -103,7 +107,9 @@ std::vector<std::string> missing_features(const EngineInfo& engine) {
   }
   if (is_older(engine, k_source_policies)) {
     missing.emplace_back("attestations and SOURCE_DATE_EPOCH");
-    missing.emplace_back("source policies (the Dockerfile is read instead)");
+    missing.emplace_back(
+        "source policies (no image of the platform's registry can be a base image; addresses in a "
+        "Dockerfile are checked by its text alone)");
   }
   if (is_older(engine, {0, 33})) {
     missing.emplace_back("memory and CPU limits of a build");
@@ -127,8 +133,8 @@ bool has_image_epoch(const EngineInfo& engine) {
   return !is_older(engine, k_image_epoch);
 }
 
-bool status_goes_astray(const EngineInfo& engine) {
-  return is_older(engine, k_split_status);
+bool forgets_cache_ids(const EngineInfo& engine) {
+  return !is_older(engine, k_cache_ids);
 }
 
 }  // namespace builder::adapters::buildkit

@@ -62,6 +62,9 @@ bool has_source_policies(const EngineInfo& engine);
 /// Whether it can give an image another time than that of its build.
 bool has_image_epoch(const EngineInfo& engine);
 
+/// Whether it knows the result of a RUN without the names of the cache mounts that it used.
+bool forgets_cache_ids(const EngineInfo& engine);
+
 /// Whether its progress streams lose their way in more than 1 MiB of output at once.
 bool status_goes_astray(const EngineInfo& engine);
 

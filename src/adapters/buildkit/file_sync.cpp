@@ -258,17 +258,27 @@ grpc::Status FileSync::DiffCopy(grpc::ServerContext* context, Stream* stream) {
   const TreeFilter filter{.include = values(*context, "include-patterns"),
                           .exclude = values(*context, "exclude-patterns"),
                           .follow = values(*context, "followpaths")};
-  const Result<> done = Transfer(*tree_, *stream, bytes_sent_).run(filter, stop_.get_token());
-  if (done) {
-    return grpc::Status::OK;
+  Tree tree = tree_;
+  if (names.front() == "dockerfile" && dockerfile_) {
+    auto given = dockerfile_();
+    if (!given) {
+      return failed(given.error());
+    }
+    tree = *std::move(given);
   }
-  if (done.error().kind == ErrorKind::cancelled) {
+  const Result<> done = Transfer(*tree, *stream, bytes_sent_).run(filter, stop_.get_token());
+  return done ? grpc::Status::OK : failed(done.error());
+}
+
+grpc::Status FileSync::failed(const Error& error) {
+  if (error.kind == ErrorKind::cancelled) {
     return grpc::Status::CANCELLED;
   }
-  if (auto error = error_.lock(); !*error) {
-    *error = done.error();
+  if (auto first = error_.lock(); !*first) {
+    *first = error;
   }
-  return {grpc::StatusCode::INTERNAL, done.error().message};
+  // The daemon repeats it in the build's log.
+  return {grpc::StatusCode::INTERNAL, error.customer.empty() ? error.message : error.customer};
 }
 
 }  // namespace builder::adapters::buildkit

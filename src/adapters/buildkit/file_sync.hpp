@@ -8,17 +8,23 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
 
 namespace builder::adapters::buildkit {
 
-/// Serves one build's source to the daemon: FileSync.DiffCopy over a SourceTree, the same tree as
-/// `context` and as `dockerfile`. Called by the session server's threads, several at once.
+/// Serves one build's source to the daemon: FileSync.DiffCopy over a SourceTree as `context`, and
+/// over what `dockerfile` gives as `dockerfile`. Called by the session server's threads, several at
+/// once.
 class FileSync final : public moby::filesync::v1::FileSync::Service {
  public:
-  explicit FileSync(std::shared_ptr<const ports::SourceTree> tree) : tree_(std::move(tree)) {}
+  using Tree = std::shared_ptr<const ports::SourceTree>;
+
+  /// `dockerfile` as of `SessionContent`.
+  explicit FileSync(Tree tree, std::function<Result<Tree>()> dockerfile = {})
+      : tree_(std::move(tree)), dockerfile_(std::move(dockerfile)) {}
 
   grpc::Status DiffCopy(
       grpc::ServerContext* context,
@@ -33,8 +39,11 @@ class FileSync final : public moby::filesync::v1::FileSync::Service {
   [[nodiscard]] std::optional<Error> first_error() { return *error_.lock(); }
 
  private:
+  grpc::Status failed(const Error& error);
+
   // Shared with whoever builds; transfers may outlast a cancelled build by a moment.
-  std::shared_ptr<const ports::SourceTree> tree_;
+  Tree tree_;
+  std::function<Result<Tree>()> dockerfile_;
   std::stop_source stop_;
   std::atomic<std::uint64_t> bytes_sent_{0};
   Sync<std::optional<Error>> error_;

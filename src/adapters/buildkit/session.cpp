@@ -73,10 +73,11 @@ struct Session::Services {
 Session::Session(SessionContent content)
     : id_(random_id()),
       shared_key_(std::move(content.shared_key)),
-      services_(new Services{.files = FileSync(std::move(content.tree)),
-                             .result = {},
-                             .auth = Auth(std::move(content.login)),
-                             .secrets = Secrets(std::move(content.secrets))}) {
+      services_(
+          new Services{.files = FileSync(std::move(content.tree), std::move(content.dockerfile)),
+                       .result = {},
+                       .auth = Auth(std::move(content.login)),
+                       .secrets = Secrets(std::move(content.secrets))}) {
   grpc::ServerBuilder builder;
   builder.RegisterService(&services_->files);
   builder.RegisterService(&services_->result);

@@ -22,6 +22,9 @@ struct SessionContent {
   std::string shared_key;  ///< Names the incremental copy of the files at the daemon.
   std::shared_ptr<const ports::SourceTree> tree;
   std::map<std::string, Secret> secrets;  ///< By id.
+  /// The tree that holds the Dockerfile, as the daemon is to see it; null: `tree`. An error refuses
+  /// it. Called on the session's threads, several times.
+  std::function<Result<std::shared_ptr<const ports::SourceTree>>()> dockerfile;
   /// The login for a registry by its API's host, exactly as the daemon asks; nullptr: anonymous.
   /// Called on the session's threads.
   std::function<ports::SharedLogin(const std::string& host)> login;

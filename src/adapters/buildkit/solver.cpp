@@ -1,7 +1,7 @@
 #include "adapters/buildkit/solver.hpp"
 
-#include "adapters/buildkit/base_images.hpp"
 #include "adapters/buildkit/build_error.hpp"
+#include "adapters/buildkit/dockerfile.hpp"
 #include "adapters/buildkit/grpc_library.hpp"
 #include "adapters/buildkit/progress.hpp"
 #include "adapters/buildkit/session.hpp"
@@ -9,6 +9,8 @@
 #include "adapters/buildkit/tar.hpp"
 #include "adapters/buildkit/text.hpp"
 #include "base/sync.hpp"
+#include "base/text.hpp"
+#include "ports/overlay_tree.hpp"
 
 #include <grpcpp/health_check_service_interface.h>
 
@@ -35,7 +37,11 @@ constexpr milliseconds k_return_interval{250};
 constexpr std::chrono::seconds k_describe_limit{10};
 constexpr std::string_view k_cgroup_parent = "cgroup-parent";
 constexpr std::string_view k_tar_exporter = "tar";
+/// Known to every frontend that knows cache mounts, Engine 20.10's included.
+constexpr std::string_view k_cache_namespace = "build-arg:BUILDKIT_CACHE_MOUNT_NS";
 constexpr std::size_t k_dockerfile_limit = 1024 * 1024;
+constexpr std::string_view k_dockerfile = "Dockerfile";
+constexpr std::string_view k_add_hosts = "add-hosts";
 
 /// Closes sessions off the builds' threads. What was given to it is closed before its destructor
 /// returns.
@@ -66,32 +72,6 @@ class SessionCloser {
   std::deque<std::unique_ptr<Session>> sessions_;
   std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
 };
-
-/// A regular expression for exactly this text; names of images hold no other special character.
-std::string literal(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    out += c == '.' ? "\\." : std::string(1, c);
-  }
-  return out;
-}
-
-/// Every image of the repository's own folder is refused as a source, except its own.
-moby::buildkit::v1::Policy policy_for(const ports::Repository& repository) {
-  using moby::buildkit::v1::PolicyRule;
-  moby::buildkit::v1::Policy policy;
-  policy.set_version(1);
-  const auto add = [&policy](PolicyRule::Action action, const std::string& pattern) {
-    PolicyRule* rule = policy.add_rules();
-    rule->set_action(action);
-    rule->mutable_selector()->set_match_type(moby::buildkit::v1::PolicySelector::REGEX);
-    rule->mutable_selector()->set_identifier("^docker-image://" + pattern);
-  };
-  const std::string folder = repository.uri.substr(0, repository.uri.rfind('/') + 1);
-  add(PolicyRule::DENY, literal(folder));
-  add(PolicyRule::ALLOW, literal(repository.uri) + "[:@]");
-  return policy;
-}
 
 /// Passes events on, and lets the limits know which steps run.
 class WatchedEvents final : public domain::EventSink {
@@ -138,6 +118,9 @@ class BuildkitSolver final : public Solver {
                                             domain::EventSink& events) override {
     std::uint32_t next_step = 1;
     Attempt attempt = solve_once(job, spec, events, next_step);
+    if (attempt.way == Way::mixes_results) {
+      return solve(job, with_own_results(spec), events);
+    }
     if (attempt.way == Way::ended) {
       return std::move(attempt.result);
     }
@@ -183,11 +166,61 @@ class BuildkitSolver final : public Solver {
 
  private:
   /// What became of an attempt, apart from its result.
-  enum class Way { ended, engine_lost, engine_unreachable };
+  enum class Way { ended, engine_lost, engine_unreachable, mixes_results };
 
   struct Attempt {
     std::expected<Solved, SolveFailure> result;
     Way way = Way::ended;
+  };
+
+  /// What is found out while the engine asks for things. Shared with the session, which is closed
+  /// behind the solve.
+  struct Findings {
+    std::atomic<bool> registry_is_closed = false;  ///< See `FailedSolve`.
+    /// The solve ends at once, and another one follows: see `with_own_results`.
+    std::atomic<bool> mixes_results = false;
+  };
+
+  /// A solve that is not to be has nothing to tell.
+  class UntilItEnds final : public domain::EventSink {
+   public:
+    UntilItEnds(domain::EventSink& events, const Findings& findings)
+        : events_(events), findings_(findings) {}
+
+    void emit(domain::BuildEvent event) override {
+      if (!findings_.mixes_results) {
+        events_.emit(std::move(event));
+      }
+    }
+
+   private:
+    domain::EventSink& events_;
+    const Findings& findings_;
+  };
+
+  /// Newer engines leave the id of a cache mount out of what they know a RUN's result by: a service
+  /// would get what another one made of its own cache. A host's name is part of it; its address is
+  /// not used. Results of other Dockerfiles stay common to all services.
+  static SolveSpec with_own_results(SolveSpec spec) {
+    const std::string whose = sha256_hex("results of " + spec.cache_namespace.reveal());
+    spec.frontend[std::string(k_add_hosts)] = "cache-" + whose.substr(0, 16) + ".invalid=0.0.0.0";
+    return spec;
+  }
+
+  [[nodiscard]] bool mixes_results(const ports::JobContext& job, const SolveSpec& spec,
+                                   std::string_view dockerfile) {
+    if (spec.cache_namespace.empty() || spec.frontend.contains(std::string(k_add_hosts)) ||
+        !names_cache_mounts(dockerfile)) {
+      return false;
+    }
+    const auto engine = known_engine(job.stop);
+    return !engine || forgets_cache_ids(*engine);
+  }
+
+  /// The first look at a Dockerfile decides.
+  struct Checked {
+    std::once_flag once;
+    Result<std::shared_ptr<const ports::SourceTree>> tree;
   };
 
   static Attempt failed(Error error) {
@@ -204,25 +237,31 @@ class BuildkitSolver final : public Solver {
     if (!channel) {
       return unreachable(job, std::move(channel).error());
     }
-    auto session = std::make_unique<Session>(SessionContent{
-        .shared_key = settings_.shared_key_prefix + spec.service_id.str(),
-        .tree = spec.context,
-        .secrets = spec.secrets,
-        .login = [this, job, repository = spec.repository, context = spec.context,
-                  file = spec.dockerfile,
-                  pushes = spec.exporter_attributes.contains("push")](const std::string& host) {
-          const bool own = repository && host == repository->host();
-          return own && !pushes && !may_read_own_registry(*repository, *context, file)
-                     ? nullptr
-                     : login_for(job, host);
-        }});
+    const auto findings = std::make_shared<Findings>();
+    UntilItEnds told(events, *findings);
+    SessionContent content{.shared_key = settings_.shared_key_prefix + spec.service_id.str(),
+                           .tree = spec.context,
+                           .secrets = spec.secrets,
+                           .dockerfile = {},
+                           .login = [this, job, spec, findings](const std::string& host) {
+                             return login_of_build(job, spec, host, *findings);
+                           }};
+    if (spec.repository) {
+      content.dockerfile = [this, job, spec, &events, findings,
+                            checked = std::make_shared<Checked>()] {
+        std::call_once(checked->once,
+                       [&] { checked->tree = checked_dockerfile(job, spec, events, *findings); });
+        return checked->tree;
+      };
+    }
+    auto session = std::make_unique<Session>(std::move(content));
     if (auto attached = session->attach(*connector_, job); !attached) {
       return unreachable(job, std::move(attached).error());
     }
     const auto connected = steady_clock::now();
     // Beside the solve: the Dockerfile may not be there yet, and the engine has other things to do.
     std::future<void> foreseen;
-    if (next_step == 1 && !is_recent()) {
+    if (next_step == 1 && !spec.frontend.contains(std::string(k_add_hosts)) && !is_recent()) {
       foreseen = std::async(std::launch::async, [&] { foresee(job, spec, events); });
     }
     std::map<std::string, std::string> exporter = spec.exporter_attributes;
@@ -235,7 +274,7 @@ class BuildkitSolver final : public Solver {
     }
     const std::unique_ptr<ports::WatchedSolve> watched =
         settings_.limits == nullptr ? nullptr : settings_.limits->watch(job.deployment_id);
-    WatchedEvents watched_events(events, watched.get());
+    WatchedEvents watched_events(told, watched.get());
     Progress progress(watched_events, next_step);
     const SolveOutcome outcome =
         run_solve(*channel, reserve_for(job), job, request_for(spec, exporter, *session), progress);
@@ -245,7 +284,7 @@ class BuildkitSolver final : public Solver {
                std::chrono::duration_cast<std::chrono::microseconds>(connected - begin).count(),
                outcome.first_status.count(), outcome.solve.count(), outcome.tail.count());
     session->stop();
-    Attempt attempt = judge(job, spec, events, outcome, progress, *session);
+    Attempt attempt = judge(job, spec, events, outcome, progress, *session, *findings);
     if (const auto limit = watched ? watched->exhausted_memory() : std::nullopt) {
       tell_exhausted(*limit, attempt, events);
     }
@@ -315,16 +354,81 @@ class BuildkitSolver final : public Solver {
     return engine && missing_features(*engine).empty();
   }
 
-  /// An engine without source policies cannot keep a build away from the images of other services:
-  /// there a build gets the login of their registry only if its Dockerfile can be seen not to use
-  /// them.
-  bool may_read_own_registry(const ports::Repository& repository, const ports::SourceTree& context,
-                             const std::string& dockerfile) {
-    if (const auto engine = *engine_.lock(); engine && has_source_policies(*engine)) {
-      return true;
+  bool keeps_policies(const std::stop_token& stop) {
+    const auto engine = known_engine(stop);
+    return engine && has_source_policies(*engine);
+  }
+
+  /// The login of the platform's own registry opens the images of all services. A build gets it
+  /// only where the engine itself keeps it away from those.
+  ports::SharedLogin login_of_build(const ports::JobContext& job, const SolveSpec& spec,
+                                    const std::string& host, Findings& findings) {
+    const bool own = spec.repository && host == spec.repository->host();
+    const bool pushes = spec.exporter_attributes.contains("push");
+    if (own && !pushes && !keeps_policies(job.stop)) {
+      findings.registry_is_closed = true;
+      return nullptr;
     }
-    const auto text = ports::read_file(context, dockerfile, k_dockerfile_limit);
-    return text && uses_no_foreign_service(*text, repository);
+    return login_for(job, host);
+  }
+
+  /// What the engine sees of a customer's Dockerfile: the text that was checked, and nothing that a
+  /// link or another spelling could put in its place.
+  Result<std::shared_ptr<const ports::SourceTree>> checked_dockerfile(const ports::JobContext& job,
+                                                                      const SolveSpec& spec,
+                                                                      domain::EventSink& events,
+                                                                      Findings& findings) {
+    std::map<std::string, std::string> files;
+    BUILDER_TRY_ASSIGN(std::optional<std::string> text, read_source(spec, spec.dockerfile));
+    if (!text && spec.dockerfile.ends_with(k_dockerfile)) {
+      // Every frontend falls back to it.
+      std::string other = spec.dockerfile;
+      other[other.size() - k_dockerfile.size()] = 'd';
+      BUILDER_TRY_ASSIGN(text, read_source(spec, other));
+    }
+    if (text) {
+      if (mixes_results(job, spec, *text)) {
+        findings.mixes_results = true;
+        return failure(ErrorKind::cancelled, "solved anew");
+      }
+      BUILDER_TRY_ASSIGN(const auto frontends,
+                         check_frontends(settings_.frontends, spec.dockerfile, *text));
+      for (const std::string& frontend : frontends) {
+        log_.info("deployment={} frontend {}", job.deployment_id.str(), one_line(frontend));
+        events.info("The Dockerfile is read by the frontend " + one_line(frontend));
+      }
+      SourceRules rules = settings_.sources;
+      rules.registries.push_back(spec.repository->host());
+      BUILDER_TRY(
+          check_sources(rules, spec.dockerfile, *text, keeps_policies(job.stop), resolver_, job));
+      files.emplace(spec.dockerfile, *std::move(text));
+    }
+    const std::string ignore = spec.dockerfile + ".dockerignore";
+    BUILDER_TRY_ASSIGN(std::optional<std::string> patterns, read_source(spec, ignore));
+    if (patterns) {
+      files.emplace(ignore, *std::move(patterns));
+    }
+    // Away from where anybody looks.
+    return ports::make_overlay_tree(spec.context, std::move(files), ".source");
+  }
+
+  /// Nullopt: there is no such file.
+  static Result<std::optional<std::string>> read_source(const SolveSpec& spec,
+                                                        const std::string& path) {
+    auto text = ports::read_file(*spec.context, path, k_dockerfile_limit);
+    if (text) {
+      return *std::move(text);
+    }
+    Error error = std::move(text).error();
+    if (error.kind == ErrorKind::not_found) {
+      return std::nullopt;
+    }
+    if (error.kind == ErrorKind::invalid_input || error.kind == ErrorKind::denied) {
+      error.kind = ErrorKind::build_failed;
+      error.customer = shortened(one_line(path) + " cannot be read: " + one_line(error.message),
+                                 k_customer_limit);
+    }
+    return std::unexpected(std::move(error));
   }
 
   /// nullptr: anonymous. A login that cannot be had is the operator's matter; the registry's own
@@ -362,11 +466,14 @@ class BuildkitSolver final : public Solver {
     for (const auto& [name, value] : spec.frontend) {
       frontend[name] = value;
     }
+    if (!spec.cache_namespace.empty()) {
+      frontend[std::string(k_cache_namespace)] = spec.cache_namespace.reveal();
+    }
     for (const std::string& entitlement : spec.entitlements) {
       request.add_entitlements(entitlement);
     }
     if (spec.repository) {
-      *request.mutable_source_policy() = policy_for(*spec.repository);
+      *request.mutable_source_policy() = source_policy(settings_.sources, *spec.repository);
     }
     if (!spec.exporter.empty()) {
       // Twice: daemons before 0.13 read the first, later ones the second.
@@ -382,7 +489,8 @@ class BuildkitSolver final : public Solver {
   }
 
   Attempt judge(const ports::JobContext& job, const SolveSpec& spec, domain::EventSink& events,
-                const SolveOutcome& outcome, const Progress& progress, Session& session) const {
+                const SolveOutcome& outcome, const Progress& progress, Session& session,
+                const Findings& findings) const {
     if (outcome.status.ok()) {
       std::map<std::string, std::string> files;
       if (spec.exporter == k_tar_exporter) {
@@ -406,7 +514,15 @@ class BuildkitSolver final : public Solver {
     if (auto stopped = interruption(job)) {
       return failed(*std::move(stopped));
     }
+    if (findings.mixes_results) {
+      Attempt attempt = failed({.kind = ErrorKind::cancelled, .message = "solved anew"});
+      attempt.way = Way::mixes_results;
+      return attempt;
+    }
     if (auto error = session.transfer_error()) {
+      if (error->kind == ErrorKind::build_failed) {
+        return failed(*std::move(error));  // The Dockerfile was refused.
+      }
       std::string customer = "The source could not be sent to the build engine: " + error->message;
       return failed(
           std::move(*error).with_context("sending the source").for_customer(std::move(customer)));
@@ -416,7 +532,9 @@ class BuildkitSolver final : public Solver {
                       .dockerfile = spec.dockerfile,
                       .dockerfile_text = std::nullopt,
                       .warnings = progress.warnings(),
-                      .context = spec.context.get()};
+                      .context = spec.context.get(),
+                      .registry = spec.repository ? spec.repository->host() : std::string(),
+                      .registry_is_closed = findings.registry_is_closed};
     if (auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit)) {
       solve.dockerfile_text = *std::move(text);
     }
@@ -474,6 +592,7 @@ class BuildkitSolver final : public Solver {
   const Log log_;
   std::unique_ptr<Connector> connector_;
   Sync<std::optional<EngineInfo>> engine_;
+  network::Resolver resolver_;
   SessionCloser closer_;
 };
 

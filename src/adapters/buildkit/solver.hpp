@@ -1,6 +1,8 @@
 #pragma once
 
 #include "adapters/buildkit/connector.hpp"
+#include "adapters/buildkit/frontend.hpp"
+#include "adapters/buildkit/source_rules.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
@@ -39,8 +41,11 @@ struct SolveSpec {
   std::map<std::string, std::string> exporter_attributes = {};
   /// Waits for the time that the image and its history are to bear; null: that of the build.
   std::function<Result<std::chrono::sys_seconds>()> epoch = {};
-  /// The deployment's own repository. Images beside it belong to other services: none of them can
-  /// be a source of this build, although the engine is given the registry's login.
+  /// Stands before the name of every cache mount. Without one the engine shares them with all.
+  Secret cache_namespace = {};
+  /// Set where the Dockerfile is a customer's, who may name no frontend and no source that the
+  /// settings forbid: the deployment's own repository. Images beside it belong to other services:
+  /// none of them can be a source of this build.
   std::optional<ports::Repository> repository = {};
   /// For `RUN --mount=type=secret,id=…`, by id.
   std::map<std::string, Secret> secrets = {};
@@ -90,6 +95,8 @@ struct SolverSettings {
   std::chrono::seconds return_limit{30};
   /// Told which steps run; outlives the solver. Null: they cannot be seen from here.
   ports::BuildLimits* limits = nullptr;
+  FrontendRules frontends = {};
+  SourceRules sources = {};
   /// Attributes of the frontend for every step of every build: limits, which are in no cache key,
   /// and the operator's group, which is.
   std::map<std::string, std::string> step_attributes = {};

@@ -44,12 +44,11 @@ struct Prepared {
   std::string run_image;
   std::string previous_image;
   std::string image;
-  std::shared_ptr<const ports::SourceTree> context;
 };
 
 struct Attempt {
   buildpacks::ApiVersion api;
-  bool skip_restore = false;
+  bool anew = false;  ///< Nothing of earlier builds is used, and their cache is emptied.
   int number = 1;
 };
 
@@ -123,7 +122,7 @@ class Platform final : public ports::BuildpacksBuilder {
     if (!prepared.trusted && !settings_.bindings.empty()) {
       events.warning("The builder is not trusted and gets none of the platform's service bindings");
     }
-    auto built = build(job, spec, prepared, {.api = api, .skip_restore = spec.clear_cache}, events);
+    auto built = build(job, spec, prepared, {.api = api, .anew = spec.clear_cache}, events);
     if (!built) {
       return std::unexpected(std::move(built).error().with_context("buildpacks"));
     }
@@ -156,12 +155,12 @@ class Platform final : public ports::BuildpacksBuilder {
       log_.warning("deployment={} looking for the last image: {}", job.deployment_id.str(),
                    previous.error().message);
     }
-    prepared.context = context_of(spec, prepared);
     return prepared;
   }
 
-  [[nodiscard]] std::shared_ptr<const ports::SourceTree> context_of(
-      const BuildpacksSpec& spec, const Prepared& prepared) const {
+  [[nodiscard]] std::shared_ptr<const ports::SourceTree> context_of(const BuildpacksSpec& spec,
+                                                                    const Prepared& prepared,
+                                                                    const Attempt& attempt) const {
     std::map<std::string, std::string> files;
     for (const auto& [name, value] : spec.environment) {
       files["platform/env/" + name] = value;
@@ -174,19 +173,19 @@ class Platform final : public ports::BuildpacksBuilder {
       files["cnb/run.toml"] = buildpacks::write_run_toml(prepared.run_image);
       files["cnb/stack.toml"] = buildpacks::write_stack_toml(prepared.run_image);
     }
-    files["Dockerfile"] = buildpacks::write_build_file(build_file_of(spec, prepared));
+    files["Dockerfile"] = buildpacks::write_build_file(build_file_of(prepared, attempt));
     return ports::make_overlay_tree(spec.app, std::move(files), "app");
   }
 
-  [[nodiscard]] buildpacks::BuildFileSpec build_file_of(const BuildpacksSpec& spec,
-                                                        const Prepared& prepared) const {
+  [[nodiscard]] buildpacks::BuildFileSpec build_file_of(const Prepared& prepared,
+                                                        const Attempt& attempt) const {
     buildpacks::BuildFileSpec file{.builder = prepared.builder.pinned,
                                    .image = prepared.image,
                                    .lifecycle = settings_.lifecycle_image,
                                    .trusted = prepared.trusted,
                                    .user_id = prepared.builder.image.user_id,
                                    .group_id = prepared.builder.image.group_id,
-                                   .cache_id = "cnb-" + spec.service_id.str(),
+                                   .empty_cache = attempt.anew,
                                    .bindings = {}};
     constexpr std::string_view k_version = "{version}";
     if (const auto at = file.lifecycle.find(k_version); at != std::string::npos) {
@@ -222,8 +221,8 @@ class Platform final : public ports::BuildpacksBuilder {
       log_.warning("deployment={} attempt {}: {}", job.deployment_id.str(), attempt.number,
                    failed.error.message);
       builds += phases.trace().phase == "EXPORTING" ? 1 : 0;
-      if (failed.remedy == Remedy::without_cache && !attempt.skip_restore) {
-        attempt.skip_restore = true;
+      if (failed.remedy == Remedy::without_cache && !attempt.anew) {
+        attempt.anew = true;
         events.warning("What earlier builds left cannot be used; building without it");
       } else if (failed.remedy == Remedy::other_api &&
                  prepared.builder.image.platform_apis.empty() && attempt.api > k_older_api) {
@@ -244,9 +243,10 @@ class Platform final : public ports::BuildpacksBuilder {
       return std::unexpected(Failure{.error = std::move(logins).error()});
     }
     buildkit::SolveSpec solve{.service_id = spec.service_id,
-                              .context = prepared.context,
+                              .context = context_of(spec, prepared, attempt),
                               .dockerfile = "Dockerfile",
-                              .exporter = "tar"};
+                              .exporter = "tar",
+                              .cache_namespace = spec.cache_namespace};
     for (auto& [name, value] : buildpacks::build_arguments(
              {.platform_api = attempt.api,
               .nonce =
@@ -254,7 +254,7 @@ class Platform final : public ports::BuildpacksBuilder {
               .previous_image = prepared.previous_image,
               .run_image = prepared.run_image,
               .epoch = settings_.commit_epoch ? std::optional(spec.committed_at) : std::nullopt,
-              .skip_restore = attempt.skip_restore})) {
+              .skip_restore = attempt.anew})) {
       solve.frontend["build-arg:" + name] = std::move(value);
     }
     if (settings_.host_network) {

@@ -1,6 +1,7 @@
 #pragma once
 
-#include "adapters/git/resolver.hpp"
+#include "adapters/network/address_class.hpp"
+#include "adapters/network/resolver.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
 
@@ -11,13 +12,11 @@
 
 namespace builder::adapters::git {
 
-enum class NetworkPolicy { public_only, private_networks, any };
-
-enum class AddressClass { public_address, private_address, loopback, forbidden };
-
-/// What kind of network an address belongs to. Link-local, metadata, multicast and unspecified
-/// addresses are forbidden; IPv4 inside IPv6 (mapped, NAT64) counts as what it carries.
-AddressClass classify(const sockaddr& address);
+using network::Address;
+using network::AddressClass;
+using network::classify;
+using network::NetworkPolicy;
+using network::Resolver;
 
 struct Endpoint {
   std::string scheme;

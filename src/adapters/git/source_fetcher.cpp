@@ -4,7 +4,6 @@
 #include "adapters/git/large_files.hpp"
 #include "adapters/git/mirror.hpp"
 #include "adapters/git/object_tree.hpp"
-#include "adapters/git/resolver.hpp"
 #include "adapters/git/submodules.hpp"
 #include "adapters/http/client.hpp"
 #include "base/backoff.hpp"

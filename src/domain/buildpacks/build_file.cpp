@@ -30,8 +30,18 @@ std::string environment(const BuildFileSpec& spec) {
       spec.user_id, spec.group_id);
 }
 
-std::string cache_mount(const BuildFileSpec& spec) {
-  return fmt::format("--mount=type=cache,id={},target=/cnb-cache,sharing=locked", spec.cache_id);
+constexpr std::string_view k_cache_mount =
+    "--mount=type=cache,id=buildpacks,target=/cnb-cache,sharing=locked";
+
+/// As root and by the builder's shell: whatever is in the cache, and whoever owns it, goes.
+std::string emptying(const BuildFileSpec& spec) {
+  return spec.empty_cache
+             ? fmt::format(
+                   "ARG CNB_BUILD_NONCE\n"
+                   "RUN {} [\"/bin/sh\", \"-c\", \"rm -rf /cnb-cache/* /cnb-cache/.[!.]* "
+                   "/cnb-cache/..?*; chmod 755 /cnb-cache\"]\n",
+                   k_cache_mount)
+             : std::string();
 }
 
 std::string binding_mounts(const BuildFileSpec& spec) {
@@ -52,6 +62,7 @@ std::string trusted_build_file(const BuildFileSpec& spec) {
       "COPY --chown={user} app/ /workspace/\n"
       "COPY platform/ /platform/\n"
       "COPY cnb/ /cnb-platform/\n"
+      "{emptying}"
       "{environment}"
       "RUN {cache} {login}{bindings} [\"/bin/sh\", \"/cnb-platform/create\", \"{image}\"]\n"
       "FROM scratch\n"
@@ -59,8 +70,8 @@ std::string trusted_build_file(const BuildFileSpec& spec) {
       fmt::arg("builder", spec.builder),
       fmt::arg("user", fmt::format("{}:{}", spec.user_id, spec.group_id)),
       fmt::arg("image", spec.image), fmt::arg("environment", environment(spec)),
-      fmt::arg("cache", cache_mount(spec)), fmt::arg("login", k_login_mount),
-      fmt::arg("bindings", binding_mounts(spec)));
+      fmt::arg("cache", k_cache_mount), fmt::arg("emptying", emptying(spec)),
+      fmt::arg("login", k_login_mount), fmt::arg("bindings", binding_mounts(spec)));
 }
 
 /// A lifecycle image has no shell: every program is started as a list.
@@ -70,6 +81,7 @@ std::string untrusted_build_file(const BuildFileSpec& spec) {
       "USER 0:0\n"
       "COPY --chown={user} app/ /workspace/\n"
       "COPY platform/ /platform/\n"
+      "{emptying}"
       "FROM {lifecycle} AS lifecycle\n"
       "USER 0:0\n"
       "COPY cnb/run.toml cnb/stack.toml /cnb/\n"
@@ -101,7 +113,8 @@ std::string untrusted_build_file(const BuildFileSpec& spec) {
       fmt::arg("builder", spec.builder), fmt::arg("lifecycle", spec.lifecycle),
       fmt::arg("user", fmt::format("{}:{}", spec.user_id, spec.group_id)),
       fmt::arg("image", spec.image), fmt::arg("environment", environment(spec)),
-      fmt::arg("cache", cache_mount(spec)), fmt::arg("login", k_login_mount));
+      fmt::arg("cache", k_cache_mount), fmt::arg("emptying", emptying(spec)),
+      fmt::arg("login", k_login_mount));
 }
 
 /// TOML's basic string.

@@ -27,7 +27,7 @@ struct BuildFileSpec {
   bool trusted = true;
   std::uint32_t user_id = 0;
   std::uint32_t group_id = 0;
-  std::string cache_id;               ///< Letters, digits, '_', '.', '-'.
+  bool empty_cache = false;           ///< Nothing that earlier builds left in the cache is there.
   std::vector<BindingFile> bindings;  ///< Of trusted builders.
 };
 
@@ -41,6 +41,8 @@ struct BuildFileSpec {
 /// Trusted: one step as root, which gives up its rights itself before a buildpack runs; the result
 /// is `exit-code`, `report.toml` and `group.toml`. Untrusted: one step per phase; those that run
 /// the builder's own programs get no registry login, and a failure ends the solve.
+///
+/// The cache has one name for all services: the solve has to come with a namespace of its own.
 std::string write_build_file(const BuildFileSpec& spec);
 
 /// `cnb/create`, the one step of a trusted builder: run the creator, keep its exit code

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string_view>
 
 namespace builder::domain::buildpacks {
@@ -37,9 +38,27 @@ std::string names_of(const std::vector<Buildpack>& buildpacks) {
   return names;
 }
 
+/// What earlier builds left is in the way, whatever the exit code.
+LifecycleFailure cache_is_broken(int code, const BuildTrace& trace) {
+  return make(
+      ErrorKind::unavailable, code, trace,
+      "What earlier builds left could not be read (no fault of your project); please deploy "
+      "again",
+      Remedy::without_cache);
+}
+
+bool blames_cache(const BuildTrace& trace) {
+  return std::ranges::any_of(trace.errors, [](const std::string& error) {
+    return error.contains("volume cache") || error.contains("/cnb-cache");
+  });
+}
+
 }  // namespace
 
 LifecycleFailure explain_exit(int code, const BuildTrace& trace) {
+  if ((code == 1 || code == 62) && blames_cache(trace)) {
+    return cache_is_broken(code, trace);
+  }
   switch (code) {
     case 1:
       return make(ErrorKind::unavailable, code, trace,
@@ -77,10 +96,7 @@ LifecycleFailure explain_exit(int code, const BuildTrace& trace) {
                   "the operator");
     case 32:
     case 42:
-      return make(ErrorKind::unavailable, code, trace,
-                  "What earlier builds left could not be read (no fault of your project); please "
-                  "deploy again",
-                  Remedy::without_cache);
+      return cache_is_broken(code, trace);
     case 51:
     case 52:
       return make(ErrorKind::build_failed, code, trace,

@@ -144,6 +144,24 @@ TEST(Dockerfile, TakesAnything) {
   EXPECT_EQ(line_of(file, "[1/1] "), 0U);
 }
 
+TEST(CacheMounts, AreNamedUnlessTheirTargetIsAllThereIs) {
+  for (const char* plain :
+       {"", "FROM x\nRUN true\n", "RUN --mount=type=cache,target=/root/.npm npm ci\n",
+        "RUN --mount=type=cache,dst=/c --mount=type=secret,id=x y\n",
+        "RUN --mount=target=/c,type=cache,uid=5 x\n"}) {
+    EXPECT_FALSE(names_cache_mounts(plain)) << plain;
+  }
+  for (const char* named :
+       {"RUN --mount=type=cache,id=a,target=/c x", "RUN --mount=id=a,type=cache,target=/c x",
+        "RUN --mount=type=cache,target=/c,sharing=locked x", "RUN --mount=type=cache,target=c x",
+        "RUN --mount=type=cache,target=/c/ x", "RUN --mount=type=cache,target=$HOME/c x",
+        "RUN --mount=type=cache,target=/a/../c x",
+        "RUN --mount=type=cache,target=/a \\\n --mount=type=cache,target=/b,id=/c x",
+        "RUN --mount=TYPE=cache,ID=a,target=/c x"}) {
+    EXPECT_TRUE(names_cache_mounts(named)) << named;
+  }
+}
+
 }  // namespace
 
 }  // namespace builder::adapters::buildkit

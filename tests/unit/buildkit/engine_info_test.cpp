@@ -1,7 +1,5 @@
 #include "adapters/buildkit/engine_info.hpp"
 
-#include "adapters/buildkit/base_images.hpp"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -71,26 +69,6 @@ TEST(EngineInfo, KnowsWhichAttributesAreIgnored) {
   }
   for (const char* attribute : {"build-arg:X", "target", "no-cache", "label:a", "add-hosts"}) {
     EXPECT_TRUE(knows_attribute(k_old, attribute)) << attribute;
-  }
-}
-
-TEST(BaseImages, AForeignServicesImageIsSeenInWhateverFormItIsNamed) {
-  const ports::Repository own{"1.dkr.ecr/deployra/s1"};
-  for (const char* fine :
-       {"FROM busybox\n", "FROM 1.dkr.ecr/shared/base:1 AS x\nCOPY --from=x /a /\n",
-        "FROM 1.dkr.ecr/deployra/s1:d0\nCOPY --from=1.dkr.ecr/deployra/s1@sha256:1 /a /\n",
-        "FROM --platform=linux/amd64 busybox\nRUN echo $HOME 1.dkr.ecr/deployra/s2\n", ""}) {
-    EXPECT_TRUE(uses_no_foreign_service(fine, own)) << fine;
-  }
-  for (const char* foreign :
-       {"FROM 1.dkr.ecr/deployra/s2\n", "from --platform=x 1.dkr.ecr/deployra/s12:t\n",
-        "FROM x\nCOPY --chown=1 --from=1.dkr.ecr/deployra/s2:t /a /\n",
-        "FROM x\nRUN --mount=type=bind,from=1.dkr.ecr/deployra/s2,target=/m ls\n",
-        "FROM x\nRUN --mount=type=bind,From=1.dkr.ecr/deployra/s2,target=/m ls\n",
-        "FROM x\nRUN --mount=type=bind,\"from=1.dkr.ecr/deployra/s2\",target=/m ls\n",
-        "ARG B\nFROM $B\n", "FROM x\nCOPY \\\n --from=1.dkr.ecr/deployra/s2 /a /\n",
-        "# syntax=a/b\nFROM x\n"}) {
-    EXPECT_FALSE(uses_no_foreign_service(foreign, own)) << foreign;
   }
 }
 

@@ -23,8 +23,15 @@ class EarlyPublishTest : public ::testing::Test {
   EarlyPublish start(std::function<Result<ports::Repository>()> repository = [] {
     return Result<ports::Repository>(ports::Repository{"registry.test/app"});
   }) {
-    return EarlyPublish({image, events}, job, domain::ServiceId("s1"), "Dockerfile",
-                        std::move(repository));
+    return EarlyPublish({image, events}, job, spec(), std::move(repository));
+  }
+
+  static ports::ImageSpec spec() {
+    return {.service_id = domain::ServiceId("s1"),
+            .context = {},
+            .dockerfile = "Dockerfile",
+            .repository = {},
+            .tag = "d1"};
   }
 
   fakes::StepRecord record;
@@ -99,7 +106,7 @@ class EagerBuilder final : public ports::ImageBuilder {
 TEST_F(EarlyPublishTest, WhatNobodyAsksForIsNotToldAboutFurther) {
   EagerBuilder eager;
   {
-    const EarlyPublish early({eager, events}, job, domain::ServiceId("s1"), "Dockerfile",
+    const EarlyPublish early({eager, events}, job, spec(),
                              [] { return Result<ports::Repository>(ports::Repository{"r/app"}); });
     eager.begun.wait();
   }
@@ -120,7 +127,7 @@ class Durations final : public domain::EventSink {
 TEST_F(EarlyPublishTest, TheWaitForTheSourceIsNobodysTime) {
   EagerBuilder eager;
   Durations durations;
-  EarlyPublish early({eager, durations}, job, domain::ServiceId("s1"), "Dockerfile",
+  EarlyPublish early({eager, durations}, job, spec(),
                      [] { return ports::Repository{"registry.test/app"}; });
   eager.begun.wait();
   const auto published = early.finish(tree, committed_at);

@@ -21,8 +21,7 @@ BuildFileSpec spec(bool trusted) {
           .lifecycle = "acme/lifecycle:0.20.11",
           .trusted = trusted,
           .user_id = 1001,
-          .group_id = 1002,
-          .cache_id = "cnb-s1"};
+          .group_id = 1002};
 }
 
 TEST(BuildFile, OfATrustedBuilderIsOneStepAsRoot) {
@@ -31,12 +30,26 @@ TEST(BuildFile, OfATrustedBuilderIsOneStepAsRoot) {
   const std::string text = write_build_file(trusted);
   EXPECT_THAT(text, HasSubstr("FROM registry.example/b@sha256:00 AS cnb\nUSER 0:0\n"));
   EXPECT_THAT(text, HasSubstr("COPY --chown=1001:1002 app/ /workspace/\n"));
-  EXPECT_THAT(text, HasSubstr("--mount=type=cache,id=cnb-s1,target=/cnb-cache,sharing=locked"));
+  EXPECT_THAT(text, HasSubstr("--mount=type=cache,id=buildpacks,target=/cnb-cache,sharing=locked"));
   EXPECT_THAT(text, HasSubstr("target=/platform/bindings/npm/.npmrc,required=true,uid=1001,"
                               "gid=1002,mode=0400"));
   EXPECT_THAT(text, HasSubstr("[\"/bin/sh\", \"/cnb-platform/create\", "
                               "\"registry.example/deployra/s1:d1\"]"));
   EXPECT_THAT(text, Not(HasSubstr("syntax=")));
+}
+
+TEST(BuildFile, EmptiesTheCacheOnRequestBeforeAnythingReadsIt) {
+  for (const bool trusted : {true, false}) {
+    auto wanted = spec(trusted);
+    EXPECT_THAT(write_build_file(wanted), Not(HasSubstr("rm -rf")));
+    wanted.empty_cache = true;
+    const std::string text = write_build_file(wanted);
+    const auto emptied = text.find("rm -rf /cnb-cache/*");
+    ASSERT_NE(emptied, std::string::npos);
+    EXPECT_LT(text.find("USER 0:0"), emptied);
+    EXPECT_LT(text.find("ARG CNB_BUILD_NONCE"), emptied);
+    EXPECT_LT(emptied, text.find(trusted ? "/cnb-platform/create" : "/cnb/lifecycle/restorer"));
+  }
 }
 
 /// The stages of a Dockerfile, by name.
@@ -180,6 +193,12 @@ TEST(LifecycleExit, SaysWhoseFaultItIs) {
   EXPECT_EQ(explain_exit(62, {}).remedy, Remedy::registry);
   EXPECT_EQ(explain_exit(62, {.errors = {"process type web not present"}}).remedy, Remedy::none);
   EXPECT_EQ(explain_exit(32, {}).remedy, Remedy::without_cache);
+  for (const int code : {1, 62}) {
+    const auto broken = explain_exit(
+        code, {.errors = {"failed to create volume cache: mkdir /cnb-cache/x: permission denied"}});
+    EXPECT_EQ(broken.remedy, Remedy::without_cache);
+    EXPECT_THAT(broken.error.customer, Not(HasSubstr("registry")));
+  }
   EXPECT_EQ(explain_exit(42, {}).remedy, Remedy::without_cache);
   EXPECT_EQ(explain_exit(11, {}).remedy, Remedy::other_api);
   EXPECT_EQ(explain_exit(3, {}).error.kind, ErrorKind::internal);

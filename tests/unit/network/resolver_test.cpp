@@ -1,10 +1,10 @@
-#include "adapters/git/resolver.hpp"
+#include "adapters/network/resolver.hpp"
 
-#include "adapters/git/address_policy.hpp"
+#include "adapters/network/address_class.hpp"
 
 #include <gtest/gtest.h>
 
-namespace builder::adapters::git {
+namespace builder::adapters::network {
 namespace {
 
 TEST(Resolver, ReadsEveryFormOfALiteralAddress) {
@@ -36,4 +36,4 @@ TEST(Resolver, LeavesTheLookupWhenTheJobIsStopped) {
 }
 
 }  // namespace
-}  // namespace builder::adapters::git
+}  // namespace builder::adapters::network

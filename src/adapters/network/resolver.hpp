@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-namespace builder::adapters::git {
+namespace builder::adapters::network {
 
 struct Address {
   sockaddr_storage storage{};
@@ -43,4 +43,4 @@ class Resolver {
   Sync<std::vector<Running>> running_;
 };
 
-}  // namespace builder::adapters::git
+}  // namespace builder::adapters::network

@@ -1,4 +1,4 @@
-#include "adapters/git/resolver.hpp"
+#include "adapters/network/resolver.hpp"
 
 #include "base/check.hpp"
 #include "base/fd.hpp"
@@ -12,7 +12,7 @@
 #include <atomic>
 #include <cstring>
 
-namespace builder::adapters::git {
+namespace builder::adapters::network {
 
 namespace {
 
@@ -48,9 +48,7 @@ Result<std::vector<Address>> to_result(const std::string& host, Found found) {
   }
   const bool absent = found.status == EAI_NONAME || found.status == EAI_NODATA;
   return std::unexpected(Error{.kind = absent ? ErrorKind::not_found : ErrorKind::unavailable,
-                               .message = "resolve " + host + ": " + ::gai_strerror(found.status),
-                               .customer = "The git host " + host.substr(0, 60) +
-                                           " cannot be found; check the git provider's URL"});
+                               .message = "resolve " + host + ": " + ::gai_strerror(found.status)});
 }
 
 }  // namespace
@@ -106,4 +104,4 @@ Result<std::vector<Address>> Resolver::lookup(const std::string& host,
   return failure(ErrorKind::timed_out, "resolving " + host + " took too long");
 }
 
-}  // namespace builder::adapters::git
+}  // namespace builder::adapters::network

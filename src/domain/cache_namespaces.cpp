@@ -1,0 +1,68 @@
+#include "domain/cache_namespaces.hpp"
+
+#include "base/check.hpp"
+#include "base/text.hpp"
+
+#include <openssl/evp.h>
+
+#include <array>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace builder::domain {
+
+namespace {
+
+/// Digits of hex: nobody guesses 128 bits.
+constexpr std::size_t k_length = 32;
+
+std::string hmac_sha256_hex(std::string_view key, std::string_view data) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  std::size_t size = 0;
+  BUILDER_CHECK(EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, key.data(), key.size(),
+                          reinterpret_cast<const unsigned char*>(data.data()), data.size(),
+                          digest.data(), digest.size(), &size) != nullptr);
+  return hex({reinterpret_cast<const char*>(digest.data()), size});
+}
+
+/// Each part with its length: a part can hold anything, and no two lists give the same text.
+std::string joined(std::initializer_list<std::string_view> parts) {
+  std::string text;
+  for (const std::string_view part : parts) {
+    text += std::to_string(part.size()) + ":";
+    text += part;
+  }
+  return text;
+}
+
+Secret made(const Secret& key, std::string_view purpose, const std::string& whose) {
+  return Secret(
+      hmac_sha256_hex(key.reveal(), joined({"deployra-builder cache mounts", purpose}) + whose)
+          .substr(0, k_length));
+}
+
+std::string organization_of(const DeploymentRequest& request) {
+  const std::string& name = request.repository_name;
+  const std::string owner = name.substr(0, name.rfind('/'));
+  if (!request.git_provider || owner.empty() || owner.size() == name.size()) {
+    return joined({"service", request.service_id.str()});
+  }
+  const GitProvider& git = *request.git_provider;
+  return joined({"organization", git.type == GitProviderType::github ? "github" : git.url,
+                 git.username, owner});
+}
+
+}  // namespace
+
+CacheNamespaces cache_namespaces(const Secret& key, CacheSharing sharing,
+                                 const DeploymentRequest& request) {
+  const std::string service = joined({"service", request.service_id.str()});
+  const std::string whose = sharing == CacheSharing::all            ? joined({"all"})
+                            : sharing == CacheSharing::organization ? organization_of(request)
+                                                                    : service;
+  return {.dockerfile = made(key, "Dockerfile", whose),
+          .buildpacks = made(key, "buildpacks", service)};
+}
+
+}  // namespace builder::domain

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "base/secret.hpp"
+#include "domain/deployment_request.hpp"
+
+namespace builder::domain {
+
+/// Who shares the cache mounts of Dockerfiles (`RUN --mount=type=cache`) with whom.
+enum class CacheSharing {
+  service,
+  /// Services whose repositories have the same owner and are read at the same git host with the
+  /// same account.
+  organization,
+  all,
+};
+
+/// In front of the name of every cache mount of a deployment's build. Without the platform's key
+/// nobody can name the namespace of another service, whatever a Dockerfile or its frontend asks
+/// for. Letters and digits only.
+struct CacheNamespaces {
+  Secret dockerfile;
+  Secret buildpacks;  ///< Always of one service. No Dockerfile of a customer is built in it.
+};
+
+/// The same on all workers that have the platform's `key`. Another key means empty caches, nothing
+/// else.
+CacheNamespaces cache_namespaces(const Secret& key, CacheSharing sharing,
+                                 const DeploymentRequest& request);
+
+}  // namespace builder::domain
