@@ -29,7 +29,8 @@ def test_as_much_is_cached_as_with_the_plain_tools(stack: Stack, make_worker: Ca
     registry = RegistryClient(stack.registry.host)
     push_onbuild_base(registry)
     builder = cnb.push_builder(registry, cnb.Builder())
-    make_worker(MAX_PARALLEL_BUILDS=str(AT_ONCE), CNB_BUILDER=builder, CNB_NETWORK="host")
+    make_worker(MAX_PARALLEL_BUILDS=str(AT_ONCE), CNB_BUILDER=builder, CNB_NETWORK="host",
+                BUILD_NETWORK_POLICY="any")
     plain = PlainTools(stack, tmp_path / "plain")
     with ThreadPoolExecutor(AT_ONCE) as pool:
         buildpacks = pool.submit(cache_matrix.measure_buildpacks, stack, plain, builder)

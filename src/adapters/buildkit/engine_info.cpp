@@ -137,4 +137,8 @@ bool forgets_cache_ids(const EngineInfo& engine) {
   return !is_older(engine, k_cache_ids);
 }
 
+bool status_goes_astray(const EngineInfo& engine) {
+  return is_older(engine, k_split_status);
+}
+
 }  // namespace builder::adapters::buildkit

@@ -1,6 +1,6 @@
--- KEYS[15]: list of what a worker of version 1.0 had taken; KEYS[16]: its memory of cancels. Both end
--- here: the jobs go back to the head of the queue, in their order.
-local taken, cancelled = KEYS[15], KEYS[16]
+-- Behind the keys of all scripts: list of what a worker of version 1.0 had taken, and its memory of
+-- cancels. Both end here: the jobs go back to the head of the queue, in their order.
+local taken, cancelled = KEYS[#KEYS - 1], KEYS[#KEYS]
 local count = 0
 while count < 10000 do
   local payload = redis.call('LRANGE', taken, -1, -1)[1]
