@@ -126,7 +126,7 @@ def test_the_buildpacks_cache_is_out_of_reach_of_every_dockerfile(stack, make_wo
     stamp = built(stack, repository, victim).split("modules: installing ")[1].split()[0]
     for name in ("buildpacks", f"cnb-{victim}", f"/cnb-{victim}"):
         for who in (attacker, victim):
-            poison = repo({"Dockerfile": f"FROM busybox\nRUN --mount=type=cache,id={name},target=/c ls -A /c | grep -v poison; "
+            poison = repo({"Dockerfile": f"FROM busybox\nRUN --mount=type=cache,id={name},target=/c : {name}; ls -A /c | grep -v poison; "
                            "echo found=$(ls -A /c | grep -c committed); rm -rf /c/*; echo x >/c/poison\n"})
             assert "found=0\n" in built(stack, poison, who)
     repository.commit({"public/index.html": "changed\n"})

@@ -1,7 +1,5 @@
 #include "adapters/buildkit/engine_info.hpp"
 
-#include "adapters/buildkit/frontend.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -135,7 +135,9 @@ class BuildkitSolver final : public Solver {
     }
     events.warning(lost ? "The build engine is back; the build starts again."
                         : "The build engine is back; the build starts.");
-    return solve_once(job, spec, events, next_step).result;
+    attempt = solve_once(job, spec, events, next_step);
+    return attempt.way == Way::mixes_results ? solve(job, with_own_results(spec), events)
+                                             : std::move(attempt.result);
   }
 
   Result<EngineInfo> engine(const std::stop_token& stop) override {
@@ -175,10 +177,30 @@ class BuildkitSolver final : public Solver {
 
   /// What is found out while the engine asks for things. Shared with the session, which is closed
   /// behind the solve.
-  struct Findings {
+  class Findings {
+   public:
+    explicit Findings(domain::EventSink& events) : events_(&events) {}
+
     std::atomic<bool> registry_is_closed = false;  ///< See `FailedSolve`.
     /// The solve ends at once, and another one follows: see `with_own_results`.
     std::atomic<bool> mixes_results = false;
+
+    void tell(std::string line) {
+      const std::scoped_lock lock(mutex_);
+      if (events_ != nullptr) {
+        events_->info(std::move(line));
+      }
+    }
+
+    /// Behind the solve nobody listens any more.
+    void end() {
+      const std::scoped_lock lock(mutex_);
+      events_ = nullptr;
+    }
+
+   private:
+    std::mutex mutex_;
+    domain::EventSink* events_;
   };
 
   /// A solve that is not to be has nothing to tell.
@@ -237,7 +259,7 @@ class BuildkitSolver final : public Solver {
     if (!channel) {
       return unreachable(job, std::move(channel).error());
     }
-    const auto findings = std::make_shared<Findings>();
+    const auto findings = std::make_shared<Findings>(events);
     UntilItEnds told(events, *findings);
     SessionContent content{.shared_key = settings_.shared_key_prefix + spec.service_id.str(),
                            .tree = spec.context,
@@ -247,10 +269,9 @@ class BuildkitSolver final : public Solver {
                              return login_of_build(job, spec, host, *findings);
                            }};
     if (spec.repository) {
-      content.dockerfile = [this, job, spec, &events, findings,
-                            checked = std::make_shared<Checked>()] {
+      content.dockerfile = [this, job, spec, findings, checked = std::make_shared<Checked>()] {
         std::call_once(checked->once,
-                       [&] { checked->tree = checked_dockerfile(job, spec, events, *findings); });
+                       [&] { checked->tree = checked_dockerfile(job, spec, *findings); });
         return checked->tree;
       };
     }
@@ -284,6 +305,7 @@ class BuildkitSolver final : public Solver {
                std::chrono::duration_cast<std::chrono::microseconds>(connected - begin).count(),
                outcome.first_status.count(), outcome.solve.count(), outcome.tail.count());
     session->stop();
+    findings->end();
     Attempt attempt = judge(job, spec, events, outcome, progress, *session, *findings);
     if (const auto limit = watched ? watched->exhausted_memory() : std::nullopt) {
       tell_exhausted(*limit, attempt, events);
@@ -376,7 +398,6 @@ class BuildkitSolver final : public Solver {
   /// link or another spelling could put in its place.
   Result<std::shared_ptr<const ports::SourceTree>> checked_dockerfile(const ports::JobContext& job,
                                                                       const SolveSpec& spec,
-                                                                      domain::EventSink& events,
                                                                       Findings& findings) {
     std::map<std::string, std::string> files;
     BUILDER_TRY_ASSIGN(std::optional<std::string> text, read_source(spec, spec.dockerfile));
@@ -395,7 +416,7 @@ class BuildkitSolver final : public Solver {
                          check_frontends(settings_.frontends, spec.dockerfile, *text));
       for (const std::string& frontend : frontends) {
         log_.info("deployment={} frontend {}", job.deployment_id.str(), one_line(frontend));
-        events.info("The Dockerfile is read by the frontend " + one_line(frontend));
+        findings.tell("The Dockerfile is read by the frontend " + one_line(frontend));
       }
       SourceRules rules = settings_.sources;
       rules.registries.push_back(spec.repository->host());
