@@ -26,12 +26,14 @@ signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 # See Stack.use. Tests of one engine run together, so that each is started once.
 EVERY_ENGINE = ["docker", "docker29", "docker29-graph", "buildkitd"]
+EVERY_BUILDKIT = ["docker", "docker29", "buildkitd"]
 HELLO = {"Dockerfile": "FROM busybox\nCOPY . /app\nCMD [\"sh\"]\n", "a.txt": "one\n"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_engines: runs with the Docker Engine and with a standalone BuildKit")
     config.addinivalue_line("markers", "every_engine: runs with every kind of engine: how images are made and reach the registry")
+    config.addinivalue_line("markers", "every_buildkit: runs with every BuildKit: what an Engine's image store has no part in")
     config.addinivalue_line("markers", "one_engine: does not depend on the engine, whatever its module says")
 
 
@@ -41,6 +43,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     if "every_engine" in marks:
         metafunc.parametrize("stack", EVERY_ENGINE, indirect=True, scope="session")
+    elif "every_buildkit" in marks:
+        metafunc.parametrize("stack", EVERY_BUILDKIT, indirect=True, scope="session")
     elif "both_engines" in marks:
         metafunc.parametrize("stack", ["docker", "buildkitd"], indirect=True, scope="session")
 

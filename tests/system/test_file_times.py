@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from kit.process import Server, free_port, port_open
 
-pytestmark = pytest.mark.every_engine
+pytestmark = pytest.mark.every_buildkit
 
 DOCKERFILE = "FROM busybox\nCOPY . /app\n"
 
