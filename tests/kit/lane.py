@@ -66,7 +66,9 @@ class Lane:
             **stack.environment, "REDIS_PORT": str(self.proxies["redis"].port), "REDIS_QUEUE_NAME": self.queue,
             "REDIS_CANCEL_CHANNEL_NAME": self.channel, "API_URL": f"http://{address['api']}/api",
             "AWS_ENDPOINT_URL_ECR": f"http://{address['registry']}",
-            "DOCKER_HOST": f"unix://{folder / 'engine.sock'}", "LEASE_TIME": "3s", **environment}
+            "DOCKER_HOST": f"unix://{folder / 'engine.sock'}", "LEASE_TIME": "3s",
+            # Every deployment is one of another service; one of them reads what all have written down.
+            "CACHE_SHARING": "all", **environment}
         self.worker, self.helper = Worker(folder / "worker", settings), Worker(folder / "helper", settings)
         self.numbers = itertools.count()
         self.first_post = len(stack.api.record)
