@@ -1,34 +1,16 @@
 #include "adapters/network/address_class.hpp"
 
-#include "adapters/network/resolver.hpp"
+#include "fakes/address.hpp"
 
 #include <gtest/gtest.h>
 
-#include <arpa/inet.h>
-
-#include <cstring>
 #include <string>
+#include <utility>
 
 namespace builder::adapters::network {
 namespace {
 
-Address address(const std::string& text) {
-  Address result;
-  if (text.contains(':')) {
-    sockaddr_in6 v6{};
-    v6.sin6_family = AF_INET6;
-    EXPECT_EQ(::inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr), 1) << text;
-    std::memcpy(&result.storage, &v6, sizeof v6);
-    result.size = sizeof v6;
-  } else {
-    sockaddr_in v4{};
-    v4.sin_family = AF_INET;
-    EXPECT_EQ(::inet_pton(AF_INET, text.c_str(), &v4.sin_addr), 1) << text;
-    std::memcpy(&result.storage, &v4, sizeof v4);
-    result.size = sizeof v4;
-  }
-  return result;
-}
+using fakes::address;
 
 TEST(AddressClassTest, KnowsTheSpecialNetworks) {
   using enum AddressClass;
