@@ -1,10 +1,10 @@
 #include "base/size.hpp"
 
+#include "base/ascii.hpp"
+
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <limits>
 
@@ -25,8 +25,7 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   }
   std::string unit(stopped, end);
   std::erase(unit, ' ');
-  std::ranges::transform(unit, unit.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  unit = lower_case(unit);
   if (unit.empty() || unit == "b") {
     return value;
   }

@@ -1,5 +1,6 @@
 #include "domain/source_spec.hpp"
 
+#include "base/ascii.hpp"
 #include "base/text.hpp"
 
 #include <fmt/format.h>
@@ -189,9 +190,7 @@ Result<SourceSpec> resolve_source(const DeploymentRequest& request, std::string_
                                                         "service's settings");
   }
 
-  spec.commit = request.commit_sha;
-  std::ranges::transform(spec.commit, spec.commit.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  spec.commit = lower_case(request.commit_sha);
   const bool hex =
       std::ranges::all_of(spec.commit, [](unsigned char c) { return std::isxdigit(c) != 0; });
   if (!spec.commit.empty() && (!hex || spec.commit.size() < 7 || spec.commit.size() > 64)) {

@@ -1,5 +1,6 @@
 #include "pipeline/build_plan.hpp"
 
+#include "base/ascii.hpp"
 #include "base/text.hpp"
 #include "domain/buildpacks/builder_image.hpp"
 #include "domain/buildpacks/ignore_rules.hpp"
@@ -105,14 +106,6 @@ std::string in_folder(std::string_view folder, std::string_view name) {
   return folder.empty() ? std::string(name) : std::string(folder) + "/" + std::string(name);
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return out;
-}
-
 /// nullopt: there is none at that path.
 Result<std::optional<std::string>> find_dockerfile(const domain::DeploymentRequest& request,
                                                    const ports::SourceTree& tree) {
@@ -126,9 +119,9 @@ Result<std::optional<std::string>> find_dockerfile(const domain::DeploymentReque
   if (opened.error().kind == ErrorKind::not_found &&
       path == in_folder(folder, k_default_dockerfile)) {
     // `docker build` falls back to the lower case in the same folder.
-    const std::string lower_case = in_folder(folder, lower(k_default_dockerfile));
-    if (const auto other = tree.open(lower_case)) {
-      return lower_case;
+    const std::string small = in_folder(folder, lower_case(k_default_dockerfile));
+    if (const auto other = tree.open(small)) {
+      return small;
     }
   }
   if (const auto inside = in_folder(path, k_default_dockerfile);
@@ -157,7 +150,7 @@ Result<std::optional<std::string>> find_dockerfile(const domain::DeploymentReque
 /// DockerFile, Dockerfile.txt, Containerfile, prod.Dockerfile: meant as one by a person, taken by
 /// no tool without being told.
 bool looks_like_dockerfile(std::string_view name) {
-  const std::string text = lower(name);
+  const std::string text = lower_case(name);
   if (text.ends_with(k_default_ignore_file)) {
     return false;
   }

@@ -1,6 +1,7 @@
 #include "adapters/buildkit/engine_words.hpp"
 
 #include "adapters/buildkit/text.hpp"
+#include "base/ascii.hpp"
 
 #include <algorithm>
 #include <array>
@@ -104,13 +105,6 @@ std::string without_ids(std::string_view text) {
     }
     text.remove_prefix(std::min(end + 1, text.size()));
   }
-  return out;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
 }
 
@@ -265,7 +259,7 @@ std::string without_engine_paths(std::string_view text) {
 }
 
 bool is_engine_fault(std::string_view words) {
-  return has_any(lower(own_words(words)), k_engine_faults);
+  return has_any(lower_case(own_words(words)), k_engine_faults);
 }
 
 bool is_runtime_message(std::string_view output) {

@@ -2,6 +2,7 @@
 
 #include "adapters/buildkit/build_error.hpp"
 #include "adapters/buildkit/text.hpp"
+#include "base/ascii.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -63,9 +64,7 @@ std::optional<Directive> read_directive(std::string_view line) {
   }
   drop_spaces(line);
   const auto end = std::ranges::find_if_not(line, is_word);
-  Directive directive{.name = std::string(line.begin(), end), .value = {}};
-  std::ranges::transform(directive.name, directive.name.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  Directive directive{.name = lower_case(std::string(line.begin(), end)), .value = {}};
   line.remove_prefix(directive.name.size());
   drop_spaces(line);
   if (directive.name.empty() || !line.starts_with('=')) {

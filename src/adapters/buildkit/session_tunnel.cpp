@@ -1,5 +1,6 @@
 #include "adapters/buildkit/session_tunnel.hpp"
 
+#include "base/ascii.hpp"
 #include "base/fd.hpp"
 
 #include "buildkit_control.grpc.pb.h"
@@ -9,9 +10,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <thread>
 #include <utility>
@@ -29,10 +28,7 @@ class Tunnel final : public SessionLink {
   Tunnel(const std::shared_ptr<grpc::Channel>& channel, Fd ours, const Headers& headers)
       : control_(wire::Control::NewStub(channel)), fd_(std::move(ours)) {
     for (const auto& [name, value] : headers) {
-      std::string key = name;
-      std::ranges::transform(key, key.begin(),
-                             [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-      context_.AddMetadata(key, value);
+      context_.AddMetadata(lower_case(name), value);
     }
     stream_ = control_->Session(&context_);
     from_daemon_ = std::jthread([this] { receive(); });

@@ -3,6 +3,7 @@
 #include "adapters/buildkit/build_error.hpp"
 #include "adapters/buildkit/text.hpp"
 #include "adapters/oci/reference.hpp"
+#include "base/ascii.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -141,13 +142,6 @@ void add_address_rules(PolicyWriter& policy, NetworkPolicy allowed, const std::s
 
 // --- Reading a Dockerfile. ---
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
 std::string_view trimmed(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(k_blank);
   return begin == std::string_view::npos
@@ -251,7 +245,7 @@ bool may_become_remote(std::string_view begin) {
 /// The host that `word` names; nullopt: nothing remote. Empty: it is not said in full.
 std::optional<std::string> host_of(std::string_view word) {
   const std::size_t dollar = word.find('$');
-  const std::string text = lower(word);
+  const std::string text = lower_case(word);
   for (const std::string_view scheme : k_schemes) {
     if (text.starts_with(scheme)) {
       const std::size_t end = std::min(text.find_first_of("/?#", scheme.size()), text.size());
@@ -308,7 +302,7 @@ bool begins_with_local_variable(std::string_view word, const Variables& variable
   }
   const auto [first, last] = variables.equal_range(name);
   return first != last && std::all_of(first, last, [](const auto& variable) {
-           const std::string value = lower(variable.second);
+           const std::string value = lower_case(variable.second);
            return !value.empty() && !value.contains('$') && !may_become_remote(value) &&
                   !host_of(value);
          });
@@ -317,7 +311,7 @@ bool begins_with_local_variable(std::string_view word, const Variables& variable
 /// Of a base image or a stage; only registries whose host is an address or a local name count.
 std::optional<std::string> registry_of(std::string_view image) {
   const auto reference = oci::parse_reference(image);
-  return reference ? std::optional(lower(reference->host)) : std::nullopt;
+  return reference ? std::optional(lower_case(reference->host)) : std::nullopt;
 }
 
 class SourceReader {
@@ -329,7 +323,7 @@ class SourceReader {
         Variables variables;
         for (const LogicalLine& line : lines) {
           std::string_view rest = line.text;
-          const std::string keyword = lower(take_word(rest));
+          const std::string keyword = lower_case(take_word(rest));
           if (keyword == "arg" || keyword == "env") {
             define(variables, rest, escape);
           }
@@ -345,9 +339,9 @@ class SourceReader {
  private:
   void read_line(const LogicalLine& line, char escape, const Variables& variables) {
     std::string_view rest = line.text;
-    std::string keyword = lower(take_word(rest));
+    std::string keyword = lower_case(take_word(rest));
     if (keyword == "onbuild") {
-      keyword = lower(take_word(rest));
+      keyword = lower_case(take_word(rest));
     }
     if (keyword == "add") {
       for (const std::string& word : added(rest, escape)) {
@@ -367,7 +361,7 @@ class SourceReader {
       for (std::string_view word = take_word(rest); word.starts_with("--");
            word = take_word(rest)) {
         const std::string flag = unquoted(word, escape);
-        const std::size_t at = lower(flag).find("from=");
+        const std::size_t at = lower_case(flag).find("from=");
         if (at != std::string::npos) {
           add_image(line.number,
                     std::string_view(flag).substr(at + 5, flag.find(',', at) - at - 5));
@@ -495,7 +489,7 @@ Result<> check_sources(const SourceRules& rules, std::string_view file, std::str
       continue;
     }
     if (source.is_image && std::ranges::any_of(rules.registries, [&](const std::string& registry) {
-          return lower(registry) == source.host;
+          return lower_case(registry) == source.host;
         })) {
       continue;
     }

@@ -1,5 +1,6 @@
 #include "adapters/ecr/sigv4.hpp"
 
+#include "base/ascii.hpp"
 #include "base/check.hpp"
 
 #include <fmt/chrono.h>
@@ -8,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <ctime>
 #include <tuple>
 
@@ -48,9 +48,7 @@ std::string_view view(const Digest& digest) {
 std::vector<http::Header> canonical_headers(const std::vector<http::Header>& headers) {
   std::vector<http::Header> result;
   for (const http::Header& header : headers) {
-    std::string name = header.name;
-    std::ranges::transform(name, name.begin(),
-                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::string name = lower_case(header.name);
     std::string value;
     for (const char c : header.value) {
       const char blank = c == '\t' ? ' ' : c;

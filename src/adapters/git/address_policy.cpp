@@ -1,7 +1,7 @@
 #include "adapters/git/address_policy.hpp"
 
-#include <algorithm>
-#include <cctype>
+#include "base/ascii.hpp"
+
 #include <charconv>
 
 namespace builder::adapters::git {
@@ -59,8 +59,7 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
       return failure(ErrorKind::invalid_input, "malformed port");
     }
   }
-  std::ranges::transform(endpoint.host, endpoint.host.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  endpoint.host = lower_case(endpoint.host);
   if (endpoint.host.empty()) {
     return failure(ErrorKind::invalid_input, "URL without a host");
   }

@@ -1,10 +1,10 @@
 #include "adapters/git/submodules.hpp"
 
 #include "adapters/http/message.hpp"
+#include "base/ascii.hpp"
 #include "base/text.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <optional>
 #include <utility>
 
@@ -59,10 +59,7 @@ std::optional<Remote> parse_remote(std::string_view url) {
       path.starts_with('-') || path.starts_with(':') || leads_up(path)) {
     return std::nullopt;
   }
-  Remote remote{.host = std::string(host), .path = std::string(path)};
-  std::ranges::transform(remote.host, remote.host.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return remote;
+  return Remote{.host = lower_case(host), .path = std::string(path)};
 }
 
 std::string http_url(const Remote& remote, const Account& account) {

@@ -1,6 +1,7 @@
 #include "adapters/http/proxy.hpp"
 
 #include "adapters/http/message.hpp"
+#include "base/ascii.hpp"
 
 #include <arpa/inet.h>
 
@@ -14,13 +15,6 @@
 namespace builder::adapters::http {
 
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string all(text);
-  std::ranges::transform(all, all.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return all;
-}
 
 std::string upper(std::string_view text) {
   std::string all(text);
@@ -41,13 +35,13 @@ void split_port(std::string_view text, Authority& authority) {
   std::size_t colon = text.rfind(':');
   if (text.starts_with('[')) {
     const std::size_t close = std::min(text.find(']'), text.size());
-    authority.host = lower(text.substr(1, close - 1));
+    authority.host = lower_case(text.substr(1, close - 1));
     colon = close + 1 < text.size() && text[close + 1] == ':' ? close + 1 : std::string_view::npos;
   } else if (colon != std::string_view::npos && text.find(':') != colon) {
     colon = std::string_view::npos;  // An IPv6 address without brackets.
-    authority.host = lower(text);
+    authority.host = lower_case(text);
   } else {
-    authority.host = lower(text.substr(0, colon));
+    authority.host = lower_case(text.substr(0, colon));
   }
   if (colon != std::string_view::npos) {
     authority.port = text.substr(colon + 1);
@@ -58,7 +52,7 @@ Authority authority_of(std::string_view url) {
   Authority authority;
   const std::size_t mark = url.find("://");
   if (mark != std::string_view::npos) {
-    authority.scheme = lower(url.substr(0, mark));
+    authority.scheme = lower_case(url.substr(0, mark));
     url.remove_prefix(mark + 3);
   }
   url = url.substr(0, url.find_first_of("/?#"));
@@ -118,7 +112,7 @@ Proxies::Proxies(const Lookup& environment) {
   https_ = read("https_proxy");
   all_ = read("all_proxy");
   none_ = read("no_proxy");
-  std::string rest = lower(none_);
+  std::string rest = lower_case(none_);
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find_first_of(", \t"), rest.size());
     if (end > 0) {

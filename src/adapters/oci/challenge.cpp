@@ -2,9 +2,9 @@
 
 #include "adapters/http/message.hpp"
 #include "adapters/oci/reference.hpp"
+#include "base/ascii.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <map>
 
 namespace builder::adapters::oci {
@@ -78,8 +78,7 @@ std::optional<Url> parse_url(std::string_view text) {
   if (url.authority.empty() || url.authority.contains('@') || url.authority.contains('\\')) {
     return std::nullopt;
   }
-  std::ranges::transform(url.authority, url.authority.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  url.authority = lower_case(url.authority);
   return url;
 }
 

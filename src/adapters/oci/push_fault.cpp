@@ -1,18 +1,12 @@
 #include "adapters/oci/push_fault.hpp"
 
+#include "base/ascii.hpp"
+
 #include <algorithm>
-#include <cctype>
 #include <initializer_list>
 
 namespace builder::adapters::oci {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return result;
-}
 
 bool contains_any(std::string_view text, std::initializer_list<std::string_view> needles) {
   return std::ranges::any_of(needles,
@@ -22,7 +16,7 @@ bool contains_any(std::string_view text, std::initializer_list<std::string_view>
 }  // namespace
 
 PushFault classify_push_error(std::string_view text) {
-  const std::string words = lower(text);
+  const std::string words = lower_case(text);
   if (contains_any(words, {"name unknown", "name_unknown"}) ||
       // BuildKit leaves out ECR's code.
       (words.contains("the repository with name") && words.contains("does not exist"))) {
