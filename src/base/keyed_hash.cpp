@@ -1,5 +1,9 @@
 #include "base/keyed_hash.hpp"
 
+#include "base/check.hpp"
+
+#include <openssl/evp.h>
+
 #include <bit>
 #include <cstddef>
 #include <cstring>
@@ -63,6 +67,14 @@ std::uint64_t KeyedHash::operator()(std::string_view data) const {
     state.round();
   }
   return state.v0 ^ state.v1 ^ state.v2 ^ state.v3;
+}
+
+std::array<std::uint8_t, 32> hmac_sha256(std::string_view key, std::string_view data) {
+  std::array<std::uint8_t, 32> digest{};
+  BUILDER_CHECK(EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, key.data(), key.size(),
+                          reinterpret_cast<const unsigned char*>(data.data()), data.size(),
+                          digest.data(), digest.size(), nullptr) != nullptr);
+  return digest;
 }
 
 }  // namespace builder

@@ -20,4 +20,7 @@ class KeyedHash {
   std::uint64_t k1_;
 };
 
+/// HMAC-SHA-256 (RFC 2104).
+std::array<std::uint8_t, 32> hmac_sha256(std::string_view key, std::string_view data);
+
 }  // namespace builder

@@ -1,11 +1,8 @@
 #include "domain/cache_namespaces.hpp"
 
-#include "base/check.hpp"
+#include "base/keyed_hash.hpp"
 #include "base/text.hpp"
 
-#include <openssl/evp.h>
-
-#include <array>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -16,15 +13,6 @@ namespace {
 
 /// Digits of hex: nobody guesses 128 bits.
 constexpr std::size_t k_length = 32;
-
-std::string hmac_sha256_hex(std::string_view key, std::string_view data) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  std::size_t size = 0;
-  BUILDER_CHECK(EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, key.data(), key.size(),
-                          reinterpret_cast<const unsigned char*>(data.data()), data.size(),
-                          digest.data(), digest.size(), &size) != nullptr);
-  return hex({reinterpret_cast<const char*>(digest.data()), size});
-}
 
 /// Each part with its length: a part can hold anything, and no two lists give the same text.
 std::string joined(std::initializer_list<std::string_view> parts) {
@@ -37,9 +25,10 @@ std::string joined(std::initializer_list<std::string_view> parts) {
 }
 
 Secret made(const Secret& key, std::string_view purpose, const std::string& whose) {
+  const auto digest =
+      hmac_sha256(key.reveal(), joined({"deployra-builder cache mounts", purpose}) + whose);
   return Secret(
-      hmac_sha256_hex(key.reveal(), joined({"deployra-builder cache mounts", purpose}) + whose)
-          .substr(0, k_length));
+      hex({reinterpret_cast<const char*>(digest.data()), digest.size()}).substr(0, k_length));
 }
 
 std::string organization_of(const DeploymentRequest& request) {

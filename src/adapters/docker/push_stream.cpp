@@ -1,5 +1,7 @@
 #include "adapters/docker/push_stream.hpp"
 
+#include "base/text.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -32,9 +34,7 @@ std::string digest_in(std::string_view status) {
     return {};
   }
   const std::string_view digest = status.substr(label + k_label.size()).substr(0, k_size);
-  const bool is_digest = digest.size() == k_size && digest.starts_with("sha256:") &&
-                         digest.find_first_not_of("0123456789abcdef", 7) == std::string_view::npos;
-  return std::string(is_digest ? digest : std::string_view());
+  return std::string(is_digest(digest) ? digest : std::string_view());
 }
 
 }  // namespace

@@ -1,44 +1,22 @@
 #include "adapters/ecr/sigv4.hpp"
 
 #include "base/ascii.hpp"
-#include "base/check.hpp"
+#include "base/keyed_hash.hpp"
+#include "base/text.hpp"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <ctime>
 #include <tuple>
 
 namespace builder::adapters::ecr {
 namespace {
 
-using Digest = std::array<unsigned char, 32>;
-
-std::string hex(const Digest& digest) {
-  std::string text;
-  for (const unsigned char byte : digest) {
-    text += fmt::format("{:02x}", byte);
-  }
-  return text;
-}
-
-std::string sha256_hex(std::string_view data) {
-  Digest digest{};
-  BUILDER_CHECK(
-      ::EVP_Digest(data.data(), data.size(), digest.data(), nullptr, ::EVP_sha256(), nullptr) == 1);
-  return hex(digest);
-}
-
-Digest hmac(std::string_view key, std::string_view data) {
-  Digest digest{};
-  BUILDER_CHECK(::EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, key.data(), key.size(),
-                            reinterpret_cast<const unsigned char*>(data.data()), data.size(),
-                            digest.data(), digest.size(), nullptr) != nullptr);
-  return digest;
-}
+using Digest = std::array<std::uint8_t, 32>;
 
 std::string_view view(const Digest& digest) {
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};
@@ -111,13 +89,15 @@ std::vector<http::Header> sign(const SignableRequest& request, const SigningKey&
       fmt::format("AWS4-HMAC-SHA256\n{}\n{}\n{}", stamp, scope, sha256_hex(canonical));
 
   const Secret first("AWS4" + key.secret_access_key.reveal());
-  const Digest signing_key = hmac(
-      view(hmac(view(hmac(view(hmac(first.reveal(), date)), region)), service)), "aws4_request");
+  const Digest signing_key =
+      hmac_sha256(view(hmac_sha256(
+                      view(hmac_sha256(view(hmac_sha256(first.reveal(), date)), region)), service)),
+                  "aws4_request");
   added.push_back({.name = "Authorization",
                    .value = fmt::format("AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={}, "
                                         "Signature={}",
                                         key.access_key_id, scope, names,
-                                        hex(hmac(view(signing_key), to_sign)))});
+                                        hex(view(hmac_sha256(view(signing_key), to_sign))))});
   return added;
 }
 
