@@ -315,6 +315,9 @@ bool names_cache_mounts(std::string_view dockerfile) {
 }
 
 Dockerfile::Dockerfile(std::string_view text) {
+  if (auto frontends = named_frontends(text); !frontends.empty()) {
+    frontend_ = std::move(frontends.front());
+  }
   if (text.starts_with("\xEF\xBB\xBF")) {
     text.remove_prefix(3);
   }
@@ -323,28 +326,11 @@ Dockerfile::Dockerfile(std::string_view text) {
     lines_.emplace_back(text.substr(0, end));
     text.remove_prefix(std::min(end + 1, text.size()));
   }
-  parse_directives();
-  parse();
-}
-
-void Dockerfile::parse_directives() {
   if (const std::size_t line = directive_line("escape");
       line != 0 && trimmed(lines_[line - 1]).ends_with('`')) {
     escape_ = '`';
   }
-  // The only one that counts among the comments before the first instruction, wherever it stands.
-  for (std::size_t i = 0; i < lines_.size(); ++i) {
-    const std::string_view comment = trimmed(lines_[i]);
-    if (!comment.starts_with('#')) {
-      return;
-    }
-    const std::size_t equals = comment.find('=');
-    if (equals != std::string_view::npos &&
-        with_case(trimmed(comment.substr(1, equals - 1)), false) == "syntax") {
-      frontend_ = {.line = i + 1, .reference = std::string(trimmed(comment.substr(equals + 1)))};
-      return;
-    }
-  }
+  parse();
 }
 
 std::size_t Dockerfile::directive_line(std::string_view name) const {

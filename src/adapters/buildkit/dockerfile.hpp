@@ -1,5 +1,7 @@
 #pragma once
 
+#include "adapters/buildkit/frontend.hpp"
+
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -38,12 +40,6 @@ std::vector<std::string> context_sources(std::string_view instruction);
 /// The images and stages an instruction names, as it writes them.
 std::vector<std::string> named_images(const Instruction& instruction);
 
-/// `# syntax=image`: the frontend that is fetched to read the file.
-struct Frontend {
-  std::size_t line = 0;
-  std::string reference;
-};
-
 /// Where a step of the daemon comes from.
 struct StepPlace {
   const Instruction* instruction = nullptr;  ///< Null: not in this file.
@@ -74,7 +70,7 @@ class Dockerfile {
   [[nodiscard]] const Instruction* stage_of(const Instruction& instruction) const;
 
   /// nullopt: the engine's own frontend reads the file.
-  [[nodiscard]] const std::optional<Frontend>& frontend() const { return frontend_; }
+  [[nodiscard]] const std::optional<NamedFrontend>& frontend() const { return frontend_; }
 
   /// The line of the directive (`# check=…`); 0 when there is none.
   [[nodiscard]] std::size_t directive_line(std::string_view name) const;
@@ -86,7 +82,6 @@ class Dockerfile {
 
  private:
   void parse();
-  void parse_directives();
   [[nodiscard]] StepPlace trigger_of(std::string_view stage, std::string_view text) const;
   std::size_t end_of_heredocs(const std::string& text, std::size_t next) const;
   void add(std::string text, LineRange lines);
@@ -94,7 +89,7 @@ class Dockerfile {
 
   std::vector<std::string> lines_;
   char escape_ = '\\';
-  std::optional<Frontend> frontend_;
+  std::optional<NamedFrontend> frontend_;
   std::size_t stages_ = 0;
   std::size_t ordinal_ = 0;
   std::string stage_;
