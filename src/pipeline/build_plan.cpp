@@ -10,6 +10,7 @@
 #include "domain/dotenv.hpp"
 #include "pipeline/filtered_tree.hpp"
 #include "ports/overlay_tree.hpp"
+#include "ports/source_path.hpp"
 
 #include <algorithm>
 #include <map>
@@ -97,15 +98,6 @@ Result<> settle_ignore_file(const std::string& dockerfile, const ports::SourceTr
   return {};
 }
 
-std::string_view folder_of(std::string_view path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
-}
-
-std::string in_folder(std::string_view folder, std::string_view name) {
-  return folder.empty() ? std::string(name) : std::string(folder) + "/" + std::string(name);
-}
-
 /// nullopt: there is none at that path.
 Result<std::optional<std::string>> find_dockerfile(const domain::DeploymentRequest& request,
                                                    const ports::SourceTree& tree) {
@@ -115,16 +107,16 @@ Result<std::optional<std::string>> find_dockerfile(const domain::DeploymentReque
   if (opened) {
     return path;
   }
-  const std::string folder(folder_of(path));
+  const std::string folder(ports::folder_of(path));
   if (opened.error().kind == ErrorKind::not_found &&
-      path == in_folder(folder, k_default_dockerfile)) {
+      path == ports::path_in(folder, k_default_dockerfile)) {
     // `docker build` falls back to the lower case in the same folder.
-    const std::string small = in_folder(folder, lower_case(k_default_dockerfile));
+    const std::string small = ports::path_in(folder, lower_case(k_default_dockerfile));
     if (const auto other = tree.open(small)) {
       return small;
     }
   }
-  if (const auto inside = in_folder(path, k_default_dockerfile);
+  if (const auto inside = ports::path_in(path, k_default_dockerfile);
       opened.error().kind == ErrorKind::invalid_input && tree.open(inside)) {
     return std::unexpected(Error(opened.error())
                                .for_customer("'" + shown(path) +
@@ -183,10 +175,10 @@ std::vector<std::string> likely_dockerfiles(const ports::SourceTree& tree, std::
         if (entry.info.type == ports::FileType::directory) {
           if (!entry.name.starts_with('.') && entry.name != "node_modules" &&
               entry.name != "vendor") {
-            next.push_back(in_folder(at, entry.name));
+            next.push_back(ports::path_in(at, entry.name));
           }
         } else if (looks_like_dockerfile(entry.name)) {
-          found.push_back(in_folder(at, entry.name));
+          found.push_back(ports::path_in(at, entry.name));
         }
       }
     }
@@ -200,7 +192,7 @@ std::vector<std::string> likely_dockerfiles(const ports::SourceTree& tree, std::
 void name_likely_dockerfiles(const ports::SourceTree& tree, std::string_view wanted,
                              domain::EventSink& events) {
   constexpr std::size_t k_depth = 4;
-  std::vector<std::string> found = likely_dockerfiles(tree, folder_of(wanted), 0);
+  std::vector<std::string> found = likely_dockerfiles(tree, ports::folder_of(wanted), 0);
   if (found.empty()) {
     found = likely_dockerfiles(tree, "", k_depth);
   }

@@ -1,6 +1,7 @@
 #include "pipeline/file_times.hpp"
 
 #include "base/text.hpp"
+#include "ports/source_path.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -86,16 +87,12 @@ class Hasher {
   std::string text_;
 };
 
-std::string joined(std::string_view folder, std::string_view name) {
-  return folder.empty() ? std::string(name) : std::string(folder).append("/").append(name);
-}
-
 Result<> collect(const SourceTree& tree, const std::string& folder, Hasher& hash,
                  std::vector<FileHash>& files) {
   BUILDER_TRY_ASSIGN(const std::vector<DirectoryEntry> entries, tree.list(folder));
   for (const DirectoryEntry& entry : entries) {
     if (entry.info.type == FileType::directory) {
-      BUILDER_TRY(collect(tree, joined(folder, entry.name), hash, files));
+      BUILDER_TRY(collect(tree, ports::path_in(folder, entry.name), hash, files));
     } else {
       files.push_back(hash(folder, entry));
     }
@@ -136,12 +133,9 @@ class TreeWithTimes final : public SourceTree {
 
   Result<FileInfo> stat(std::string_view path) const override {
     BUILDER_TRY_ASSIGN(FileInfo info, base_->stat(path));
-    const std::size_t slash = path.rfind('/');
-    const std::string_view folder =
-        slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
     Hasher hash = hash_;
     info.modified =
-        time_of(hash, folder, {std::string(path.substr(folder.empty() ? 0 : slash + 1)), info});
+        time_of(hash, ports::folder_of(path), {std::string(ports::name_of(path)), info});
     return info;
   }
 

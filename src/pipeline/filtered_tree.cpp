@@ -1,5 +1,7 @@
 #include "pipeline/filtered_tree.hpp"
 
+#include "ports/source_path.hpp"
+
 #include <set>
 #include <string>
 #include <utility>
@@ -12,13 +14,10 @@ using ports::DirectoryEntry;
 using ports::FileInfo;
 using ports::FileReader;
 using ports::FileType;
+using ports::path_in;
 using ports::SourceTree;
 
 using Paths = std::set<std::string, std::less<>>;
-
-std::string joined(std::string_view folder, std::string_view name) {
-  return folder.empty() ? std::string(name) : std::string(folder) + "/" + std::string(name);
-}
 
 /// Collects what is kept below `folder`; true when there is anything.
 Result<bool> collect(const SourceTree& tree, const std::string& folder,
@@ -26,7 +25,7 @@ Result<bool> collect(const SourceTree& tree, const std::string& folder,
   BUILDER_TRY_ASSIGN(const std::vector<DirectoryEntry> entries, tree.list(folder));
   bool any = false;
   for (const DirectoryEntry& entry : entries) {
-    const std::string path = joined(folder, entry.name);
+    const std::string path = path_in(folder, entry.name);
     bool wanted = false;
     if (entry.info.type == FileType::directory) {
       BUILDER_TRY_ASSIGN(wanted, collect(tree, path, keep, kept));
@@ -50,7 +49,7 @@ class FilteredTree final : public SourceTree {
     BUILDER_TRY(known(path));
     BUILDER_TRY_ASSIGN(std::vector<DirectoryEntry> entries, base_->list(path));
     std::erase_if(entries, [&](const DirectoryEntry& entry) {
-      return !kept_.contains(joined(path, entry.name));
+      return !kept_.contains(path_in(path, entry.name));
     });
     return entries;
   }

@@ -3,6 +3,7 @@
 #include "adapters/buildkit/text.hpp"
 #include "domain/dockerignore.hpp"
 #include "domain/patterns.hpp"
+#include "ports/source_path.hpp"
 
 #include <fmt/format.h>
 
@@ -115,13 +116,12 @@ std::string ContextView::hidden_by(std::string_view path) const {
 
 /// Of a pattern in the last part of the path: why what it matches is not in the context.
 std::string ContextView::matches_hidden_by(const std::string& path) const {
-  const std::size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "" : path.substr(0, slash);
-  const domain::Glob name(slash == std::string::npos ? path : path.substr(slash + 1));
+  const std::string_view folder = ports::folder_of(path);
+  const domain::Glob name(ports::name_of(path));
   if (const auto entries = tree_.list(folder)) {
     for (const ports::DirectoryEntry& entry : *entries) {
       if (name.matches(domain::decode(entry.name))) {
-        return hidden_by(folder.empty() ? entry.name : folder + "/" + entry.name);
+        return hidden_by(ports::path_in(folder, entry.name));
       }
     }
   }
@@ -187,9 +187,8 @@ std::string ContextView::why_missing(std::string_view source) const {
            "has "
            "variables";
   }
-  const std::size_t slash = dockerfile_.rfind('/');
-  if (slash != std::string::npos) {
-    if (const std::string beside = dockerfile_.substr(0, slash + 1) + path; exists(beside)) {
+  if (const std::string_view folder = ports::folder_of(dockerfile_); !folder.empty()) {
+    if (const std::string beside = ports::path_in(folder, path); exists(beside)) {
       return fmt::format("{} not found: paths count from the repository's root, and it is at {}",
                          shown, shortened(one_line(beside), k_shown));
     }
@@ -216,10 +215,8 @@ std::string ContextView::why_missing(std::string_view source) const {
 /// it that is there.
 std::string ContextView::found_for(std::string_view path_in_image) const {
   std::string tail = domain::clean_path("/" + std::string(path_in_image)).substr(1);
-  const std::size_t slash = dockerfile_.rfind('/');
-  const std::string folder = slash == std::string::npos ? "" : dockerfile_.substr(0, slash + 1);
   for (;;) {
-    for (const std::string& path : {tail, folder + tail}) {
+    for (const std::string& path : {tail, ports::path_in(ports::folder_of(dockerfile_), tail)}) {
       if (const auto info = tree_.stat(path);
           info && info->type == ports::FileType::regular && info->size <= k_script_limit) {
         return path;

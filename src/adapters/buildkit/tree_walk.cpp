@@ -1,6 +1,7 @@
 #include "adapters/buildkit/tree_walk.hpp"
 
 #include "domain/patterns.hpp"
+#include "ports/source_path.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -96,9 +97,8 @@ class LinkResolver {
 
   /// True when `path`, whose last part may hold wildcards, names at least one symlink.
   bool link_targets(const std::string& path, std::vector<std::string>& targets) const {
-    const std::size_t slash = path.rfind('/');
-    const std::string folder = slash == std::string::npos ? "" : path.substr(0, slash);
-    const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+    const std::string folder(ports::folder_of(path));
+    const std::string_view name = ports::name_of(path);
     if (name.find_first_of("*?[\\") == std::string::npos) {
       return add_target(folder, path, targets);
     }

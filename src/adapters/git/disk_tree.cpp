@@ -1,6 +1,7 @@
 #include "adapters/git/disk_tree.hpp"
 
 #include "base/fd.hpp"
+#include "ports/source_path.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -72,7 +73,7 @@ class DiskTree final : public ports::SourceTree {
       if (::fstatat(::dirfd(directory.get()), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
         return errno_failure("stat " + name);
       }
-      const std::string full = path.empty() ? name : std::string(path) + "/" + name;
+      const std::string full = ports::path_in(path, name);
       entries.push_back({std::move(name), info(full, status)});
     }
     std::ranges::sort(entries, {}, &DirectoryEntry::name);
