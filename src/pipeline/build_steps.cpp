@@ -142,13 +142,20 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
     return std::unexpected(spec.error());
   }
 
-  // Nothing here depends on the source: it is made ready while git works.
+  // Nothing here depends on the source: it is made ready while git works. Stopped before it is
+  // waited for.
+  std::shared_future<Result<ports::Repository>> repository;
+  std::future<Result<std::string>> times;
+  std::optional<EarlyPublish> early;
   const ScopedStop beside_stop(job_.stop);
   JobContext beside = job_;
   beside.stop = beside_stop.token();
-  const auto repository =
-      std::async(std::launch::async, [&, beside] { return ensure_repository(beside); }).share();
-  std::optional<EarlyPublish> early;
+  repository =
+      std::async(std::launch::async, [this, beside] { return ensure_repository(beside); }).share();
+  times = std::async(std::launch::async, [this, stop = beside.stop] {
+    return insist(log_, stop, "the times of the files are not known",
+                  [&] { return ports_.queue.times(taken_.receipt, request_.service_id); });
+  });
   const auto begin_build = [&](std::string dockerfile) {
     early.emplace(EarlyPublish::Ports{ports_.image, events_}, job_,
                   ports::ImageSpec{.service_id = request_.service_id,
@@ -178,8 +185,9 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
   auto* const dockerfile = std::get_if<DockerfilePlan>(&plan);
   // Before the engine's first look: what it sees once is what it compares with the next time.
   auto& tree = dockerfile != nullptr ? dockerfile->tree : std::get<BuildpacksPlan>(plan).app;
+  BUILDER_TRY_ASSIGN(const std::string before, times.get());
   BUILDER_TRY_ASSIGN(tree, with_times(std::move(tree), dockerfile != nullptr ? "" : "buildpacks",
-                                      fetched->committed_at));
+                                      fetched->committed_at, before));
   BUILDER_TRY_ASSIGN(repository_, repository.get());
   BUILDER_TRY(check_lease());
   const Watched watched(events_);
@@ -233,12 +241,9 @@ Result<ports::FetchedSource> BuildSteps::fetch(domain::SourceSpec spec) {
 /// whatever worker, give those files that have not changed the same ones.
 Result<std::shared_ptr<const ports::SourceTree>> BuildSteps::with_times(
     std::shared_ptr<const ports::SourceTree> tree, std::string_view way,
-    std::chrono::sys_seconds commit_time) {
+    std::chrono::sys_seconds commit_time, const std::string& before) {
   const auto begin = Clock::now();
   const domain::ServiceId& service = request_.service_id;
-  BUILDER_TRY_ASSIGN(const std::string before,
-                     insist(log_, job_.stop, "the times of the files are not known",
-                            [&] { return ports_.queue.times(taken_.receipt, service); }));
   BUILDER_TRY_ASSIGN(TimedTree timed,
                      give_times(std::move(tree), way, commit_time, settings_.times_key, before));
   if (timed.unreadable) {

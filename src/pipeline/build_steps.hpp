@@ -42,7 +42,7 @@ class BuildSteps {
   Result<ports::FetchedSource> fetch(domain::SourceSpec spec);
   Result<std::shared_ptr<const ports::SourceTree>> with_times(
       std::shared_ptr<const ports::SourceTree> tree, std::string_view way,
-      std::chrono::sys_seconds commit_time);
+      std::chrono::sys_seconds commit_time, const std::string& before);
   Result<ports::Repository> ensure_repository(const ports::JobContext& job);
   Result<ports::PublishResult> publish(BuildpacksPlan plan, const domain::SourceSpec& source,
                                        const ports::FetchedSource& fetched);

@@ -36,7 +36,9 @@ class Buildkitd:
     def start(self) -> Buildkitd:
         folder = self.server.folder
         config = folder / "buildkitd.toml"
-        lines = ['insecure-entitlements = ["network.host"]']
+        lines = ['insecure-entitlements = ["network.host"]',
+                 # On a disk that is nearly full it would throw away what a test built a moment ago.
+                 "[worker.oci]", "gc = false"]
         for name, mirror in self.mirrors.items():
             lines += [f"[registry.{json.dumps(name)}]", f"mirrors = [{json.dumps(mirror)}]"]
         for name in sorted({*self.http, *self.mirrors.values()}):

@@ -82,7 +82,11 @@ class Dockerd:
         folder = self.server.folder
         (folder / "docker.pid").unlink(missing_ok=True)
         config = folder / "daemon.json"
-        config.write_text(json.dumps({"features": ENGINES[self.name]} if ENGINES[self.name] else {}))
+        # On a disk that is nearly full it would throw away what a test built a moment ago.
+        settings: dict[str, object] = {"builder": {"gc": {"enabled": False}}}
+        if ENGINES[self.name]:
+            settings["features"] = ENGINES[self.name]
+        config.write_text(json.dumps(settings))
         program = "dockerd" if self.name == "docker" else str(tool("dockerd"))
         # With its own namespaces and network, so that several may live on one machine.
         command = [program, f"--config-file={config}", f"--data-root={folder / 'data'}", f"--exec-root={folder / 'exec'}",

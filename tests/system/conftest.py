@@ -24,7 +24,8 @@ from kit.worker import BINARY, Worker  # noqa: E402
 # A terminated run (a timeout around it, CI) ends as an interrupted one does: with its servers.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-# See Stack.use. Tests of one engine run together, so that each is started once.
+# See Stack.use.
+ENGINES = ["docker", "docker29", "docker29-graph", "buildkitd", "buildkitd-tcp"]
 EVERY_ENGINE = ["docker", "docker29", "docker29-graph", "buildkitd"]
 EVERY_BUILDKIT = ["docker", "docker29", "buildkitd"]
 HELLO = {"Dockerfile": "FROM busybox\nCOPY . /app\nCMD [\"sh\"]\n", "a.txt": "one\n"}
@@ -49,6 +50,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("stack", ["docker", "buildkitd"], indirect=True, scope="session")
 
 
+def engine_of(item: pytest.Item) -> str:
+    return item.callspec.params.get("stack", "docker") if hasattr(item, "callspec") else "docker"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each engine is started once: what is left runs in the order of its file."""
+    items.sort(key=lambda item: ENGINES.index(engine_of(item)))
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if not BINARY.exists() and os.environ.get("CI") != "true":
@@ -66,8 +77,9 @@ def stack(servers: Stack, request: pytest.FixtureRequest) -> Stack:
 
 
 @pytest.fixture(autouse=True)
-def fresh(stack: Stack) -> None:
-    """No job, fault or record of an earlier test, and nothing that it took down."""
+def fresh(stack: Stack, request: pytest.FixtureRequest) -> None:
+    """No job, fault or record of an earlier test, and nothing that it took down or chose."""
+    stack.use(engine_of(request.node))
     stack.mend()
 
 

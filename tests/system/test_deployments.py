@@ -103,7 +103,7 @@ def test_revisions(stack, worker, repo):
     ({"branch": "--upload-pack=touch /tmp/x"}, "branch name"), ({"branch": "a b;c"}, "branch name"),
     ({"repositoryName": "../../x"}, "repository name"), ({"repositoryName": ""}, "repository name"),
     ({"repositoryName": "a/b?c=d"}, "repository name"), ({"runtimeFilePath": "../../etc/passwd"}, "leaves the repository"),
-    ({"runtimeFilePath": "/etc/passwd"}, "leaves the repository"),
+    ({"runtimeFilePath": "/../etc/passwd"}, "leaves the repository"),
     ({"branch": 7}, "'branch'"), ({"ports": "x"}, "'ports'"), ({"ports": [{"servicePort": 1, "containerPort": 70000}]}, "containerPort"),
     ({"environmentVariables": [{"value": "x"}]}, "environmentVariables"), ({"gitProvider": {"type": "SVN"}}, "gitProvider.type"),
     ({"gitProvider": "x"}, "gitProvider"), ({"serviceId": "Bad Name"}, "serviceId"), ({"branch": "x" * 3000}, "branch"),

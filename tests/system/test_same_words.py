@@ -235,8 +235,6 @@ def test_a_script_with_windows_line_ends_is_named(stack, builder, repo):
 
 
 def test_an_image_for_other_machines_is_a_failure(stack, builder, repo, images):
-    if stack.engine is stack.docker:
-        pytest.skip("an engine before BuildKit 0.14 does not tell what a base image is for")
     name = repo({"Dockerfile": f"FROM {images}/t/arm\nCOPY . /app\n"}).name
     assert said_by(stack, name)[0] == (
         "Dockerfile:1: the base image is for linux/arm64, and the platform runs linux/amd64; use one that is built for "

@@ -58,9 +58,13 @@ std::expected<BuildkitDescription, grpc::Status> ask_description(
     return std::unexpected(grpc::Status(grpc::StatusCode::FAILED_PRECONDITION,
                                         "its BuildKit has no worker to run a build"));
   }
-  const auto& labels = workers->record(0).labels();
-  return BuildkitDescription{.version = *std::move(version),
-                             .labels = {labels.begin(), labels.end()}};
+  const auto& worker = workers->record(0);
+  BuildkitDescription description{.version = *std::move(version),
+                                  .labels = {worker.labels().begin(), worker.labels().end()}};
+  if (!worker.platforms().empty()) {
+    description.platform = worker.platforms(0).os() + "/" + worker.platforms(0).architecture();
+  }
+  return description;
 }
 
 }  // namespace builder::adapters::buildkit

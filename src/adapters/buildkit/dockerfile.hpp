@@ -10,6 +10,9 @@
 
 namespace builder::adapters::buildkit {
 
+/// A larger file is no Dockerfile.
+inline constexpr std::size_t k_dockerfile_limit = 1024 * 1024;
+
 struct LineRange {
   std::size_t first = 0;  ///< Counted from 1; 0: unknown.
   std::size_t last = 0;

@@ -1,3 +1,6 @@
+#include "adapters/buildkit/build_error.hpp"
+#include "adapters/buildkit/dockerfile.hpp"
+#include "adapters/buildkit/engine_info.hpp"
 #include "adapters/buildkit/image_builder.hpp"
 #include "adapters/oci/retrying_push.hpp"
 
@@ -47,6 +50,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
     }
     if (const auto id = solved->exporter_response.find("containerimage.digest");
         id != solved->exporter_response.end()) {
+      BUILDER_TRY(check_machines(job, image, id->second));
       image.on_built(id->second);
     }
     BUILDER_TRY_ASSIGN(ports::PublishResult published,
@@ -111,6 +115,25 @@ class EngineImageBuilder final : public ports::ImageBuilder {
   bool exports_to_registry(const JobContext& job) {
     const auto engine = peers_.solver.known_engine(job.stop);
     return engine && engine->exports_to_registry;
+  }
+
+  /// Newer frontends say while they build that a base image is for other machines.
+  Result<> check_machines(const JobContext& job, const ports::ImageSpec& image,
+                          const std::string& id) {
+    const auto engine = peers_.solver.known_engine(job.stop);
+    if (!engine || names_foreign_bases(*engine)) {
+      return {};
+    }
+    const auto architecture = engine_.architecture_of(id, job.stop);
+    if (!architecture) {
+      log_.warning("deployment={} the image's architecture is not known: {}",
+                   job.deployment_id.str(), architecture.error().message);
+      return {};
+    }
+    const auto text = ports::read_file(*image.context, image.dockerfile, k_dockerfile_limit);
+    auto foreign =
+        text ? wrong_platform(image.dockerfile, *text, {}, *architecture) : std::nullopt;
+    return foreign ? Result<>(std::unexpected(*std::move(foreign))) : Result<>();
   }
 
   Result<ports::PublishResult> push(const JobContext& job, const Repository& repository,

@@ -43,6 +43,8 @@ constexpr std::array<Feature, 14> k_attributes{{
 constexpr BuildkitVersion k_heredocs{0, 10};
 constexpr BuildkitVersion k_source_policies{0, 11};
 constexpr BuildkitVersion k_image_epoch{0, 11};
+/// The check InvalidBaseImagePlatform.
+constexpr BuildkitVersion k_foreign_bases{0, 14};
 constexpr BuildkitVersion k_split_status{0, 10};
 /// Seen in 0.22 and later, not in 0.8.
 constexpr BuildkitVersion k_cache_ids{0, 10};
@@ -84,6 +86,7 @@ EngineInfo docker_engine_info(std::string_view version, std::string_view api_ver
   // read.
   const bool has_containerd_store = buildkit.labels.contains(std::string(k_snapshotter));
   info.exports_to_registry = has_containerd_store && has_source_policies(info);
+  info.platform = buildkit.platform;
   info.name = fmt::format("Docker Engine {} (API {}{}{})", version, api_version,
                           buildkit.version ? ", BuildKit " + *buildkit.version : "",
                           has_containerd_store ? ", containerd image store" : "");
@@ -129,6 +132,10 @@ bool has_source_policies(const EngineInfo& engine) {
 
 bool has_image_epoch(const EngineInfo& engine) {
   return !is_older(engine, k_image_epoch);
+}
+
+bool names_foreign_bases(const EngineInfo& engine) {
+  return !is_older(engine, k_foreign_bases);
 }
 
 bool forgets_cache_ids(const EngineInfo& engine) {

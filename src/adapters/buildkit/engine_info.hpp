@@ -21,6 +21,7 @@ struct BuildkitDescription {
   std::optional<std::string> version;  ///< nullopt: older than 0.11, and does not say.
   /// Of its worker. `k_snapshotter` is among them where images are containerd's.
   std::map<std::string, std::string> labels;
+  std::string platform;  ///< The first of its worker's: what it builds for unless told otherwise.
 };
 
 inline constexpr std::string_view k_snapshotter = "org.mobyproject.buildkit.worker.snapshotter";
@@ -34,6 +35,7 @@ struct EngineInfo {
   /// standalone daemon does, and a Docker Engine with the containerd image store; one with the old
   /// store makes an image of its own kind, which its push API takes away.
   bool exports_to_registry = false;
+  std::string platform;  ///< What it builds for unless told otherwise; empty: not known.
 
   bool operator==(const EngineInfo&) const = default;
 };
@@ -61,6 +63,9 @@ bool has_source_policies(const EngineInfo& engine);
 
 /// Whether it can give an image another time than that of its build.
 bool has_image_epoch(const EngineInfo& engine);
+
+/// Whether its frontend says which base images are not for the machines that are built for.
+bool names_foreign_bases(const EngineInfo& engine);
 
 /// Whether it knows the result of a RUN without the names of the cache mounts that it used.
 bool forgets_cache_ids(const EngineInfo& engine);

@@ -39,8 +39,8 @@ constexpr std::string_view k_cgroup_parent = "cgroup-parent";
 constexpr std::string_view k_tar_exporter = "tar";
 /// Known to every frontend that knows cache mounts, Engine 20.10's included.
 constexpr std::string_view k_cache_namespace = "build-arg:BUILDKIT_CACHE_MOUNT_NS";
-constexpr std::size_t k_dockerfile_limit = 1024 * 1024;
 constexpr std::string_view k_dockerfile = "Dockerfile";
+constexpr std::string_view k_platform = "linux/amd64";
 constexpr std::string_view k_add_hosts = "add-hosts";
 
 /// Closes sessions off the builds' threads. What was given to it is closed before its destructor
@@ -469,7 +469,7 @@ class BuildkitSolver final : public Solver {
   /// cache key").
   [[nodiscard]] moby::buildkit::v1::SolveRequest request_for(
       const SolveSpec& spec, const std::map<std::string, std::string>& exporter_attributes,
-      const Session& session) const {
+      const Session& session) {
     moby::buildkit::v1::SolveRequest request;
     request.set_ref(random_id());
     request.set_session(session.id());
@@ -477,7 +477,9 @@ class BuildkitSolver final : public Solver {
     request.set_frontend("dockerfile.v0");
     auto& frontend = *request.mutable_frontend_attrs();
     frontend["filename"] = spec.dockerfile;
-    frontend["platform"] = "linux/amd64";
+    if (!tells_by_its_architecture()) {
+      frontend["platform"] = std::string(k_platform);
+    }
     for (const auto& [name, value] : settings_.step_attributes) {
       frontend[name] = value;
     }
@@ -507,6 +509,13 @@ class BuildkitSolver final : public Solver {
       }
     }
     return request;
+  }
+
+  /// An image keeps the architecture of its base where no platform is asked for. That is how an
+  /// engine whose frontend does not name foreign bases shows one.
+  bool tells_by_its_architecture() {
+    const auto engine = *engine_.lock();
+    return engine && !names_foreign_bases(*engine) && engine->platform == k_platform;
   }
 
   Attempt judge(const ports::JobContext& job, const SolveSpec& spec, domain::EventSink& events,

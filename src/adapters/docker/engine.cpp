@@ -193,14 +193,18 @@ class HttpEngine final : public Engine {
 
   Result<std::optional<std::chrono::system_clock::time_point>> last_tagged(
       const std::string& image, const std::stop_token& stop) override {
-    BUILDER_TRY_ASSIGN(
-        const json answer,
-        call(make_request(http::Method::get, "/images/" + encoded(image) + "/json"), stop));
+    BUILDER_TRY_ASSIGN(const json answer, inspect(image, stop));
     const auto metadata = answer.find("Metadata");
     if (metadata == answer.end() || !metadata->is_object()) {
       return std::nullopt;
     }
     return parse_go_time(string_of(*metadata, "LastTagTime"));
+  }
+
+  Result<std::string> architecture_of(const std::string& image,
+                                      const std::stop_token& stop) override {
+    BUILDER_TRY_ASSIGN(const json answer, inspect(image, stop));
+    return string_of(answer, "Architecture");
   }
 
   Result<> remove(const std::string& image, const std::stop_token& stop) override {
@@ -209,6 +213,10 @@ class HttpEngine final : public Engine {
   }
 
  private:
+  Result<json> inspect(const std::string& image, const std::stop_token& stop) {
+    return call(make_request(http::Method::get, "/images/" + encoded(image) + "/json"), stop);
+  }
+
   static std::string encoded(const std::string& name) { return http::percent_encode(name, "/:@"); }
 
   [[nodiscard]] http::Request make_request(http::Method method, const std::string& path) const {

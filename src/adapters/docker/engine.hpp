@@ -56,6 +56,9 @@ class Engine {
   /// When the image last got a tag at this Engine; nullopt when it does not say.
   virtual Result<std::optional<std::chrono::system_clock::time_point>> last_tagged(
       const std::string& image, const std::stop_token& stop) = 0;
+  /// As Go calls it, "amd64".
+  virtual Result<std::string> architecture_of(const std::string& image,
+                                              const std::stop_token& stop) = 0;
   /// Removes a tag, or the image when it was the last one. Never by force: `conflict` when the
   /// image is in use.
   virtual Result<> remove(const std::string& image, const std::stop_token& stop) = 0;

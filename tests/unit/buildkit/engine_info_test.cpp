@@ -45,6 +45,7 @@ TEST(EngineInfo, KnowsWhatExportsToARegistry) {
   const auto engine = docker_engine_info("29.3", "1.54", {.version = "v0.34.1", .labels = labels});
   EXPECT_TRUE(engine.exports_to_registry);
   EXPECT_TRUE(engine.name.ends_with(", containerd image store)")) << engine.name;
+  EXPECT_TRUE(names_foreign_bases(engine));
   // The containerd store of a BuildKit without source policies.
   EXPECT_FALSE(
       docker_engine_info("23.0", "1.42", {.version = {}, .labels = labels}).exports_to_registry);
@@ -52,6 +53,13 @@ TEST(EngineInfo, KnowsWhatExportsToARegistry) {
 
 TEST(EngineInfo, ADaemonBuiltAsAModuleCountsAsRecent) {
   EXPECT_EQ(buildkitd_info("v0.0.0+unknown").buildkit, std::nullopt);
+}
+
+TEST(EngineInfo, KeepsThePlatformItBuildsFor) {
+  const auto engine = docker_engine_info(
+      "20.10.24", "1.41", {.version = {}, .labels = {}, .platform = "linux/arm64"});
+  EXPECT_EQ(engine.platform, "linux/arm64");
+  EXPECT_FALSE(names_foreign_bases(engine));
 }
 
 TEST(EngineInfo, TellsWhatIsMissing) {
