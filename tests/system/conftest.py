@@ -31,6 +31,10 @@ EVERY_BUILDKIT = ["docker", "docker29", "buildkitd"]
 HELLO = {"Dockerfile": "FROM busybox\nCOPY . /app\nCMD [\"sh\"]\n", "a.txt": "one\n"}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--engines", choices=["docker", "others"], help="only the tests of the machine's own Engine, or all others")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_engines: runs with the Docker Engine and with a standalone BuildKit")
     config.addinivalue_line("markers", "every_engine: runs with every kind of engine: how images are made and reach the registry")
@@ -55,8 +59,10 @@ def engine_of(item: pytest.Item) -> str:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each engine is started once: what is left runs in the order of its file."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each engine is started once; its tests run in the order of their files."""
+    if wanted := config.getoption("--engines"):
+        items[:] = [item for item in items if (engine_of(item) == "docker") == (wanted == "docker")]
     items.sort(key=lambda item: ENGINES.index(engine_of(item)))
 
 
