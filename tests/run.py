@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -29,15 +30,18 @@ class Tally:
     failed: int = 0
     skipped: int = 0
     failures: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, passed: int, failed: int, skipped: int = 0) -> None:
-        self.passed += passed
-        self.failed += failed
-        self.skipped += skipped
+        with self.lock:
+            self.passed += passed
+            self.failed += failed
+            self.skipped += skipped
 
     def fail(self, what: str) -> None:
-        self.failed += 1
-        self.failures.append(what)
+        with self.lock:
+            self.failed += 1
+            self.failures.append(what)
 
 
 def say(text: str) -> None:
@@ -96,9 +100,14 @@ def sanitizer_env() -> dict[str, str]:
     }
 
 
+def run_gtests(tally: Tally, runs: list[tuple[Path, dict[str, str]]]) -> None:
+    """Two at once: most of them wait."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda run: run_gtest(run[0], tally, run[1]), runs))
+
+
 def run_unit(tally: Tally, preset: str = "release") -> None:
-    for binary in gtests(build(preset), "unit"):
-        run_gtest(binary, tally, sanitizer_env())
+    run_gtests(tally, [(binary, sanitizer_env()) for binary in gtests(build(preset), "unit")])
 
 
 def run_contract(tally: Tally, preset: str = "release") -> None:
@@ -107,9 +116,8 @@ def run_contract(tally: Tally, preset: str = "release") -> None:
     from kit.contract import VARIANTS, contract_environment
 
     with contract_environment() as peers:
-        for binary in gtests(folder, "contract"):
-            for variant in VARIANTS.get(binary.name, [{}]):
-                run_gtest(binary, tally, {**sanitizer_env(), **peers, **variant})
+        run_gtests(tally, [(binary, {**sanitizer_env(), **peers, **variant})
+                           for binary in gtests(folder, "contract") for variant in VARIANTS.get(binary.name, [{}])])
 
 
 def run_sanitized(tally: Tally, preset: str) -> None:

@@ -58,7 +58,7 @@ def test_no_job_is_taken_while_the_disk_is_short(stack, small, repo) -> None:
     small.leave(FLOOR + FLOOR // 20)  # Above what was asked for, but not clearly.
     wait_for(lambda: worker.metric('deployra_builder_disk_free_bytes{disk="work_dir"}') > FLOOR, 20, "a new look")
     assert worker.not_ready()
-    assert worker.metric("deployra_builder_queue_length") == 1
+    wait_for(lambda: worker.metric("deployra_builder_queue_length") == 1, 20, "it stays in the queue")
     small.leave(FLOOR * 2)
     assert stack.api.wait_end(identity) == "BUILDED"
     assert worker.is_ready()

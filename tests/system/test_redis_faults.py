@@ -506,7 +506,7 @@ def test_a_connection_that_says_nothing_any_more(stack, make_worker, repo):
         worker = make_worker(REDIS_PORT=str(proxy.port))
         builds(stack, repo)
         proxy.black_hole = True
-        wait_for(lambda: "redis: " in worker.not_ready(), 30, "noticed")
+        wait_for(lambda: "redis: " in worker.not_ready(), 90, "noticed")
         identity = stack.api.enqueue(stack.job(repo().name))
         proxy.black_hole = False
         assert stack.api.wait_end(identity) == "BUILDED"
