@@ -123,6 +123,32 @@ def test_a_restart_that_forgets_what_scripts_wrote(stack, worker, repo):
     builds(stack, repo)
     settled(stack)
     assert stack.api.statuses(first) == ["BUILDING", "BUILDED"]
+    wait_for(lambda: "drops what scripts wrote" in worker.text(), 20, "the operator is told")
+
+
+def test_what_ended_weeks_ago_is_not_built_again(stack, worker, repo):
+    """An element that an old state of Redis brings back."""
+    job = stack.job(repo().name)
+    identity = stack.api.enqueue(job)
+    assert stack.api.wait_end(identity) == "BUILDED"
+    settled(stack)
+    seen = "{builder-queue}:seen"
+    left = stack.redis.client.zscore(seen, identity) / 1000 - time.time()
+    assert left > 170 * 86400
+    stack.redis.client.zadd(seen, {identity: (time.time() + 60) * 1000})
+    stack.api.enqueue(job)
+    builds(stack, repo)
+    assert stack.api.statuses(identity) == ["BUILDING", "BUILDED"]
+
+
+def test_the_memory_of_what_ended_has_an_end(stack, worker, repo):
+    seen, fin = "{builder-queue}:seen", "{builder-queue}:fin"
+    end = (time.time() + 86400) * 1000
+    stack.redis.client.zadd(seen, {f"old{number}": end + number for number in range(100_010)})
+    stack.redis.client.hset(fin, mapping={f"old{number}": "BUILDED" for number in range(100)})
+    wait_for(lambda: stack.redis.client.zcard(seen) == 100_000, 20, "trimmed")
+    assert stack.redis.client.hlen(fin) == 90 and stack.redis.client.zscore(seen, "old10")
+    builds(stack, repo)
 
 
 def test_a_restart_that_forgets_what_is_built(stack, make_worker, repo):

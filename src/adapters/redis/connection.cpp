@@ -1,5 +1,7 @@
 #include "adapters/redis/connection.hpp"
 
+#include "adapters/redis/refusal.hpp"
+
 #include <hiredis/hiredis.h>
 
 #include <array>
@@ -16,32 +18,6 @@ constexpr std::size_t k_read_size = 16 * 1024;
 struct ReplyDeleter {
   void operator()(redisReply* reply) const { freeReplyObject(reply); }
 };
-
-/// Another server may be the master by now: connect anew, which asks for its address again.
-bool changed_role(const std::string& text) {
-  const std::string code = text.substr(0, text.find(' '));
-  return code == "READONLY" || code == "LOADING" || code == "MASTERDOWN" || code == "UNBLOCKED" ||
-         code == "TRYAGAIN" || code == "CLUSTERDOWN" || code == "MOVED" || code == "ASK";
-}
-
-/// What Redis says in an error answer, sorted by what we can do about it.
-Error refusal(const std::string& text, const std::string& command) {
-  const std::string code = text.substr(0, text.find(' '));
-  ErrorKind kind = ErrorKind::internal;
-  if (code == "NOAUTH" || code == "WRONGPASS" || code == "NOPERM" ||
-      text.contains("can't run this command")) {
-    kind = ErrorKind::denied;
-  } else if (code == "LOADING" || code == "READONLY" || code == "MASTERDOWN" || code == "BUSY" ||
-             code == "OOM" || code == "TRYAGAIN" || code == "CLUSTERDOWN" || code == "UNBLOCKED" ||
-             code == "MISCONF" || code == "MOVED" || code == "ASK") {
-    kind = ErrorKind::unavailable;
-  } else if (code == "WRONGTYPE") {
-    kind = ErrorKind::conflict;
-  } else if (code == "NOSCRIPT") {
-    kind = ErrorKind::not_found;
-  }
-  return {.kind = kind, .message = "redis refuses " + command + ": " + text};
-}
 
 Reply convert(const redisReply& reply) {
   Reply out;
@@ -186,10 +162,11 @@ Result<Reply> Connection::receive(const std::stop_token& stop, SteadyTime deadli
       const std::unique_ptr<redisReply, ReplyDeleter> reply(static_cast<redisReply*>(raw));
       if (reply->type == REDIS_REPLY_ERROR) {
         const std::string text(reply->str, reply->len);
-        if (changed_role(text)) {
+        const Refusal refusal = read_refusal(text);
+        if (refusal.changed_role) {
           transport_.reset();
         }
-        return std::unexpected(refusal(text, "a command"));
+        return failure(refusal.kind, "redis refuses a command: " + text);
       }
       return convert(*reply);
     }

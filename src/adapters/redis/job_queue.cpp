@@ -291,6 +291,7 @@ class RedisJobQueue final : public ports::JobQueue {
       membership_.tell(reply.list[1]);
       if (known) {
         // Redis came back with an old state and gave us what we are building: it is ours again.
+        membership_.old_state_seen();
         return Attempt{.again = true};
       }
       membership_.hold(lease->epoch(), job.receipt.deployment);
@@ -303,6 +304,8 @@ class RedisJobQueue final : public ports::JobQueue {
         membership_.listener().outbox_filled();
       } else if (reply.list[2].text == "malformed") {
         membership_.listener().malformed_element();
+      } else if (reply.list[2].text == "duplicate") {
+        membership_.old_state_seen();
       }
     }
     return Attempt{.again = again};

@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 namespace builder::adapters::redis {
@@ -21,6 +22,8 @@ constexpr std::chrono::milliseconds k_refused_pause{5'000};
 constexpr std::chrono::hours k_eviction_interval{1};
 /// How soon it is noticed that it was mended.
 constexpr std::chrono::seconds k_bad_eviction_interval{10};
+/// What Redis lost at a start this long ago is still news.
+constexpr std::chrono::minutes k_young{10};
 constexpr int k_beats_per_lease = 6;
 constexpr std::chrono::milliseconds k_stop_interval{250};
 
@@ -141,6 +144,9 @@ Result<> Membership::beat(const std::stop_token& stop) {
   }
   BUILDER_TRY_ASSIGN(const Reply reply, std::move(beaten));
   if (!reply.list.empty() && reply.list[0].text == "LOST") {
+    if (lease->holds()) {
+      look_at_restart(stop);
+    }
     lose(lease);
     return beat(stop);
   }
@@ -158,6 +164,9 @@ Result<> Membership::beat(const std::stop_token& stop) {
   }
   changed_.notify_all();
   tell(reply.list[1]);
+  if (old_state_seen_.exchange(false)) {
+    look_at_restart(stop);
+  }
   if (!reply.list[2].list.empty()) {
     BUILDER_TRY(return_strays(lease->epoch(), reply.list[2], stop));
   }
@@ -250,6 +259,29 @@ void Membership::look_at_eviction(const std::stop_token& stop) {
   }
 }
 
+/// Redis does not know what was ours, or gave what was taken before. If it was started a moment ago,
+/// that is why: it came back without what it had been told.
+void Membership::look_at_restart(const std::stop_token& stop) {
+  const auto info = connection_->call({"INFO", "server"}, stop);
+  if (!info) {
+    return;
+  }
+  const std::string run = info_field(info->text, "run_id");
+  const std::string text = info_field(info->text, "uptime_in_seconds");
+  std::int64_t uptime = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), uptime);
+  if (read.ec != std::errc() || run == forgetful_run_ || std::chrono::seconds(uptime) > k_young) {
+    return;
+  }
+  forgetful_run_ = run;
+  log_.error(
+      "Redis was started {} s ago and came back without what was written before: deployments that "
+      "were taken may be in the queue again. Check that it has appendonly on; if its default user "
+      "is off, give that user all rights and leave it off (user default off ~* &* +@all), or Redis "
+      "drops what scripts wrote (redis/redis#14541)",
+      uptime);
+}
+
 /// Redis ends leases by its clock. When that was set forward, or another server with another clock
 /// took over, all leases look as if they were over; those of the living are renewed soon.
 void Membership::watch_clock(std::chrono::nanoseconds beat_started,
@@ -309,6 +341,11 @@ void Membership::hurry() {
   changed_.notify_all();
 }
 
+void Membership::old_state_seen() {
+  old_state_seen_ = true;
+  hurry();
+}
+
 void Membership::rights_changed() {
   must_probe_ = true;
   hurry();
@@ -347,6 +384,7 @@ void Membership::tell(const Reply& marks) {
   for (std::size_t i = 0; i + 1 < marks.list.size(); i += 2) {
     const std::string& why = marks.list[i + 1].text;
     if (why == "gone") {
+      old_state_seen_ = true;
       log_.warning("Redis does not know any more that deployment {} is ours", marks.list[i].text);
     }
     listener_->must_stop(domain::DeploymentId(marks.list[i].text),

@@ -47,6 +47,8 @@ class Membership {
   std::shared_ptr<const EpochLease> lease(SteadyTime deadline, const std::stop_token& stop);
   /// Something said that the lease is gone: look now.
   void hurry();
+  /// Redis gave what it had given before: look now whether it lost what it was told.
+  void old_state_seen();
   /// Redis refused a command that it had allowed: look now what it still allows.
   void rights_changed();
 
@@ -78,6 +80,7 @@ class Membership {
   Result<> return_strays(const std::string& epoch, const Reply& ids, const std::stop_token& stop);
   void watch_clock(std::chrono::nanoseconds beat_started, std::chrono::milliseconds redis_time);
   void look_at_eviction(const std::stop_token& stop);
+  void look_at_restart(const std::stop_token& stop);
   void lose(const std::shared_ptr<EpochLease>& lease);
   Result<> retire_silent(const std::stop_token& stop);
 
@@ -92,6 +95,7 @@ class Membership {
   ports::QueueListener* listener_ = nullptr;
   std::atomic<Level> level_ = Level::unknown;  ///< As far as rights were found; never `refused`.
   std::atomic<bool> must_probe_ = true;
+  std::atomic<bool> old_state_seen_ = false;
 
   std::timed_mutex handover_;  ///< Taken before `mutex_`.
   mutable std::mutex mutex_;
@@ -106,6 +110,7 @@ class Membership {
   std::unique_ptr<Connection> connection_;  ///< Of the thread.
   Recurrence trouble_;                      ///< Of the thread.
   SteadyTime next_eviction_look_{};
+  std::string forgetful_run_;  ///< The start of Redis that was told to have lost writes.
   std::optional<std::chrono::nanoseconds> last_started_;  ///< When the last beat was sent …
   std::chrono::milliseconds redis_time_{0};               ///< … and what time it was there.
   SteadyTime retire_from_{};

@@ -8,7 +8,7 @@ for i = 1, #undelivered, 2 do
   local id = undelivered[i]
   local sender, since, entry = string.match(undelivered[i + 1], '^(%S+) (%d+) (.*)$')
   if sender == NOBODY or not is_worker(sender) then
-    if now - tonumber(since) > KEEP_ENDED then
+    if now - tonumber(since) > KEEP_UNDELIVERED then
       bury('undelivered', id, entry)
       redis.call('HDEL', out, id)
     else

@@ -7,10 +7,13 @@ if join ~= '1' and not is_worker(epoch) then
   return { 'LOST', {} }
 end
 redis.call('ZADD', workers, now + lease, epoch)
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', now, 'LIMIT', 0, 100)) do
-  redis.call('HDEL', fin, id)
-  redis.call('HDEL', stage, id)  -- Left by a version that does not know of it.
-  redis.call('ZREM', seen, id)
+for _, forgotten in ipairs({ redis.call('ZRANGEBYSCORE', seen, '-inf', now, 'LIMIT', 0, 100),
+                             redis.call('ZRANGE', seen, 0, -MOST_ENDED - 1) }) do
+  for _, id in ipairs(forgotten) do
+    redis.call('HDEL', fin, id)
+    redis.call('HDEL', stage, id)  -- Left by a version that does not know of it.
+    redis.call('ZREM', seen, id)
+  end
 end
 local found, known, strays = marks(epoch), {}, {}
 for i = 4, #ARGV do

@@ -20,7 +20,10 @@ local stage = KEYS[14]   -- hash: deployment -> how far its attempts have come, 
 local times = KEYS[15]   -- hash: service -> what its deployments remember of its files' times
 local unused = KEYS[16]  -- zset: service -> end of our memory of its times
 
-local KEEP_ENDED = 24 * 3600 * 1000
+-- A Redis that comes back with an old state has elements in its queue that were taken long ago.
+local KEEP_ENDED = 180 * 24 * 3600 * 1000
+local MOST_ENDED = 100000
+local KEEP_UNDELIVERED = 24 * 3600 * 1000
 local KEEP_TIMES = 180 * 24 * 3600 * 1000
 local LARGEST = 1048576
 local NOBODY = '-'
