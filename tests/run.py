@@ -132,9 +132,9 @@ def run_system(tally: Tally, arguments: list[str]) -> None:
         run_pytest(tally, arguments)
         return
     with tempfile.TemporaryFile("w+") as output:
-        half = threading.Thread(target=run_pytest, args=(tally, ["--engines=others"], output))
+        half = threading.Thread(target=run_pytest, args=(tally, ["--half=second"], output))
         half.start()
-        run_pytest(tally, ["--engines=docker"])
+        run_pytest(tally, ["--half=first"])
         half.join()
         output.seek(0)
         print(output.read(), flush=True)
