@@ -39,6 +39,7 @@ struct Config {
 
   std::string api_url;  ///< Without a trailing slash.
   Secret api_key;
+  std::chrono::seconds unknown_timeout{0};
 
   adapters::buildkit::Compression image_compression;
 

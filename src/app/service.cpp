@@ -25,6 +25,7 @@
 #include "app/work_dir.hpp"
 #include "base/text.hpp"
 #include "domain/buildpacks/builder_image.hpp"
+#include "pipeline/platform_watch.hpp"
 #include "pipeline/worker.hpp"
 
 #include <systemd/sd-daemon.h>
@@ -228,6 +229,7 @@ class Service {
                                                ecr_logins_, *oci_, log_)),
         reporter_(adapters::dashboard::make_reporter(
             {.api_url = config.api_url, .api_key = config.api_key}, *http_)),
+        platform_(*reporter_, config.unknown_timeout),
         source_(std::move(source)),
         limits_(make_step_limits(config, log_)),
         solver_(adapters::buildkit::make_solver(solver_settings(config, limits_),
@@ -237,12 +239,16 @@ class Service {
                                                  {*solver_, *oci_, *registry_, logins_}, log_)),
         queue_(make_queue()),
         cancels_(adapters::redis::make_cancel_feed(config.redis, log_)),
-        runner_({*source_, *image_, *buildpacks_, *registry_, *reporter_, *queue_,
-                 limits_.limits.get()},
-                job_settings(config, work_), secrets, metrics_, log_, abort_.get_token()),
+        runner_(
+            {*source_, *image_, *buildpacks_, *registry_, platform_, *queue_, limits_.limits.get()},
+            job_settings(config, work_), secrets, metrics_, log_, abort_.get_token()),
         worker_(*queue_, runner_,
-                {.can_build = [this] { return engine_answers_ && host_.refusal().empty(); },
+                {.can_build =
+                     [this] {
+                       return engine_answers_ && platform_.may_take() && host_.refusal().empty();
+                     },
                  .must_shed = [this] { return host_.must_shed(); },
+                 .waiting = [this] { return platform_.unknown(); },
                  .parallel_builds = config.max_parallel_builds,
                  .drain_timeout = config.drain_timeout},
                 metrics_, log_) {}
@@ -373,10 +379,10 @@ class Service {
                                    : failure(ErrorKind::unavailable, std::move(refusal));
                       }});
     checks.push_back({"platform", [this](const std::stop_token& stop) -> Result<> {
-                        if (std::string reason = worker_.paused_because(); !reason.empty()) {
-                          return failure(ErrorKind::denied, std::move(reason));
-                        }
-                        return reporter_->probe(stop);
+                        BUILDER_TRY(platform_.probed(reporter_->probe(stop)));
+                        std::string reason = worker_.paused_because();
+                        return reason.empty() ? Result<>()
+                                              : failure(ErrorKind::denied, std::move(reason));
                       }});
     return checks;
   }
@@ -453,6 +459,7 @@ class Service {
   std::unique_ptr<adapters::oci::Client> oci_;
   std::unique_ptr<ports::Registry> registry_;
   std::unique_ptr<adapters::dashboard::Reporter> reporter_;
+  pipeline::PlatformWatch platform_;
   std::unique_ptr<ports::SourceFetcher> source_;
   StepLimits limits_;
   std::unique_ptr<adapters::buildkit::Solver> solver_;

@@ -2,6 +2,7 @@
 
 #include "base/backoff.hpp"
 #include "base/stop.hpp"
+#include "pipeline/escape.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -16,6 +17,60 @@ using Clock = std::chrono::steady_clock;
 
 constexpr BackoffPolicy k_api_backoff{.base = std::chrono::milliseconds(250),
                                       .cap = std::chrono::milliseconds(15'000)};
+
+/// A row of which so much is refused is not divided further.
+constexpr std::size_t k_smallest_piece = 1'024;
+/// The first character that takes four bytes: many a database has no room for those.
+constexpr char32_t k_first_wide = 0x10000;
+constexpr char32_t k_first_beyond_ascii = 0x80;
+/// So often the platform breaks over a post before what is in it comes under suspicion.
+constexpr int k_unsuspicious = 1;
+
+/// A status is not repeated behind this answer.
+bool is_settled(ErrorKind kind) {
+  return kind == ErrorKind::denied || kind == ErrorKind::not_found || kind == ErrorKind::conflict ||
+         kind == ErrorKind::cancelled;
+}
+
+/// The post may pass with something else in it.
+bool is_about_content(const Error& error, int failures) {
+  return error.kind == ErrorKind::invalid_input ||
+         (error.kind == ErrorKind::internal && failures >= k_unsuspicious);
+}
+
+/// The status without anything that a stranger has a part in; nullopt: there is nothing of that.
+std::optional<ports::StatusUpdate> in_plain_words(const ports::StatusUpdate& update) {
+  ports::StatusUpdate plain = update;
+  if (update.status == ports::DeploymentStatus::failed) {
+    plain.error =
+        "The deployment failed. The platform did not take the reason in its own words; the log "
+        "above may show it";
+    plain.log = domain::Message{LogType::error, plain.error};
+    return plain;
+  }
+  plain.log.reset();
+  return update.log ? std::optional(plain) : std::nullopt;
+}
+
+/// Where to divide a text that was refused: behind a row, or within the only one; 0: nowhere.
+std::size_t middle_of(std::string_view text) {
+  const std::size_t half = text.size() / 2;
+  std::size_t row_end = text.rfind('\n', half);
+  if (row_end == std::string_view::npos) {
+    row_end = text.find('\n', half);
+  }
+  if (row_end != std::string_view::npos) {
+    return row_end;
+  }
+  if (text.size() <= k_smallest_piece) {
+    return 0;
+  }
+  std::size_t cut = half;
+  while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xC0u) == 0x80u) {
+    --cut;
+  }
+  return cut;
+}
 
 bool is_final(ports::DeploymentStatus status) {
   return status != ports::DeploymentStatus::building;
@@ -123,9 +178,7 @@ void DeploymentChannel::run(const std::stop_token& abort) {
       lock.unlock();
       auto answer = send_status(pending, abort);
       lock.lock();
-      pending.answer = std::move(answer);
-      pending_ = nullptr;
-      answered_.notify_all();
+      answer_pending(std::move(answer));
       continue;
     }
     if (pending_ != nullptr && pending_->final && Clock::now() >= flush_until_) {
@@ -160,36 +213,59 @@ void DeploymentChannel::linger(Lock& lock, const std::stop_token& abort) {
   const auto is_due = [this] {
     return closed_ || pending_ != nullptr || backlog_.waiting() >= limits_.post_bytes;
   };
-  if (!unsent_ && !is_due()) {
+  if (unsent_.empty() && !is_due()) {
     changed_.wait_until(lock, abort, last_log_post_ + limits_.linger, is_due);
   }
 }
 
-DeploymentChannel::Batch DeploymentChannel::next_batch() {
-  Batch batch;
+/// Puts what is posted next into `unsent_`.
+void DeploymentChannel::take_batch() {
+  if (!unsent_.empty()) {
+    return;
+  }
   auto row = backlog_.take();
   if (!row) {
-    return closing_line();
+    unsent_.push_back(closing_line());
+    return;
   }
-  batch.type = row->type;
-  while (row) {
-    if (!batch.text.empty()) {
-      batch.text += '\n';
-    }
-    batch.text += row->text;
-    batch.lines += row->notice ? 0u : 1u;
-    if (batch.text.size() + 1 >= limits_.post_bytes) {
+  const auto batch_of = [](const LogBacklog::Row& first) {
+    return Batch{
+        .type = first.type, .text = std::string(first.text), .lines = first.notice ? 0u : 1u};
+  };
+  Batch& batch = unsent_.emplace_back(batch_of(*row));
+  // A notice goes alone: in any other batch every row is a line of the log.
+  while (!row->notice && batch.text.size() + 1 < limits_.post_bytes) {
+    row = backlog_.take(batch.type, limits_.post_bytes - batch.text.size() - 1);
+    if (!row) {
       break;
     }
-    row = backlog_.take(batch.type, limits_.post_bytes - batch.text.size() - 1);
+    if (row->notice) {
+      unsent_.push_back(batch_of(*row));
+    } else {
+      batch.text += '\n';
+      batch.text += row->text;
+      ++batch.lines;
+    }
   }
-  return batch;
+  if (escapes_) {
+    escape_unsent();
+  }
+}
+
+void DeploymentChannel::escape_unsent() {
+  for (Batch& batch : unsent_) {
+    batch.text = escape_from(batch.text, k_first_wide);
+  }
+  // What has become too long for one post.
+  while (!unsent_.empty() && unsent_.front().text.size() > limits_.post_bytes && split_front()) {
+  }
 }
 
 DeploymentChannel::Batch DeploymentChannel::closing_line() const {
   const std::uint64_t all = backlog_.pushed();
   Batch batch{.type = LogType::info, .text = {}, .lines = 0, .closing = true};
-  const std::uint64_t missing = all - delivered_;
+  // Of a row that was divided, one part alone may have been refused.
+  const std::uint64_t missing = std::max(all - delivered_, refused_);
   if (missing == 0 && !output_lost_) {
     batch.text = fmt::format("Log complete: {} {}", all, lines(all));
   } else if (missing == 0) {
@@ -234,48 +310,120 @@ Result<> DeploymentChannel::post(const Batch& batch, Lock& lock, const std::stop
   return posted;
 }
 
-/// What became of `unsent_`; false when it has to be posted again.
-bool DeploymentChannel::take_answer(const Result<>& posted) {
-  const bool closing = unsent_->closing;
-  if (posted) {
-    delivered_ += unsent_->lines;
-    metrics_.log_lines(unsent_->lines);
-    log_ended_ = log_ended_ || closing;
-    if (closing && unsent_->type == LogType::warning) {
-      log_.warning("{}", unsent_->text);
-    }
-    unsent_.reset();
-  } else if (posted.error().is_transient() || posted.error().kind == ErrorKind::cancelled) {
-    maybe_twice_ = maybe_twice_ ||
-                   (posted.error().is_transient() && posted.error().effect == Effect::possible);
-    if (closing) {
-      unsent_.reset();  // It may have to say something else by then.
-    }
+/// The first of `unsent_` is with the platform.
+void DeploymentChannel::delivered_front() {
+  const Batch& batch = unsent_.front();
+  delivered_ += batch.lines;
+  metrics_.log_lines(batch.lines);
+  log_ended_ = log_ended_ || batch.closing;
+  if (batch.closing && batch.type == LogType::warning) {
+    log_.warning("{}", batch.text);
+  }
+  unsent_.pop_front();
+}
+
+/// Makes two of the first of `unsent_`; false: it is one row, and no long one.
+bool DeploymentChannel::split_front() {
+  Batch& front = unsent_.front();
+  const std::size_t middle = front.closing ? 0 : middle_of(front.text);
+  if (middle == 0) {
     return false;
-  } else if (posted.error().kind == ErrorKind::conflict) {
+  }
+  const bool between_rows = front.text[middle] == '\n';
+  Batch second = front;
+  second.text = front.text.substr(middle + (between_rows ? 1 : 0));
+  front.text.resize(middle);
+  if (between_rows) {
+    front.lines = static_cast<std::uint64_t>(std::ranges::count(front.text, '\n')) + 1;
+    second.lines -= front.lines;
+  } else {
+    front.lines = 0;  // It is there when its end is.
+  }
+  unsent_.insert(unsent_.begin() + 1, std::move(second));
+  return true;
+}
+
+/// The row that is meant is found: it goes with fewer characters, else a notice in its place. When
+/// not even that is taken, it was not this row; it stays as it is, and false is returned.
+bool DeploymentChannel::post_softer(const Error& refusal, Lock& lock,
+                                    const std::stop_token& abort) {
+  const Batch& row = unsent_.front();
+  Batch softer = row;
+  for (const char32_t first : {k_first_wide, k_first_beyond_ascii}) {
+    std::string text = escape_from(row.text, first);
+    if (text == softer.text) {
+      continue;
+    }
+    softer.text = std::move(text);
+    if (post(softer, lock, abort)) {
+      log_.warning("log rows go out with escapes, the platform did not take them as they were: {}",
+                   refusal.message);
+      delivered_front();
+      if (first == k_first_wide) {
+        escapes_ = true;
+        escape_unsent();
+      }
+      return true;
+    }
+  }
+  if (row.closing) {
+    return false;
+  }
+  const Batch notice{
+      .type = LogType::warning,
+      .text = fmt::format("[{} bytes dropped: the platform refuses this line]", row.text.size())};
+  if (!post(notice, lock, abort)) {
+    return false;
+  }
+  log_.error("a log line was refused: {}", refusal.message);
+  refused_ += std::max<std::uint64_t>(row.lines, 1);
+  unsent_.pop_front();
+  return true;
+}
+
+/// What became of the first of `unsent_`; false when it has to be posted again.
+bool DeploymentChannel::take_answer(const Result<>& posted, Lock& lock,
+                                    const std::stop_token& abort) {
+  if (posted) {
+    delivered_front();
+  } else if (posted.error().kind == ErrorKind::conflict ||
+             posted.error().kind == ErrorKind::not_found) {
     log_ended_ = true;
     drop_log();
+  } else if (is_about_content(posted.error(), unsent_.front().failures++) &&
+             (split_front() || post_softer(posted.error(), lock, abort))) {
+    // Nothing is lost by that.
   } else {
-    log_.error("{} log lines were refused: {}", unsent_->lines, posted.error().message);
-    refused_ += unsent_->lines;
-    log_ended_ = log_ended_ || closing;
-    unsent_.reset();
+    maybe_twice_ = maybe_twice_ ||
+                   (posted.error().is_transient() && posted.error().effect == Effect::possible);
+    if (unsent_.front().closing) {
+      unsent_.clear();  // It may have to say something else by then.
+    }
+    return false;
   }
   count_drops();
   return true;
 }
 
+void DeploymentChannel::answer_pending(Result<ports::StatusAnswer> answer) {
+  pending_->answer = std::move(answer);
+  pending_ = nullptr;
+  answered_.notify_all();
+}
+
 void DeploymentChannel::send_log(Lock& lock, const std::stop_token& abort) {
   auto random = make_random();
   for (int attempt = 0;; ++attempt) {
-    if (!unsent_) {
-      unsent_ = next_batch();
-    }
-    const auto posted = post(*unsent_, lock, abort);
-    if (take_answer(posted) || closed_ || !log_goes_first()) {
+    take_batch();
+    const auto posted = post(unsent_.front(), lock, abort);
+    if (take_answer(posted, lock, abort) || closed_ || !log_goes_first()) {
       return;
     }
     const Error& error = posted.error();
+    if (error.kind == ErrorKind::denied && pending_ != nullptr) {
+      // So would the status be.
+      return answer_pending(std::unexpected(error));
+    }
     metrics_.api_retry("log");
     // While a final status waits there is not the time to back off as far as otherwise.
     BackoffPolicy backoff = k_api_backoff;
@@ -329,21 +477,25 @@ void DeploymentChannel::cut_log() {
     return drop_log();
   }
   constexpr std::string_view k_why = "the platform did not take them in time";
-  if (unsent_ && unsent_->text.size() + backlog_.held() > limits_.post_bytes) {
-    backlog_.give_up(unsent_->lines, unsent_->text.size() + 1, k_why);
-    unsent_.reset();
+  while (!unsent_.empty() && (unsent_.size() > 1 ||
+                              unsent_.front().text.size() + backlog_.held() > limits_.post_bytes)) {
+    give_up_front(k_why);
   }
   backlog_.keep_newest(limits_.post_bytes, k_why);
   count_drops();
 }
 
 void DeploymentChannel::drop_log() {
-  if (unsent_) {
-    backlog_.give_up(unsent_->lines, unsent_->text.size() + 1, {});
-    unsent_.reset();
+  while (!unsent_.empty()) {
+    give_up_front({});
   }
   backlog_.clear();
   count_drops();
+}
+
+void DeploymentChannel::give_up_front(std::string_view why) {
+  backlog_.give_up(unsent_.front().lines, unsent_.front().text.size() + 1, why);
+  unsent_.pop_front();
 }
 
 void DeploymentChannel::count_drops() {
@@ -362,22 +514,49 @@ void DeploymentChannel::send_last_words(const std::stop_token& abort) {
     cut_log();
   }
   while (has_words()) {
-    if (!unsent_) {
-      unsent_ = next_batch();
-    }
-    const bool closing = unsent_->closing;
-    const auto posted = post(*unsent_, lock, abort);
-    if (take_answer(posted)) {
+    take_batch();
+    const bool closing = unsent_.front().closing;
+    const auto posted = post(unsent_.front(), lock, abort);
+    if (take_answer(posted, lock, abort)) {
       continue;
     }
     // The lines are given up only when the one that says so is out.
-    if (!closing && posted.error().kind == ErrorKind::unavailable &&
-        posted.error().effect != Effect::unreached && post(closing_line(), lock, abort)) {
+    const Error& error = posted.error();
+    const bool is_reached = error.kind != ErrorKind::cancelled && error.kind != ErrorKind::denied &&
+                            error.effect != Effect::unreached;
+    if (!closing && is_reached && post(closing_line(), lock, abort)) {
       log_ended_ = true;
       drop_log();
     }
     return;
   }
+}
+
+Result<ports::StatusAnswer> DeploymentChannel::post(const ports::StatusUpdate& update,
+                                                    const std::stop_token& abort) {
+  auto answer = reporter_.post_status(deployment_, update, abort);
+  metrics_.api_post("status", answer ? "ok" : to_string(answer.error().kind));
+  return answer;
+}
+
+/// A status is never held up by its words: what is refused goes out with plain ones.
+Result<ports::StatusAnswer> DeploymentChannel::post_in_any_words(const ports::StatusUpdate& update,
+                                                                 int attempt,
+                                                                 const std::stop_token& abort) {
+  auto answer = post(update, abort);
+  if (answer || !is_about_content(answer.error(), attempt)) {
+    return answer;
+  }
+  const auto plain = in_plain_words(update);
+  if (!plain) {
+    return answer;
+  }
+  auto again = post(*plain, abort);
+  if (again) {
+    log_.warning("status {} went out in plain words: {}", ports::to_string(update.status),
+                 answer.error().message);
+  }
+  return again ? again : answer;
 }
 
 Result<ports::StatusAnswer> DeploymentChannel::send_status(const PendingStatus& pending,
@@ -400,9 +579,8 @@ Result<ports::StatusAnswer> DeploymentChannel::send_status(const PendingStatus& 
                  ? failure(ErrorKind::cancelled, "stopped before the status was posted")
                  : failure(ErrorKind::conflict, "the lease is lost");
     }
-    auto answer = reporter_.post_status(deployment_, *pending.update, abort);
-    metrics_.api_post("status", answer ? "ok" : to_string(answer.error().kind));
-    if (answer || !answer.error().is_transient()) {
+    auto answer = post_in_any_words(*pending.update, attempt, abort);
+    if (answer || is_settled(answer.error().kind)) {
       return answer;
     }
     const auto delay = next_delay(k_api_backoff, attempt, answer.error().retry_after, random);

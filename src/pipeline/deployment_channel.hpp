@@ -9,6 +9,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -35,6 +36,10 @@ struct ChannelLimits {
 /// so two posts under way could swap, and a status overtaking the log would hide the last lines.
 /// The last line before a final status says whether the log is complete. Nothing is posted while
 /// the lease does not hold.
+///
+/// A post that is refused for what is in it is divided until the row that is meant is found; that
+/// one is written with escapes, and only when the platform takes a notice in its place, given up. A
+/// status goes out in plain words instead.
 ///
 /// Owned by the job's thread; `append` is called by any thread. Posts on a thread of its own, which
 /// ends with the object.
@@ -72,6 +77,7 @@ class DeploymentChannel {
     std::string text;
     std::uint64_t lines = 0;  ///< Of those appended; a notice is none.
     bool closing = false;     ///< The last line.
+    int failures = 0;         ///< Answers that may be about what is in it.
   };
 
   struct PendingStatus {
@@ -91,12 +97,19 @@ class DeploymentChannel {
   void send_last_words(const std::stop_token& abort);
   Result<ports::StatusAnswer> send_status(const PendingStatus& pending,
                                           const std::stop_token& abort);
+  Result<ports::StatusAnswer> post_in_any_words(const ports::StatusUpdate& update, int attempt,
+                                                const std::stop_token& abort);
+  Result<ports::StatusAnswer> post(const ports::StatusUpdate& update, const std::stop_token& abort);
   Result<> post(const Batch& batch, Lock& lock, const std::stop_token& abort);
-  bool take_answer(const Result<>& posted);
+  bool take_answer(const Result<>& posted, Lock& lock, const std::stop_token& abort);
+  bool post_softer(const Error& refusal, Lock& lock, const std::stop_token& abort);
+  bool split_front();
+  void answer_pending(Result<ports::StatusAnswer> answer);
+  void delivered_front();
   void pause(Lock& lock, const std::stop_token& abort, std::chrono::milliseconds delay,
              bool asked_for);
 
-  [[nodiscard]] bool has_lines() const { return unsent_.has_value() || !backlog_.empty(); }
+  [[nodiscard]] bool has_lines() const { return !unsent_.empty() || !backlog_.empty(); }
 
   /// Lines, or the last one that is due before a final status.
   [[nodiscard]] bool has_words() const {
@@ -104,10 +117,12 @@ class DeploymentChannel {
   }
 
   [[nodiscard]] bool log_goes_first() const;
-  [[nodiscard]] Batch next_batch();
+  void take_batch();
+  void escape_unsent();
   [[nodiscard]] Batch closing_line() const;
   void cut_log();
   void drop_log();
+  void give_up_front(std::string_view why);
   void count_drops();
 
   ports::DeploymentReporter& reporter_;
@@ -128,7 +143,8 @@ class DeploymentChannel {
   bool output_lost_ = false;
 
   // The sender's own.
-  std::optional<Batch> unsent_;  ///< Taken out of the backlog, and not delivered yet.
+  std::deque<Batch> unsent_;     ///< Taken out of the backlog, and not delivered yet.
+  bool escapes_ = false;         ///< The platform has shown that it cannot take every character.
   bool cut_ = false;             ///< The time for the log is over: one try for what is left.
   bool log_ended_ = false;       ///< The last line is out, or nobody wants it.
   std::uint64_t delivered_ = 0;  ///< Lines.

@@ -52,6 +52,10 @@ Result<Ending> decide(const FinalContext& context, const StatusUpdate& update) {
                 [&] { return context.queue.finish(context.receipt, update); });
 }
 
+Outcome undecided(const Error& error) {
+  return error.kind == ErrorKind::conflict ? Outcome::lost : Outcome::given_back;
+}
+
 /// Not settled, it would be delivered again whenever this worker ends.
 void settle(const FinalContext& context, Delivery delivery) {
   [[maybe_unused]] const auto settled =
@@ -59,24 +63,24 @@ void settle(const FinalContext& context, Delivery delivery) {
              [&] { return context.queue.settle(context.receipt, delivery); });
 }
 
+/// Nobody to tell: it ends all the same, and the operator can see that it did.
+Outcome bury(const FinalContext& context, const Error& error) {
+  context.metrics.dead_letter("unknown");
+  context.log.error("dead letter: {}", error.message);
+  settle(context, Delivery::unknown);
+  return Outcome::gone;
+}
+
 Outcome not_delivered(const FinalContext& context, const Error& error) {
-  context.log.error("the final status could not be delivered: {}", error.message);
-  switch (error.kind) {
-    case ErrorKind::not_found:
-      settle(context, Delivery::done);
-      return Outcome::gone;
-    case ErrorKind::invalid_input:
-      settle(context, Delivery::rejected);
-      return Outcome::gone;
-    case ErrorKind::conflict:
-      return Outcome::lost;
-    case ErrorKind::denied:
-      settle(context, Delivery::later);
-      return Outcome::refused;
-    default:
-      settle(context, Delivery::later);
-      return Outcome::given_back;
+  if (error.kind == ErrorKind::not_found) {
+    return bury(context, error);
   }
+  context.log.error("the final status could not be delivered: {}", error.message);
+  if (error.kind == ErrorKind::conflict) {
+    return Outcome::lost;
+  }
+  settle(context, Delivery::later);
+  return error.kind == ErrorKind::denied ? Outcome::refused : Outcome::given_back;
 }
 
 }  // namespace
@@ -107,15 +111,14 @@ StatusUpdate failed_update(const std::string& line) {
 Outcome report_end(const FinalContext& context, const StatusUpdate& update) {
   auto ending = decide(context, update);
   if (!ending) {
-    return ending.error().kind == ErrorKind::conflict ? Outcome::lost : Outcome::given_back;
+    return undecided(ending.error());
   }
   return deliver_end(context, *std::move(ending));
 }
 
-void end_unreported(const FinalContext& context, const StatusUpdate& update) {
-  if (decide(context, update)) {
-    settle(context, Delivery::done);
-  }
+Outcome end_unknown(const FinalContext& context, const StatusUpdate& update, const Error& error) {
+  const auto ending = decide(context, update);
+  return ending ? bury(context, error) : undecided(ending.error());
 }
 
 Outcome deliver_end(const FinalContext& context, Ending ending) {

@@ -27,14 +27,16 @@ struct FinalContext {
   const ports::JobCancellation& cancellation;
   const std::stop_token& abort;  ///< The process ends: leave it to others.
   std::chrono::seconds patience;
+  Metrics& metrics;
   const Log& log;
 };
 
 /// Has the queue decide how the deployment ended, posts that and settles it.
 Outcome report_end(const FinalContext& context, const ports::StatusUpdate& update);
 
-/// Ends a deployment of which the platform knows nothing; nobody is told.
-void end_unreported(const FinalContext& context, const ports::StatusUpdate& update);
+/// Ends a deployment that the platform does not know (`error`); only the operator is told.
+Outcome end_unknown(const FinalContext& context, const ports::StatusUpdate& update,
+                    const Error& error);
 
 /// The same as `report_end` for an end that is decided already.
 Outcome deliver_end(const FinalContext& context, ports::Ending ending);

@@ -187,12 +187,9 @@ class Run {
   Outcome not_announced(const Error& error) {
     switch (error.kind) {
       case ErrorKind::not_found:
-        log_.warning("the platform does not know this deployment: {}", error.message);
-        // Nobody to tell: it ends all the same, so that it is not built again.
-        end_unreported(final_context(), cancelled_update());
-        return Outcome::gone;
+        return end_unknown(final_context(), cancelled_update(), error);
       case ErrorKind::denied:
-        log_.error("the platform refuses our API key: {}", error.message);
+        log_.error("giving the job back: {}", error.message);
         return Outcome::refused;
       case ErrorKind::conflict:
         return Outcome::lost;
@@ -276,7 +273,7 @@ class Run {
 
   FinalContext final_context() {
     return {ports_.queue, channel_, taken_.receipt, cancellation_, abort_, settings_.final_patience,
-            log_};
+            metrics_,     log_};
   }
 
   const JobRunner::Ports& ports_;
@@ -357,7 +354,8 @@ Outcome JobRunner::reject(const ports::Receipt& receipt, const Error& error,
     DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease, settings_.channel,
                               metrics_, log);
     return report_end(
-        {ports_.queue, channel, receipt, cancellation, abort_, settings_.final_patience, log},
+        {ports_.queue, channel, receipt, cancellation, abort_, settings_.final_patience, metrics_,
+         log},
         failed_update(error.customer.empty() ? std::string(k_our_fault) : error.customer));
   } catch (const std::exception& trouble) {
     // There may be no thread to say it with.
@@ -378,9 +376,9 @@ Outcome JobRunner::deliver(const ports::Undelivered& undelivered,
   try {
     DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease, settings_.channel,
                               metrics_, log);
-    return deliver_end(
-        {ports_.queue, channel, receipt, cancellation, abort_, settings_.adopted_patience, log},
-        undelivered.ending);
+    return deliver_end({ports_.queue, channel, receipt, cancellation, abort_,
+                        settings_.adopted_patience, metrics_, log},
+                       undelivered.ending);
   } catch (const std::exception& trouble) {
     log.error("leaving the status to others: {}", trouble.what());
     leave_to_others(ports_.queue, receipt, log, abort_);

@@ -39,6 +39,9 @@ struct Metrics::Families {
       counter("deployra_builder_builds_total", "Deployments ended, by result.");
   prometheus::Family<prometheus::Counter>& malformed =
       counter("deployra_builder_malformed_jobs_total", "Queue elements that were not jobs.");
+  prometheus::Family<prometheus::Counter>& dead_letters =
+      counter("deployra_builder_dead_letters_total",
+              "Deployments whose end the platform will never take, by reason.");
   prometheus::Family<prometheus::Counter>& pushed =
       counter("deployra_builder_pushed_bytes_total", "Image bytes uploaded to the registry.");
   prometheus::Family<prometheus::Counter>& context =
@@ -81,6 +84,7 @@ Metrics::Metrics() : families_(std::make_unique<Families>()) {
   set_ready(false);
   families_->running.Add({}).Set(0);
   families_->malformed.Add({});
+  families_->dead_letters.Add({{"reason", "unknown"}});
   log_lines_dropped(0);
 }
 
@@ -134,6 +138,10 @@ void Metrics::log_lines_dropped(std::uint64_t lines) {
 
 void Metrics::malformed_job() {
   families_->malformed.Add({}).Increment();
+}
+
+void Metrics::dead_letter(std::string_view reason) {
+  families_->dead_letters.Add({{"reason", std::string(reason)}}).Increment();
 }
 
 void Metrics::set_guarantee(std::string_view level) {

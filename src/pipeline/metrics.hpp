@@ -32,6 +32,8 @@ class Metrics {
   void log_lines(std::uint64_t lines);
   void log_lines_dropped(std::uint64_t lines);
   void malformed_job();
+  /// A deployment whose end the platform will never take.
+  void dead_letter(std::string_view reason);
   /// What the queue can promise on this server: A, B or none.
   void set_guarantee(std::string_view level);
   /// Whether the server may throw the queue away when its memory is short.

@@ -81,13 +81,17 @@ void Worker::run(const std::stop_token& stop) {
       sleep_for(k_cannot_build_interval, stop);
       continue;
     }
-    if (running_.wait_for_fewer_than(settings_.parallel_builds, now, stop)) {
+    if (running_.wait_for_fewer_than(slots(), now, stop)) {
       take_one(stop);
     } else if (!stop.stop_requested()) {
       look();  // At once: of a burst of one service nothing but the newest needs to be built.
-      running_.wait_for_fewer_than(settings_.parallel_builds, now + k_look_interval, stop);
+      running_.wait_for_fewer_than(slots(), now + k_look_interval, stop);
     }
   }
+}
+
+std::size_t Worker::slots() const {
+  return settings_.parallel_builds + (settings_.waiting ? settings_.waiting() : 0);
 }
 
 void Worker::recover(const std::stop_token& stop) {

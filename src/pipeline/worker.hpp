@@ -26,6 +26,9 @@ struct WorkerSettings {
   /// True while the host cannot even bear what runs: the newest build is stopped and given back,
   /// one after another. Absent: never.
   std::function<bool()> must_shed = {};
+  /// So many builds beyond `parallel_builds` are taken: others wait, and build nothing. Absent:
+  /// none.
+  std::function<std::size_t()> waiting = {};
   std::size_t parallel_builds = 1;
   std::chrono::seconds drain_timeout{600};
 };
@@ -69,6 +72,7 @@ class Worker final : private ports::QueueListener {
   void malformed_element() override;
 
   void recover(const std::stop_token& stop);
+  [[nodiscard]] std::size_t slots() const;
   void shed_newest();
   void take_one(const std::stop_token& stop);
   void look();

@@ -29,9 +29,10 @@ struct StatusAnswer {
 };
 
 /// One call to the platform each; no retry in here. Thread-safe.
-/// Errors: `not_found` (the deployment is gone), `denied` (wrong API key), `invalid_input` (refused
-/// body: a defect of ours), `unavailable` (with `retry_after` when named), `timed_out`,
-/// `cancelled`.
+/// Errors: `not_found` (it does not know the deployment), `denied` (wrong API key), `invalid_input`
+/// (this post was refused for what is in it), `internal` (it broke over this post, perhaps for what
+/// is in it), `unavailable` (with `retry_after` when named; with `Effect::unreached` nobody takes
+/// posts), `timed_out`, `cancelled`.
 class DeploymentReporter {
  public:
   virtual ~DeploymentReporter() = default;

@@ -53,9 +53,9 @@ struct Undelivered {
 
 /// What became of a final status.
 enum class Delivery {
-  done,      ///< The platform took it, or knows nobody to give it to.
-  later,     ///< Not now; somebody shall try again.
-  rejected,  ///< The platform never will; remembered for the operator.
+  done,     ///< The platform took it.
+  later,    ///< Not now; somebody shall try again.
+  unknown,  ///< The platform does not know the deployment; remembered for the operator.
 };
 
 enum class CancelAnswer {

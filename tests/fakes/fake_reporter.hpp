@@ -2,9 +2,11 @@
 
 #include "ports/deployment_reporter.hpp"
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +28,7 @@ class FakeReporter final : public ports::DeploymentReporter {
   Result<ports::StatusAnswer> post_status(const domain::DeploymentId& deployment,
                                           const ports::StatusUpdate& update,
                                           const std::stop_token& stop) override {
-    if (auto error = next_failure(stop)) {
+    if (auto error = next_failure(stop, update.error + (update.log ? update.log->text : ""))) {
       return std::unexpected(*error);
     }
     const std::scoped_lock lock(mutex_);
@@ -42,7 +44,7 @@ class FakeReporter final : public ports::DeploymentReporter {
 
   Result<> post_log(const domain::DeploymentId& deployment, domain::LogType type,
                     const std::string& text, const std::stop_token& stop) override {
-    if (auto error = next_failure(stop)) {
+    if (auto error = next_failure(stop, text)) {
       return std::unexpected(*error);
     }
     const std::scoped_lock lock(mutex_);
@@ -92,11 +94,19 @@ class FakeReporter final : public ports::DeploymentReporter {
   ports::StatusAnswer answer;  ///< Set before the first call.
   /// Called in front of every post, outside the lock; may wait.
   std::function<void(const std::stop_token&)> on_post;
+  /// What a post with these words fails with; set before the first call.
+  std::function<std::optional<Error>(const std::string& words)> refuse;
+
+  [[nodiscard]] int refusals() const { return refusals_; }
 
  private:
-  std::optional<Error> next_failure(const std::stop_token& stop) {
+  std::optional<Error> next_failure(const std::stop_token& stop, const std::string& words) {
     if (on_post) {
       on_post(stop);
+    }
+    if (auto refused = refuse ? refuse(words) : std::nullopt) {
+      ++refusals_;
+      return refused;
     }
     const std::scoped_lock lock(mutex_);
     if (failures_.empty()) {
@@ -107,6 +117,7 @@ class FakeReporter final : public ports::DeploymentReporter {
     return error;
   }
 
+  std::atomic<int> refusals_ = 0;
   mutable std::mutex mutex_;
   std::deque<Error> failures_;
   std::vector<Post> posts_;

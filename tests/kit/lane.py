@@ -22,7 +22,8 @@ from .worker import Worker
 
 PEERS = ("redis", "api", "registry", "git", "engine")
 # What comes again and again, whether something is built or not.
-BACKGROUND = ("beat", "blmove", "ping", "llen", "info", "look", "adopt", "reap", "hello", "subscribe", "GET ping", "Info")
+BACKGROUND = ("beat", "blmove", "ping", "llen", "info", "look", "adopt", "reap", "hello", "subscribe", "GET ping", "Info",
+              "probe")
 # A kill here leaves open whether the platform was told: the end is told again.
 UNTOLD = {("BUILDED", "done"), ("BUILDED", "after"), ("settle", "before")}
 END = 60.0

@@ -38,6 +38,8 @@ def api(data: bytes) -> str:
     request = _request(data)
     if request is None:
         return ""
+    if "/readiness-probe/" in request[1]:
+        return "probe"
     status = re.search(rb'"status" ?: ?"([A-Z]+)"', data)
     return status[1].decode() if status else request[1].rsplit("/", 1)[-1]
 

@@ -112,11 +112,90 @@ def test_a_deleted_service_is_not_built(stack, make_worker, repo):
 
 
 @pytest.mark.one_engine
-def test_an_unknown_deployment_is_left_alone(stack, worker, repo):
-    job = stack.job(repo().name)
-    stack.api.push(job)
-    wait_for(lambda: worker.metric('deployra_builder_builds_total{result="gone"}') == 1, 20)
+def test_a_deployment_that_the_platform_never_had_stops_no_other_and_becomes_a_dead_letter(stack, make_worker, repo):
+    worker = make_worker(MAX_PARALLEL_BUILDS="1", UNKNOWN_DEPLOYMENT_TIMEOUT="1s")
+    unknown = stack.job(repo().name)["deploymentId"]
+    stack.api.push(stack.job(repo().name, deploymentId=unknown))
+    wait_for(lambda: unknown in worker.not_ready(), 20, "it may be an outage")
+    gone = 'deployra_builder_builds_total{result="gone"}'
+    built = []
+
+    def others_are_known() -> bool:
+        built.append(stack.api.enqueue(stack.job(repo().name)))
+        assert stack.api.wait_end(built[-1]) == "BUILDED"
+        return worker.metric(gone) == 1
+
+    wait_for(others_are_known, 60, "given up")
+    assert worker.metric('deployra_builder_dead_letters_total{reason="unknown"}') == 1
+    assert re.search(rf"error +deployment={unknown} .*dead letter: .*Deployment not found", worker.text())
     wait_for(lambda: stack.redis.unfinished() == [], 20, "settled")
+    dead = json.loads(stack.redis.client.lindex("{builder-queue}:dead", 0))
+    assert (dead["id"], dead["reason"]) == (unknown, "unknown")
+    wait_for(worker.is_ready, 20, "ready")
+
+
+LINES_THAT_END_MEANWHILE = "echo now-running; sleep 1; for i in $(seq 200); do echo line-$i; done; sleep 1; echo line-201"
+
+
+def running_build(stack, repo) -> str:
+    step = f"RUN : {time.monotonic_ns()}; {LINES_THAT_END_MEANWHILE}"
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM busybox\n{step}\n"}).name))
+    stack.api.wait_output(identity, "now-running")
+    return identity
+
+
+def ended_whole(stack, identity) -> None:
+    assert stack.api.wait_end(identity) == "BUILDED"
+    lines = re.findall(r"^line-(\d+)$", stack.api.log_text(identity), re.M)
+    assert [int(line) for line in lines] == list(range(1, 202))
+    assert re.search(r"^Log complete: \d+ lines$", stack.api.log_text(identity), re.M)
+    assert stack.api.statuses(identity) == ["BUILDING", "BUILDED"]
+
+
+@pytest.mark.one_engine
+def test_what_is_not_the_platform_loses_nothing(stack, worker, repo):
+    """A proxy while its backend is deployed, a maintenance page, an ingress that wants https."""
+    strangers = [(404, {"Content-Type": "text/plain"}, b"404 page not found\n"),
+                 (200, {"Content-Type": "text/html"}, b"<!doctype html><title>Back soon</title>"),
+                 (308, {"Location": "https://platform.test/api/x"}, b""), (502, {}, b"Bad Gateway")]
+    running = running_build(stack, repo)
+    queued = []
+    for stranger in strangers:
+        stack.api.in_front = lambda path, body, stranger=stranger: stranger
+        wait_for(lambda stranger=stranger: str(stranger[0]) in worker.not_ready(), 20, f"not ready: {stranger}")
+        assert "API_URL" in worker.not_ready()
+        queued.append(stack.api.enqueue(stack.job(repo().name)))
+    wait_for(lambda: re.search(rf"deployment={running} .*promote took", worker.text()), 20, "built")
+    assert stack.redis.client.llen("builder-queue") == len(queued)
+    stack.api.in_front = lambda path, body: None
+    ended_whole(stack, running)
+    for identity in queued:
+        assert stack.api.wait_end(identity) == "BUILDED"
+        assert stack.api.statuses(identity) == ["BUILDING", "BUILDED"]
+
+
+@pytest.mark.one_engine
+def test_a_platform_without_its_database_loses_nothing(stack, worker, repo):
+    running = running_build(stack, repo)
+    stack.api.has_database = False
+    queued = stack.api.enqueue(stack.job(repo().name))
+    wait_for(lambda: "database" in worker.not_ready(), 20, "not ready")
+    wait_for(lambda: re.search(rf"deployment={running} .*promote took", worker.text()), 20, "built")
+    stack.api.has_database = True
+    ended_whole(stack, running)
+    assert stack.api.wait_end(queued) == "BUILDED"
+
+
+@pytest.mark.one_engine
+def test_a_firewall_that_dislikes_a_text_is_that_post_s_affair(stack, worker, repo):
+    refusal = 403, {"Content-Type": "text/html"}, b"<title>403 Forbidden</title>Request blocked."
+    stack.api.in_front = lambda path, body: refusal if b"/etc/passwd" in body else None
+    poisoned = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN false /etc/passwd\n"}).name))
+    assert stack.api.wait_end(poisoned) == "FAILED"
+    assert "did not take the reason" in stack.api.error_of(poisoned)
+    assert "the platform refuses this line" in stack.api.log_text(poisoned)
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
+    assert "not ready: platform" not in worker.text().split(f"deployment={poisoned}", 1)[1]
 
 
 @pytest.mark.one_engine
@@ -218,12 +297,13 @@ def test_statuses_survive_an_unwell_api(stack, make_worker, repo, faults):
 
 
 @pytest.mark.one_engine
-def test_a_wrong_api_key_keeps_the_job_and_says_why(stack, make_worker, repo):
-    worker = make_worker(API_KEY="wrong-api-key")
+def test_with_a_wrong_api_key_no_job_is_taken(stack, make_worker, repo):
+    worker = make_worker(start=False, API_KEY="wrong-api-key").start(ready=False)
     identity = stack.api.enqueue(stack.job(repo().name))
-    wait_for(lambda: "refuses" in worker.get("/readyz")[1], 20)
-    wait_for(lambda: stack.redis.client.llen("builder-queue") == 1, 10)
-    assert stack.api.statuses(identity) == []
+    wait_for(lambda: "API_KEY" in worker.not_ready(), 20, "not ready")
+    time.sleep(1)
+    assert stack.redis.client.llen("builder-queue") == 1 and stack.redis.unfinished() == []
+    assert stack.api.statuses(identity) == [] and "cloning" not in worker.text().lower()
 
 
 @pytest.mark.one_engine

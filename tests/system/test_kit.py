@@ -157,6 +157,15 @@ def test_jobs_are_escaped_as_go_does(stack):
     assert stack.redis.client.lpop("builder-queue") == '{"branch":"\\u003ca\\u003e\\u0026\\u2028é"}'
 
 
+def test_without_its_database_the_api_knows_no_deployment(stack, post, queued):
+    stack.api.has_database = False
+    for path, body in (("status", {"status": "BUILDING"}), ("logs", {"text": "x"})):
+        status, answer = post(f"{queued.id}/{path}", body)
+        assert (status, answer["message"]) == (404, "Deployment not found")
+    stack.api.has_database = True
+    assert post(f"{queued.id}/logs", {"text": "x"})[0] == 200 and len(queued.logs) == 1
+
+
 def test_faults_of_the_api(stack, post, queued):
     stack.api.faults[:] = [500, 429, "drop"]
     assert [post(f"{queued.id}/logs", {"text": "x"})[0] for _ in range(2)] == [500, 429]

@@ -130,6 +130,28 @@ def test_a_storm_beyond_every_bound_says_what_is_missing(stack, make_worker, rep
 
 
 @pytest.mark.one_engine
+def test_rows_that_an_api_cannot_take_hold_up_no_other(stack, worker, repo):
+    """A database without four-byte characters behind a proxy without room for large bodies."""
+    def in_front(path, body):
+        if path.endswith("/logs") and len(body) > 16_384:
+            return 413, {"Content-Type": "text/html"}, b"<h1>413 Request Entity Too Large</h1>"
+        if "\U0001F680".encode() in body:
+            return 500, {"Content-Type": "application/json"}, b'{"status":"error","message":"Error 1366"}'
+        return None
+
+    stack.api.in_front = in_front
+    steps = (f"RUN : {time.monotonic_ns()}; seq 1 3000 | sed 's/$/ {'y' * 90}/'\n"
+             "RUN printf 'go \\360\\237\\232\\200\\n'; for i in $(seq 300); do echo behind $i; done\n")
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM busybox\n{steps}"}).name))
+    assert stack.api.wait_end(identity) == "BUILDED"
+    rows, last = count_rows(stack, identity)
+    assert storm_numbers("\n".join(rows)) == list(range(1, 3001))
+    assert "go \\u{1F680}" in rows
+    assert [row for row in rows if row.startswith("behind ")] == [f"behind {i}" for i in range(1, 301)]
+    assert last == f"Log complete: {len(rows)} lines"
+
+
+@pytest.mark.one_engine
 def test_a_cancel_does_not_wait_for_the_log(stack, worker, repo):
     repository = repo({"Dockerfile": f"FROM busybox\nRUN seq 1 100000 | sed 's/$/ {'y' * 90}/' && echo now-running && sleep 1003\n"})
     stack.api.delay = 0.2

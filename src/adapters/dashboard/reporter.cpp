@@ -1,5 +1,6 @@
 #include "adapters/dashboard/reporter.hpp"
 
+#include "adapters/dashboard/answer.hpp"
 #include "adapters/dashboard/platform_text.hpp"
 
 #include <fmt/format.h>
@@ -11,7 +12,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::chrono::seconds k_probe_timeout{5};
-constexpr std::size_t k_shown_of_answer = 200;
+/// No deployment has such an id: the platform answers that it does not know it, after it has looked
+/// at the key, and nothing else happens.
+constexpr const char* k_nobody = "readiness-probe";
 
 std::string dump(const Json& value) {
   // Bytes that are no UTF-8 become U+FFFD instead of an exception.
@@ -25,45 +28,6 @@ Json log_object(domain::LogType type, std::string_view text) {
 bool is_present(const nlohmann::json& object, const char* name) {
   const auto field = object.find(name);
   return field != object.end() && !field->is_null();
-}
-
-/// The platform's own words, else the beginning of whatever a proxy answered.
-std::string answer_text(const http::Response& response) {
-  const auto body = nlohmann::json::parse(response.body, nullptr, false);
-  if (body.is_object()) {
-    const auto message = body.find("message");
-    if (message != body.end() && message->is_string()) {
-      return one_line(message->get<std::string>(), k_shown_of_answer);
-    }
-  }
-  return one_line(response.body, k_shown_of_answer);
-}
-
-ErrorKind kind_of(int status) {
-  switch (status) {
-    case 401:
-    case 403:
-      return ErrorKind::denied;
-    case 404:
-    case 410:
-      return ErrorKind::not_found;
-    case 408:
-    case 425:
-    case 429:
-      return ErrorKind::unavailable;
-    default:
-      break;
-  }
-  if (status >= 300 && status < 400) {
-    // The key is never sent to where a redirect points: API_URL has to be corrected.
-    return ErrorKind::denied;
-  }
-  return status >= 500 || status < 200 ? ErrorKind::unavailable : ErrorKind::invalid_input;
-}
-
-Effect effect_of(int status) {
-  // A gateway that gave up, and an API that broke, may have stored the row before.
-  return status >= 500 && status != 503 ? Effect::possible : Effect::none;
 }
 
 class HttpReporter final : public Reporter {
@@ -93,34 +57,46 @@ class HttpReporter final : public Reporter {
   }
 
   Result<> probe(const std::stop_token& stop) override {
-    const http::Request request{
-        .url = settings_.api_url, .headers = {}, .timeout = k_probe_timeout};
-    auto response = client_.send(request, stop, SteadyTime::max());
-    if (!response) {
-      return std::unexpected(std::move(response).error().with_context("the platform's API"));
+    const auto answer = send(domain::DeploymentId(k_nobody), "logs",
+                             log_body(domain::LogType::info, " "), stop, k_probe_timeout);
+    if (answer || answer.error().kind == ErrorKind::not_found) {
+      return {};
     }
-    return {};
+    return std::unexpected(answer.error());
   }
 
  private:
   Result<http::Response> post(const domain::DeploymentId& deployment, std::string_view what,
                               std::string body, const std::stop_token& stop) {
+    auto answer = send(deployment, what, std::move(body), stop, http::Request().timeout);
+    if (!answer) {
+      return std::unexpected(
+          std::move(answer).error().with_context(fmt::format("posting {}", what)));
+    }
+    return answer;
+  }
+
+  Result<http::Response> send(const domain::DeploymentId& deployment, std::string_view what,
+                              std::string body, const std::stop_token& stop,
+                              std::chrono::milliseconds timeout) {
     const http::Request request{
         .method = http::Method::post,
         .url = fmt::format("{}/webhooks/deployments/{}/{}", settings_.api_url,
                            http::percent_encode(deployment.str()), what),
         .headers = {{.name = "Content-Type", .value = "application/json"},
                     {.name = "X-Api-Key", .value = settings_.api_key.reveal()}},
-        .body = std::move(body)};
+        .body = std::move(body),
+        .timeout = timeout};
     auto response = client_.send(request, stop, SteadyTime::max());
     if (!response) {
-      return std::unexpected(
-          std::move(response).error().with_context(fmt::format("posting {}", what)));
+      Error error = std::move(response).error();
+      // Whatever is wrong with the exchange itself, the platform has not said it.
+      if (!error.is_transient() && error.kind != ErrorKind::cancelled) {
+        error.kind = ErrorKind::unavailable;
+      }
+      return std::unexpected(std::move(error).with_context("API_URL"));
     }
-    if (auto accepted = classify(*response); !accepted) {
-      return std::unexpected(
-          std::move(accepted).error().with_context(fmt::format("posting {}", what)));
-    }
+    BUILDER_TRY(classify(*response));
     return response;
   }
 
@@ -166,17 +142,6 @@ ports::StatusAnswer parse_status_answer(std::string_view body) {
   return {.deployment_completed = is_present(*deployment, "completedAt"),
           .service_deleted = service != deployment->end() && service->is_object() &&
                              is_present(*service, "deletedAt")};
-}
-
-Result<> classify(const http::Response& response) {
-  if (response.ok()) {
-    return {};
-  }
-  return std::unexpected(Error{.kind = kind_of(response.status),
-                               .message = fmt::format("the platform answered {}: {}",
-                                                      response.status, answer_text(response)),
-                               .retry_after = response.retry_after(),
-                               .effect = effect_of(response.status)});
 }
 
 std::unique_ptr<Reporter> make_reporter(ReporterSettings settings, http::Client& client) {

@@ -17,7 +17,8 @@ struct ReporterSettings {
 /// The platform's webhook API (docs/protocol.md). Thread-safe, keeps its connections.
 class Reporter : public ports::DeploymentReporter {
  public:
-  /// Whether the API can be reached: any HTTP answer counts, whatever it says.
+  /// Whether it is the platform that answers at API_URL, and takes the API key. Nothing is changed
+  /// there. Errors as of `classify`.
   virtual Result<> probe(const std::stop_token& stop) = 0;
 };
 
@@ -30,8 +31,5 @@ std::string log_body(domain::LogType type, std::string_view text);
 
 /// What the answer to a status post says; lenient, since nothing may hang on its form.
 ports::StatusAnswer parse_status_answer(std::string_view body);
-
-/// Success, or the platform's refusal as the port's error kinds.
-Result<> classify(const http::Response& response);
 
 }  // namespace builder::adapters::dashboard

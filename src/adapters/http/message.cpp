@@ -11,7 +11,8 @@
 namespace builder::adapters::http {
 namespace {
 
-constexpr std::chrono::seconds k_longest_retry_after = std::chrono::hours(24);
+/// Whoever asks for more is asked again meanwhile: a job must not stand still for a slip of a peer.
+constexpr std::chrono::seconds k_longest_retry_after = std::chrono::minutes(1);
 
 bool is_unreserved(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||

@@ -44,7 +44,7 @@ struct Response {
 
   /// The first header of that name, in any case; nullopt when there is none.
   [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const;
-  /// The wait the peer asks for with `Retry-After`, as seconds or as a date.
+  /// The wait the peer asks for with `Retry-After`, as seconds or as a date; at most a minute.
   [[nodiscard]] std::optional<std::chrono::milliseconds> retry_after(
       std::chrono::system_clock::time_point now = std::chrono::system_clock::now()) const;
 };
@@ -52,7 +52,7 @@ struct Response {
 /// A date as HTTP writes it ("Sun, 06 Nov 1994 08:49:37 GMT", and the two obsolete forms).
 std::optional<std::chrono::system_clock::time_point> parse_http_date(std::string_view text);
 
-/// The value of a Retry-After header, at most a day; nullopt when it is neither form.
+/// The value of a Retry-After header, at most a minute; nullopt when it is neither form.
 std::optional<std::chrono::milliseconds> parse_retry_after(
     std::string_view value, std::chrono::system_clock::time_point now);
 

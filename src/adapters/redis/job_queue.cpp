@@ -166,7 +166,7 @@ class RedisJobQueue final : public ports::JobQueue {
   Result<> settle(const Receipt& receipt, Delivery delivery) override {
     const std::string_view how = delivery == Delivery::done    ? "delivered"
                                  : delivery == Delivery::later ? "later"
-                                                               : "rejected";
+                                                               : "unknown";
     const auto handover = membership_.handover();
     // At once behind the post: whoever dies in between has it posted again.
     BUILDER_TRY_ASSIGN(const Reply reply,

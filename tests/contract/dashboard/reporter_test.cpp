@@ -214,17 +214,19 @@ TEST_P(RefusalTest, IsTheKindThatSaysWhatToDoOnBothEndpoints) {
   ASSERT_TRUE(real_->post_log(id_, LogType::info, "x", {})) << "the next one goes through";
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Answers, RefusalTest,
-    testing::Values(std::pair{"400", ErrorKind::invalid_input}, std::pair{"401", ErrorKind::denied},
-                    std::pair{"403", ErrorKind::denied}, std::pair{"404", ErrorKind::not_found},
-                    std::pair{"408", ErrorKind::unavailable},
-                    std::pair{"429", ErrorKind::unavailable},
-                    std::pair{"500", ErrorKind::unavailable},
-                    std::pair{"502", ErrorKind::unavailable},
-                    std::pair{"503", ErrorKind::unavailable}, std::pair{"302", ErrorKind::denied},
-                    std::pair{"drop", ErrorKind::unavailable}),
-    [](const auto& row) { return std::string("_") + row.param.first; });
+INSTANTIATE_TEST_SUITE_P(Answers, RefusalTest,
+                         testing::Values(std::pair{"400", ErrorKind::invalid_input},
+                                         std::pair{"401", ErrorKind::denied},
+                                         std::pair{"403", ErrorKind::invalid_input},
+                                         std::pair{"404", ErrorKind::not_found},
+                                         std::pair{"408", ErrorKind::unavailable},
+                                         std::pair{"429", ErrorKind::unavailable},
+                                         std::pair{"500", ErrorKind::internal},
+                                         std::pair{"502", ErrorKind::unavailable},
+                                         std::pair{"503", ErrorKind::unavailable},
+                                         std::pair{"302", ErrorKind::unavailable},
+                                         std::pair{"drop", ErrorKind::unavailable}),
+                         [](const auto& row) { return std::string("_") + row.param.first; });
 
 TEST_F(RealReporterTest, AWrongKeyAndAnUnknownDeploymentAreTold) {
   const auto wrong = reporter("wrong-key");
@@ -256,14 +258,24 @@ TEST_F(RealReporterTest, AStopEndsAPostThatIsNotAnswered) {
   EXPECT_LT(std::chrono::steady_clock::now() - started, 3s);
 }
 
-TEST_F(RealReporterTest, NobodyThereIsUnavailableAndProbesSaySo) {
-  const auto gone = make_reporter(
-      {.api_url = "http://127.0.0.1:1/api", .api_key = Secret("some-secret-key")}, *client_);
-  const auto log = gone->post_log(id_, LogType::info, "x", {});
-  ASSERT_FALSE(log);
-  EXPECT_EQ(log.error().kind, ErrorKind::unavailable);
-  EXPECT_FALSE(gone->probe({}));
+TEST_F(RealReporterTest, ALookTellsWhetherItIsThePlatformAndTakesTheKey) {
+  const auto look = [&](const std::string& url, const std::string& key) {
+    return make_reporter({.api_url = url, .api_key = Secret(key)}, *client_)->probe({});
+  };
+  const std::string url = variable("API_URL");
   EXPECT_TRUE(real_->probe({}));
+  const auto refused = look(url, "wrong-key");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::denied);
+  EXPECT_THAT(refused.error().message, HasSubstr("API_KEY"));
+  for (const std::string& elsewhere : {url.substr(0, url.size() - std::string_view("/api").size()),
+                                       url + "/v2", std::string("http://127.0.0.1:1/api")}) {
+    const auto stranger = look(elsewhere, variable("API_KEY"));
+    ASSERT_FALSE(stranger) << elsewhere;
+    EXPECT_EQ(stranger.error().kind, ErrorKind::unavailable);
+    EXPECT_EQ(stranger.error().effect, Effect::unreached);
+    EXPECT_THAT(stranger.error().message, HasSubstr("API_URL"));
+  }
 }
 
 }  // namespace

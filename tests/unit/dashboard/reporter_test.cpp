@@ -1,9 +1,13 @@
 #include "adapters/dashboard/reporter.hpp"
 
+#include "adapters/dashboard/answer.hpp"
 #include "adapters/dashboard/platform_text.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+
+#include <optional>
+#include <vector>
 
 namespace builder::adapters::dashboard {
 namespace {
@@ -62,20 +66,78 @@ TEST(StatusAnswer, IsReadLeniently) {
   EXPECT_TRUE(ended.service_deleted);
 }
 
-TEST(Classify, SaysWhatToDoAboutEveryStatus) {
-  const auto kind = [](int status) {
-    http::Response response;
-    response.status = status;
+struct AnswerCase {
+  int status;
+  const char* body;
+  std::optional<ErrorKind> kind;
+  Effect effect;
+  const char* told;
+};
+
+constexpr const char* k_html = "<html><title>Be back soon</title></html>";
+
+TEST(Classify, HearsThePlatformAloneWhateverElseAnswers) {
+  constexpr const char* k_success = R"({"status":"success","data":{}})";
+  constexpr const char* k_unknown = R"({"status":"error","message":"Deployment not found"})";
+  constexpr const char* k_error = R"({"status":"error","message":"why"})";
+  const std::vector<AnswerCase> table{
+      {200, k_success, {}, {}, ""},
+      {201, k_success, {}, {}, ""},
+      // The platform's own words.
+      {401, k_error, ErrorKind::denied, Effect::none, "API_KEY"},
+      {404, k_unknown, ErrorKind::not_found, Effect::none, "Deployment not found"},
+      {400, k_error, ErrorKind::invalid_input, Effect::none, "why"},
+      {413, k_error, ErrorKind::invalid_input, Effect::none, "why"},
+      {429, k_error, ErrorKind::unavailable, Effect::none, "429"},
+      {408, k_error, ErrorKind::unavailable, Effect::none, "408"},
+      {503, k_error, ErrorKind::unavailable, Effect::none, "503"},
+      {500, k_error, ErrorKind::internal, Effect::none, "why"},
+      {502, k_error, ErrorKind::unavailable, Effect::possible, "502"},
+      // A firewall, for what is in the post.
+      {403, k_html, ErrorKind::invalid_input, Effect::none, "API_URL"},
+      {403, k_error, ErrorKind::invalid_input, Effect::none, "why"},
+      {406, k_html, ErrorKind::invalid_input, Effect::none, "API_URL"},
+      {413, k_html, ErrorKind::invalid_input, Effect::none, "API_URL"},
+      {400, "", ErrorKind::invalid_input, Effect::none, "API_URL"},
+      // Strangers.
+      {200, k_html, ErrorKind::unavailable, Effect::unreached, "Be back soon"},
+      {200, "", ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {200, "{}", ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {200, k_error, ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {200, R"(["success"])", ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {204, "", ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {401, k_html, ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {401, R"({"error":"login"})", ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {404, "404 page not found", ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {404, R"({"status":"error","message":"Not found"})", ErrorKind::unavailable,
+       Effect::unreached, "API_URL"},
+      {404, R"({"message":"Deployment not found"})", ErrorKind::unavailable, Effect::unreached,
+       "API_URL"},
+      {404, k_success, ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {405, k_html, ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {410, k_html, ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {407, k_html, ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {301, "", ErrorKind::unavailable, Effect::unreached, "redirects to https://api.test/api"},
+      {308, k_success, ErrorKind::unavailable, Effect::unreached, "redirects to https://api.test/"},
+      {502, k_html, ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {503, k_html, ErrorKind::unavailable, Effect::unreached, "API_URL"},
+      {504, k_html, ErrorKind::unavailable, Effect::possible, "API_URL"},
+      {500, k_html, ErrorKind::unavailable, Effect::possible, "API_URL"},
+      {511, k_html, ErrorKind::unavailable, Effect::unreached, "API_URL"}};
+  for (const AnswerCase& row : table) {
+    http::Response response{
+        .status = row.status,
+        .headers = {{"Location", "https://api.test/api?token=x"}, {"Content-Type", "text/html"}},
+        .body = row.body};
     const auto result = classify(response);
-    return result ? std::optional<ErrorKind>() : result.error().kind;
-  };
-  EXPECT_FALSE(kind(200));
-  EXPECT_EQ(kind(400), ErrorKind::invalid_input);
-  EXPECT_EQ(kind(401), ErrorKind::denied);
-  EXPECT_EQ(kind(403), ErrorKind::denied);
-  EXPECT_EQ(kind(404), ErrorKind::not_found);
-  for (const int status : {408, 429, 500, 502, 503}) {
-    EXPECT_EQ(kind(status), ErrorKind::unavailable) << status;
+    SCOPED_TRACE(std::to_string(row.status) + " " + row.body);
+    ASSERT_EQ(result.has_value(), !row.kind);
+    if (!result) {
+      EXPECT_EQ(result.error().kind, *row.kind) << result.error().message;
+      EXPECT_EQ(result.error().effect, row.effect) << result.error().message;
+      EXPECT_TRUE(result.error().message.contains(row.told)) << result.error().message;
+      EXPECT_FALSE(result.error().message.contains("token")) << result.error().message;
+    }
   }
 }
 

@@ -12,12 +12,13 @@ using namespace std::chrono_literals;
 // 2026-01-01T00:00:00Z
 const auto k_now = std::chrono::system_clock::from_time_t(1'767'225'600);
 
-TEST(RetryAfter, IsSecondsOrADateAndNeverMoreThanADay) {
+TEST(RetryAfter, IsSecondsOrADateAndNeverMoreThanAMinute) {
   const std::pair<const char*, std::optional<std::chrono::milliseconds>> table[] = {
       {"0", 0ms},
-      {"120", 120s},
-      {"99999999", 24h},
-      {"99999999999999999999999", 24h},
+      {"50", 50s},
+      {"120", 1min},
+      {"99999999", 1min},
+      {"99999999999999999999999", 1min},
       {"-1", std::nullopt},
       {"", std::nullopt},
       {"1.5", std::nullopt},
@@ -26,7 +27,7 @@ TEST(RetryAfter, IsSecondsOrADateAndNeverMoreThanADay) {
       {"Thursday, 01-Jan-26 00:00:10 GMT", 10s},
       {"Thu Jan  1 00:00:10 2026", 10s},
       {"Thu, 01 Jan 2020 00:00:00 GMT", 0ms},
-      {"Fri, 01 Jan 2100 00:00:00 GMT", 24h},
+      {"Fri, 01 Jan 2100 00:00:00 GMT", 1min},
   };
   for (const auto& [value, wait] : table) {
     EXPECT_EQ(parse_retry_after(value, k_now), wait) << value;
@@ -57,7 +58,7 @@ TEST(HostileMessage, NeverShowsACredentialAndNeverWaitsForEver) {
   for (int round = 0; round < 20'000; ++round) {
     const std::string text = random.make(8);
     const auto wait = parse_retry_after(text, k_now);
-    ASSERT_TRUE(!wait || (*wait >= 0ms && *wait <= 24h)) << text;
+    ASSERT_TRUE(!wait || (*wait >= 0ms && *wait <= 1min)) << text;
     const std::string url = "https://user:hunter22@h/" + random.make(3) + "?" + text;
     ASSERT_FALSE(without_secrets(url.substr(0, url.find('?'))).starts_with("https://user")) << url;
     const std::string encoded = percent_encode(text);

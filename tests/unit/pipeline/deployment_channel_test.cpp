@@ -7,7 +7,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <deque>
 #include <sstream>
 #include <thread>
 
@@ -24,8 +26,32 @@ using Rows = std::vector<std::string>;
 class ChannelTest : public testing::Test {
  protected:
   void open(ChannelLimits limits = {.linger = std::chrono::milliseconds(1)}) {
-    channel_.emplace(reporter_, domain::DeploymentId("d1"), lease_, limits, metrics_,
+    channel_.emplace(*current_, domain::DeploymentId("d1"), lease_, limits, metrics_,
                      fakes::null_log());
+  }
+
+  /// Another platform and its channel, for a test's next turn.
+  FakeReporter& fresh() {
+    channel_.reset();
+    current_ = &further_.emplace_back();
+    return *current_;
+  }
+
+  static std::function<std::optional<Error>(const std::string&)> refuses(
+      std::string words, ErrorKind kind = ErrorKind::invalid_input) {
+    return [words = std::move(words), kind](const std::string& text) {
+      return text.contains(words)
+                 ? std::optional(Error{.kind = kind, .message = "no", .effect = Effect::none})
+                 : std::nullopt;
+    };
+  }
+
+  Result<ports::StatusAnswer> post_failed(const std::string& why) {
+    const StatusUpdate update{.status = DeploymentStatus::failed,
+                              .error = why,
+                              .log = domain::Message{LogType::error, why},
+                              .image_uri = {}};
+    return channel_->status(update, {}, std::chrono::steady_clock::now() + 30s);
   }
 
   Result<ports::StatusAnswer> post(DeploymentStatus status, std::stop_token stop = {}) {
@@ -36,7 +62,7 @@ class ChannelTest : public testing::Test {
 
   [[nodiscard]] std::vector<std::string> rows() const {
     std::vector<std::string> rows;
-    std::istringstream text(reporter_.log_text());
+    std::istringstream text(current_->log_text());
     for (std::string row; std::getline(text, row);) {
       rows.push_back(row);
     }
@@ -50,6 +76,8 @@ class ChannelTest : public testing::Test {
   }
 
   FakeReporter reporter_;
+  std::deque<FakeReporter> further_;
+  FakeReporter* current_ = &reporter_;
   std::shared_ptr<fakes::FakeLease> lease_ = std::make_shared<fakes::FakeLease>();
   Metrics metrics_;
   std::optional<DeploymentChannel> channel_;
@@ -274,11 +302,140 @@ TEST_F(ChannelTest, RefusedLinesAreCounted) {
 }
 
 TEST_F(ChannelTest, ARefusedLastLineHoldsUpNoStatus) {
-  reporter_.fail_next(ErrorKind::invalid_input, 2);
-  open();
+  reporter_.refuse = refuses("Log complete");
+  open({.linger = 1ms, .final_flush = 50ms});
   append(1);
   ASSERT_TRUE(post(DeploymentStatus::failed));
-  EXPECT_TRUE(rows().empty());
+  EXPECT_EQ(rows(), Rows{"line 0"});
+}
+
+TEST_F(ChannelTest, OneBadRowIsFoundAndAllOthersGetThrough) {
+  for (const ErrorKind kind : {ErrorKind::invalid_input, ErrorKind::internal}) {
+    FakeReporter& reporter = fresh();
+    reporter.refuse = refuses("/etc/passwd", kind);
+    open({.linger = 50ms});
+    append(300, "before ");
+    append(1, "cat /etc/passwd ");
+    append(300, "behind ");
+    ASSERT_TRUE(post(DeploymentStatus::builded));
+    const Rows all = rows();
+    ASSERT_EQ(all.size(), 602u);
+    EXPECT_EQ(all[299], "before 299");
+    EXPECT_EQ(all[300], "[17 bytes dropped: the platform refuses this line]");
+    EXPECT_EQ(all[301], "behind 0");
+    EXPECT_EQ(all.back(),
+              "Log incomplete: 1 of 601 lines is missing, 1 of them refused by the platform");
+    EXPECT_LT(reporter.refusals(), 30) << "found by halving";
+  }
+}
+
+TEST_F(ChannelTest, CharactersThatThePlatformCannotStoreAreEscaped) {
+  const std::string rocket = "\xF0\x9F\x9A\x80";
+  const std::string umlaut = "\xC3\xA4";
+  reporter_.refuse = refuses(rocket, ErrorKind::internal);
+  open({.linger = 50ms});
+  append(100, umlaut + " before ");
+  append(100, rocket + umlaut + " go ");
+  append(100, "behind ");
+  ASSERT_TRUE(post(DeploymentStatus::building));
+  const int refusals = reporter_.refusals();
+  append(1, rocket);
+  ASSERT_TRUE(post(DeploymentStatus::builded));
+  const Rows all = rows();
+  ASSERT_EQ(all.size(), 302u);
+  EXPECT_EQ(all[99], umlaut + " before 99") << "what can be stored stays";
+  EXPECT_EQ(all[100], "\\u{1F680}" + umlaut + " go 0");
+  EXPECT_EQ(all[199], "\\u{1F680}" + umlaut + " go 99");
+  EXPECT_EQ(all[300], "\\u{1F680}0");
+  EXPECT_EQ(all.back(), "Log complete: 301 lines");
+  EXPECT_LT(refusals, 30) << "what was found once is not looked for again";
+  EXPECT_EQ(reporter_.refusals(), refusals);
+}
+
+TEST_F(ChannelTest, APlatformThatTakesAsciiAloneGetsIt) {
+  reporter_.refuse = refuses("\xC3\xA4", ErrorKind::internal);
+  open();
+  append(1, "\xC3\xA4");
+  ASSERT_TRUE(post(DeploymentStatus::builded));
+  EXPECT_EQ(rows(), (Rows{"\\u{E4}0", "Log complete: 1 line"}));
+}
+
+TEST_F(ChannelTest, SmallerPostsThanOursLoseNothing) {
+  reporter_.refuse = [](const std::string& text) {
+    return text.size() > 2'000
+               ? std::optional(Error{
+                     .kind = ErrorKind::invalid_input, .message = "413", .effect = Effect::none})
+               : std::nullopt;
+  };
+  open({.linger = 50ms});
+  append(1, std::string(9'000, 'x'));
+  append(1'000, "a line of text ");
+  ASSERT_TRUE(post(DeploymentStatus::builded));
+  EXPECT_EQ(rows().back(), "Log complete: 1001 lines");
+  std::string text = reporter_.log_text();
+  EXPECT_EQ(std::ranges::count(text, 'x'), 9'000 + 1'000);
+}
+
+TEST_F(ChannelTest, WhileEverythingIsRefusedNoLineIsGivenUp) {
+  for (const ErrorKind kind : {ErrorKind::invalid_input, ErrorKind::internal, ErrorKind::denied}) {
+    FakeReporter& reporter = fresh();
+    std::atomic<int> rounds = 0;  // Each ends with the notice, which is refused as well.
+    reporter.refuse = [&, kind](const std::string& text) -> std::optional<Error> {
+      if (rounds == 2) {
+        return std::nullopt;
+      }
+      rounds += kind == ErrorKind::denied || text.starts_with('[') ? 1 : 0;
+      return Error{.kind = kind, .message = "no", .effect = Effect::none};
+    };
+    open();
+    append(3);
+    while (rounds < 2) {
+      std::this_thread::sleep_for(1ms);
+    }
+    ASSERT_TRUE(post(DeploymentStatus::builded));
+    EXPECT_EQ(rows(), (Rows{"line 0", "line 1", "line 2", "Log complete: 3 lines"}));
+  }
+}
+
+TEST_F(ChannelTest, AStatusThatIsRefusedForItsWordsGoesOutInPlainOnes) {
+  for (const ErrorKind kind : {ErrorKind::invalid_input, ErrorKind::internal}) {
+    FakeReporter& reporter = fresh();
+    reporter.refuse = refuses("/etc/passwd", kind);
+    open();
+    append(1);
+    ASSERT_TRUE(post_failed("RUN false /etc/passwd"));
+    const auto posts = reporter.posts();
+    EXPECT_EQ(posts.back().status, DeploymentStatus::failed);
+    EXPECT_TRUE(posts.back().error.contains("did not take the reason")) << posts.back().error;
+    EXPECT_EQ(posts.back().error, posts.back().text);
+    EXPECT_EQ(rows().back(), "Log complete: 1 line");
+  }
+}
+
+TEST_F(ChannelTest, APlatformThatBreaksOnceHearsTheRealReason) {
+  reporter_.fail_next({.kind = ErrorKind::internal, .message = "500", .effect = Effect::none});
+  open();
+  ASSERT_TRUE(post_failed("why"));
+  EXPECT_EQ(reporter_.posts().back().error, "why");
+}
+
+TEST_F(ChannelTest, AStatusThatIsRefusedInAnyWordsIsRepeated) {
+  reporter_.fail_next({.kind = ErrorKind::invalid_input, .message = "403", .effect = Effect::none},
+                      4);
+  open();
+  ASSERT_TRUE(post_failed("why"));
+  EXPECT_EQ(reporter_.posts().back().error, "why");
+}
+
+TEST_F(ChannelTest, ARefusedKeyAnswersAStatusThatWaitsBehindTheLog) {
+  reporter_.fail_next(ErrorKind::denied, 1'000);
+  open();
+  append(1);
+  for (const DeploymentStatus status : {DeploymentStatus::building, DeploymentStatus::builded}) {
+    const auto answer = post(status);
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().kind, ErrorKind::denied);
+  }
 }
 
 TEST_F(ChannelTest, TheLastLineComesOnceThoughTheStatusChanges) {

@@ -346,9 +346,10 @@ TEST_F(JobRunnerTest, ADeletedServiceIsNotBuilt) {
   EXPECT_FALSE(record_.has("build"));
 }
 
-TEST_F(JobRunnerTest, AnUnknownDeploymentEndsWithoutAWord) {
+TEST_F(JobRunnerTest, AnUnknownDeploymentEndsWithoutAWordToAnyButTheOperator) {
   reporter_.fail_next(ErrorKind::not_found, 100);
   EXPECT_EQ(run(), Outcome::gone);
+  EXPECT_TRUE(metrics_.render().contains("dead_letters_total{reason=\"unknown\"} 1"));
   EXPECT_TRUE(statuses().empty());
   EXPECT_FALSE(record_.has("build"));
 }

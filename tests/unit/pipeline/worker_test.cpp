@@ -45,6 +45,7 @@ class WorkerTest : public testing::Test {
     worker_.emplace(queue_, *runner_,
                     WorkerSettings{.can_build = std::move(can_build),
                                    .must_shed = [this] { return must_shed_.load(); },
+                                   .waiting = [this] { return waiting_.load(); },
                                    .parallel_builds = slots,
                                    .drain_timeout = 30s},
                     metrics_, fakes::null_log());
@@ -110,6 +111,7 @@ class WorkerTest : public testing::Test {
 
   std::atomic<bool> can_build_{true};
   std::atomic<bool> must_shed_{false};
+  std::atomic<std::size_t> waiting_{0};
   std::atomic<bool> stays_{true};  ///< The next fetch.
   fakes::StepRecord record_;
   fakes::FakeSource source_{record_};
@@ -127,6 +129,13 @@ class WorkerTest : public testing::Test {
   std::optional<Worker> worker_;
   std::jthread dispatcher_;
 };
+
+TEST_F(WorkerTest, ABuildThatWaitsForThePlatformKeepsNoOtherFromItsSlot) {
+  start_one_that_stays();
+  queue_.push(job("d2", "s2"));
+  waiting_ = 1;
+  EXPECT_TRUE(eventually([&] { return reporter_.statuses("d2") == k_built; }));
+}
 
 TEST_F(WorkerTest, RunsEveryJobAndForgetsIt) {
   for (int i = 0; i < 20; ++i) {
