@@ -55,6 +55,7 @@ class WorkDir {
   WorkDir() = default;
 
   [[nodiscard]] std::string processes() const { return path_ + "/processes"; }
+
   [[nodiscard]] bool is_whole() const;
   Result<> hold_shared();
   Result<> hold_own();

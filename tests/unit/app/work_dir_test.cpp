@@ -56,9 +56,8 @@ TEST_F(WorkDirTest, IsMadeAgainWithItsEpochsWhereverItWasEmptied) {
   WorkDir work = open();
   work.remember_epoch("one");
   work.remember_epoch("two");
-  for (const std::string& removed :
-       {path_, path_ + "/processes", own(work), own(work) + "/lock", own(work) + "/epochs",
-        path_ + "/lock", work.builds()}) {
+  for (const std::string& removed : {path_, path_ + "/processes", own(work), own(work) + "/lock",
+                                     own(work) + "/epochs", path_ + "/lock", work.builds()}) {
     ASSERT_GT(fs::remove_all(removed), 0U) << removed;
     EXPECT_EQ(work.ensure(), true) << removed;
     EXPECT_TRUE(fs::is_directory(work.builds())) << removed;
