@@ -1,5 +1,6 @@
 #include "app/cli.hpp"
 
+#include "adapters/http/client.hpp"
 #include "app/config.hpp"
 #include "app/service.hpp"
 
@@ -7,9 +8,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace builder::app {
 
@@ -17,6 +21,7 @@ namespace {
 
 constexpr int k_exit_broken = 1;
 constexpr int k_exit_usage = 2;
+constexpr std::chrono::seconds k_health_patience{4};
 
 constexpr const char* k_footer =
     R"(Configuration comes from the environment and from .env in the working directory; the environment
@@ -68,6 +73,34 @@ int serve(const LoadedConfig& loaded) {
   return 0;
 }
 
+/// For HEALTHCHECK of a container: the worker's own /healthz.
+int check_health(const LoadedConfig& loaded) {
+  std::string address = loaded.config.http_listen;
+  if (address.empty()) {
+    fmt::print(stderr, "deployra-builder: HTTP_LISTEN is not set\n");
+    return k_exit_usage;
+  }
+  for (const auto& [every, one] :
+       {std::pair("0.0.0.0:", "127.0.0.1:"), std::pair("[::]:", "[::1]:")}) {
+    if (address.starts_with(every)) {
+      address.replace(0, std::string_view(every).size(), one);
+    }
+  }
+  adapters::http::Request request;
+  request.direct = true;
+  request.url = "http://" + address + "/healthz";
+  const auto answer = adapters::http::make_client()->send(
+      request, {}, std::chrono::steady_clock::now() + k_health_patience);
+  const std::string problem = !answer                 ? answer.error().message
+                              : answer->status != 200 ? fmt::format("status {}", answer->status)
+                                                      : "";
+  if (!problem.empty()) {
+    fmt::print(stderr, "deployra-builder: {}: {}\n", request.url, problem);
+    return k_exit_broken;
+  }
+  return 0;
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
@@ -81,6 +114,8 @@ int run_command_line(int argc, char** argv) {
   app.add_subcommand("serve", "Run the worker until SIGTERM (the default)");
   const CLI::App* config =
       app.add_subcommand("config", "Show the effective configuration, secrets starred");
+  const CLI::App* health =
+      app.add_subcommand("health", "Ask the worker with the same HTTP_LISTEN whether it lives");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -88,7 +123,9 @@ int run_command_line(int argc, char** argv) {
   }
   try {
     const LoadedConfig loaded = load_config();
-    return config->parsed() ? show_config(loaded) : serve(loaded);
+    return config->parsed()   ? show_config(loaded)
+           : health->parsed() ? check_health(loaded)
+                              : serve(loaded);
   } catch (const std::exception& error) {
     fmt::print(stderr, "deployra-builder: {}\n", error.what());
     return k_exit_broken;

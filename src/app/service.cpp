@@ -198,15 +198,24 @@ adapters::buildkit::SolverSettings solver_settings(const Config& config, const S
   return settings;
 }
 
+/// Others may empty WORK_DIR at any time.
+Result<> ensure(WorkDir& work, const Log& log) {
+  BUILDER_TRY_ASSIGN(const bool made, work.ensure());
+  if (made) {
+    log.warning("WORK_DIR {} was emptied while it is in use; it is made again", work.path());
+  }
+  return {};
+}
+
 /// Every concrete class, in the order of their dependencies.
 class Service {
  public:
-  Service(const Config& config, WorkDir work, Log log, SecretStore& secrets,
+  Service(const Config& config, WorkDir& work, Log log, SecretStore& secrets,
           std::unique_ptr<adapters::http::Client> http,
           std::unique_ptr<ports::SourceFetcher> source, BuildEngine engine,
           std::vector<adapters::cnb::BindingValue> bindings)
       : config_(config),
-        work_(std::move(work)),
+        work_(work),
         log_(std::move(log)),
         host_(config.admission, work_.path(), metrics_, log_),
         http_(std::move(http)),
@@ -245,7 +254,8 @@ class Service {
         worker_(*queue_, runner_,
                 {.can_build =
                      [this] {
-                       return engine_answers_ && platform_.may_take() && host_.refusal().empty();
+                       return engine_answers_ && platform_.may_take() && host_.refusal().empty() &&
+                              ensure(work_, log_).has_value();
                      },
                  .must_shed = [this] { return host_.must_shed(); },
                  .waiting = [this] { return platform_.unknown(); },
@@ -372,6 +382,7 @@ class Service {
                         watch_engine(stop);
                         return {};
                       }});
+    checks.push_back({"work dir", [this](const std::stop_token&) { return ensure(work_, log_); }});
     checks.push_back({"host", [this](const std::stop_token&) -> Result<> {
                         std::string refusal = host_.refusal();
                         return refusal.empty()
@@ -445,7 +456,7 @@ class Service {
   }
 
   const Config& config_;
-  WorkDir work_;
+  WorkDir& work_;
   Log log_;
   pipeline::Metrics metrics_;
   HostWatch host_;
@@ -490,13 +501,15 @@ Result<> run_service(const Config& config) {
   auto http = adapters::http::make_client();
   BUILDER_TRY_ASSIGN(BuildEngine engine, choose_engine(config, *http, log));
   BUILDER_TRY_ASSIGN(auto source,
-                     adapters::git::make_source_fetcher({.work_dir = work.path(),
-                                                         .builds_dir = work.builds(),
-                                                         .policy = config.git_network_policy},
-                                                        log));
+                     adapters::git::make_source_fetcher(
+                         {.work_dir = work.path(),
+                          .builds_dir = work.builds(),
+                          .policy = config.git_network_policy,
+                          .ensure_work_dir = [&work, log] { return ensure(work, log); }},
+                         log));
   BUILDER_TRY_ASSIGN(auto bindings, bindings_of(config, secrets));
-  Service service(config, std::move(work), log, secrets, std::move(http), std::move(source),
-                  std::move(engine), std::move(bindings));
+  Service service(config, work, log, secrets, std::move(http), std::move(source), std::move(engine),
+                  std::move(bindings));
   return service.run(config, signals);
 }
 

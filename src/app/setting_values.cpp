@@ -157,7 +157,7 @@ ValueReader http_url(std::string& target) {
 ValueReader listen_address(std::string& target) {
   return [&target](const std::string& value) -> Complaint {
     if (!value.empty() && !is_authority(value, true)) {
-      return "must be host:port, e.g. 127.0.0.1:9090";
+      return "must be host:port, e.g. 127.0.0.1:9191";
     }
     target = value;
     return {};

@@ -3,6 +3,8 @@
 #include "base/fd.hpp"
 #include "base/result.hpp"
 
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -10,7 +12,7 @@ namespace builder::app {
 
 /// WORK_DIR: what every process of this host shares (mirrors), and below `processes/` one folder
 /// for each process, locked as long as it lives. So a new process may start while the old one
-/// drains, and can tell what a dead one left.
+/// drains, and can tell what a dead one left. Others may empty it at any time (`ensure`).
 class WorkDir {
  public:
   /// `worker_id`: the configured one; empty: the one kept in the folder, if any.
@@ -21,6 +23,9 @@ class WorkDir {
   WorkDir& operator=(const WorkDir&) = delete;
   /// Removes the folder of this process, unless a journal is left in it: it has ended in order.
   ~WorkDir();
+
+  /// Makes again what was removed from outside, and says whether anything was. Any thread.
+  Result<bool> ensure();
 
   [[nodiscard]] const std::string& path() const { return path_; }
 
@@ -44,17 +49,29 @@ class WorkDir {
   /// Work trees of processes that have died since; their leases are left to the next start.
   void remove_orphans() const;
   /// On disk before the lease begins.
-  void remember_epoch(const std::string& epoch) const;
+  void remember_epoch(const std::string& epoch);
 
  private:
   WorkDir() = default;
+
+  [[nodiscard]] std::string processes() const { return path_ + "/processes"; }
+
+  [[nodiscard]] bool is_whole() const;
+  Result<> hold_shared();
+  Result<> hold_own();
+  void append_epochs(const std::vector<std::string>& epochs) const;
 
   std::string path_;
   std::string own_;
   std::string old_worker_id_;
   std::vector<std::string> ended_epochs_;
   std::vector<std::string> ended_folders_;
+  /// Guards what follows.
+  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();
+  std::vector<std::string> epochs_;
+  Fd folder_;
   Fd shared_lock_;
+  Fd own_folder_;
   Fd own_lock_;
 };
 

@@ -1,10 +1,11 @@
-"""The host survives: what happens when its disk is nearly full."""
+"""The host survives when its disk is nearly full; and the worker, when somebody empties its folder."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import time
 import warnings
@@ -114,6 +115,61 @@ def test_mirrors_beyond_the_budget_go_but_not_from_under_another_process(stack, 
     stack.api.cancel(running)
     assert stack.api.wait_end(running) == "CANCELLED"
     assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
+
+
+def empty(folder: Path, itself: bool = False) -> None:
+    for path in [folder] if itself else list(folder.iterdir()):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("itself", [False, True], ids=["what-is-in-it", "the-folder"])
+def test_the_work_dir_may_be_emptied_at_any_time(stack, make_worker, repo, itself) -> None:
+    worker = make_worker(MAX_PARALLEL_BUILDS="4")
+    # A plain one, and one that needs a checkout.
+    repositories = [repo(), repo({"Dockerfile": "FROM busybox\nCOPY . /app\n", ".gitattributes": "*.bat text eol=crlf\n",
+                                  "a.bat": "one\ntwo\n"} | {f"d{n}/f{n}": str(n) for n in range(50)})]
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repositories[0].name))) == "BUILDED"
+    empty(worker.work_dir, itself)  # Idle.
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repositories[0].name))) == "BUILDED"
+
+    running = stack.api.enqueue(stack.job(repo(SLOW).name))
+    stack.api.wait_output(running, "now-running")
+    jobs = []
+    for repository in repositories * 3:  # Each attempt of a deployment may meet one of these.
+        jobs.append(stack.api.enqueue(stack.job(repository.name, serviceId=f"emptied-{time.monotonic_ns()}")))
+        time.sleep(0.05)
+        empty(worker.work_dir, itself)
+    assert [stack.api.wait_end(job) for job in jobs] == ["BUILDED"] * 6, worker.text()[-3000:]
+    assert stack.output_of(jobs[-1], ["sh", "-c", "ls -d /app/d*/f* | wc -l; cat /app/a.bat"]).split() == ["50", "one", "two"]
+    stack.api.cancel(running)
+    assert stack.api.wait_end(running) == "CANCELLED"
+    assert "is made again" in worker.text()
+
+    # What is alive is not taken for dead, and what dies is.
+    stuck = stack.api.enqueue(stack.job(repo(SLOW).name))
+    stack.api.wait_output(stuck, "now-running")
+    empty(worker.work_dir, itself)
+    wait_for(lambda: list(worker.work_dir.glob("processes/*/epochs")), 20, "made again")
+    second = make_worker(WORK_DIR=str(worker.work_dir))
+    assert stack.redis.client.hlen("{builder-queue}:own") == 1 and stack.api.outputs(stuck, "now-running") == 1
+    second.stop()
+    worker.kill()
+    worker.start()
+    wait_for(lambda: stack.api.outputs(stuck, "now-running") == 2, 20, "at once, not when its lease has ended")
+    stack.api.cancel(stuck)
+    assert stack.api.wait_end(stuck) == "CANCELLED"
+
+
+def test_systemd_tmpfiles_passes_over_the_work_dir_of_a_live_worker(stack, worker, repo) -> None:
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"
+    rules = worker.folder / "rules.conf"
+    rules.write_text(f"e {worker.folder} - - - 0\n")
+    before = sorted(worker.work_dir.rglob("*"))
+    beside = worker.folder / "beside"
+    beside.mkdir()
+    subprocess.run(["systemd-tmpfiles", "--clean", str(rules)], check=True, capture_output=True)
+    assert not beside.exists(), "it does clean"
+    assert sorted(worker.work_dir.rglob("*")) == before
 
 
 GROUPS = Path("/sys/fs/cgroup")

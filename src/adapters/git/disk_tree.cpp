@@ -13,7 +13,9 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 namespace builder::adapters::git {
@@ -53,7 +55,17 @@ class FileOnDisk final : public FileReader {
 class DiskTree final : public ports::SourceTree {
  public:
   DiskTree(TempDir folder, Fd root, Identities identities)
-      : folder_(std::move(folder)), root_(std::move(root)), identities_(std::move(identities)) {}
+      : folder_(std::move(folder)), root_(std::move(root)), identities_(std::move(identities)) {
+    for (const auto& [path, content] : identities_) {
+      std::string_view below = path;
+      // Up to a folder whose own name is known already.
+      while (
+          !below.empty() &&
+          children_[std::string(ports::folder_of(below))].emplace(ports::name_of(below)).second) {
+        below = ports::folder_of(below);
+      }
+    }
+  }
 
   Result<std::vector<DirectoryEntry>> list(std::string_view path) const override {
     BUILDER_TRY_ASSIGN(Fd fd, open_below(path, O_RDONLY | O_DIRECTORY));
@@ -71,12 +83,19 @@ class DiskTree final : public ports::SourceTree {
       }
       struct stat status{};
       if (::fstatat(::dirfd(directory.get()), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-        return errno_failure("stat " + name);
+        return gone(ports::path_in(path, name));
       }
       const std::string full = ports::path_in(path, name);
       entries.push_back({std::move(name), info(full, status)});
     }
     std::ranges::sort(entries, {}, &DirectoryEntry::name);
+    if (const auto known = children_.find(std::string(path)); known != children_.end()) {
+      for (const std::string& name : known->second) {
+        if (!std::ranges::binary_search(entries, name, {}, &DirectoryEntry::name)) {
+          return gone(ports::path_in(path, name));
+        }
+      }
+    }
     return entries;
   }
 
@@ -113,6 +132,14 @@ class DiskTree final : public ports::SourceTree {
   }
 
  private:
+  /// Others may empty the folder at any time: an image must not be made of what is left.
+  static std::unexpected<Error> gone(const std::string& path) {
+    return std::unexpected(
+        Error{.kind = ErrorKind::unavailable,
+              .message = path + " was removed from the work tree (WORK_DIR)",
+              .customer = "The builder's copy of the repository was damaged or removed"});
+  }
+
   Result<Fd> open_below(std::string_view path, int flags) const {
     if (std::string_view("/" + std::string(path) + "/").contains("/.git/")) {
       return failure(ErrorKind::not_found, "no " + std::string(path));
@@ -129,6 +156,10 @@ class DiskTree final : public ports::SourceTree {
       }
       if (errno == ENXIO) {
         return failure(ErrorKind::invalid_input, name + " is a socket");
+      }
+      if (errno == ENOENT &&
+          (identities_.contains(name) || children_.contains(std::string(path)))) {
+        return gone(name);
       }
       if (errno != EAGAIN && errno != EINTR) {
         return errno_failure("open " + name);
@@ -165,6 +196,7 @@ class DiskTree final : public ports::SourceTree {
   TempDir folder_;  // Removed after the root is closed.
   Fd root_;
   Identities identities_;
+  std::unordered_map<std::string, std::set<std::string>> children_;  ///< By folder.
 };
 
 /// What is reached below `root` without any symlink.

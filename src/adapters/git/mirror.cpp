@@ -1,5 +1,6 @@
 #include "adapters/git/mirror.hpp"
 
+#include "base/file_lock.hpp"
 #include "base/temp_dir.hpp"
 #include "base/text.hpp"
 
@@ -120,18 +121,17 @@ bool is_worn(const std::string& folder) {
          count_entries(folder + "/objects/17") > k_most_loose_objects;
 }
 
-Result<Fd> open_lock(const std::string& path) {
-  Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) {
-    return errno_failure("open " + path);
-  }
-  return fd;
-}
-
 Result<Fd> lock(const std::string& path, const ports::JobContext& job) {
   BUILDER_TRY_ASSIGN(Fd fd, open_lock(path));
   // flock has no descriptor to poll; two builds of one service hardly ever meet here.
-  while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+  for (;;) {
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
+      if (is_still_at(fd, path)) {
+        return fd;
+      }
+      BUILDER_TRY_ASSIGN(fd, open_lock(path));
+      continue;
+    }
     if (std::chrono::steady_clock::now() > job.deadline) {
       return failure(ErrorKind::timed_out, "the mirror is locked");
     }
@@ -139,7 +139,6 @@ Result<Fd> lock(const std::string& path, const ports::JobContext& job) {
       return failure(ErrorKind::cancelled, "stopped while waiting for the mirror");
     }
   }
-  return fd;
 }
 
 }  // namespace

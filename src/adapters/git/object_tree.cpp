@@ -170,7 +170,7 @@ class ObjectTree final : public ports::SourceTree {
       Error error = std::move(contents).error();
       error.kind = ErrorKind::unavailable;
       return std::unexpected(std::move(error).for_customer(
-          "The builder's copy of the repository is damaged; please deploy again"));
+          "The builder's copy of the repository was damaged or removed"));
     }
     return std::move(contents->front());
   }

@@ -36,6 +36,7 @@ constexpr int k_deepest_submodule = 50;
 constexpr int k_most_repositories = 1'000;
 constexpr int k_most_redirections = 5;
 constexpr std::size_t k_longest_subject = 72;
+constexpr std::string_view k_removed = "The builder's copy of the repository was removed meanwhile";
 /// A name that only the proxy can resolve must not be waited for.
 constexpr std::chrono::seconds k_proxied_lookup{3};
 
@@ -146,11 +147,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     // Nobody is building yet: whatever is here was left by a run that was killed.
     BUILDER_TRY(remove_tree(config_.builds_dir));
     BUILDER_TRY(remove_logs_of_git_lfs());
-    for (const std::string& folder :
-         {config_.builds_dir, config_.work_dir + "/mirrors", config_.work_dir + "/home"}) {
-      BUILDER_TRY(make_directories(folder));
-    }
-    return {};
+    return make_folders();
   }
 
   Result<FetchedSource> fetch(const JobContext& job, const SourceSpec& source,
@@ -170,7 +167,9 @@ class GitSourceFetcher final : public ports::SourceFetcher {
         return fetched;
       }
       log_.warning("fetch failed, trying again: {}", fetched.error().message);
-      events.warning("The git host did not answer properly; trying again");
+      events.warning(fetched.error().customer == k_removed
+                         ? std::string(k_removed) + "; trying again"
+                         : "The git host did not answer properly; trying again");
       if (!sleep_for(next_delay(k_backoff, attempt - 1, fetched.error().retry_after, random),
                      job.stop)) {
         return failure(ErrorKind::cancelled, "stopped");
@@ -179,6 +178,22 @@ class GitSourceFetcher final : public ports::SourceFetcher {
   }
 
  private:
+  /// Whatever is below WORK_DIR may be removed at any time.
+  [[nodiscard]] Result<> make_folders() const {
+    if (config_.ensure_work_dir) {
+      BUILDER_TRY(config_.ensure_work_dir());
+    }
+    for (const std::string& folder :
+         {config_.builds_dir, config_.work_dir + "/mirrors", config_.work_dir + "/home"}) {
+      if (auto made = make_directories(folder); !made) {
+        Error error = std::move(made).error();
+        error.kind = ErrorKind::unavailable;
+        return std::unexpected(std::move(error).with_context("WORK_DIR"));
+      }
+    }
+    return {};
+  }
+
   /// Versions that ran git-lfs left its logs, which hold its environment, credentials included.
   [[nodiscard]] Result<> remove_logs_of_git_lfs() const {
     std::error_code none;  // No folder yet.
@@ -201,8 +216,16 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     std::optional<TempDir> folder = {};
     Identities identities = {};
     int repositories = 0;
+    std::set<std::string> used = {};  ///< What must be there until the fetch has ended.
 
     [[nodiscard]] std::string root() const { return folder->path() + "/tree"; }
+
+    [[nodiscard]] std::optional<std::string> missing() const {
+      std::error_code error;
+      const auto found = std::ranges::find_if(
+          used, [&](const std::string& path) { return !std::filesystem::exists(path, error); });
+      return found == used.end() ? std::nullopt : std::optional(*found);
+    }
   };
 
   Result<FetchedSource> attempt_fetch(const JobContext& job, const SourceSpec& source,
@@ -213,9 +236,19 @@ class GitSourceFetcher final : public ports::SourceFetcher {
                 .events = events,
                 .account = {.endpoint = endpoint,
                             .base = source.base.empty() ? endpoint.origin() : source.base}};
-    BUILDER_TRY_ASSIGN(Obtained root,
-                       obtain(fetch, {.url = source.url},
-                              {.branch = source.branch, .commit = source.commit}, "", 0));
+    BUILDER_TRY(make_folders());
+    fetch.used = {config_.work_dir + "/mirrors", config_.builds_dir};
+    auto obtained = obtain(fetch, {.url = source.url},
+                           {.branch = source.branch, .commit = source.commit}, "", 0);
+    if (const auto missing = fetch.missing(); missing && !job.stop.stop_requested()) {
+      // Neither the repository's fault nor the host's, whatever it looked like.
+      return std::unexpected(Error{.kind = ErrorKind::unavailable,
+                                   .message = *missing +
+                                              " was removed while it was in use (WORK_DIR)" +
+                                              (obtained ? "" : ": " + obtained.error().message),
+                                   .customer = std::string(k_removed)});
+    }
+    BUILDER_TRY_ASSIGN(Obtained root, std::move(obtained));
     std::string subject = cut_characters(printable(root.subject), k_longest_subject);
     events.info("Checked out " + root.commit.substr(0, 12) + " " + subject);
     if (root.tree == nullptr) {
@@ -337,6 +370,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
                                const std::string& prefix) {
     const JobContext& job = fetch.job;
     BUILDER_TRY_ASSIGN(const Mirror mirror, Mirror::open(opening, git_, job, fetch.events));
+    fetch.used.insert(mirror.folder() + "/HEAD");
     // Starts while the network is asked.
     BUILDER_TRY_ASSIGN(ObjectReader objects, ObjectReader::start(git_, mirror.folder()));
     Obtained obtained;
@@ -411,6 +445,8 @@ class GitSourceFetcher final : public ports::SourceFetcher {
         .index_file = fetch.folder->path() + "/index-" + std::to_string(fetch.repositories++)};
     BUILDER_TRY(remove_tree(tree.folder));
     BUILDER_TRY(make_directories(tree.folder));
+    fetch.used.insert(tree.index_file.substr(0, tree.index_file.rfind('/')));
+    fetch.used.insert(fetch.root());
     return tree;
   }
 

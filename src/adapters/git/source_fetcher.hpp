@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "ports/source_fetcher.hpp"
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,8 @@ struct GitConfig {
   std::string work_dir;    ///< Mirrors live below it; other workers of this host may share them.
   std::string builds_dir;  ///< Work trees; this process's alone.
   NetworkPolicy policy = NetworkPolicy::private_networks;
+  /// Makes again what was removed of WORK_DIR.
+  std::function<Result<>()> ensure_work_dir = {};
   http::Proxies proxies = http::Proxies::of_process();
 };
 

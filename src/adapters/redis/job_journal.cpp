@@ -1,6 +1,7 @@
 #include "adapters/redis/job_journal.hpp"
 
 #include "adapters/redis/outbox_entry.hpp"
+#include "base/file_lock.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -45,6 +46,9 @@ void JobJournal::close() {
 }
 
 Result<> JobJournal::append(const std::string& line) {
+  if (file_ && !is_still_at(file_, path_)) {
+    BUILDER_TRY(rewrite());  // Somebody has removed it.
+  }
   if (!file_) {
     file_ = Fd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     const std::string folder = path_.substr(0, path_.rfind('/'));

@@ -237,7 +237,7 @@ TEST_F(Revisions, ABlobThatIsLostLaterIsNamedAndTheMirrorMadeAnew) {
   const auto opened = fetched->tree->open("other");
   if (!opened) {  // git may have kept the pack open.
     EXPECT_EQ(opened.error().kind, ErrorKind::unavailable);
-    EXPECT_THAT(opened.error().customer, HasSubstr("deploy again"));
+    EXPECT_THAT(opened.error().customer, HasSubstr("damaged or removed"));
   }
   fetched->tree.reset();
   const auto again = fetch(spec("app", sha));

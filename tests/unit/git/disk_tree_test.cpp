@@ -55,6 +55,17 @@ class DiskTreeTest : public ::testing::Test {
   std::shared_ptr<const ports::SourceTree> tree_;
 };
 
+TEST_F(DiskTreeTest, WhatGitWroteAndOthersRemovedIsNoFileThatIsNotThere) {
+  ::unlink((root_ + "/dir/file").c_str());
+  for (const Error& error : {tree_->list("dir").error(), tree_->stat("dir/file").error(),
+                             tree_->open("dir/file").error()}) {
+    EXPECT_EQ(error.kind, ErrorKind::unavailable) << error.message;
+  }
+  EXPECT_EQ(tree_->stat("dir/other").error().kind, ErrorKind::not_found);
+  EXPECT_TRUE(remove_tree(root_));
+  EXPECT_EQ(tree_->list("").error().kind, ErrorKind::unavailable);
+}
+
 TEST_F(DiskTreeTest, ListsSortedWithoutGitFoldersAtAnyLevel) {
   EXPECT_THAT(names(""),
               ElementsAre(".env", "dir", "escape", "inside", "loop", "magic", "pipe", "run.sh"));

@@ -64,6 +64,17 @@ TEST_F(JobJournalTest, StaysSmallWhileJobsComeAndGo) {
   EXPECT_TRUE(open.contains("stays") && open.contains("last"));
 }
 
+TEST_F(JobJournalTest, IsWrittenAnewWhenSomebodyHasRemovedIt) {
+  JobJournal journal(path_);
+  ASSERT_TRUE(journal.taken("a"));
+  ASSERT_TRUE(journal.ended("a", builded("done")));
+  std::filesystem::remove(path_);
+  ASSERT_TRUE(journal.taken("b"));
+  const auto open = JobJournal::read(path_);
+  ASSERT_EQ(open.size(), 2u);
+  EXPECT_EQ(open.at("a")->update.log->text, "done");
+}
+
 TEST_F(JobJournalTest, ClosingRemovesItOnlyWhenNothingIsOpen) {
   JobJournal journal(path_);
   ASSERT_TRUE(journal.taken("a"));
