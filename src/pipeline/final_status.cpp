@@ -57,10 +57,11 @@ Outcome undecided(const Error& error) {
 }
 
 /// Not settled, it would be delivered again whenever this worker ends.
-void settle(const FinalContext& context, Delivery delivery) {
+void settle(const FinalContext& context, Delivery delivery,
+            std::optional<DeploymentStatus> posted = std::nullopt) {
   [[maybe_unused]] const auto settled =
       insist(context.log, context.abort, "a delivered status could not be settled",
-             [&] { return context.queue.settle(context.receipt, delivery); });
+             [&] { return context.queue.settle(context.receipt, delivery, posted); });
 }
 
 /// Nobody to tell: it ends all the same, and the operator can see that it did.
@@ -131,7 +132,7 @@ Outcome deliver_end(const FinalContext& context, Ending ending) {
     const auto answer = context.channel.status(
         update, may_change ? context.cancellation.token() : context.abort, deadline);
     if (answer) {
-      settle(context, Delivery::done);
+      settle(context, Delivery::done, update.status);
       const Outcome outcome = outcome_of(ending);
       context.log.info("{} {}", to_string(outcome), update.image_uri);
       return outcome;

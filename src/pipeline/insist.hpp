@@ -52,7 +52,7 @@ inline void leave_to_others(ports::JobQueue& queue, const ports::Receipt& receip
                             const std::stop_token& abort) {
   [[maybe_unused]] const auto left =
       insist(log, abort, "a status could not be left to others",
-             [&] { return queue.settle(receipt, ports::Delivery::later); });
+             [&] { return queue.settle(receipt, ports::Delivery::later, std::nullopt); });
 }
 
 }  // namespace builder::pipeline

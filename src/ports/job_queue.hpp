@@ -117,7 +117,9 @@ class JobQueue {
   /// Decides how a deployment ended; a cancel or a newer job that came first wins. What is returned
   /// has to be posted. Asked again, it tells what has to be posted now.
   virtual Result<Ending> finish(const Receipt& receipt, const StatusUpdate& update) = 0;
-  virtual Result<> settle(const Receipt& receipt, Delivery delivery) = 0;
+  /// `posted`: what the platform took, of `done`.
+  virtual Result<> settle(const Receipt& receipt, Delivery delivery,
+                          std::optional<DeploymentStatus> posted) = 0;
   /// An end that nobody posts, for us to post.
   virtual Result<std::optional<Undelivered>> adopt() = 0;
 

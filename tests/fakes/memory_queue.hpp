@@ -212,7 +212,8 @@ class MemoryQueue final : public ports::JobQueue {
     return ending;
   }
 
-  Result<> settle(const ports::Receipt& receipt, ports::Delivery delivery) override {
+  Result<> settle(const ports::Receipt& receipt, ports::Delivery delivery,
+                  std::optional<ports::DeploymentStatus> /*posted*/) override {
     const std::scoped_lock lock(mutex_);
     BUILDER_TRY(may_answer());
     const auto out = out_.find(receipt.deployment.str());

@@ -78,9 +78,10 @@ class ChosenQueue final : public JobQueue {
     return queue->finish(receipt, update);
   }
 
-  Result<> settle(const Receipt& receipt, ports::Delivery delivery) override {
+  Result<> settle(const Receipt& receipt, ports::Delivery delivery,
+                  std::optional<ports::DeploymentStatus> posted) override {
     BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
-    return queue->settle(receipt, delivery);
+    return queue->settle(receipt, delivery, posted);
   }
 
   Result<std::optional<ports::Undelivered>> adopt() override {

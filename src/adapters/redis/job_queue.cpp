@@ -163,14 +163,16 @@ class RedisJobQueue final : public ports::JobQueue {
     return read_entry(reply.list[1].text);
   }
 
-  Result<> settle(const Receipt& receipt, Delivery delivery) override {
+  Result<> settle(const Receipt& receipt, Delivery delivery,
+                  std::optional<ports::DeploymentStatus> posted) override {
     const std::string_view how = delivery == Delivery::done    ? "delivered"
                                  : delivery == Delivery::later ? "later"
                                                                : "unknown";
     const auto handover = membership_.handover();
     // At once behind the post: whoever dies in between has it posted again.
     BUILDER_TRY_ASSIGN(const Reply reply,
-                       run(settle_, {receipt.epoch, receipt.deployment.str(), std::string(how)}));
+                       run(settle_, {receipt.epoch, receipt.deployment.str(), std::string(how),
+                                     posted ? std::string(ports::to_string(*posted)) : ""}));
     if (delivery != Delivery::later) {
       BUILDER_TRY(run(remember_, {receipt.deployment.str()}));
     }

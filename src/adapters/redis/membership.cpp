@@ -259,8 +259,8 @@ void Membership::look_at_eviction(const std::stop_token& stop) {
   }
 }
 
-/// Redis does not know what was ours, or gave what was taken before. If it was started a moment ago,
-/// that is why: it came back without what it had been told.
+/// Redis does not know what was ours, or gave what was taken before. If it was started a moment
+/// ago, that is why: it came back without what it had been told.
 void Membership::look_at_restart(const std::stop_token& stop) {
   const auto info = connection_->call({"INFO", "server"}, stop);
   if (!info) {

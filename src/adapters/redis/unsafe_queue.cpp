@@ -182,7 +182,8 @@ class UnsafeQueue final : public ports::JobQueue {
     return jobs_.finish(receipt.deployment, update);
   }
 
-  Result<> settle(const Receipt& receipt, ports::Delivery delivery) override {
+  Result<> settle(const Receipt& receipt, ports::Delivery delivery,
+                  std::optional<ports::DeploymentStatus> /*posted*/) override {
     const std::scoped_lock lock(mutex_);
     return jobs_.settle(receipt.deployment, delivery);
   }

@@ -115,7 +115,7 @@ TEST_F(HandoverTest, AnEndWhoseAdoptionWasNotHeardIsFreeAgain) {
   push("a");
   const auto mine = take();
   ASSERT_TRUE(queue_->finish(mine.receipt, builded()));
-  ASSERT_TRUE(queue_->settle(mine.receipt, ports::Delivery::later));
+  ASSERT_TRUE(queue_->settle(mine.receipt, ports::Delivery::later, {}));
   ASSERT_EQ(unheard(scripts::k_adopt, {mine.receipt.epoch}), "OUT");
   std::optional<ports::Undelivered> adopted;
   ASSERT_TRUE(eventually([&] {
@@ -147,7 +147,8 @@ TEST_F(HandoverTest, AnEndThatRedisForgotLeavesNothingBehindWhenItIsSettled) {
   raw({"DEL", key("out"), key("fin"), key("seen")});
   push("a");
   ASSERT_FALSE(queue_->take(10ms, {}).value());
-  EXPECT_EQ(queue_->settle(mine.receipt, ports::Delivery::done).error().kind, ErrorKind::conflict);
+  EXPECT_EQ(queue_->settle(mine.receipt, ports::Delivery::done, {}).error().kind,
+            ErrorKind::conflict);
   EXPECT_TRUE(eventually([&] {
     EXPECT_FALSE(queue_->take(10ms, {}).value()) << "it is not built again";
     return !exists("own") && !exists("svc") && queue_->length().value() == 0;

@@ -90,7 +90,7 @@ class JobQueueTest : public testing::TestWithParam<std::string> {
 
   void end(const ports::TakenJob& job) {
     ASSERT_TRUE(queue().finish(job.receipt, builded()));
-    ASSERT_TRUE(queue().settle(job.receipt, ports::Delivery::done));
+    ASSERT_TRUE(queue().settle(job.receipt, ports::Delivery::done, {}));
   }
 
   TempDir folder_ = TempDir::make(testing::TempDir(), "queue").value();
@@ -114,8 +114,9 @@ TEST_P(JobQueueTest, TakesInOrderAndEndsEachOnce) {
   EXPECT_EQ(ending->verdict, ports::Verdict::as_reported);
   EXPECT_EQ(ending->update.image_uri, "registry/x@sha256:1");
   EXPECT_EQ(ending->update.log->text, builded().log->text);
-  EXPECT_TRUE(queue().settle(first.receipt, ports::Delivery::done));
-  EXPECT_EQ(queue().settle(first.receipt, ports::Delivery::done).error().kind, ErrorKind::conflict);
+  EXPECT_TRUE(queue().settle(first.receipt, ports::Delivery::done, {}));
+  EXPECT_EQ(queue().settle(first.receipt, ports::Delivery::done, {}).error().kind,
+            ErrorKind::conflict);
   EXPECT_EQ(queue().finish(first.receipt, builded()).error().kind, ErrorKind::conflict);
 }
 
@@ -258,7 +259,7 @@ TEST_P(JobQueueTest, ACancelOfAQueuedJobRemovesItAndLeavesItsEnd) {
   const auto left = queue().adopt();
   ASSERT_TRUE(left && *left);
   EXPECT_EQ((*left)->ending.verdict, ports::Verdict::cancelled_by_user);
-  EXPECT_TRUE(queue().settle((*left)->receipt, ports::Delivery::later));
+  EXPECT_TRUE(queue().settle((*left)->receipt, ports::Delivery::later, {}));
   EXPECT_TRUE(queue().adopt().value());
   EXPECT_FALSE(queue().adopt().value());
 }
@@ -276,7 +277,7 @@ TEST_P(JobQueueTest, ACancelBeforeTheEndWinsAndOneAfterItIsLate) {
   const auto job = take();
   EXPECT_EQ(queue().cancel(domain::DeploymentId("a")).value(), ports::CancelAnswer::owned);
   EXPECT_EQ(queue().finish(job.receipt, builded())->verdict, ports::Verdict::cancelled_by_user);
-  EXPECT_TRUE(queue().settle(job.receipt, ports::Delivery::done));
+  EXPECT_TRUE(queue().settle(job.receipt, ports::Delivery::done, {}));
   EXPECT_EQ(queue().cancel(domain::DeploymentId("a")).value(), ports::CancelAnswer::late);
 }
 
@@ -339,7 +340,7 @@ TEST_F(RealRedisTest, SurvivesTheLossOfEveryConnection) {
     }
     ASSERT_TRUE(other->call({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"}, {}));
     ASSERT_TRUE(queue->finish(taken->receipt, builded()));
-    ASSERT_TRUE(queue->settle(taken->receipt, ports::Delivery::done));
+    ASSERT_TRUE(queue->settle(taken->receipt, ports::Delivery::done, {}));
   }
   queue->leave();
 }
@@ -364,6 +365,24 @@ TEST_F(RealRedisTest, WhatASilentWorkerHadGoesToAnother) {
   }
   ASSERT_TRUE(taken);
   EXPECT_EQ(taken->attempt, 2);
+  queue->leave();
+}
+
+TEST_F(RealRedisTest, ACancelBehindThePostLeavesWhatWasPosted) {
+  const RedisConfig settings = config("q" + random_hex(6));
+  Listener listener;
+  const auto queue = adapters::redis::make_job_queue(settings, {}, fakes::null_log());
+  queue->join(listener);
+  const auto other = Connection::open(settings, "other", {}).value();
+  ASSERT_TRUE(other->call({"RPUSH", settings.queue, job("a")}, {}));
+  const auto taken = queue->take(5s, {}).value();
+  ASSERT_TRUE(taken);
+  ASSERT_TRUE(queue->finish(taken->receipt, builded()));
+  EXPECT_EQ(queue->cancel(domain::DeploymentId("a")).value(), ports::CancelAnswer::reporting);
+  ASSERT_TRUE(
+      queue->settle(taken->receipt, ports::Delivery::done, ports::DeploymentStatus::builded));
+  const auto fin = adapters::redis::own_key(settings.queue, "fin");
+  EXPECT_EQ(other->call({"HGET", fin, "a"}, {})->text, "BUILDED");
   queue->leave();
 }
 

@@ -231,7 +231,7 @@ TEST_F(UnsafeQueueTest, WhatALostProcessHadFailsAndItsEndsAreDelivered) {
     ASSERT_TRUE(lost->finish(ended->receipt, builded()));
     const auto delivered = lost->take(5s, {}).value();
     ASSERT_TRUE(lost->finish(delivered->receipt, builded()));
-    ASSERT_TRUE(lost->settle(delivered->receipt, ports::Delivery::done));
+    ASSERT_TRUE(lost->settle(delivered->receipt, ports::Delivery::done, {}));
     ASSERT_FALSE(lost->take(10ms, {}).value()) << "it waits for the one that is built";
   }
   {
@@ -244,7 +244,7 @@ TEST_F(UnsafeQueueTest, WhatALostProcessHadFailsAndItsEndsAreDelivered) {
   while (const auto left = next->adopt().value()) {
     ends[left->receipt.deployment.str()] = left->ending;
     EXPECT_TRUE(left->receipt.lease->holds());
-    EXPECT_TRUE(next->settle(left->receipt, ports::Delivery::done));
+    EXPECT_TRUE(next->settle(left->receipt, ports::Delivery::done, {}));
   }
   ASSERT_EQ(ends.size(), 3u);
   EXPECT_EQ(ends["ended"].update.image_uri, "registry/x@sha256:1");
@@ -358,7 +358,7 @@ TEST_F(UnsafeQueueTest, WhatIsBeingTakenIsNewerThanWhatWaitedForAnEnd) {
   ASSERT_FALSE(queue->take(10ms, {}).value()) << "it waits";
   pop_newer_while(wire, *queue, "b", [&] {
     EXPECT_TRUE(queue->finish(job->receipt, builded()));
-    EXPECT_TRUE(queue->settle(job->receipt, ports::Delivery::done));
+    EXPECT_TRUE(queue->settle(job->receipt, ports::Delivery::done, {}));
   });
   queue->leave();
 }
@@ -416,7 +416,7 @@ TEST_F(UnsafeQueueTest, AnUndeliveredEndOutlivesAnOrderlyStop) {
   push("a", "s");
   const auto job = queue->take(5s, {}).value();
   ASSERT_TRUE(queue->finish(job->receipt, builded()));
-  ASSERT_TRUE(queue->settle(job->receipt, ports::Delivery::later));
+  ASSERT_TRUE(queue->settle(job->receipt, ports::Delivery::later, {}));
   queue->leave();
   const auto next = start({journal(1)});
   const auto left = next->adopt().value();

@@ -1,6 +1,6 @@
 -- ARGV: sender, deployment, what became of its status: `delivered`, `later` (somebody shall try again),
--- or why it never can be.
-local sender, id, how = ARGV[1], ARGV[2], ARGV[3]
+-- or why it never can be; the status that was delivered, which a cancel may have overtaken here since.
+local sender, id, how, posted = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local current, since, entry = outgoing(id)
 if current ~= sender then
   return { 'LOST' }
@@ -11,6 +11,8 @@ if how == 'later' then
 end
 if how ~= 'delivered' then
   bury(how, id, entry)
+elseif posted and posted ~= '' then
+  redis.call('HSET', fin, id, posted)
 end
 redis.call('HDEL', out, id)
 return { 'OK' }
