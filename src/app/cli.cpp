@@ -53,8 +53,11 @@ int show_config(const LoadedConfig& loaded) {
     fmt::print("{:{}}  {:{}}  {:11}  {}\n", setting.name, name_width, setting.value, value_width,
                setting.origin, setting.help);
   }
+  std::fflush(stdout);
+  for (const std::string& warning : loaded.warnings) {
+    fmt::print(stderr, "deployra-builder: {}\n", warning);
+  }
   if (!loaded.errors.empty()) {
-    std::fflush(stdout);
     print_errors(loaded);
     return k_exit_usage;
   }
@@ -66,7 +69,7 @@ int serve(const LoadedConfig& loaded) {
     print_errors(loaded);
     return k_exit_usage;
   }
-  if (const auto served = run_service(loaded.config); !served) {
+  if (const auto served = run_service(loaded.config, loaded.warnings); !served) {
     fmt::print(stderr, "deployra-builder: {}\n", served.error().message);
     return k_exit_broken;
   }

@@ -1,6 +1,8 @@
 #include "app/config.hpp"
 
+#include "adapters/http/proxy.hpp"
 #include "app/setting_values.hpp"
+#include "base/text.hpp"
 
 #include <fmt/format.h>
 
@@ -9,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <numeric>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -34,6 +37,8 @@ struct Raw {
   std::string any_endpoint;
   adapters::buildkit::TlsFiles tls;
   std::string docker_tls;
+  std::string docker_certificates;
+  std::string docker_context;
 };
 
 ValueReader network_policy(NetworkPolicy& target) {
@@ -47,7 +52,8 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
   const auto parallel = std::clamp(cores / 2, 1u, 4u);
   return {
-      {"REDIS_HOST", "localhost", false, "Redis host", text(c.redis.address.host)},
+      {"REDIS_HOST", "localhost", false, "Redis host, or IPv6 address",
+       host_name(c.redis.address.host, "REDIS_PORT")},
       {"REDIS_PORT", "6379", false, "Redis port", number(c.redis.address.port, 1, 65'535)},
       {"REDIS_USERNAME", "", false, "Redis ACL user", text(c.redis.username)},
       {"REDIS_PASSWORD", "", true, "Redis password", secret(c.redis.password)},
@@ -114,6 +120,9 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
        engine_address(c.docker_host)},
       {"DOCKER_TLS_VERIFY", "", false, "as the docker command has it; refused, see BUILDKIT_TLS_CA",
        text(raw.docker_tls)},
+      {"DOCKER_CERT_PATH", "", false, "the same", text(raw.docker_certificates)},
+      {"DOCKER_CONTEXT", "", false, "refused: set DOCKER_HOST to the context's endpoint",
+       text(raw.docker_context)},
       {"BUILDKIT_HOST", "", false, "a standalone BuildKit that builds instead",
        engine_address(c.buildkit_host)},
       {"BUILDKIT_TLS_CA", "", false, "PEM file: who may have signed its certificate",
@@ -245,9 +254,11 @@ std::string trimmed(std::string_view text) {
   return std::string(text.substr(first, text.find_last_not_of(" \t\r") - first + 1));
 }
 
+using DotenvValues = std::map<std::string, std::string, std::less<>>;
+
 /// `KEY=value` lines as systemd, docker and dotenv write them; quotes around a value are removed.
-std::map<std::string, std::string, std::less<>> parse_dotenv(std::string_view content) {
-  std::map<std::string, std::string, std::less<>> values;
+DotenvValues parse_dotenv(std::string_view content) {
+  DotenvValues values;
   if (content.starts_with("\xEF\xBB\xBF")) {
     content.remove_prefix(3);
   }
@@ -307,13 +318,24 @@ void check_engine(LoadedConfig& loaded, const adapters::buildkit::TlsFiles& tls)
   }
 }
 
-void check_combinations(LoadedConfig& loaded, const std::string& docker_tls) {
+void check_combinations(LoadedConfig& loaded, const Raw& raw) {
   const Config& c = loaded.config;
-  if (!docker_tls.empty() && c.buildkit_host.empty() && c.docker_host.starts_with("tcp://")) {
-    // Without a word it would be spoken to in the clear, or not at all.
+  const bool asks_engine = c.buildkit_host.empty();
+  for (const auto& [name, value] : {std::pair("DOCKER_TLS_VERIFY", raw.docker_tls),
+                                    std::pair("DOCKER_CERT_PATH", raw.docker_certificates)}) {
+    if (!value.empty() && asks_engine && c.docker_host.starts_with("tcp://")) {
+      // Without a word it would be spoken to in the clear, or not at all.
+      loaded.errors.push_back(
+          fmt::format("{} asks for TLS to the Docker Engine, which is spoken to without: use its "
+                      "unix socket, or a buildkitd with BUILDKIT_HOST and BUILDKIT_TLS_CA",
+                      name));
+      break;
+    }
+  }
+  if (!raw.docker_context.empty() && raw.docker_context != "default" && asks_engine) {
     loaded.errors.emplace_back(
-        "DOCKER_TLS_VERIFY asks for TLS to the Docker Engine, which is spoken to without: use its "
-        "unix socket, or a buildkitd with BUILDKIT_HOST and BUILDKIT_TLS_CA");
+        "DOCKER_CONTEXT names a context of the docker command, which is not read here: set "
+        "DOCKER_HOST to its endpoint, and take DOCKER_CONTEXT away");
   }
   if (c.api_key.empty()) {
     loaded.errors.emplace_back("API_KEY is required: the platform's WEBHOOK_API_KEY");
@@ -328,6 +350,48 @@ void check_combinations(LoadedConfig& loaded, const std::string& docker_tls) {
   if (c.aws_access_key_id.empty() != c.aws_secret_access_key.empty()) {
     loaded.errors.emplace_back(
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both or none");
+  }
+}
+
+void check_proxy(LoadedConfig& loaded, const EnvironmentLookup& environment) {
+  const std::string& url = loaded.config.api_url;
+  const adapters::http::Proxies proxies(
+      [&](const char* name) { return environment(name).value_or(std::string()); });
+  if (url.starts_with("http://") && !adapters::http::is_of_this_machine(url) &&
+      !proxies.for_url(url).empty()) {
+    loaded.warnings.emplace_back(
+        "API_URL is asked over http through a proxy (http_proxy), which can read API_KEY: use "
+        "https, or name its host in no_proxy");
+  }
+}
+
+/// How many letters have to be changed, added or taken away.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+/// A name of the file that is no setting's, but nearly. Others are for other programs.
+void check_names(LoadedConfig& loaded, const DotenvValues& file) {
+  constexpr std::size_t k_near = 2;
+  for (const auto& [name, value] : file) {
+    std::string upper = name;
+    std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return std::toupper(c); });
+    const auto nearest = std::ranges::min_element(
+        loaded.settings, {},
+        [&](const EffectiveSetting& setting) { return distance(upper, setting.name); });
+    if (nearest->name != name && distance(upper, nearest->name) <= k_near) {
+      loaded.warnings.push_back(fmt::format(".env: {} is not a setting; {}?", name, nearest->name));
+    }
   }
 }
 
@@ -361,7 +425,9 @@ LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view 
                                std::string(setting.help)});
   }
   loaded.config.ecr_endpoint = raw.ecr_endpoint.empty() ? raw.any_endpoint : raw.ecr_endpoint;
-  check_combinations(loaded, raw.docker_tls);
+  check_combinations(loaded, raw);
+  check_proxy(loaded, environment);
+  check_names(loaded, file);
   check_engine(loaded, raw.tls);
   return loaded;
 }

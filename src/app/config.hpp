@@ -97,7 +97,8 @@ struct EffectiveSetting {
 struct LoadedConfig {
   Config config;
   std::vector<EffectiveSetting> settings;
-  std::vector<std::string> errors;  ///< Every one found, each naming its variable.
+  std::vector<std::string> errors;    ///< Every one found, each naming its variable.
+  std::vector<std::string> warnings;  ///< What is probably not meant.
 };
 
 using EnvironmentLookup = std::function<std::optional<std::string>(std::string_view name)>;

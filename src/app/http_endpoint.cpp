@@ -1,7 +1,14 @@
 #include "app/http_endpoint.hpp"
 
+#include "base/fd.hpp"
+
 #include <httplib.h>
 
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -44,6 +51,32 @@ class HttplibEndpoint final : public HttpEndpoint {
 
   ~HttplibEndpoint() override { server_.stop(); }
 
+  /// Why nobody can listen there now, as errno has it; 0: somebody could.
+  static int bind_error(const std::string& host, int port) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_PASSIVE;
+    addrinfo* found = nullptr;
+    if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) {
+      return EADDRNOTAVAIL;
+    }
+    int error = 0;
+    for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
+      const Fd socket(::socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      const int on = 1;
+      ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+      error =
+          ::bind(socket.get(), at->ai_addr, at->ai_addrlen) == 0 && ::listen(socket.get(), 1) == 0
+              ? 0
+              : errno;
+      if (error == 0) {
+        break;
+      }
+    }
+    ::freeaddrinfo(found);
+    return error;
+  }
+
   bool bind(const std::string& host, int port) {
     if (port == 0) {
       port_ = server_.bind_to_any_port(host);
@@ -80,8 +113,12 @@ Result<std::unique_ptr<HttpEndpoint>> HttpEndpoint::start(const std::string& add
     host = host.substr(1, host.size() - 2);
   }
   auto endpoint = std::make_unique<HttplibEndpoint>(std::move(pages));
-  if (!endpoint->bind(host, std::stoi(address.substr(colon + 1)))) {
-    return failure(ErrorKind::conflict, "HTTP_LISTEN: cannot listen on " + address);
+  const int port = std::stoi(address.substr(colon + 1));
+  if (!endpoint->bind(host, port)) {
+    const int error = HttplibEndpoint::bind_error(host, port);
+    return failure(error == EADDRINUSE || error == 0 ? ErrorKind::conflict : ErrorKind::internal,
+                   "HTTP_LISTEN: cannot listen on " + address + ": " +
+                       std::generic_category().message(error == 0 ? EADDRINUSE : error));
   }
   return endpoint;
 }

@@ -20,7 +20,7 @@ struct EndpointPages {
 /// `GET /metrics` until it is destroyed. Handlers run on the endpoint's own threads.
 class HttpEndpoint {
  public:
-  /// `address` is host:port; port 0 picks a free one.
+  /// `address` is host:port; port 0 picks a free one. `conflict`: another process listens there.
   static Result<std::unique_ptr<HttpEndpoint>> start(const std::string& address,
                                                      EndpointPages pages);
   virtual ~HttpEndpoint() = default;

@@ -1,11 +1,23 @@
 #include "app/log_sink.hpp"
 
+#include <fmt/format.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdint>
+#include <mutex>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace builder::app {
 
@@ -25,15 +37,95 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
   return spdlog::level::info;
 }
 
-class SpdlogSink final : public LogSink {
+/// Of what the reader has not taken.
+constexpr std::size_t k_most_waiting = 1U << 20U;
+constexpr int k_last_patience_ms = 500;
+
+/// Writes only what can be written at once.
+class PatientSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  SpdlogSink(LogLevel level, const SecretStore& secrets)
-      : secrets_(secrets), logger_("builder", std::make_shared<spdlog::sinks::stderr_sink_mt>()) {
+  explicit PatientSink(int fd) : fd_(fd) {
+    struct stat status{};
+    is_socket_ = ::fstat(fd_, &status) == 0 && S_ISSOCK(status.st_mode);
+  }
+
+  ~PatientSink() override { flow(k_last_patience_ms); }
+
+  PatientSink(const PatientSink&) = delete;
+  PatientSink& operator=(const PatientSink&) = delete;
+
+  [[nodiscard]] std::string trouble() {
+    const std::scoped_lock lock(mutex_);
+    flow(0);
+    return waiting_.empty() ? std::string()
+                            : fmt::format(
+                                  "the reader of the service log has stalled: {} lines "
+                                  "were dropped",
+                                  dropped_);
+  }
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    flow(0);
+    if (waiting_.size() + line.size() > k_most_waiting) {
+      ++dropped_;
+      return;
+    }
+    waiting_.append(line.data(), line.size());
+    flow(0);
+  }
+
+  void flush_() override {}
+
+ private:
+  /// As much of what waits as goes without waiting longer than this.
+  void flow(int patience_ms) {
+    while (!waiting_.empty()) {
+      pollfd ready{.fd = fd_, .events = POLLOUT, .revents = 0};
+      if (::poll(&ready, 1, patience_ms) <= 0) {
+        return;
+      }
+      // A pipe that is ready has room for so much.
+      const std::size_t size = std::min<std::size_t>(waiting_.size(), PIPE_BUF);
+      const ssize_t written = is_socket_
+                                  ? ::send(fd_, waiting_.data(), size, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                  : ::write(fd_, waiting_.data(), size);
+      if (written < 0 && errno == EINTR) {
+        continue;
+      }
+      if (written < 0 && errno == EAGAIN) {
+        return;
+      }
+      if (written < 0) {
+        waiting_.clear();  // Nobody will ever read it.
+        return;
+      }
+      waiting_.erase(0, static_cast<std::size_t>(written));
+      if (waiting_.empty() && dropped_ > 0) {
+        waiting_ = fmt::format("{} lines of this log were dropped: its reader had stalled\n",
+                               std::exchange(dropped_, 0));
+      }
+    }
+  }
+
+  const int fd_;
+  bool is_socket_ = false;
+  std::string waiting_;
+  std::uint64_t dropped_ = 0;
+};
+
+class SpdlogSink final : public ServiceLog {
+ public:
+  SpdlogSink(LogLevel level, const SecretStore& secrets, int fd)
+      : secrets_(secrets), sink_(std::make_shared<PatientSink>(fd)), logger_("builder", sink_) {
     logger_.set_formatter(std::make_unique<spdlog::pattern_formatter>(
         "%Y-%m-%dT%H:%M:%S.%eZ %-7l %v", spdlog::pattern_time_type::utc));
     logger_.set_level(to_spdlog(level));
-    logger_.flush_on(spdlog::level::debug);
   }
+
+  [[nodiscard]] std::string trouble() override { return sink_->trouble(); }
 
   void write(LogLevel level, std::string_view line) override {
     std::string text = secrets_.redactor()->redact(line);
@@ -47,13 +139,14 @@ class SpdlogSink final : public LogSink {
 
  private:
   const SecretStore& secrets_;
+  std::shared_ptr<PatientSink> sink_;
   spdlog::logger logger_;
 };
 
 }  // namespace
 
-std::shared_ptr<LogSink> make_log_sink(LogLevel level, const SecretStore& secrets) {
-  return std::make_shared<SpdlogSink>(level, secrets);
+std::shared_ptr<ServiceLog> make_service_log(LogLevel level, const SecretStore& secrets, int fd) {
+  return std::make_shared<SpdlogSink>(level, secrets, fd);
 }
 
 }  // namespace builder::app

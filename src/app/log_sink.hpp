@@ -4,12 +4,21 @@
 #include "base/secret_store.hpp"
 
 #include <memory>
+#include <string>
 
 namespace builder::app {
 
-/// The service log on stderr: `time LEVEL key=value … text`, one line each. Secrets of `secrets`
-/// are taken out of every line, control characters become spaces: text of strangers cannot forge
-/// lines.
-std::shared_ptr<LogSink> make_log_sink(LogLevel level, const SecretStore& secrets);
+/// The service log: `time LEVEL key=value … text`, one line each. Secrets of `secrets` are taken
+/// out of every line, control characters become spaces: text of strangers cannot forge lines. A
+/// reader that stalls holds nobody up: what it does not take waits in memory, then is dropped and
+/// counted.
+class ServiceLog : public LogSink {
+ public:
+  /// What is wrong with the reader; empty: nothing.
+  [[nodiscard]] virtual std::string trouble() = 0;
+};
+
+/// To a descriptor that stays open.
+std::shared_ptr<ServiceLog> make_service_log(LogLevel level, const SecretStore& secrets, int fd);
 
 }  // namespace builder::app

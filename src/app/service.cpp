@@ -23,6 +23,8 @@
 #include "app/signals.hpp"
 #include "app/watchdog.hpp"
 #include "app/work_dir.hpp"
+#include "base/fd.hpp"
+#include "base/stop.hpp"
 #include "base/text.hpp"
 #include "domain/buildpacks/builder_image.hpp"
 #include "pipeline/platform_watch.hpp"
@@ -30,10 +32,16 @@
 
 #include <systemd/sd-daemon.h>
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -43,6 +51,10 @@ namespace {
 
 /// Where buildkitd keeps its data unless it is told otherwise.
 constexpr const char* k_buildkit_folder = "/var/lib/buildkit";
+constexpr std::chrono::seconds k_listen_interval{1};
+/// systemd kills what does not stop in time, unless it is told, before that, that it takes longer.
+constexpr std::chrono::seconds k_extend_interval{10};
+constexpr const char* k_still_draining = "EXTEND_TIMEOUT_USEC=30000000";
 
 std::vector<std::string> trusted_builders(const Config& config) {
   if (!config.cnb_trusted_builders.empty()) {
@@ -198,6 +210,22 @@ adapters::buildkit::SolverSettings solver_settings(const Config& config, const S
   return settings;
 }
 
+/// What connect(2) says of a socket; 0: somebody listens.
+int connect_error(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) {
+    return ENAMETOOLONG;
+  }
+  std::ranges::copy(path, std::begin(address.sun_path));
+  const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+                     0 ||
+                 errno == EAGAIN
+             ? 0
+             : errno;
+}
+
 /// Others may empty WORK_DIR at any time.
 Result<> ensure(WorkDir& work, const Log& log) {
   BUILDER_TRY_ASSIGN(const bool made, work.ensure());
@@ -210,12 +238,14 @@ Result<> ensure(WorkDir& work, const Log& log) {
 /// Every concrete class, in the order of their dependencies.
 class Service {
  public:
-  Service(const Config& config, WorkDir& work, Log log, SecretStore& secrets,
-          std::unique_ptr<adapters::http::Client> http,
+  Service(const Config& config, Signals& signals, WorkDir& work, ServiceLog& service_log, Log log,
+          SecretStore& secrets, std::unique_ptr<adapters::http::Client> http,
           std::unique_ptr<ports::SourceFetcher> source, BuildEngine engine,
           std::vector<adapters::cnb::BindingValue> bindings)
       : config_(config),
+        signals_(signals),
         work_(work),
+        service_log_(service_log),
         log_(std::move(log)),
         host_(config.admission, work_.path(), metrics_, log_),
         http_(std::move(http)),
@@ -254,8 +284,8 @@ class Service {
         worker_(*queue_, runner_,
                 {.can_build =
                      [this] {
-                       return engine_answers_ && platform_.may_take() && host_.refusal().empty() &&
-                              ensure(work_, log_).has_value();
+                       return !signals_.paused() && engine_answers_ && platform_.may_take() &&
+                              host_.refusal().empty() && ensure(work_, log_).has_value();
                      },
                  .must_shed = [this] { return host_.must_shed(); },
                  .waiting = [this] { return platform_.unknown(); },
@@ -263,28 +293,50 @@ class Service {
                  .drain_timeout = config.drain_timeout},
                 metrics_, log_) {}
 
-  Result<> run(const Config& config, Signals& signals) {
+  Result<> run(const Config& config) {
     HealthMonitor health(checks(), metrics_, log_, [] { sd_notify(0, "READY=1"); });
     std::unique_ptr<HttpEndpoint> endpoint;
+    std::jthread late_endpoint;
     if (!config.http_listen.empty()) {
-      BUILDER_TRY_ASSIGN(endpoint,
-                         HttpEndpoint::start(config.http_listen,
-                                             {.not_ready_reasons = [&] { return health.reasons(); },
-                                              .warnings = [this] { return warnings(); },
-                                              .metrics = [this] { return render_metrics(); }}));
-      log_.info("health and metrics on {}", config.http_listen);
+      const auto start = [this, &health, &endpoint]() -> Result<> {
+        BUILDER_TRY_ASSIGN(
+            endpoint, HttpEndpoint::start(config_.http_listen,
+                                          {.not_ready_reasons = [&] { return health.reasons(); },
+                                           .warnings = [this] { return warnings(); },
+                                           .metrics = [this] { return render_metrics(); }}));
+        log_.info("health and metrics on {}", config_.http_listen);
+        return {};
+      };
+      if (const auto started = start(); !started && started.error().kind != ErrorKind::conflict) {
+        return started;
+      } else if (!started) {
+        log_.warning("{}; trying again until it is free: jobs are taken meanwhile",
+                     started.error().message);
+        late_endpoint = std::jthread([start](const std::stop_token& stop) {
+          while (sleep_for(k_listen_interval, stop) && !start()) {
+          }
+        });
+      }
     }
-    signals.listen(log_);
+    signals_.listen(log_);
     const Watchdog watchdog;
     const Housekeeping housekeeping(
         work_, host_, config.mirror_cache_size, [this] { return worker_.idle(); }, log_);
     std::jthread cancel_thread([this](const std::stop_token& stop) {
       cancels_->run(stop, [this](const domain::DeploymentId& id) { worker_.on_cancel(id); });
     });
-    const Result<> ended = take_jobs(signals.drain());
+    const Result<> ended = take_jobs(signals_.drain());
     health.set_draining();
     sd_notify(0, "STOPPING=1");
-    worker_.drain(signals.hurry(), abort_);
+    {
+      // However long the builds take that it waits for: DRAIN_TIMEOUT ends it.
+      const std::jthread extending([](const std::stop_token& stop) {
+        do {
+          sd_notify(0, k_still_draining);
+        } while (sleep_for(k_extend_interval, stop));
+      });
+      worker_.drain(signals_.hurry(), abort_);
+    }
     cancel_thread.request_stop();
     cancel_thread.join();
     log_.info("drained");
@@ -377,12 +429,19 @@ class Service {
     checks.push_back({"engine", [this](const std::stop_token& stop) -> Result<> {
                         const auto engine = solver_->engine(stop);
                         engine_answers_ = engine.has_value();
-                        BUILDER_TRY(engine);
+                        if (!engine) {
+                          return unreachable(engine.error());
+                        }
                         check_wishes(*engine);
                         watch_engine(stop);
                         return {};
                       }});
     checks.push_back({"work dir", [this](const std::stop_token&) { return ensure(work_, log_); }});
+    checks.push_back({"taking", [this](const std::stop_token&) -> Result<> {
+                        return signals_.paused() ? failure(ErrorKind::unavailable,
+                                                           "paused by SIGUSR2; another one resumes")
+                                                 : Result<>();
+                      }});
     checks.push_back({"host", [this](const std::stop_token&) -> Result<> {
                         std::string refusal = host_.refusal();
                         return refusal.empty()
@@ -396,6 +455,35 @@ class Service {
                                               : failure(ErrorKind::denied, std::move(reason));
                       }});
     return checks;
+  }
+
+  /// In the words of whoever can mend it.
+  [[nodiscard]] std::unexpected<Error> unreachable(Error error) const {
+    constexpr std::string_view k_unix = "unix://";
+    const bool is_docker = docker_ != nullptr;
+    const std::string& address = is_docker ? config_.docker_host : config_.buildkit_host;
+    const std::string_view daemon = is_docker ? "dockerd" : "buildkitd";
+    std::string problem = error.message;
+    if (address.starts_with(k_unix)) {
+      switch (const int number = connect_error(address.substr(k_unix.size()))) {
+        case 0:
+          break;
+        case ENOENT:
+        case ECONNREFUSED:
+          problem =
+              fmt::format("{}; does {} run?", std::generic_category().message(number), daemon);
+          break;
+        case EACCES:
+          problem = fmt::format("{}; is this user in the group of the socket?",
+                                std::generic_category().message(number));
+          break;
+        default:
+          problem = std::generic_category().message(number);
+      }
+    }
+    error.message =
+        fmt::format("{} ({}): {}", address, is_docker ? "DOCKER_HOST" : "BUILDKIT_HOST", problem);
+    return std::unexpected(std::move(error));
   }
 
   /// Once for every engine that does otherwise.
@@ -437,6 +525,9 @@ class Service {
 
   std::vector<std::string> warnings() const {
     std::vector<std::string> warnings;
+    if (std::string trouble = service_log_.trouble(); !trouble.empty()) {
+      warnings.push_back(std::move(trouble));
+    }
     if (std::string warning = queue_->warning(); !warning.empty()) {
       warnings.push_back(std::move(warning));
     }
@@ -456,7 +547,9 @@ class Service {
   }
 
   const Config& config_;
+  Signals& signals_;
   WorkDir& work_;
+  ServiceLog& service_log_;
   Log log_;
   pipeline::Metrics metrics_;
   HostWatch host_;
@@ -487,13 +580,17 @@ class Service {
 
 }  // namespace
 
-Result<> run_service(const Config& config) {
+Result<> run_service(const Config& config, const std::vector<std::string>& warnings) {
   Signals signals;  // Before the first thread: all of them inherit the blocked mask.
   SecretStore secrets;
   secrets.add_forever(secrets_of(config));
-  const Log log(make_log_sink(config.log_level, secrets));
+  const auto service_log = make_service_log(config.log_level, secrets, STDERR_FILENO);
+  const Log log(service_log);
   log.info("deployra-builder {} starting, {} builds at once", BUILDER_VERSION,
            config.max_parallel_builds);
+  for (const std::string& warning : warnings) {
+    log.warning("{}", warning);
+  }
   for (const std::string& name : secrets.redactor()->skipped()) {
     log.warning("{} is too short or too common to be taken out of logs", name);
   }
@@ -508,9 +605,9 @@ Result<> run_service(const Config& config) {
                           .ensure_work_dir = [&work, log] { return ensure(work, log); }},
                          log));
   BUILDER_TRY_ASSIGN(auto bindings, bindings_of(config, secrets));
-  Service service(config, work, log, secrets, std::move(http), std::move(source), std::move(engine),
-                  std::move(bindings));
-  return service.run(config, signals);
+  Service service(config, signals, work, *service_log, log, secrets, std::move(http),
+                  std::move(source), std::move(engine), std::move(bindings));
+  return service.run(config);
 }
 
 }  // namespace builder::app

@@ -45,6 +45,20 @@ ValueReader text(std::string& target) {
   };
 }
 
+ValueReader host_name(std::string& target, std::string_view port_setting) {
+  return [&target, port_setting](const std::string& value) -> Complaint {
+    const bool is_bracketed = value.starts_with('[') && value.ends_with(']');
+    const std::string host = is_bracketed ? value.substr(1, value.size() - 2) : value;
+    const auto colons = std::ranges::count(host, ':');
+    if (host.empty() || host.find_first_of("/@[]") != std::string::npos ||
+        (colons != 0 && colons < 2)) {
+      return fmt::format("must be a host name or address alone; its port is {}", port_setting);
+    }
+    target = host;
+    return {};
+  };
+}
+
 ValueReader secret(Secret& target) {
   return [&target](const std::string& value) {
     target = Secret(value);

@@ -31,6 +31,8 @@ std::optional<std::int64_t> whole_number(std::string_view text, std::int64_t low
                                          std::int64_t high);
 
 ValueReader text(std::string& target);
+/// A name or an address (IPv6 also in brackets) without a port, which `port_setting` is for.
+ValueReader host_name(std::string& target, std::string_view port_setting);
 ValueReader secret(Secret& target);
 /// Comma-separated.
 ValueReader list(std::vector<std::string>& target);

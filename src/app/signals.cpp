@@ -21,8 +21,9 @@ constexpr int k_exit_aborted = 130;
 
 Signals::Signals() {
   ::sigemptyset(&set_);
-  ::sigaddset(&set_, SIGTERM);
-  ::sigaddset(&set_, SIGINT);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) {
+    ::sigaddset(&set_, number);
+  }
   BUILDER_CHECK(::pthread_sigmask(SIG_BLOCK, &set_, nullptr) == 0);
   BUILDER_CHECK(std::signal(SIGPIPE, SIG_IGN) != SIG_ERR);
 }
@@ -45,7 +46,13 @@ void Signals::run(const std::stop_token& stop, const Log& log) {
     if (::read(fd.get(), &info, sizeof info) != sizeof info) {
       continue;
     }
-    if (!drain_.stop_requested()) {
+    if (info.ssi_signo == SIGHUP || info.ssi_signo == SIGUSR1) {
+      log.info("signal {} has no meaning here; SIGTERM stops the worker", info.ssi_signo);
+    } else if (info.ssi_signo == SIGUSR2) {
+      paused_ = !paused_;
+      log.warning("SIGUSR2: {}",
+                  paused_ ? "no jobs are taken until the next one" : "jobs are taken again");
+    } else if (!drain_.stop_requested()) {
       log.info("stopping: no new jobs are taken; a second signal ends the running builds");
       drain_.request_stop();
     } else if (!hurry_.stop_requested()) {

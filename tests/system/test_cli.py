@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
+from kit.process import wait_for
 from kit.worker import BINARY
 
 
@@ -73,3 +78,31 @@ def test_a_file_that_cannot_be_read_is_an_error(run, tmp_path):
 def test_what_keeps_it_from_starting_is_exit_code_1_and_named(run, environment, words):
     code, _, err = run("serve", **{"API_KEY": "some-api-key", "REDIS_PORT": "1", **environment})
     assert code == 1 and words in err.splitlines()[-1], err
+    assert err.splitlines()[-1].endswith(("Not a directory", "No such file or directory", "Cannot assign requested address")), err
+
+
+@pytest.mark.parametrize("how, words", [
+    ("missing", "No such file or directory; does dockerd run?"),
+    ("dead", "Connection refused; does dockerd run?"),
+    ("forbidden", "Permission denied; is this user in the group of the socket?")])
+def test_an_engine_that_cannot_be_reached_is_told_with_its_variable_path_and_reason(how, words):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)  # Not pytest's, which others may not enter.
+        folder.chmod(0o777)
+        path, log, binary = folder / "docker.sock", folder / "log", folder / "deployra-builder"
+        if how != "missing":
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(path))
+        if how == "forbidden":
+            path.chmod(0o600)
+        shutil.copy(BINARY, binary)
+        nobody = {"user": 65534, "group": 65534, "extra_groups": []} if how == "forbidden" else {}
+        with open(log, "wb") as err:
+            process = subprocess.Popen([str(binary)], cwd=folder, stdin=subprocess.DEVNULL, stdout=err, stderr=err, **nobody,
+                                       env={"API_KEY": "some-api-key", "REDIS_PORT": "1", "DOCKER_HOST": f"unix://{path}"})
+        expected = f"engine: unix://{path} (DOCKER_HOST): {words}"
+        try:
+            wait_for(lambda: expected in log.read_text(), 20, expected)
+        finally:
+            process.kill()
+            process.wait()

@@ -177,3 +177,33 @@ def test_nothing_is_taken_after_the_signal(stack, make_worker, repo):
         late += [at for identity, at in jobs.items() if identity not in queued]
     print(f"taken after the signal: {[round(at * 1000, 1) for at in late]} ms behind it")
     assert all(at < 0.1 for at in late)
+
+
+def test_signals_that_are_not_for_stopping(stack, make_worker, repo):
+    """SIGHUP (a closed terminal) and SIGUSR1 end no build; SIGUSR2 pauses the taking and resumes it."""
+    worker = make_worker()
+    building = stack.api.enqueue(stack.job(repo(SLOW).name))
+    stack.api.wait_output(building, "now-running")
+    worker.signal(signal.SIGHUP)
+    worker.signal(signal.SIGUSR1)
+    worker.signal(signal.SIGUSR2)
+    wait_for(lambda: "paused by SIGUSR2" in worker.not_ready(), 20, "paused")
+    waiting = stack.api.enqueue(stack.job(repo().name))
+    assert worker.text().count("has no meaning here") == 2
+    stack.api.cancel(building)
+    assert stack.api.wait_end(building) == "CANCELLED", "running builds are obeyed"
+    assert stack.redis.client.llen("builder-queue") == 1 and stack.api.statuses(waiting) == []
+    worker.signal(signal.SIGUSR2)
+    assert stack.api.wait_end(waiting) == "BUILDED"
+    assert worker.stop() == 0
+
+
+def test_a_second_process_of_a_rolling_upgrade_waits_for_the_address(stack, make_worker, repo):
+    first = make_worker()
+    second = make_worker(start=False, HTTP_LISTEN=first.environment["HTTP_LISTEN"], WORK_DIR=str(first.work_dir))
+    second.start(ready=False)
+    wait_for(lambda: "Address already in use; trying again" in second.text() and "ready" in second.text(), 20, "told")
+    assert first.stop() == 0
+    second.port = first.port
+    wait_for(second.is_ready, 20, "it has the address now")
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repo().name))) == "BUILDED"

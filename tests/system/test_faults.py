@@ -463,3 +463,5 @@ def test_systemd_is_told_when_the_worker_is_ready_and_when_it_stops(make_worker,
         assert listener.recv(4096) == b"READY=1"
         assert worker.stop() == 0
         assert listener.recv(4096) == b"STOPPING=1"
+        # Or systemd would kill a drain that takes longer than it has been told to wait.
+        assert listener.recv(4096).startswith(b"EXTEND_TIMEOUT_USEC=")

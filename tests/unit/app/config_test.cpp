@@ -1,5 +1,6 @@
 #include "app/config.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,6 +9,8 @@
 namespace builder::app {
 namespace {
 
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using Values = std::map<std::string, std::string, std::less<>>;
 
 LoadedConfig load(Values values, std::string_view dotenv = "") {
@@ -92,6 +95,9 @@ TEST(Config, WhatCouldOnlyFailLaterFailsAtOnce) {
                                                         {"HTTP_LISTEN", "9090"},
                                                         {"HTTP_LISTEN", "::1:9090"},
                                                         {"HTTP_LISTEN", "localhost:70000"},
+                                                        {"REDIS_HOST", "redis:6379"},
+                                                        {"REDIS_HOST", "[::1]:6379"},
+                                                        {"REDIS_HOST", "redis://redis"},
                                                         {"REDIS_PORT", "0"},
                                                         {"REDIS_PORT", "6379x"},
                                                         {"MAX_PARALLEL_BUILDS", "0"},
@@ -130,6 +136,52 @@ TEST(Config, TlsToTheEngineIsRefusedAndNotForgotten) {
                     {"DOCKER_TLS_VERIFY", "1"},
                     {"BUILDKIT_HOST", "unix:///run/buildkit.sock"}})
                   .errors.empty());
+}
+
+TEST(Config, WhatTheDockerCommandKnowsMoreIsRefused) {
+  const auto certificates =
+      load({{"DOCKER_HOST", "tcp://engine:2376"}, {"DOCKER_CERT_PATH", "/certs"}});
+  ASSERT_EQ(certificates.errors.size(), 1u);
+  EXPECT_TRUE(certificates.errors[0].starts_with("DOCKER_CERT_PATH")) << certificates.errors[0];
+  const auto context = load({{"DOCKER_CONTEXT", "remote"}});
+  ASSERT_EQ(context.errors.size(), 1u);
+  EXPECT_TRUE(context.errors[0].starts_with("DOCKER_CONTEXT")) << context.errors[0];
+  EXPECT_TRUE(load({{"DOCKER_CONTEXT", "default"}}).errors.empty());
+  EXPECT_TRUE(load({{"DOCKER_CONTEXT", "remote"}, {"BUILDKIT_HOST", "unix:///run/buildkit.sock"}})
+                  .errors.empty());
+}
+
+TEST(Config, RedisMayHaveAnIpv6Address) {
+  for (const char* value : {"::1", "[::1]"}) {
+    EXPECT_EQ(load({{"REDIS_HOST", value}}).config.redis.address.host, "::1");
+  }
+  EXPECT_EQ(load({{"REDIS_HOST", "2001:db8::7"}}).config.redis.address.host, "2001:db8::7");
+}
+
+TEST(Config, AMisspeltNameInTheFileIsAWarning) {
+  const auto warnings = [](std::string_view file) { return load({}, file).warnings; };
+  EXPECT_THAT(warnings("REDIS_HOTS=x\n"),
+              ElementsAre(".env: REDIS_HOTS is not a setting; REDIS_HOST?"));
+  EXPECT_THAT(warnings("api_key=x\n"), ElementsAre(".env: api_key is not a setting; API_KEY?"));
+  EXPECT_THAT(warnings("BUILD_TIME_OUT=1m\n"),
+              ElementsAre(".env: BUILD_TIME_OUT is not a setting; BUILD_TIMEOUT?"));
+  EXPECT_THAT(warnings("REDIS_HOST=x\nNODE_ENV=production\nPATH=/bin\nHTTP_PROXY=http://p\n"),
+              IsEmpty());
+}
+
+TEST(Config, AKeyThatAProxyCanReadIsAWarning) {
+  const auto warnings = [](const std::string& url, const std::string& direct = "") {
+    return load({{"API_URL", url},
+                 {"http_proxy", "http://proxy:3128"},
+                 {"https_proxy", "http://proxy:3128"},
+                 {"no_proxy", direct}})
+        .warnings;
+  };
+  EXPECT_THAT(warnings("http://platform.test/api"),
+              ElementsAre(::testing::StartsWith("API_URL is asked over http through a proxy")));
+  EXPECT_THAT(warnings("https://platform.test/api"), IsEmpty());
+  EXPECT_THAT(warnings("http://127.0.0.1:3000/api"), IsEmpty());
+  EXPECT_THAT(warnings("http://platform.test/api", "platform.test"), IsEmpty());
 }
 
 TEST(Config, ReadsTheFileAsTheCommonReadersDo) {
