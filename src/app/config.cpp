@@ -99,6 +99,8 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
       {"UNKNOWN_DEPLOYMENT_TIMEOUT", "10m", false,
        "a deployment the platform does not know for so long, unlike others, is given up",
        duration(c.unknown_timeout, 1)},
+      {"HELP_URL", "", false, "pages about failures: a failed build's log names HELP_URL/KIND",
+       http_url(c.help_url)},
       {"AWS_REGION", "us-east-1", false, "region of the registry", region(c.aws_region)},
       {"AWS_ACCESS_KEY_ID", "", false, "empty: container, web identity or instance role",
        text(c.aws_access_key_id)},

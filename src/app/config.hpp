@@ -40,6 +40,7 @@ struct Config {
   std::string api_url;  ///< Without a trailing slash.
   Secret api_key;
   std::chrono::seconds unknown_timeout{0};
+  std::string help_url;  ///< Without a trailing slash; empty: none.
 
   adapters::buildkit::Compression image_compression;
 

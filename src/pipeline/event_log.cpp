@@ -22,7 +22,33 @@ bool is_internal(const std::string& name) {
 
 void EventLog::emit(domain::BuildEvent event) {
   const std::scoped_lock lock(mutex_);
+  if (discards_) {
+    return;
+  }
+  if (holds_) {
+    held_.push_back(std::move(event));
+    return;
+  }
   std::visit([this](const auto& what) { on(what); }, event);
+}
+
+void EventLog::hold() {
+  const std::scoped_lock lock(mutex_);
+  holds_ = true;
+}
+
+void EventLog::release() {
+  const std::scoped_lock lock(mutex_);
+  holds_ = false;
+  for (const domain::BuildEvent& event : std::exchange(held_, {})) {
+    std::visit([this](const auto& what) { on(what); }, event);
+  }
+}
+
+void EventLog::discard() {
+  const std::scoped_lock lock(mutex_);
+  discards_ = true;
+  held_.clear();
 }
 
 void EventLog::finish() {

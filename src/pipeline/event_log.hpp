@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace builder::pipeline {
 
@@ -22,6 +23,11 @@ class EventLog final : public domain::EventSink {
       : channel_(channel), secrets_(secrets) {}
 
   void emit(domain::BuildEvent event) override;
+  /// Keeps events back until it is known whether anybody wants them.
+  void hold();
+  void release();
+  /// Nobody does: drops what was kept back, and what still comes.
+  void discard();
   /// Passes on what steps that never finished had written.
   void finish();
 
@@ -49,6 +55,9 @@ class EventLog final : public domain::EventSink {
   // several threads.
   std::mutex mutex_;
   std::map<std::uint32_t, Step> running_;
+  bool holds_ = false;
+  bool discards_ = false;
+  std::vector<domain::BuildEvent> held_;
 };
 
 }  // namespace builder::pipeline

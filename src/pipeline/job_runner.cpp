@@ -8,6 +8,7 @@
 #include "pipeline/insist.hpp"
 #include "pipeline/silence_watch.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <functional>
 #include <future>
@@ -43,6 +44,11 @@ constexpr std::string_view k_our_fault_passing =
 /// change is not tried again.
 bool may_pass(const Error& error) {
   return error.is_transient() || error.kind == ErrorKind::internal;
+}
+
+/// What happened, without what to do about it.
+std::string without_advice(const std::string& line) {
+  return line.substr(0, std::min(line.find("; "), line.find(": please ")));
 }
 
 /// A build can read the namespace of its cache mounts; it is nobody else's business.
@@ -81,6 +87,7 @@ class Run {
         steps_(ports, settings, metrics, log_, request, caches_, taken, job_, watch_) {}
 
   void execute(const std::function<void(Outcome)>& settle) {
+    events_.hold();
     events_.info(taken_.attempt == 1
                      ? std::string("Build started")
                      : "Build started again (attempt " + std::to_string(taken_.attempt) +
@@ -95,17 +102,24 @@ class Run {
   }
 
  private:
-  /// Posts BUILDING. Its answer tells whether the deployment had already ended.
+  /// Posts BUILDING. Its answer tells whether the deployment had already ended; then nothing of
+  /// what was begun meanwhile is told.
   Result<> announce() {
     const StatusUpdate update{
         .status = DeploymentStatus::building, .error = {}, .log = {}, .image_uri = {}};
-    BUILDER_TRY_ASSIGN(
-        const StatusAnswer answer,
-        channel_.status(update, cancellation_.token(), Clock::now() + settings_.building_patience));
-    if (answer.deployment_completed || answer.service_deleted) {
-      log_.info("the platform has ended this deployment already");
-      cancellation_.request_stop(StopReason::cancelled_by_user);
+    const auto answer =
+        channel_.status(update, cancellation_.token(), Clock::now() + settings_.building_patience);
+    if (!answer) {
+      events_.discard();
+      return std::unexpected(answer.error());
     }
+    if (answer->deployment_completed || answer->service_deleted) {
+      log_.info("the platform has ended this deployment already");
+      events_.discard();
+      cancellation_.request_stop(StopReason::cancelled_by_user);
+      return {};
+    }
+    events_.release();
     return {};
   }
 
@@ -128,7 +142,8 @@ class Run {
       log_.warning("trying again in {} ms after {}: {}", delay.count(), to_string(error.kind),
                    error.message);
       events_.finish();
-      events_.warning((error.customer.empty() ? std::string(k_our_fault_passing) : error.customer) +
+      events_.warning((error.customer.empty() ? std::string(k_our_fault_passing)
+                                              : without_advice(error.customer)) +
                       ". Trying again (attempt " + std::to_string(attempt + 1) + " of " +
                       std::to_string(settings_.most_attempts) + ")");
       if (!sleep_for(delay, job_.stop)) {
@@ -243,6 +258,9 @@ class Run {
                            " and was stopped; make it shorter or ask for a higher limit");
     }
     log_.warning("failed ({}): {}", to_string(error.kind), error.message);
+    if (!settings_.help_url.empty()) {
+      events_.info("Help: " + settings_.help_url + "/" + std::string(to_string(error.kind)));
+    }
     return report_failed(error.customer.empty() ? std::string(k_our_fault) : error.customer);
   }
 
@@ -376,6 +394,10 @@ Outcome JobRunner::deliver(const ports::Undelivered& undelivered,
   try {
     DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease, settings_.channel,
                               metrics_, log);
+    if (undelivered.ending.verdict == ports::Verdict::as_reported ||
+        undelivered.ending.verdict == ports::Verdict::attempts_used) {
+      channel.note_lost_worker();
+    }
     return deliver_end({ports_.queue, channel, receipt, cancellation, abort_,
                         settings_.adopted_patience, metrics_, log},
                        undelivered.ending);

@@ -47,6 +47,7 @@ struct JobSettings {
   std::chrono::seconds final_patience{24 * 3600};
   /// How long one of another worker's is repeated before it is left again.
   std::chrono::seconds adopted_patience{60};
+  std::string help_url;  ///< Of pages about failures, by their kind; empty: none.
   ImageReference image_reference = ImageReference::automatic;
   int keep_images = 1;
   Secret cache_key;  ///< The platform's: see `domain::cache_namespaces`.

@@ -223,7 +223,7 @@ def test_wrong_credentials_moved_and_missing_repositories(stack, worker, repo):
     for provider, words in ((stack.git.provider(password="wrong"), "token may have expired"),
                             (stack.git.provider(url=f"{stack.git.origin}/moved"), "moved")):
         assert words in failing(stack, repository, gitProvider=provider)[1]
-    assert "not found" in failing(stack, repository, repositoryName="team/nothing-here")[1]
+    assert "team/nothing-here was not found" in failing(stack, repository, repositoryName="team/nothing-here")[1]
 
 
 def test_the_newer_job_of_a_service_supersedes_the_running_one(stack, make_worker, repo):

@@ -128,6 +128,10 @@ struct Symptom {
 
 constexpr std::string_view k_redirected = "returned error: 30";
 constexpr std::string_view k_refused =
+    "{} refused the user name or the password; correct them in the git provider's settings";
+/// The platform gets its tokens there, and they expire.
+constexpr std::string_view k_github = "github.com";
+constexpr std::string_view k_refused_by_github =
     "{} refused the credentials; the access token may have expired: reconnect the account";
 constexpr std::string_view k_proxy = "The builder's proxy does not lead to {}; deploy again later";
 constexpr std::string_view k_broke = "The connection to {} broke; deploy again";
@@ -142,7 +146,7 @@ constexpr auto k_symptoms = std::to_array<Symptom>({
     {"terminal prompts disabled", ErrorKind::denied, k_refused},
     {"returned error: 401", ErrorKind::denied, k_refused},
     {"returned error: 403", ErrorKind::denied,
-     "{} denies access to this repository; check the account's rights or reconnect it"},
+     "{} denies access to this repository; check the account's rights"},
     {"not our ref", ErrorKind::not_found, ""},
     {"unadvertised object", ErrorKind::not_found, ""},
     {"couldn't find remote ref", ErrorKind::not_found, ""},
@@ -257,8 +261,10 @@ Error explain_git_failure(int exit_code, std::string_view standard_error, std::s
   for (const Symptom& symptom : k_symptoms) {
     if (standard_error.contains(symptom.text)) {
       error.kind = symptom.kind;
-      const bool lacks_credentials = symptom.customer == k_refused && !authenticated;
-      std::string line(lacks_credentials ? k_no_credentials : symptom.customer);
+      std::string line(symptom.customer != k_refused ? symptom.customer
+                       : !authenticated              ? k_no_credentials
+                       : host == k_github            ? k_refused_by_github
+                                                     : k_refused);
       if (const std::size_t mark = line.find("{}"); mark != std::string::npos) {
         line.replace(mark, 2,
                      host.empty() ? std::string("The git host") : std::string(host.substr(0, 60)));

@@ -138,6 +138,17 @@ std::string shown_name(const std::string& url) {
   return name.ends_with(".git") ? name.substr(0, name.size() - 4) : name;
 }
 
+/// Which name was tried may be what is wrong.
+void name_repository(Error& error, const SourceSpec& source) {
+  constexpr std::string_view k_unnamed = "The repository was not found";
+  if (error.customer.starts_with(k_unnamed)) {
+    error.customer =
+        cut_characters(fmt::format("The repository {} was not found{}", shown_name(source.url),
+                                   error.customer.substr(k_unnamed.size())),
+                       191);
+  }
+}
+
 class GitSourceFetcher final : public ports::SourceFetcher {
  public:
   GitSourceFetcher(GitConfig config, Log log)
@@ -161,6 +172,9 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       if (!fetched && fetched.error().kind == ErrorKind::timed_out &&
           fetched.error().customer.empty()) {
         fetched.error().customer = "Fetching the source took too long";
+      }
+      if (!fetched) {
+        name_repository(fetched.error(), source);
       }
       if (fetched || !fetched.error().is_transient() || attempt == k_attempts ||
           job.stop.stop_requested() || std::chrono::steady_clock::now() > job.deadline) {

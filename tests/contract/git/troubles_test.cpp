@@ -77,7 +77,7 @@ TEST_F(Troubles, ARepositoryThatDoesNotExist) {
   const auto fetched = fetch(spec("missing"));
   ASSERT_FALSE(fetched);
   EXPECT_EQ(fetched.error().kind, ErrorKind::not_found);
-  EXPECT_THAT(fetched.error().customer, HasSubstr("repository was not found"));
+  EXPECT_THAT(fetched.error().customer, HasSubstr("missing was not found"));
 }
 
 TEST_F(Troubles, ABranchThatDoesNotExist) {

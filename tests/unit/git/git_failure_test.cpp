@@ -17,8 +17,8 @@ struct Row {
 TEST(GitFailure, IsSortedByGitsWords) {
   const Row table[] = {
       {"fatal: could not read Username for 'https://h': terminal prompts disabled",
-       ErrorKind::denied, "expired"},
-      {"fatal: Authentication failed for 'https://h/x'", ErrorKind::denied, "reconnect"},
+       ErrorKind::denied, "password"},
+      {"fatal: Authentication failed for 'https://h/x'", ErrorKind::denied, "settings"},
       {"fatal: unable to access 'https://h/x/': The requested URL returned error: 403",
        ErrorKind::denied, "denies"},
       {"fatal: repository 'https://h/x/' not found", ErrorKind::not_found, "not found on h"},
@@ -58,6 +58,12 @@ TEST(GitFailure, IsSortedByGitsWords) {
     EXPECT_EQ(error.customer.empty(), row.customer[0] == '\0') << row.words;
     EXPECT_LE(error.customer.size(), 191U);
   }
+}
+
+TEST(GitFailure, SpeaksOfTokensWhereThePlatformGetsThem) {
+  const Error error =
+      explain_git_failure(128, "fatal: Authentication failed for 'x'", "github.com", true);
+  EXPECT_THAT(error.customer, HasSubstr("expired: reconnect the account"));
 }
 
 TEST(GitFailure, AsksForAnAccountWhenNoneWasGiven) {

@@ -60,6 +60,19 @@ TEST_F(EventLogTest, StepsShowTheirBeginTheirOutputAndTheirEnd) {
                                   "ERROR #2 ERROR: exit code: 1"));
 }
 
+TEST_F(EventLogTest, WhatIsHeldBackComesInItsOrderOrNotAtAll) {
+  log_.hold();
+  log_.emit(Message{domain::LogType::info, "one"});
+  EXPECT_TRUE(reporter_.posts().empty());
+  log_.release();
+  log_.emit(Message{domain::LogType::info, "two"});
+  log_.hold();
+  log_.emit(Message{domain::LogType::info, "three"});
+  log_.discard();
+  log_.emit(Message{domain::LogType::info, "four"});
+  EXPECT_THAT(rows(), ElementsAre("INFO one", "INFO two"));
+}
+
 TEST_F(EventLogTest, TheEnginesOwnStepsShowOnlyWhenSlowOrFailed) {
   for (const auto& [step, error, took] : {std::tuple{1u, "", 10ms}, std::tuple{2u, "", 1500ms},
                                           std::tuple{3u, "no such image", 10ms}}) {

@@ -131,22 +131,26 @@ TEST_F(JobRunnerTest, AFailureThatMayPassIsTriedAgainAndTheCustomerIsTold) {
   image_.push_hook = [&](const ports::JobContext&) -> std::optional<Error> {
     return ++calls < 3 ? std::optional(Error{.kind = ErrorKind::unavailable,
                                              .message = "10.0.0.7 said no",
-                                             .customer = "The registry is away"})
+                                             .customer = "The registry is away (no fault of "
+                                                         "yours); please contact the operator"})
                        : std::nullopt;
   };
   EXPECT_EQ(run(), Outcome::builded);
   EXPECT_EQ(calls, 3);
   EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::builded}));
-  EXPECT_TRUE(reporter_.log_text().contains("The registry is away. Trying again (attempt 3 of 3)"))
+  EXPECT_TRUE(reporter_.log_text().contains(
+      "The registry is away (no fault of yours). Trying again (attempt 3 of 3)"))
       << reporter_.log_text();
 }
 
 TEST_F(JobRunnerTest, AFailureThatDoesNotPassEndsAfterAllAttempts) {
   source_.hook = fakes::failing(
       {.kind = ErrorKind::timed_out, .message = "m", .customer = "github.com does not answer"});
+  settings_.help_url = "https://help.test";
   EXPECT_EQ(run(), Outcome::failed);
   EXPECT_EQ(record_.steps(), (std::vector<std::string>{"fetch", "fetch", "fetch"}));
   EXPECT_EQ(last().error, "github.com does not answer");
+  EXPECT_TRUE(reporter_.log_text().contains("\nHelp: https://help.test/timed_out\n"));
 }
 
 TEST_F(JobRunnerTest, WhatTheCustomerHasToMendIsNotTriedAgain) {
@@ -338,6 +342,7 @@ TEST_F(JobRunnerTest, ADeploymentThatEndedBeforeIsCancelledAgainAndNotBuilt) {
   EXPECT_EQ(run(), Outcome::cancelled);
   EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::cancelled}));
   EXPECT_FALSE(record_.has("build"));
+  EXPECT_EQ(reporter_.log_text(), "") << "nothing of a build that never was";
 }
 
 TEST_F(JobRunnerTest, ADeletedServiceIsNotBuilt) {
