@@ -25,6 +25,14 @@ class EventLog final : public domain::EventSink {
   /// Passes on what steps that never finished had written.
   void finish();
 
+  /// Of the build's own steps, those that have ended.
+  struct Steps {
+    std::size_t all = 0;
+    std::size_t cached = 0;
+  };
+
+  [[nodiscard]] Steps steps();
+
  private:
   struct Step {
     std::string name;
@@ -49,6 +57,7 @@ class EventLog final : public domain::EventSink {
   // several threads.
   std::mutex mutex_;
   std::map<std::uint32_t, Step> running_;
+  Steps steps_;
 };
 
 }  // namespace builder::pipeline

@@ -39,8 +39,7 @@ class ServiceLogTest : public testing::TestWithParam<bool> {
  protected:
   SecretStore secrets_;
   std::array<Fd, 2> channel_ = channel(GetParam());
-  std::shared_ptr<ServiceLog> sink_ =
-      make_service_log(LogLevel::info, secrets_, channel_[1].get());
+  std::shared_ptr<ServiceLog> sink_ = make_service_log(LogLevel::info, secrets_, channel_[1].get());
   Log log_{sink_};
 };
 
