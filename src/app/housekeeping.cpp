@@ -15,8 +15,8 @@ using Clock = std::chrono::steady_clock;
 
 /// How soon a disk that is short is noticed.
 constexpr std::chrono::seconds k_look_interval{2};
-/// A short disk that mirrors cannot help is not searched for them all the time; one that is still in
-/// use may be free by then.
+/// A short disk that mirrors cannot help is not searched for them all the time; one that is still
+/// in use may be free by then.
 constexpr std::chrono::seconds k_emergency_interval{5};
 constexpr std::chrono::minutes k_sweep_interval{10};
 /// Without an idle moment it is done beside builds.

@@ -131,8 +131,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
       return {};
     }
     const auto text = ports::read_file(*image.context, image.dockerfile, k_dockerfile_limit);
-    auto foreign =
-        text ? wrong_platform(image.dockerfile, *text, {}, *architecture) : std::nullopt;
+    auto foreign = text ? wrong_platform(image.dockerfile, *text, {}, *architecture) : std::nullopt;
     return foreign ? Result<>(std::unexpected(*std::move(foreign))) : Result<>();
   }
 

@@ -56,8 +56,8 @@ TEST(EngineInfo, ADaemonBuiltAsAModuleCountsAsRecent) {
 }
 
 TEST(EngineInfo, KeepsThePlatformItBuildsFor) {
-  const auto engine = docker_engine_info(
-      "20.10.24", "1.41", {.version = {}, .labels = {}, .platform = "linux/arm64"});
+  const auto engine = docker_engine_info("20.10.24", "1.41",
+                                         {.version = {}, .labels = {}, .platform = "linux/arm64"});
   EXPECT_EQ(engine.platform, "linux/arm64");
   EXPECT_FALSE(names_foreign_bases(engine));
 }
