@@ -388,6 +388,7 @@ class Service {
     settings.channel.backlog.log = config.log_limit;
     settings.github_url = config.github_url;
     settings.help_url = config.help_url;
+    settings.engine = config.buildkit_host.empty() ? config.docker_host : config.buildkit_host;
     settings.build_timeout = config.build_timeout;
     settings.fetch_timeout = config.fetch_timeout;
     settings.silence_timeout = config.silence_timeout;

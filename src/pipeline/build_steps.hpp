@@ -32,6 +32,11 @@ class BuildSteps {
   /// Of the service's images, as soon as it is known.
   [[nodiscard]] const std::optional<ports::Repository>& repository() const { return repository_; }
 
+  /// What is built, as far as it is known: a branch's head is once it was fetched.
+  [[nodiscard]] const std::string& commit() const {
+    return stages_.commit.empty() ? request_.commit_sha : stages_.commit;
+  }
+
  private:
   template <class F>
   auto timed(std::string_view phase, F&& step);

@@ -59,6 +59,11 @@ void EventLog::finish() {
   running_.clear();
 }
 
+EventLog::Steps EventLog::steps() {
+  const std::scoped_lock lock(mutex_);
+  return steps_;
+}
+
 void EventLog::on(const domain::StepStarted& event) {
   running_[event.step].name = event.name;
   if (!is_internal(event.name)) {
@@ -73,6 +78,10 @@ void EventLog::on(const domain::StepFinished& event) {
   }
   const std::string number = is_internal(event.name) ? fmt::format("#{} {}", event.step, event.name)
                                                      : fmt::format("#{}", event.step);
+  if (!is_internal(event.name)) {
+    ++steps_.all;
+    steps_.cached += event.cached ? 1 : 0;
+  }
   const double seconds = std::chrono::duration<double>(event.duration).count();
   if (!event.error.empty()) {
     write(LogType::error, fmt::format("{} ERROR: {}", number, event.error));

@@ -31,6 +31,14 @@ class EventLog final : public domain::EventSink {
   /// Passes on what steps that never finished had written.
   void finish();
 
+  /// Of the build's own steps, those that have ended.
+  struct Steps {
+    std::size_t all = 0;
+    std::size_t cached = 0;
+  };
+
+  [[nodiscard]] Steps steps();
+
  private:
   struct Step {
     std::string name;
@@ -58,6 +66,7 @@ class EventLog final : public domain::EventSink {
   bool holds_ = false;
   bool discards_ = false;
   std::vector<domain::BuildEvent> held_;
+  Steps steps_;
 };
 
 }  // namespace builder::pipeline

@@ -87,7 +87,9 @@ class Run {
         steps_(ports, settings, metrics, log_, request, caches_, taken, job_, watch_) {}
 
   void execute(const std::function<void(Outcome)>& settle) {
+    const auto started = Clock::now();
     events_.hold();
+    log_.info("started: {}, attempt {}, engine {}", source(), taken_.attempt, settings_.engine);
     events_.info(taken_.attempt == 1
                      ? std::string("Build started")
                      : "Build started again (attempt " + std::to_string(taken_.attempt) +
@@ -97,11 +99,25 @@ class Run {
     events_.finish();
     const Outcome outcome = conclude(published);
     channel_.close();
+    const EventLog::Steps steps = events_.steps();
+    log_.info("ended: {} after {:.1f} s, {}, {} of {} steps cached", to_string(outcome),
+              std::chrono::duration<double>(Clock::now() - started).count(), source(), steps.cached,
+              steps.all);
     settle(outcome);
     clean_up();
   }
 
  private:
+  /// For the operator's log: repository@commit, or its branch.
+  [[nodiscard]] std::string source() const {
+    constexpr std::size_t k_shown_name = 100;
+    constexpr std::size_t k_shown_commit = 12;
+    const std::string& commit = steps_.commit();
+    return cut_characters(request_.repository_name, k_shown_name) + "@" +
+           (commit.empty() ? cut_characters(request_.branch, k_shown_name)
+                           : commit.substr(0, k_shown_commit));
+  }
+
   /// Posts BUILDING. Its answer tells whether the deployment had already ended; then nothing of
   /// what was begun meanwhile is told.
   Result<> announce() {

@@ -33,6 +33,7 @@ enum class ImageReference {
 
 struct JobSettings {
   std::string github_url = "https://github.com";
+  std::string engine;  ///< What builds, for the log.
   std::chrono::seconds build_timeout{1800};
   std::chrono::seconds fetch_timeout{600};
   /// A build that neither prints nor computes for so long is stopped; 0: never.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import urllib.request
 
@@ -45,6 +46,9 @@ def test_a_deployment_is_built_pushed_and_reported(stack, worker, repo):
     log = stack.api.log_text(identity)
     for text in ("the subject line", sha[:7], "COPY . /app", "Build completed successfully"):
         assert text in log
+    assert f"started: {repository.name}@{sha[:12]}, attempt 1, engine " in worker.text()
+    wait_for(lambda: re.search(rf"ended: builded after [\d.]+ s, {repository.name}@{sha[:12]}, \d+ of [1-9]\d* steps cached",
+                               worker.text()), 10, "the operator's line")
     policy = stack.ecr.api("GetLifecyclePolicy", repositoryName=name)
     assert json.loads(policy["lifecyclePolicyText"])["rules"][0]["selection"]["countNumber"] == 1
     wait_for(lambda: not worker.build_folders() and not worker.children(), 10, "nothing left behind")

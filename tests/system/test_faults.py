@@ -465,3 +465,16 @@ def test_systemd_is_told_when_the_worker_is_ready_and_when_it_stops(make_worker,
         assert listener.recv(4096) == b"STOPPING=1"
         # Or systemd would kill a drain that takes longer than it has been told to wait.
         assert listener.recv(4096).startswith(b"EXTEND_TIMEOUT_USEC=")
+
+
+@pytest.mark.one_engine
+def test_trouble_that_repeats_is_said_once(stack, make_worker):
+    worker = make_worker()
+    stack.redis.stop()
+    try:
+        wait_for(lambda: "cancel messages are not heard: redis: cannot connect" in worker.text(), 20, "said")
+        time.sleep(5)  # Time for five more tries.
+        assert worker.text().count("cancel messages are not heard: redis: cannot connect") == 1
+    finally:
+        stack.redis.start()
+    wait_for(worker.is_ready, 30, "heard again")

@@ -1,6 +1,7 @@
 #include "adapters/redis/cancel_feed.hpp"
 
 #include "base/backoff.hpp"
+#include "base/recurrence.hpp"
 #include "domain/deployment_request.hpp"
 
 #include <atomic>
@@ -25,6 +26,7 @@ class RedisCancelFeed final : public ports::CancelFeed {
   void run(const std::stop_token& stop,
            const std::function<void(const domain::DeploymentId&)>& on_cancel) override {
     auto random = make_random();
+    Recurrence trouble;
     for (int attempt = 0; !stop.stop_requested();) {
       const SteadyTime started = Clock::now();
       const auto ended = listen(stop, on_cancel);
@@ -32,9 +34,15 @@ class RedisCancelFeed final : public ports::CancelFeed {
       if (stop.stop_requested()) {
         return;
       }
-      log_.warning("cancel messages are not heard: {}",
-                   ended ? std::string("subscription ended") : ended.error().message);
-      attempt = Clock::now() - started > k_ping_interval ? 0 : attempt + 1;
+      if (Clock::now() - started > k_ping_interval) {
+        attempt = -1;
+        trouble.over();
+      }
+      const std::string reason = ended ? std::string("subscription ended") : ended.error().message;
+      if (trouble.is_news(reason)) {
+        log_.warning("cancel messages are not heard: {}", reason);
+      }
+      ++attempt;
       sleep_for(next_delay(k_reconnect, attempt, std::nullopt, random), stop);
     }
   }
