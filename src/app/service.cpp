@@ -5,9 +5,9 @@
 #include "adapters/dashboard/reporter.hpp"
 #include "adapters/docker/engine.hpp"
 #include "adapters/ecr/api.hpp"
+#include "adapters/ecr/credentials.hpp"
 #include "adapters/ecr/logins.hpp"
 #include "adapters/ecr/registry.hpp"
-#include "adapters/ecr/repository_name.hpp"
 #include "adapters/git/source_fetcher.hpp"
 #include "adapters/http/client.hpp"
 #include "adapters/oci/client.hpp"
@@ -31,7 +31,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -56,8 +55,8 @@ std::vector<NamedSecret> secrets_of(const Config& config) {
   std::vector<NamedSecret> secrets{{"REDIS_PASSWORD", config.redis.password},
                                    {"REDIS_SENTINEL_PASSWORD", config.redis.sentinel.password},
                                    {"API_KEY", config.api_key},
-                                   {"AWS_SECRET_ACCESS_KEY", config.aws_secret_access_key},
-                                   {"AWS_SESSION_TOKEN", config.aws_session_token}};
+                                   {"AWS_SECRET_ACCESS_KEY", config.aws.secret_access_key},
+                                   {"AWS_SESSION_TOKEN", config.aws.session_token}};
   for (const auto& [host, login] : config.registry_logins) {
     secrets.push_back({"password for " + host, login.password});
     secrets.push_back({"login for " + host,
@@ -102,11 +101,6 @@ KeyedHash::Key times_key(const Config& config) {
   KeyedHash::Key key{};
   std::copy_n(digest.begin(), key.size(), key.begin());
   return key;
-}
-
-std::optional<std::string> environment_variable(std::string_view name) {
-  const char* value = std::getenv(std::string(name).c_str());
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
 /// What builds: a Docker Engine, or a standalone BuildKit without one.
@@ -210,16 +204,10 @@ class Service {
         host_(config.admission, work_.path(), metrics_, log_),
         http_(std::move(http)),
         docker_(std::move(engine.docker)),
-        credentials_(
-            adapters::ecr::make_credentials({.region = config.aws_region,
-                                             .access_key_id = config.aws_access_key_id,
-                                             .secret_access_key = config.aws_secret_access_key,
-                                             .session_token = config.aws_session_token,
-                                             .environment = environment_variable},
-                                            *http_, log_)),
+        credentials_(adapters::ecr::make_credentials(config.aws, *http_, log_)),
         ecr_(adapters::ecr::make_api(
-            {.endpoint = adapters::ecr::api_endpoint(config.ecr_endpoint, config.aws_region),
-             .region = config.aws_region},
+            {.endpoint = adapters::ecr::api_endpoint(config.ecr_endpoint, config.aws.endpoints),
+             .region = config.aws.endpoints.region},
             *http_, *credentials_, log_)),
         ecr_logins_(*ecr_, secrets),
         logins_(ecr_logins_, config.registry_logins),
