@@ -15,6 +15,7 @@
 #include "adapters/redis/cancel_feed.hpp"
 #include "adapters/redis/chosen_queue.hpp"
 #include "adapters/redis/job_queue.hpp"
+#include "app/folder_probe.hpp"
 #include "app/health.hpp"
 #include "app/host_watch.hpp"
 #include "app/housekeeping.hpp"
@@ -23,6 +24,7 @@
 #include "app/signals.hpp"
 #include "app/watchdog.hpp"
 #include "app/work_dir.hpp"
+#include "base/sync.hpp"
 #include "base/text.hpp"
 #include "domain/buildpacks/builder_image.hpp"
 #include "pipeline/worker.hpp"
@@ -30,8 +32,8 @@
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
-#include <atomic>
 #include <memory>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -41,6 +43,8 @@ namespace {
 
 /// Where buildkitd keeps its data unless it is told otherwise.
 constexpr const char* k_buildkit_folder = "/var/lib/buildkit";
+/// How long a registry's answers are waited for when nothing but its health is asked.
+constexpr std::chrono::seconds k_probe_limit{5};
 
 std::vector<std::string> trusted_builders(const Config& config) {
   if (!config.cnb_trusted_builders.empty()) {
@@ -166,6 +170,7 @@ StepLimits make_step_limits(const Config& config, const Log& log) {
 
 adapters::buildkit::SolverSettings solver_settings(const Config& config, const StepLimits& limits) {
   adapters::buildkit::SolverSettings settings;
+  settings.engine_setting = config.buildkit_host.empty() ? "DOCKER_HOST" : "BUILDKIT_HOST";
   settings.frontends = config.frontends;
   settings.sources.policy = config.build_network_policy;
   for (const auto& [host, login] : config.registry_logins) {
@@ -191,6 +196,27 @@ adapters::buildkit::SolverSettings solver_settings(const Config& config, const S
   return settings;
 }
 
+/// A question that costs its peer something: asked again after a minute while the answer is good,
+/// after seconds while it is not, and at once when deployments met trouble. One thread's.
+class Paced {
+ public:
+  template <class Ask>
+  Result<> ask(int troubles, Ask&& ask) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= next_ || troubles != troubles_) {
+      answer_ = std::forward<Ask>(ask)();
+      troubles_ = troubles;
+      next_ = std::chrono::steady_clock::now() + std::chrono::seconds(answer_ ? 60 : 3);
+    }
+    return answer_;
+  }
+
+ private:
+  Result<> answer_;
+  int troubles_ = 0;
+  SteadyTime next_{};
+};
+
 /// Every concrete class, in the order of their dependencies.
 class Service {
  public:
@@ -207,13 +233,17 @@ class Service {
         credentials_(adapters::ecr::make_credentials(config.aws, *http_, log_)),
         ecr_(adapters::ecr::make_api(
             {.endpoint = adapters::ecr::api_endpoint(config.ecr_endpoint, config.aws.endpoints),
+             .endpoint_setting =
+                 config.ecr_endpoint.empty() ? "AWS_REGION" : "AWS_ENDPOINT_URL_ECR",
              .region = config.aws.endpoints.region},
             *http_, *credentials_, log_)),
         ecr_logins_(*ecr_, secrets),
         logins_(ecr_logins_, config.registry_logins),
         oci_(adapters::oci::make_client({}, *http_, logins_, log_)),
-        registry_(adapters::ecr::make_registry({.keep_images = config.ecr_keep_images}, *ecr_,
-                                               ecr_logins_, *oci_, log_)),
+        registry_(adapters::ecr::make_registry(
+            {.keep_images = config.ecr_keep_images,
+             .needs_latest = config.image_reference != pipeline::ImageReference::digest},
+            *ecr_, ecr_logins_, *oci_, log_)),
         reporter_(adapters::dashboard::make_reporter(
             {.api_url = config.api_url, .api_key = config.api_key}, *http_)),
         source_(std::move(source)),
@@ -229,7 +259,7 @@ class Service {
                  limits_.limits.get()},
                 job_settings(config, work_), secrets, metrics_, log_, abort_.get_token()),
         worker_(*queue_, runner_,
-                {.can_build = [this] { return engine_answers_ && host_.refusal().empty(); },
+                {.can_build = [this] { return away_.lock()->empty() && host_.refusal().empty(); },
                  .must_shed = [this] { return host_.must_shed(); },
                  .parallel_builds = config.max_parallel_builds,
                  .drain_timeout = config.drain_timeout},
@@ -315,6 +345,7 @@ class Service {
     settings.times_key = times_key(config);
     settings.cache_key = config.api_key;
     settings.cache_sharing = config.cache_sharing;
+    settings.check_work_dir = [folder = work.path()] { return probe_folder(folder); };
     settings.buildpacks = {.builder = config.cnb_builder,
                            .allowed_builders = trusted_builders(config),
                            .node_version = config.cnb_node_version,
@@ -346,13 +377,22 @@ class Service {
                                    ? Result<>()
                                    : failure(ErrorKind::unavailable, "not subscribed");
                       }});
-    checks.push_back({"engine", [this](const std::stop_token& stop) -> Result<> {
-                        const auto engine = solver_->engine(stop);
-                        engine_answers_ = engine.has_value();
-                        BUILDER_TRY(engine);
-                        check_wishes(*engine);
-                        watch_engine(stop);
-                        return {};
+    checks.push_back(needed("engine", [this](const std::stop_token& stop) -> Result<> {
+      const auto engine = solver_->engine(stop);
+      BUILDER_TRY(engine);
+      check_wishes(*engine);
+      watch_engine(stop);
+      return {};
+    }));
+    checks.push_back(
+        needed("work dir", [this](const std::stop_token&) { return check_work_dir(); }));
+    checks.push_back(needed("registry", [this](const std::stop_token& stop) {
+      return registry_probe_.ask(runner_.faults().count(), [&] { return probe_registry(stop); });
+    }));
+    checks.push_back({"builds", [this](const std::stop_token&) -> Result<> {
+                        std::string reason = runner_.faults().reason();
+                        return reason.empty() ? Result<>()
+                                              : failure(ErrorKind::denied, std::move(reason));
                       }});
     checks.push_back({"host", [this](const std::stop_token&) -> Result<> {
                         std::string refusal = host_.refusal();
@@ -367,6 +407,41 @@ class Service {
                         return reporter_->probe(stop);
                       }});
     return checks;
+  }
+
+  /// Something without which nothing can be built: no job is taken before it has answered, nor
+  /// while it does not.
+  HealthCheck needed(std::string name, std::function<Result<>(const std::stop_token&)> probe) {
+    away_.lock()->insert(name);
+    return {name, [this, name, probe = std::move(probe)](const std::stop_token& stop) {
+              auto answer = probe(stop);
+              if (answer) {
+                away_.lock()->erase(name);
+              } else {
+                away_.lock()->insert(name);
+              }
+              return answer;
+            }};
+  }
+
+  [[nodiscard]] Result<> check_work_dir() const {
+    auto usable = probe_folder(work_.path());
+    return usable ? Result<>()
+                  : std::unexpected(std::move(usable).error().with_context("WORK_DIR"));
+  }
+
+  Result<> probe_registry(const std::stop_token& stop) {
+    auto answer = registry_->probe({.deployment_id = domain::DeploymentId("-"),
+                                    .stop = stop,
+                                    .deadline = std::chrono::steady_clock::now() + k_probe_limit});
+    if (answer) {
+      return {};
+    }
+    Error error = std::move(answer).error();
+    if (!error.setting.empty()) {
+      error.message += " (look at " + error.setting + ")";
+    }
+    return std::unexpected(std::move(error));
   }
 
   /// Once for every engine that does otherwise.
@@ -446,7 +521,8 @@ class Service {
   std::unique_ptr<adapters::buildkit::Solver> solver_;
   std::unique_ptr<ports::ImageBuilder> image_;
   std::unique_ptr<ports::BuildpacksBuilder> buildpacks_;
-  std::atomic<bool> engine_answers_{false};
+  Sync<std::set<std::string>> away_;  ///< Of what is needed to build anything: see `needed`.
+  Paced registry_probe_;
   bool engine_watched_ = false;  ///< The health thread's alone, and the next.
   bool wishes_ignored_ = false;
   std::unique_ptr<ports::JobQueue> queue_;
