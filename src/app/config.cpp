@@ -35,6 +35,8 @@ struct Setting {
 struct Raw {
   std::string ecr_endpoint;
   std::string any_endpoint;
+  std::string default_region;
+  std::string profile;  ///< Looked up with the other variables of the credentials.
   adapters::buildkit::TlsFiles tls;
   std::string docker_tls;
   std::string docker_certificates;
@@ -101,12 +103,19 @@ std::vector<Setting> settings(Config& c, Raw& raw) {
        duration(c.unknown_timeout, 1)},
       {"HELP_URL", "", false, "pages about failures: a failed build's log names HELP_URL/KIND",
        http_url(c.help_url)},
-      {"AWS_REGION", "us-east-1", false, "region of the registry", region(c.aws_region)},
-      {"AWS_ACCESS_KEY_ID", "", false, "empty: container, web identity or instance role",
-       text(c.aws_access_key_id)},
+      {"AWS_REGION", "us-east-1", false, "region of the registry", region(c.aws.endpoints.region)},
+      {"AWS_DEFAULT_REGION", "", false, "where AWS_REGION is not set", text(raw.default_region)},
+      {"AWS_ACCESS_KEY_ID", "", false, "empty: profile, web identity, container or instance role",
+       text(c.aws.access_key_id)},
       {"AWS_SECRET_ACCESS_KEY", "", true, "belongs to AWS_ACCESS_KEY_ID",
-       secret(c.aws_secret_access_key)},
-      {"AWS_SESSION_TOKEN", "", true, "of temporary credentials", secret(c.aws_session_token)},
+       secret(c.aws.secret_access_key)},
+      {"AWS_SESSION_TOKEN", "", true, "of temporary credentials", secret(c.aws.session_token)},
+      {"AWS_PROFILE", "", false, "profile of ~/.aws/credentials and ~/.aws/config",
+       text(raw.profile)},
+      {"AWS_USE_FIPS_ENDPOINT", "false", false, "true: AWS's FIPS endpoints",
+       one_of<bool>(c.aws.endpoints.fips, {{"true", true}, {"false", false}})},
+      {"AWS_USE_DUALSTACK_ENDPOINT", "false", false, "true: AWS's endpoints with IPv6",
+       one_of<bool>(c.aws.endpoints.dual_stack, {{"true", true}, {"false", false}})},
       {"AWS_ENDPOINT_URL_ECR", "", false, "another ECR API endpoint", http_url(raw.ecr_endpoint)},
       {"AWS_ENDPOINT_URL", "", false, "another endpoint for all of AWS",
        http_url(raw.any_endpoint)},
@@ -320,6 +329,31 @@ void check_engine(LoadedConfig& loaded, const adapters::buildkit::TlsFiles& tls)
   }
 }
 
+/// AWS_REGION, AWS_DEFAULT_REGION, the profile's, or the default.
+void choose_region(LoadedConfig& loaded, const std::string& default_region) {
+  const auto row =
+      std::ranges::find(loaded.settings, std::string_view("AWS_REGION"), &EffectiveSetting::name);
+  if (row->origin != "default") {
+    return;
+  }
+  std::string value = default_region;
+  std::string origin = "AWS_DEFAULT_REGION";
+  if (value.empty()) {
+    value = adapters::ecr::profile_region(loaded.config.aws.environment);
+    origin = "profile";
+  }
+  if (value.empty()) {
+    return;
+  }
+  if (const Complaint complaint = values::region(loaded.config.aws.endpoints.region)(value);
+      !complaint.empty()) {
+    loaded.errors.push_back(fmt::format("the region of {} {}: '{}'", origin, complaint, value));
+    return;
+  }
+  row->value = value;
+  row->origin = origin;
+}
+
 void check_combinations(LoadedConfig& loaded, const Raw& raw) {
   const Config& c = loaded.config;
   const bool asks_engine = c.buildkit_host.empty();
@@ -349,9 +383,14 @@ void check_combinations(LoadedConfig& loaded, const Raw& raw) {
   if (!c.redis.sentinel.addresses.empty() && !c.redis.socket.empty()) {
     loaded.errors.emplace_back("REDIS_SENTINELS and a unix socket cannot be used together");
   }
-  if (c.aws_access_key_id.empty() != c.aws_secret_access_key.empty()) {
+  if (c.aws.access_key_id.empty() != c.aws.secret_access_key.empty()) {
     loaded.errors.emplace_back(
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both or none");
+  }
+  if (!c.ecr_endpoint.empty() && (c.aws.endpoints.fips || c.aws.endpoints.dual_stack)) {
+    loaded.errors.emplace_back(
+        "AWS_ENDPOINT_URL_ECR and AWS_ENDPOINT_URL name an endpoint: AWS_USE_FIPS_ENDPOINT and "
+        "AWS_USE_DUALSTACK_ENDPOINT choose another");
   }
 }
 
@@ -426,6 +465,20 @@ LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view 
                                hide && !value.empty() ? "********" : value, origin,
                                std::string(setting.help)});
   }
+  // What the sources of credentials are configured by may stand in the file like everything else.
+  loaded.config.aws.environment = [environment,
+                                   file](std::string_view name) -> std::optional<std::string> {
+    auto value = environment(name);
+    if (value && !value->empty()) {
+      return value;
+    }
+    const auto from_file = file.find(name);
+    return name.starts_with("AWS_") && from_file != file.end() ? std::optional(from_file->second)
+                                                               : value;
+  };
+  choose_region(loaded, raw.default_region);
+  std::ranges::find(loaded.settings, std::string_view("AWS_ACCESS_KEY_ID"), &EffectiveSetting::name)
+      ->help = "credentials in force: " + adapters::ecr::describe_credentials(loaded.config.aws);
   loaded.config.ecr_endpoint = raw.ecr_endpoint.empty() ? raw.any_endpoint : raw.ecr_endpoint;
   check_combinations(loaded, raw);
   check_proxy(loaded, environment);

@@ -4,6 +4,7 @@
 #include "adapters/buildkit/frontend.hpp"
 #include "adapters/buildkit/image_epoch.hpp"
 #include "adapters/buildkit/tls.hpp"
+#include "adapters/ecr/credentials.hpp"
 #include "adapters/host/step_limits.hpp"
 #include "adapters/network/address_class.hpp"
 #include "adapters/oci/known_logins.hpp"
@@ -29,10 +30,7 @@ using adapters::network::NetworkPolicy;
 struct Config {
   adapters::redis::RedisConfig redis;
 
-  std::string aws_region;
-  std::string aws_access_key_id;
-  Secret aws_secret_access_key;
-  Secret aws_session_token;
+  adapters::ecr::CredentialSettings aws;
   std::string ecr_endpoint;  ///< Empty: AWS's own for the region.
   int ecr_keep_images = 1;
   pipeline::ImageReference image_reference = pipeline::ImageReference::automatic;

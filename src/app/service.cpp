@@ -5,9 +5,9 @@
 #include "adapters/dashboard/reporter.hpp"
 #include "adapters/docker/engine.hpp"
 #include "adapters/ecr/api.hpp"
+#include "adapters/ecr/credentials.hpp"
 #include "adapters/ecr/logins.hpp"
 #include "adapters/ecr/registry.hpp"
-#include "adapters/ecr/repository_name.hpp"
 #include "adapters/git/source_fetcher.hpp"
 #include "adapters/http/client.hpp"
 #include "adapters/oci/client.hpp"
@@ -15,6 +15,7 @@
 #include "adapters/redis/cancel_feed.hpp"
 #include "adapters/redis/chosen_queue.hpp"
 #include "adapters/redis/job_queue.hpp"
+#include "app/folder_probe.hpp"
 #include "app/health.hpp"
 #include "app/host_watch.hpp"
 #include "app/housekeeping.hpp"
@@ -25,6 +26,7 @@
 #include "app/work_dir.hpp"
 #include "base/fd.hpp"
 #include "base/stop.hpp"
+#include "base/sync.hpp"
 #include "base/text.hpp"
 #include "domain/buildpacks/builder_image.hpp"
 #include "pipeline/platform_watch.hpp"
@@ -36,11 +38,11 @@
 #include <sys/un.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <iterator>
 #include <memory>
+#include <set>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -55,6 +57,8 @@ constexpr std::chrono::seconds k_listen_interval{1};
 /// systemd kills what does not stop in time, unless it is told, before that, that it takes longer.
 constexpr std::chrono::seconds k_extend_interval{10};
 constexpr const char* k_still_draining = "EXTEND_TIMEOUT_USEC=30000000";
+/// How long a registry's answers are waited for when nothing but its health is asked.
+constexpr std::chrono::seconds k_probe_limit{5};
 
 std::vector<std::string> trusted_builders(const Config& config) {
   if (!config.cnb_trusted_builders.empty()) {
@@ -69,8 +73,8 @@ std::vector<NamedSecret> secrets_of(const Config& config) {
   std::vector<NamedSecret> secrets{{"REDIS_PASSWORD", config.redis.password},
                                    {"REDIS_SENTINEL_PASSWORD", config.redis.sentinel.password},
                                    {"API_KEY", config.api_key},
-                                   {"AWS_SECRET_ACCESS_KEY", config.aws_secret_access_key},
-                                   {"AWS_SESSION_TOKEN", config.aws_session_token}};
+                                   {"AWS_SECRET_ACCESS_KEY", config.aws.secret_access_key},
+                                   {"AWS_SESSION_TOKEN", config.aws.session_token}};
   for (const auto& [host, login] : config.registry_logins) {
     secrets.push_back({"password for " + host, login.password});
     secrets.push_back({"login for " + host,
@@ -115,11 +119,6 @@ KeyedHash::Key times_key(const Config& config) {
   KeyedHash::Key key{};
   std::copy_n(digest.begin(), key.size(), key.begin());
   return key;
-}
-
-std::optional<std::string> environment_variable(std::string_view name) {
-  const char* value = std::getenv(std::string(name).c_str());
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
 /// What builds: a Docker Engine, or a standalone BuildKit without one.
@@ -185,6 +184,7 @@ StepLimits make_step_limits(const Config& config, const Log& log) {
 
 adapters::buildkit::SolverSettings solver_settings(const Config& config, const StepLimits& limits) {
   adapters::buildkit::SolverSettings settings;
+  settings.engine_setting = config.buildkit_host.empty() ? "DOCKER_HOST" : "BUILDKIT_HOST";
   settings.frontends = config.frontends;
   settings.sources.policy = config.build_network_policy;
   for (const auto& [host, login] : config.registry_logins) {
@@ -235,6 +235,27 @@ Result<> ensure(WorkDir& work, const Log& log) {
   return {};
 }
 
+/// A question that costs its peer something: asked again after a minute while the answer is good,
+/// after seconds while it is not, and at once when deployments met trouble. One thread's.
+class Paced {
+ public:
+  template <class Ask>
+  Result<> ask(int troubles, Ask&& ask) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= next_ || troubles != troubles_) {
+      answer_ = std::forward<Ask>(ask)();
+      troubles_ = troubles;
+      next_ = std::chrono::steady_clock::now() + std::chrono::seconds(answer_ ? 60 : 3);
+    }
+    return answer_;
+  }
+
+ private:
+  Result<> answer_;
+  int troubles_ = 0;
+  SteadyTime next_{};
+};
+
 /// Every concrete class, in the order of their dependencies.
 class Service {
  public:
@@ -250,22 +271,20 @@ class Service {
         host_(config.admission, work_.path(), metrics_, log_),
         http_(std::move(http)),
         docker_(std::move(engine.docker)),
-        credentials_(
-            adapters::ecr::make_credentials({.region = config.aws_region,
-                                             .access_key_id = config.aws_access_key_id,
-                                             .secret_access_key = config.aws_secret_access_key,
-                                             .session_token = config.aws_session_token,
-                                             .environment = environment_variable},
-                                            *http_, log_)),
+        credentials_(adapters::ecr::make_credentials(config.aws, *http_, log_)),
         ecr_(adapters::ecr::make_api(
-            {.endpoint = adapters::ecr::api_endpoint(config.ecr_endpoint, config.aws_region),
-             .region = config.aws_region},
+            {.endpoint = adapters::ecr::api_endpoint(config.ecr_endpoint, config.aws.endpoints),
+             .endpoint_setting =
+                 config.ecr_endpoint.empty() ? "AWS_REGION" : "AWS_ENDPOINT_URL_ECR",
+             .region = config.aws.endpoints.region},
             *http_, *credentials_, log_)),
         ecr_logins_(*ecr_, secrets),
         logins_(ecr_logins_, config.registry_logins),
         oci_(adapters::oci::make_client({}, *http_, logins_, log_)),
-        registry_(adapters::ecr::make_registry({.keep_images = config.ecr_keep_images}, *ecr_,
-                                               ecr_logins_, *oci_, log_)),
+        registry_(adapters::ecr::make_registry(
+            {.keep_images = config.ecr_keep_images,
+             .needs_latest = config.image_reference != pipeline::ImageReference::digest},
+            *ecr_, ecr_logins_, *oci_, log_)),
         reporter_(adapters::dashboard::make_reporter(
             {.api_url = config.api_url, .api_key = config.api_key}, *http_)),
         platform_(*reporter_, config.unknown_timeout),
@@ -284,7 +303,7 @@ class Service {
         worker_(*queue_, runner_,
                 {.can_build =
                      [this] {
-                       return !signals_.paused() && engine_answers_ && platform_.may_take() &&
+                       return !signals_.paused() && away_.lock()->empty() && platform_.may_take() &&
                               host_.refusal().empty() && ensure(work_, log_).has_value();
                      },
                  .must_shed = [this] { return host_.must_shed(); },
@@ -397,6 +416,7 @@ class Service {
     settings.times_key = times_key(config);
     settings.cache_key = config.api_key;
     settings.cache_sharing = config.cache_sharing;
+    settings.check_work_dir = [folder = work.path()] { return probe_folder(folder); };
     settings.buildpacks = {.builder = config.cnb_builder,
                            .allowed_builders = trusted_builders(config),
                            .node_version = config.cnb_node_version,
@@ -428,17 +448,25 @@ class Service {
                                    ? Result<>()
                                    : failure(ErrorKind::unavailable, "not subscribed");
                       }});
-    checks.push_back({"engine", [this](const std::stop_token& stop) -> Result<> {
-                        const auto engine = solver_->engine(stop);
-                        engine_answers_ = engine.has_value();
-                        if (!engine) {
-                          return unreachable(engine.error());
-                        }
-                        check_wishes(*engine);
-                        watch_engine(stop);
-                        return {};
+    checks.push_back(needed("engine", [this](const std::stop_token& stop) -> Result<> {
+      const auto engine = solver_->engine(stop);
+      if (!engine) {
+        return unreachable(engine.error());
+      }
+      check_wishes(*engine);
+      watch_engine(stop);
+      return {};
+    }));
+    checks.push_back(
+        needed("work dir", [this](const std::stop_token&) { return check_work_dir(); }));
+    checks.push_back(needed("registry", [this](const std::stop_token& stop) {
+      return registry_probe_.ask(runner_.faults().count(), [&] { return probe_registry(stop); });
+    }));
+    checks.push_back({"builds", [this](const std::stop_token&) -> Result<> {
+                        std::string reason = runner_.faults().reason();
+                        return reason.empty() ? Result<>()
+                                              : failure(ErrorKind::denied, std::move(reason));
                       }});
-    checks.push_back({"work dir", [this](const std::stop_token&) { return ensure(work_, log_); }});
     checks.push_back({"taking", [this](const std::stop_token&) -> Result<> {
                         return signals_.paused() ? failure(ErrorKind::unavailable,
                                                            "paused by SIGUSR2; another one resumes")
@@ -485,6 +513,42 @@ class Service {
     }
     error.message =
         fmt::format("{} ({}): {}", address, is_docker ? "DOCKER_HOST" : "BUILDKIT_HOST", problem);
+    return std::unexpected(std::move(error));
+  }
+
+  /// Something without which nothing can be built: no job is taken before it has answered, nor
+  /// while it does not.
+  HealthCheck needed(std::string name, std::function<Result<>(const std::stop_token&)> probe) {
+    away_.lock()->insert(name);
+    return {name, [this, name, probe = std::move(probe)](const std::stop_token& stop) {
+              auto answer = probe(stop);
+              if (answer) {
+                away_.lock()->erase(name);
+              } else {
+                away_.lock()->insert(name);
+              }
+              return answer;
+            }};
+  }
+
+  [[nodiscard]] Result<> check_work_dir() {
+    BUILDER_TRY(ensure(work_, log_));
+    auto usable = probe_folder(work_.path());
+    return usable ? Result<>()
+                  : std::unexpected(std::move(usable).error().with_context("WORK_DIR"));
+  }
+
+  Result<> probe_registry(const std::stop_token& stop) {
+    auto answer = registry_->probe({.deployment_id = domain::DeploymentId("-"),
+                                    .stop = stop,
+                                    .deadline = std::chrono::steady_clock::now() + k_probe_limit});
+    if (answer) {
+      return {};
+    }
+    Error error = std::move(answer).error();
+    if (!error.setting.empty()) {
+      error.message += " (look at " + error.setting + ")";
+    }
     return std::unexpected(std::move(error));
   }
 
@@ -571,7 +635,8 @@ class Service {
   std::unique_ptr<adapters::buildkit::Solver> solver_;
   std::unique_ptr<ports::ImageBuilder> image_;
   std::unique_ptr<ports::BuildpacksBuilder> buildpacks_;
-  std::atomic<bool> engine_answers_{false};
+  Sync<std::set<std::string>> away_;  ///< Of what is needed to build anything: see `needed`.
+  Paced registry_probe_;
   bool engine_watched_ = false;  ///< The health thread's alone, and the next.
   bool wishes_ignored_ = false;
   std::unique_ptr<ports::JobQueue> queue_;

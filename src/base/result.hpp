@@ -41,6 +41,9 @@ struct Error {
   std::string customer = {};
   std::optional<std::chrono::milliseconds> retry_after = {};
   Effect effect = Effect::possible;
+  /// Not empty: only the operator can mend it, every deployment would meet it, and this is the
+  /// setting to look at.
+  std::string setting = {};
 
   /// True when the same call may succeed later without anybody changing anything.
   [[nodiscard]] bool is_transient() const {
@@ -50,6 +53,14 @@ struct Error {
   /// The same failure, with what the caller was doing put in front: "fetching source: …".
   [[nodiscard]] Error with_context(std::string_view doing) && {
     message = std::string(doing) + ": " + message;
+    return std::move(*this);
+  }
+
+  /// The same failure as the operator's; who has named a setting before knew better.
+  [[nodiscard]] Error for_operator(std::string_view look_at) && {
+    if (setting.empty() && kind != ErrorKind::cancelled) {
+      setting = look_at;
+    }
     return std::move(*this);
   }
 

@@ -18,7 +18,7 @@ using ports::PublishedImage;
 using ports::PublishResult;
 using Clock = std::chrono::steady_clock;
 
-/// A cancel must not cut this: the tag either moves or does not.
+/// The image is there: the build's own deadline no longer counts.
 constexpr std::chrono::seconds k_promote_limit{120};
 constexpr std::chrono::seconds k_repository_limit{120};
 
@@ -126,10 +126,12 @@ Result<std::optional<PublishedImage>> BuildSteps::resume() {
     events_.info("The image is not in the registry any more: building it again");
   }
   if (!stages_.image_id.empty()) {
-    BUILDER_TRY_ASSIGN(auto published, ports_.image.publish_built(job_, *repository_, tag,
-                                                                  stages_.image_id, events_));
-    if (published) {
-      return promote(*published);
+    auto published = ports_.image.publish_built(job_, *repository_, tag, stages_.image_id, events_);
+    if (!published || *published) {
+      BUILDER_TRY_ASSIGN(const PublishResult there,
+                         or_pushed_before(published ? Result<PublishResult>(**std::move(published))
+                                                    : std::unexpected(published.error())));
+      return promote(there);
     }
   }
   return std::nullopt;
@@ -142,8 +144,8 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
     return std::unexpected(spec.error());
   }
 
-  // Nothing here depends on the source: it is made ready while git works. Stopped before it is
-  // waited for.
+  // Nothing here depends on the source: it is made ready while git works, and nothing of it is
+  // begun that the platform does not want. Stopped before it is waited for.
   std::shared_future<Result<ports::Repository>> repository;
   std::future<Result<std::string>> times;
   std::optional<EarlyPublish> early;
@@ -151,7 +153,10 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
   JobContext beside = job_;
   beside.stop = beside_stop.token();
   repository =
-      std::async(std::launch::async, [this, beside] { return ensure_repository(beside); }).share();
+      std::async(std::launch::async, [this, beside, &wanted]() -> Result<ports::Repository> {
+        BUILDER_TRY(wanted());
+        return ensure_repository(beside);
+      }).share();
   times = std::async(std::launch::async, [this, stop = beside.stop] {
     return insist(log_, stop, "the times of the files are not known",
                   [&] { return ports_.queue.times(taken_.receipt, request_.service_id); });
@@ -196,13 +201,15 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
     if (early->dockerfile() != dockerfile->dockerfile) {
       begin_build(dockerfile->dockerfile);
     }
-    BUILDER_TRY_ASSIGN(const PublishResult published,
-                       early->finish(std::move(dockerfile->tree), fetched->committed_at));
+    BUILDER_TRY_ASSIGN(
+        const PublishResult published,
+        or_pushed_before(early->finish(std::move(dockerfile->tree), fetched->committed_at)));
     return promote(published);
   }
   early.reset();
-  BUILDER_TRY_ASSIGN(const PublishResult published,
-                     publish(std::get<BuildpacksPlan>(std::move(plan)), *spec, *fetched));
+  BUILDER_TRY_ASSIGN(
+      const PublishResult published,
+      or_pushed_before(publish(std::get<BuildpacksPlan>(std::move(plan)), *spec, *fetched)));
   return promote(published);
 }
 
@@ -219,6 +226,11 @@ Result<ports::FetchedSource> BuildSteps::fetch(domain::SourceSpec spec) {
     events_.warning("The commit that was built before is gone from the repository");
     spec.commit.clear();
     fetched = fetch_once();
+  }
+  if (!fetched && fetched.error().kind != ErrorKind::cancelled) {
+    if (auto usable = settings_.check_work_dir(); !usable) {
+      return std::unexpected(std::move(usable).error().for_operator("WORK_DIR"));
+    }
   }
   if (!fetched && fetched.error().kind == ErrorKind::timed_out &&
       limited.deadline < job_.deadline && Clock::now() >= limited.deadline) {
@@ -300,6 +312,22 @@ Result<PublishResult> BuildSteps::publish(BuildpacksPlan plan, const domain::Sou
   return std::move(result.published);
 }
 
+/// Where tags never move, an attempt whose push was not recorded stands in the way of the next one.
+/// The tag is this deployment's alone: what is there is its image.
+Result<PublishResult> BuildSteps::or_pushed_before(Result<PublishResult> published) {
+  if (published || published.error().kind != ErrorKind::conflict) {
+    return published;
+  }
+  BUILDER_TRY_ASSIGN(auto there,
+                     ports_.registry.find(job_, *repository_, request_.deployment_id.str()));
+  if (!there) {
+    return published;
+  }
+  log_.info("{}; what is there was pushed before: {}", published.error().message, there->digest);
+  events_.info("An earlier attempt has pushed the image");
+  return PublishResult{.image = *std::move(there), .figures = {}};
+}
+
 /// `latest` moves, unless the deployment was cancelled in the last moment.
 Result<PublishedImage> BuildSteps::promote(const PublishResult& published) {
   if (stages_.digest != published.image.digest) {
@@ -312,15 +340,16 @@ Result<PublishedImage> BuildSteps::promote(const PublishResult& published) {
     record();
   }
 
-  // From here on a restarted pod runs the new image: the last moment to obey a cancel.
+  // From here on a restarted pod runs the new image. A cancel is obeyed until it has moved: no try
+  // begins behind it, and none under way is waited for.
   BUILDER_TRY(check_lease());
   if (job_.stop.stop_requested()) {
     return failure(ErrorKind::cancelled, "stopped before latest was moved");
   }
-  const JobContext committed{
-      .deployment_id = job_.deployment_id, .stop = {}, .deadline = Clock::now() + k_promote_limit};
+  JobContext moving = job_;
+  moving.deadline = Clock::now() + k_promote_limit;
   const auto promoted =
-      timed("promote", [&] { return ports_.registry.promote(committed, published.image); });
+      timed("promote", [&] { return ports_.registry.promote(moving, published.image); });
   if (!promoted) {
     return std::unexpected(Error(promoted.error()).with_context("moving latest"));
   }

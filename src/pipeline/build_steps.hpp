@@ -25,8 +25,8 @@ class BuildSteps {
              const domain::DeploymentRequest& request, const domain::CacheNamespaces& caches,
              const ports::TakenJob& taken, const ports::JobContext& job, SilenceWatch& events);
 
-  /// May be called again after a failure. `wanted` is asked before anything is published: an error
-  /// of it ends the steps.
+  /// May be called again after a failure. `wanted` is asked, on more than one thread, before
+  /// anything but the source is touched: an error of it ends the steps.
   Result<ports::PublishedImage> run(const std::function<Result<>()>& wanted);
 
   /// Of the service's images, as soon as it is known.
@@ -51,6 +51,7 @@ class BuildSteps {
   Result<ports::Repository> ensure_repository(const ports::JobContext& job);
   Result<ports::PublishResult> publish(BuildpacksPlan plan, const domain::SourceSpec& source,
                                        const ports::FetchedSource& fetched);
+  Result<ports::PublishResult> or_pushed_before(Result<ports::PublishResult> published);
   Result<ports::PublishedImage> promote(const ports::PublishResult& published);
   [[nodiscard]] Result<> check_lease() const;
   void record();

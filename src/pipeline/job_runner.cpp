@@ -39,11 +39,15 @@ constexpr std::string_view k_our_fault =
     "ask the operator";
 constexpr std::string_view k_our_fault_passing =
     "The build service had a problem that is not caused by your project";
+constexpr std::string_view k_operators_fault =
+    "The build service has a problem that its operator has to mend (no fault of your project); "
+    "this "
+    "build waits, and starts again by itself";
 
 /// Ours or the network's: the same may succeed in a while. What the customer or the operator has to
 /// change is not tried again.
 bool may_pass(const Error& error) {
-  return error.is_transient() || error.kind == ErrorKind::internal;
+  return error.setting.empty() && (error.is_transient() || error.kind == ErrorKind::internal);
 }
 
 /// What happened, without what to do about it.
@@ -64,11 +68,13 @@ std::vector<NamedSecret> all_secrets(const domain::DeploymentRequest& request,
 class Run {
  public:
   Run(const JobRunner::Ports& ports, const JobSettings& settings, SecretStore& secrets,
-      Metrics& metrics, Log log, std::stop_token abort, const domain::DeploymentRequest& request,
-      const ports::TakenJob& taken, JobCancellation& cancellation)
+      Metrics& metrics, OperatorFaults& faults, Log log, std::stop_token abort,
+      const domain::DeploymentRequest& request, const ports::TakenJob& taken,
+      JobCancellation& cancellation)
       : ports_(ports),
         settings_(settings),
         metrics_(metrics),
+        faults_(faults),
         log_(std::move(log)),
         abort_(std::move(abort)),
         secrets_(secrets),
@@ -145,8 +151,8 @@ class Run {
     auto random = make_random();
     for (int attempt = taken_.attempt;; ++attempt) {
       auto published = steps_.run([this] { return wait_for_answer(); });
-      if (published || announce_error_ || job_.stop.stop_requested() ||
-          !may_pass(published.error()) || attempt >= settings_.most_attempts) {
+      if (published || refusal() || job_.stop.stop_requested() || !may_pass(published.error()) ||
+          attempt >= settings_.most_attempts) {
         return published;
       }
       const auto delay = next_delay(settings_.repeat_backoff, attempt - taken_.attempt,
@@ -168,21 +174,29 @@ class Run {
     }
   }
 
-  /// The build goes no further than its source before the platform has said that it wants it.
-  Result<> wait_for_answer() {
-    Result<> answer = announced_.get();
-    if (!answer && answer.error().kind != ErrorKind::cancelled) {
-      announce_error_ = answer.error();
-    }
+  /// Only the source is fetched before the platform has said that it wants the build. Called by
+  /// whatever goes further, on threads of its own too.
+  Result<> wait_for_answer() const {
+    Result<> answer = std::shared_future(announced_).get();
     if (job_.stop.stop_requested()) {
       return failure(ErrorKind::cancelled, "stopped");
     }
     return answer;
   }
 
+  /// Why the platform does not want the build.
+  std::optional<Error> refusal() const {
+    const Result<> answer = std::shared_future(announced_).get();
+    return answer || answer.error().kind == ErrorKind::cancelled ? std::nullopt
+                                                                 : std::optional(answer.error());
+  }
+
   Outcome conclude(const Result<ports::PublishedImage>& published) {
-    if (announce_error_) {
-      return not_announced(*announce_error_);
+    if (published) {
+      faults_.published(request_.deployment_id);
+    }
+    if (const auto error = refusal()) {
+      return not_announced(*error);
     }
     const StopReason reason = cancellation_.reason();
     if (published && reason != StopReason::cancelled_by_user && reason != StopReason::superseded) {
@@ -273,11 +287,22 @@ class Run {
       return report_failed("The build took longer than " + in_words(settings_.build_timeout) +
                            " and was stopped; make it shorter or ask for a higher limit");
     }
+    if (!error.setting.empty()) {
+      return go_back(error);
+    }
     log_.warning("failed ({}): {}", to_string(error.kind), error.message);
     if (!settings_.help_url.empty()) {
       events_.info("Help: " + settings_.help_url + "/" + std::string(to_string(error.kind)));
     }
     return report_failed(error.customer.empty() ? std::string(k_our_fault) : error.customer);
+  }
+
+  Outcome go_back(const Error& error) {
+    log_.error("goes back to the queue, look at {}: {}", error.setting, error.message);
+    if (faults_.met(request_.deployment_id, error)) {
+      tell(std::string(k_operators_fault));
+    }
+    return Outcome::blocked;
   }
 
   Outcome report_failed(const std::string& text) {
@@ -313,6 +338,7 @@ class Run {
   const JobRunner::Ports& ports_;
   const JobSettings& settings_;
   Metrics& metrics_;
+  OperatorFaults& faults_;
   Log log_;
   const std::stop_token abort_;
   SecretStore& secrets_;
@@ -327,7 +353,6 @@ class Run {
   SilenceWatch watch_;
   BuildSteps steps_;
   std::shared_future<Result<>> announced_;
-  std::optional<Error> announce_error_;
   std::chrono::nanoseconds cpu_time_{0};  ///< The silence watch's alone.
   std::string silent_step_;               ///< Written before the stop is requested.
 };
@@ -350,6 +375,8 @@ std::string_view to_string(Outcome outcome) {
       return "gone";
     case Outcome::refused:
       return "refused";
+    case Outcome::blocked:
+      return "blocked";
     case Outcome::lost:
       return "lost";
   }
@@ -366,7 +393,7 @@ void JobRunner::run(const domain::DeploymentRequest& request, const ports::Taken
     settle(outcome);
   };
   try {
-    Run(ports_, settings_, secrets_, metrics_, log, abort_, request, job, cancellation)
+    Run(ports_, settings_, secrets_, metrics_, faults_, log, abort_, request, job, cancellation)
         .execute(settle_once);
   } catch (const std::exception& error) {
     if (settled) {

@@ -9,6 +9,7 @@
 #include "pipeline/build_plan.hpp"
 #include "pipeline/deployment_channel.hpp"
 #include "pipeline/metrics.hpp"
+#include "pipeline/operator_faults.hpp"
 #include "ports/build_limits.hpp"
 #include "ports/buildpacks_builder.hpp"
 #include "ports/deployment_reporter.hpp"
@@ -56,6 +57,8 @@ struct JobSettings {
   BuildpacksRules buildpacks;
   KeyedHash::Key times_key{};  ///< Of what is remembered about a service's files.
   ChannelLimits channel;
+  /// Asked when a source could not be fetched: whether that was WORK_DIR's fault.
+  std::function<Result<>()> check_work_dir = [] { return Result<>(); };
 };
 
 /// How a deployment ended, and with it what becomes of its job.
@@ -67,6 +70,7 @@ enum class Outcome {
   given_back,  ///< Not for us to end: the job, or its final status, is left to whoever comes next.
   gone,        ///< The platform no longer knows the deployment; nothing to report to.
   refused,     ///< Left to others because the platform refuses our API key.
+  blocked,     ///< Goes back: it met what only the operator can mend.
   lost,        ///< The lease was lost: the job is another worker's by now.
 };
 
@@ -116,6 +120,9 @@ class JobRunner {
   Outcome deliver(const ports::Undelivered& undelivered,
                   const ports::JobCancellation& cancellation);
 
+  /// What the deployments met that only the operator can mend.
+  [[nodiscard]] const OperatorFaults& faults() const { return faults_; }
+
  private:
   Ports ports_;
   JobSettings settings_;
@@ -123,6 +130,7 @@ class JobRunner {
   Metrics& metrics_;
   Log log_;
   const std::stop_token abort_;
+  OperatorFaults faults_;
 };
 
 }  // namespace builder::pipeline

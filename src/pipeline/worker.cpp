@@ -71,7 +71,7 @@ void Worker::run(const std::stop_token& stop) {
     if (settings_.must_shed && settings_.must_shed()) {
       shed_newest();
     }
-    if (const SteadyTime until = paused_until(); until > now) {
+    if (const SteadyTime until = std::max(paused_until(), runner_.faults().until()); until > now) {
       sleep_for(
           std::min(std::chrono::ceil<std::chrono::milliseconds>(until - now), k_look_interval),
           stop);
@@ -140,7 +140,7 @@ void Worker::take_one(const std::stop_token& stop) {
   if (!*taken) {
     return;
   }
-  if (settings_.can_build && !settings_.can_build()) {
+  if ((settings_.can_build && !settings_.can_build()) || runner_.faults().until() > Clock::now()) {
     // It came while we waited for one, and so did the news.
     const ports::Receipt& receipt = (*taken)->receipt;
     if (!run_in_slot([this, receipt] { runner_.give_back(receipt); })) {
@@ -211,7 +211,8 @@ void Worker::settle(const TakenJob& job, StopReason reason, Outcome outcome) {
   if (reason != StopReason::host_full) {
     pause_after(outcome);
   }
-  if (outcome == Outcome::given_back || outcome == Outcome::refused) {
+  if (outcome == Outcome::given_back || outcome == Outcome::refused ||
+      outcome == Outcome::blocked) {
     runner_.give_back(job.receipt);
   }
 }

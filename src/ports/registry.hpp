@@ -4,6 +4,7 @@
 #include "domain/ids.hpp"
 #include "ports/job_context.hpp"
 
+#include <optional>
 #include <string>
 
 namespace builder::ports {
@@ -31,7 +32,8 @@ struct PublishedImage {
 
 /// The registry the platform pulls from. Every method retries what its peer says may be retried,
 /// is safe to repeat and is called for several deployments at once.
-/// Errors: `denied` (our configuration), `unavailable`/`timed_out` after the retries, `cancelled`.
+/// Errors: `denied` (our configuration), `unavailable`/`timed_out` after the retries, `cancelled`;
+/// with `Error::setting` where it is not this deployment's image that is refused.
 class Registry {
  public:
   virtual ~Registry() = default;
@@ -41,9 +43,16 @@ class Registry {
                                                const domain::ServiceId& service) = 0;
   /// The registry says that a repository ensured before is not there: it is made again.
   virtual Result<> restore_repository(const JobContext& job, const Repository& repository) = 0;
+  /// What is there under a tag; nullopt: nothing.
+  virtual Result<std::optional<PublishedImage>> find(const JobContext& job,
+                                                     const Repository& repository,
+                                                     const std::string& tag) = 0;
   /// Makes `latest` point to the published image: one manifest, no engine. The last step of a
-  /// deployment.
+  /// deployment. No try begins behind a stop.
   virtual Result<> promote(const JobContext& job, const PublishedImage& image) = 0;
+  /// Whether it would take an image now, as far as it can be asked: the login, an answer that is a
+  /// registry's, and what it refused last.
+  virtual Result<> probe(const JobContext& job) = 0;
 };
 
 }  // namespace builder::ports

@@ -7,6 +7,7 @@
 #include "ports/registry.hpp"
 #include "ports/source_fetcher.hpp"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -191,8 +192,25 @@ class FakeRegistry final : public ports::Registry {
 
   Result<ports::Repository> ensure_repository(const ports::JobContext&,
                                               const domain::ServiceId& service) override {
+    ++ensured;
+    if (ensure_hook) {
+      if (auto error = ensure_hook()) {
+        return std::unexpected(*error);
+      }
+    }
     return ports::Repository{"registry.test/deployra/" + service.str()};
   }
+
+  Result<std::optional<ports::PublishedImage>> find(const ports::JobContext&,
+                                                    const ports::Repository& repository,
+                                                    const std::string& tag) override {
+    record_.add("find " + tag);
+    return there.empty() ? std::nullopt
+                         : std::optional(ports::PublishedImage{
+                               .repository = repository, .tag = tag, .digest = there});
+  }
+
+  Result<> probe(const ports::JobContext&) override { return {}; }
 
   Result<> restore_repository(const ports::JobContext&, const ports::Repository&) override {
     record_.add("restore");
@@ -209,7 +227,10 @@ class FakeRegistry final : public ports::Registry {
     return {};
   }
 
+  std::function<std::optional<Error>()> ensure_hook;
+  std::atomic<int> ensured = 0;
   StepHook promote_hook;
+  std::string there;  ///< The digest that every tag has; empty: no tag is there.
 
  private:
   StepRecord& record_;

@@ -35,6 +35,7 @@ TOKENS = {}          # password -> expiry (epoch)
 DATA_FAULTS = []     # statuses the next data-plane requests get
 DELAY = [0]          # seconds every upload request waits
 REFUSE = [""]        # requests answered with 503: "METHOD path", a pattern
+DENY = [""]          # the operation of ECR's API that the identity may not use
 PUSHES = []          # (time, repository, reference, digest)
 ACCOUNT = "123456789012"
 MANIFEST = re.compile(r"^/v2/(.+)/manifests/([^/]+)$")
@@ -138,13 +139,15 @@ class Front(sv.Handler):
         if self.path == "/__stats":
             self.body()  # What is not read resets the connection when that is closed, and the answer with it.
             return self.answer(200, json.dumps({**sv.STATS, "pushes": PUSHES}).encode(), "application/json")
-        # {"api": ["throttle", "500", …], "data": [503, …], "delay": seconds, "refuse": "PUT .*/latest"}
+        # {"api": ["throttle", "500", …], "data": [503, …], "delay": seconds, "refuse": "PUT .*/latest",
+        #  "deny": "CreateRepository"}
         if self.path == "/__fail":
             faults = json.loads(self.body() or b"{}")
             sv.PENDING_FAILS[:] = faults.get("api", [])
             DATA_FAULTS[:] = faults.get("data", [])
             DELAY[0] = faults.get("delay", 0)
             REFUSE[0] = faults.get("refuse", "")
+            DENY[0] = faults.get("deny", "")
             return self.answer(200, b"{}", "application/json")
         if self.path == "/__lifecycle":
             self.body()
@@ -168,6 +171,8 @@ class Front(sv.Handler):
                 return self.error(400, "ExpiredTokenException", "The security token included in the request is expired")
             return self.answer(int(f), b"unavailable", "text/plain")
         target = (self.headers.get("X-Amz-Target") or "").split(".")[-1]
+        if target == DENY[0]:
+            return self.error(400, "AccessDeniedException", f"User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: ecr:{target}")
         if target == "GetAuthorizationToken":
             password = base64.b64encode(secrets.token_bytes(96)).decode() + ":x/y+z=="
             TOKENS[password] = time.time() + A.token_seconds

@@ -129,6 +129,16 @@ class EcrFront:
         digests = [push[3] for push in self.pushes(repository) if push[2] == tag]
         return digests[-1] if digests else None  # type: ignore[return-value]
 
+    def copy_tag(self, repository: str, source: str, target: str) -> str:
+        """Behind the front, as another push would have; returns the digest."""
+        url = f"http://127.0.0.1:{self.registry.port}/v2/{repository}/manifests"
+        accept = {"Accept": "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"}
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/{source}", headers=accept), timeout=30) as answer:
+            body, kind = answer.read(), answer.headers["Content-Type"]
+        put = urllib.request.Request(f"{url}/{target}", body, {"Content-Type": kind}, method="PUT")
+        with urllib.request.urlopen(put, timeout=30) as answer:
+            return str(answer.headers["Docker-Content-Digest"])
+
     def manifest(self, repository: str, reference: str) -> dict[str, object]:
         return json.loads(self.blob_url(f"{repository}/manifests/{reference}"))
 

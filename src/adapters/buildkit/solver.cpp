@@ -131,7 +131,12 @@ class BuildkitSolver final : public Solver {
     events.warning(lost ? "The build engine went away during the build; waiting for it to return."
                         : "The build engine cannot be reached; waiting for it to return.");
     if (auto returned = wait_for_engine(job); !returned) {
-      return std::unexpected(SolveFailure{.error = std::move(returned).error()});
+      Error away = std::move(returned).error();
+      // A build may have taken its engine with it; one that never began has not.
+      const bool never_began = !lost && away.kind == ErrorKind::unavailable;
+      return std::unexpected(
+          SolveFailure{.error = never_began ? std::move(away).for_operator(settings_.engine_setting)
+                                            : std::move(away)});
     }
     events.warning(lost ? "The build engine is back; the build starts again."
                         : "The build engine is back; the build starts.");

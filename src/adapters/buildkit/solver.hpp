@@ -93,6 +93,8 @@ struct SolverSettings {
   std::string shared_key_prefix = "deployra-builder:";
   /// How long a build waits for an engine that is away.
   std::chrono::seconds return_limit{30};
+  /// Where the operator looks when no build could even begin.
+  std::string engine_setting = "DOCKER_HOST";
   /// Told which steps run; outlives the solver. Null: they cannot be seen from here.
   ports::BuildLimits* limits = nullptr;
   FrontendRules frontends = {};

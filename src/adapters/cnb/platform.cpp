@@ -65,15 +65,13 @@ struct Failure {
 };
 
 /// What the lifecycle says about a registry, as far as something can be done about it.
-oci::PushFailure registry_failure(Error error) {
-  auto fault = oci::classify_push_error(error.message);
-  // It asks with HEAD, whose answers say no more: ECR gives 403 for a token that has expired.
-  if (error.message.contains("status code 403") &&
-      (fault == oci::PushFault::other || fault == oci::PushFault::denied)) {
-    fault = oci::PushFault::unauthorized;
-  }
+oci::PushFailure registry_failure(Error error, const std::string& own_registry) {
+  const auto fault = oci::classify_push_error(error.message);
   if (fault != oci::PushFault::other) {
     error = oci::push_error(fault, std::move(error.message));
+  }
+  if (!error.message.contains(own_registry)) {
+    error.setting.clear();  // Of the builder's images, which are not everybody's.
   }
   return {.fault = fault, .error = std::move(error)};
 }
@@ -228,7 +226,8 @@ class Platform final : public ports::BuildpacksBuilder {
                  prepared.builder.image.platform_apis.empty() && attempt.api > k_older_api) {
         attempt.api = k_older_api;
       } else if (failed.remedy == Remedy::registry && builds < k_most_builds) {
-        BUILDER_TRY(retrying.recover(registry_failure(std::move(failed.error))));
+        BUILDER_TRY(
+            retrying.recover(registry_failure(std::move(failed.error), spec.repository.host())));
       } else {
         return std::unexpected(std::move(failed.error));
       }

@@ -1,6 +1,7 @@
 #include "adapters/ecr/api.hpp"
 
 #include "adapters/ecr/api_errors.hpp"
+#include "adapters/ecr/endpoints.hpp"
 #include "adapters/ecr/sigv4.hpp"
 #include "base/backoff.hpp"
 
@@ -25,19 +26,6 @@ constexpr BackoffPolicy k_failed{.base = std::chrono::milliseconds(500),
 /// AWS refuses signatures some five minutes off; below this a difference is just the Date
 /// header's resolution and the way.
 constexpr seconds k_notable_skew{60};
-
-std::string host_of(std::string_view url) {
-  const auto mark = url.find("://");
-  auto host = mark == std::string_view::npos ? url : url.substr(mark + 3);
-  host = host.substr(0, host.find('/'));
-  // The signature covers the header, and libcurl leaves a default port out of it.
-  if (url.starts_with("https://") && host.ends_with(":443")) {
-    host.remove_suffix(4);
-  } else if (url.starts_with("http://") && host.ends_with(":80")) {
-    host.remove_suffix(3);
-  }
-  return std::string(host);
-}
 
 /// AWS names its wait in milliseconds.
 std::optional<std::chrono::milliseconds> wait_asked_for(const http::Response& response) {
@@ -64,7 +52,7 @@ class JsonApi final : public Api {
  public:
   JsonApi(ApiSettings settings, http::Client& client, CredentialSource& credentials, Log log)
       : settings_(std::move(settings)),
-        host_(host_of(settings_.endpoint)),
+        host_(host_header(settings_.endpoint)),
         client_(client),
         credentials_(credentials),
         log_(std::move(log)) {
@@ -113,6 +101,9 @@ class JsonApi final : public Api {
       const auto delay = next_delay(policy, number, failed.error.retry_after, random);
       log_.debug("ECR {}: {}; next attempt in {} ms", operation, failed.error.message,
                  delay.count());
+      if (std::chrono::steady_clock::now() + delay >= deadline) {
+        return std::move(attempt.result);
+      }
       if (!sleep_for(delay, stop)) {
         return std::unexpected(
             ApiError{.error = {.kind = ErrorKind::cancelled, .message = "stopped"}, .code = {}});
@@ -129,8 +120,10 @@ class JsonApi final : public Api {
     auto credentials = credentials_.get(stop, deadline);
     if (!credentials) {
       // The source has retried by itself.
-      attempt.result = std::unexpected(
-          ApiError{.error = explained(std::move(credentials).error(), operation), .code = {}});
+      attempt.result = std::unexpected(ApiError{
+          .error = explained(std::move(credentials).error().for_operator(credentials_.setting()),
+                             operation),
+          .code = {}});
       return attempt;
     }
     attempt.credentials = *std::move(credentials);
@@ -209,8 +202,16 @@ class JsonApi final : public Api {
         ApiError{.error = explained(std::move(error), operation), .code = std::move(code)});
   }
 
-  static Error explained(Error error, std::string_view operation) {
-    return std::move(error).with_context(fmt::format("ECR {}", operation));
+  [[nodiscard]] Error explained(Error error, std::string_view operation) const {
+    const bool is_protocol =
+        error.kind == ErrorKind::not_found || error.kind == ErrorKind::conflict;
+    error = std::move(error).with_context(fmt::format("ECR {}", operation));
+    if (is_protocol) {
+      return error;
+    }
+    const bool refused = error.kind == ErrorKind::denied;
+    return std::move(error).for_operator(refused ? credentials_.setting()
+                                                 : settings_.endpoint_setting);
   }
 
   ApiSettings settings_;

@@ -21,7 +21,8 @@ struct ApiError {
 };
 
 /// ECR's JSON API. Signs, retries what may be retried (up to six attempts), renews expired
-/// credentials and corrects a wrong clock of this machine. Thread-safe.
+/// credentials and corrects a wrong clock of this machine. What it does not answer as ECR does, and
+/// what it refuses us, is the operator's (`Error::setting`). Thread-safe.
 class Api {
  public:
   virtual ~Api() = default;
@@ -33,6 +34,8 @@ class Api {
 
 struct ApiSettings {
   std::string endpoint;  ///< From `api_endpoint`.
+  /// Who reads that the API is not there, or something else in its place, looks at this setting.
+  std::string endpoint_setting = "AWS_REGION";
   std::string region;
 };
 

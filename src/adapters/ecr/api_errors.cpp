@@ -27,8 +27,10 @@ constexpr std::array<std::string_view, 8> k_passing{
     "PriorRequestNotComplete", "ServerException",
     "InternalFailure",         "InternalServerError",
     "ServiceUnavailable",      "ServiceUnavailableException"};
-constexpr std::array<std::string_view, 4> k_expired{"ExpiredTokenException", "ExpiredToken",
-                                                    "RequestExpired", "TokenRefreshRequired"};
+/// Of keys that have ended, or that are not known any more: newer ones may be there.
+constexpr std::array<std::string_view, 6> k_expired{
+    "ExpiredTokenException", "ExpiredToken",         "RequestExpired",
+    "TokenRefreshRequired",  "InvalidClientTokenId", "UnrecognizedClientException"};
 constexpr std::array<std::string_view, 4> k_clock{"InvalidSignatureException",
                                                   "SignatureDoesNotMatch", "RequestTimeTooSkewed",
                                                   "RequestInTheFuture"};

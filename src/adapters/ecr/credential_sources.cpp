@@ -1,15 +1,21 @@
 #include "adapters/ecr/credential_sources.hpp"
 
 #include "adapters/ecr/api_errors.hpp"
+#include "adapters/ecr/profiles.hpp"
+#include "base/subprocess.hpp"
+#include "base/text.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <ctime>
 #include <fstream>
-#include <iterator>
+#include <set>
+#include <utility>
 
 namespace builder::adapters::ecr {
 namespace {
@@ -63,6 +69,51 @@ Result<Credentials> checked(Credentials credentials, std::string_view who) {
   return credentials;
 }
 
+std::string role_request(std::string_view action, const Role& role) {
+  std::string body =
+      fmt::format("Action={}&Version=2011-06-15&RoleArn={}&RoleSessionName={}", action,
+                  http::percent_encode(role.arn),
+                  http::percent_encode(role.session.empty() ? "deployra-builder" : role.session));
+  if (!role.duration.empty()) {
+    body += "&DurationSeconds=" + http::percent_encode(role.duration);
+  }
+  if (!role.external_id.empty()) {
+    body += "&ExternalId=" + http::percent_encode(role.external_id);
+  }
+  return body;
+}
+
+/// `key`: who asks; null for requests that prove themselves.
+Result<Credentials> ask_sts(const CredentialSettings& settings, http::Client& client,
+                            const SigningKey* key, std::string body, const std::stop_token& stop,
+                            SteadyTime deadline) {
+  std::string endpoint =
+      sts_endpoint(setting(settings, "AWS_ENDPOINT_URL_STS"), settings.endpoints);
+  endpoint += endpoint.ends_with('/') ? "" : "/";
+  http::Request request{
+      .method = http::Method::post,
+      .url = endpoint,
+      .headers = {{.name = "Content-Type", .value = "application/x-www-form-urlencoded"}},
+      .body = std::move(body)};
+  if (key != nullptr) {
+    SignableRequest signable{.method = "POST", .headers = request.headers, .body = request.body};
+    signable.headers.push_back({.name = "Host", .value = host_header(endpoint)});
+    const auto added =
+        sign(signable, *key, settings.endpoints.region, "sts", std::chrono::system_clock::now());
+    request.headers = std::move(signable.headers);
+    request.headers.insert(request.headers.end(), added.begin(), added.end());
+  }
+  BUILDER_TRY_ASSIGN(const http::Response response, client.send(request, stop, deadline));
+  if (!response.ok()) {
+    const std::string code = element(response.body, "Code");
+    if (code == "IDPCommunicationError") {
+      return failure(ErrorKind::unavailable, "STS answered IDPCommunicationError");
+    }
+    return refused("STS", response, code);
+  }
+  return parse_sts_credentials(response.body);
+}
+
 }  // namespace
 
 std::string setting(const CredentialSettings& settings, std::string_view variable) {
@@ -77,7 +128,10 @@ std::optional<std::chrono::system_clock::time_point> parse_iso_time(const std::s
   return std::chrono::system_clock::from_time_t(::timegm(&parts));
 }
 
-Result<Credentials> parse_json_credentials(std::string_view body) {
+namespace {
+
+Result<Credentials> parse_json_credentials(std::string_view body, const char* token,
+                                           std::string_view who) {
   const auto answer = nlohmann::json::parse(body, nullptr, false);
   const auto text = [&answer](const char* name) {
     const auto field = answer.is_object() ? answer.find(name) : answer.end();
@@ -87,9 +141,15 @@ Result<Credentials> parse_json_credentials(std::string_view body) {
   };
   return checked({.key = {.access_key_id = text("AccessKeyId"),
                           .secret_access_key = Secret(text("SecretAccessKey")),
-                          .session_token = Secret(text("Token"))},
+                          .session_token = Secret(text(token))},
                   .expires_at = parse_iso_time(text("Expiration"))},
-                 "the credential endpoint");
+                 who);
+}
+
+}  // namespace
+
+Result<Credentials> parse_json_credentials(std::string_view body) {
+  return parse_json_credentials(body, "Token", "the credential endpoint");
 }
 
 Result<Credentials> parse_sts_credentials(std::string_view body) {
@@ -100,52 +160,23 @@ Result<Credentials> parse_sts_credentials(std::string_view body) {
                  "STS");
 }
 
-std::optional<SigningKey> parse_shared_file(std::string_view text, std::string_view profile) {
-  SigningKey key;
-  bool inside = false;
-  while (!text.empty()) {
-    const auto end = std::min(text.find('\n'), text.size());
-    const std::string_view raw = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    const std::string_view line = trimmed(raw);
-    if (line.starts_with('[') && line.ends_with(']')) {
-      inside = trimmed(line.substr(1, line.size() - 2)) == profile;
-      continue;
-    }
-    const auto equals = line.find('=');
-    // Indented lines are sub-keys of a setting of no interest here.
-    if (!inside || equals == std::string_view::npos || line.starts_with('#') ||
-        raw.starts_with(' ') || raw.starts_with('\t')) {
-      continue;
-    }
-    const auto name = trimmed(line.substr(0, equals));
-    const std::string value(trimmed(line.substr(equals + 1)));
-    if (name == "aws_access_key_id") {
-      key.access_key_id = value;
-    } else if (name == "aws_secret_access_key") {
-      key.secret_access_key = Secret(value);
-    } else if (name == "aws_session_token") {
-      key.session_token = Secret(value);
-    }
+Result<Credentials> parse_process_credentials(std::string_view output) {
+  const auto answer = nlohmann::json::parse(output, nullptr, false);
+  if (!answer.is_object() || answer.value("Version", nlohmann::json()) != 1) {
+    return failure(ErrorKind::denied, "credential_process does not print JSON with Version 1");
   }
-  if (key.access_key_id.empty() || key.secret_access_key.empty()) {
-    return std::nullopt;
-  }
-  return key;
+  BUILDER_TRY_ASSIGN(Credentials credentials,
+                     parse_json_credentials(output, "SessionToken", "credential_process"));
+  return credentials;
 }
 
-std::optional<SigningKey> shared_file_keys(const CredentialSettings& settings) {
-  std::string path = setting(settings, "AWS_SHARED_CREDENTIALS_FILE");
-  if (path.empty()) {
-    const std::string home = setting(settings, "HOME");
-    if (home.empty()) {
-      return std::nullopt;
-    }
-    path = home + "/.aws/credentials";
+std::optional<SigningKey> environment_keys(const CredentialSettings& settings) {
+  if (settings.access_key_id.empty() || settings.secret_access_key.empty()) {
+    return std::nullopt;
   }
-  std::string profile = setting(settings, "AWS_PROFILE");
-  const auto text = read_small_file(path);
-  return text ? parse_shared_file(*text, profile.empty() ? "default" : profile) : std::nullopt;
+  return SigningKey{.access_key_id = settings.access_key_id,
+                    .secret_access_key = settings.secret_access_key,
+                    .session_token = settings.session_token};
 }
 
 FetchCredentials static_keys(SigningKey key) {
@@ -154,39 +185,17 @@ FetchCredentials static_keys(SigningKey key) {
   };
 }
 
-FetchCredentials web_identity(const CredentialSettings& settings, http::Client& client) {
-  return
-      [settings, &client](const std::stop_token& stop, SteadyTime deadline) -> Result<Credentials> {
-        // The kubelet replaces the file, so it is read again each time.
-        BUILDER_TRY_ASSIGN(const std::string file,
-                           read_small_file(setting(settings, "AWS_WEB_IDENTITY_TOKEN_FILE")));
-        const Secret token{std::string(trimmed(file))};
-        std::string session = setting(settings, "AWS_ROLE_SESSION_NAME");
-        std::string endpoint = setting(settings, "AWS_ENDPOINT_URL_STS");
-        if (endpoint.empty()) {
-          endpoint = fmt::format("https://sts.{}.amazonaws.com{}", settings.region,
-                                 settings.region.starts_with("cn-") ? ".cn" : "");
-        }
-        const http::Request request{
-            .method = http::Method::post,
-            .url = endpoint.ends_with('/') ? endpoint : endpoint + "/",
-            .headers = {{.name = "Content-Type", .value = "application/x-www-form-urlencoded"}},
-            .body = fmt::format(
-                "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={}&RoleSessionName={}"
-                "&WebIdentityToken={}",
-                http::percent_encode(setting(settings, "AWS_ROLE_ARN")),
-                http::percent_encode(session.empty() ? "deployra-builder" : session),
-                http::percent_encode(token.reveal()))};
-        BUILDER_TRY_ASSIGN(const http::Response response, client.send(request, stop, deadline));
-        if (!response.ok()) {
-          const std::string code = element(response.body, "Code");
-          if (code == "IDPCommunicationError") {
-            return failure(ErrorKind::unavailable, "STS answered IDPCommunicationError");
-          }
-          return refused("STS", response, code);
-        }
-        return parse_sts_credentials(response.body);
-      };
+FetchCredentials web_identity(const CredentialSettings& settings, http::Client& client, Role role) {
+  return [settings, &client, role = std::move(role)](const std::stop_token& stop,
+                                                     SteadyTime deadline) -> Result<Credentials> {
+    // The kubelet replaces the file, so it is read again each time.
+    BUILDER_TRY_ASSIGN(const std::string file, read_small_file(role.token_file));
+    const Secret token{std::string(trimmed(file))};
+    return ask_sts(settings, client, nullptr,
+                   role_request("AssumeRoleWithWebIdentity", role) +
+                       "&WebIdentityToken=" + http::percent_encode(token.reveal()),
+                   stop, deadline);
+  };
 }
 
 bool is_allowed_container_uri(std::string_view uri) {
@@ -294,6 +303,159 @@ FetchCredentials instance_metadata(const CredentialSettings& settings, http::Cli
       credentials.expires_at = soon + std::chrono::minutes(5);
     }
     return credentials;
+  };
+}
+
+namespace {
+
+/// Follows the profiles of one fetch: each may take on a role with the keys of another.
+class ProfileReader {
+ public:
+  ProfileReader(const CredentialSettings& settings, http::Client& client,
+                const std::stop_token& stop, SteadyTime deadline)
+      : settings_(settings),
+        client_(client),
+        stop_(stop),
+        deadline_(deadline),
+        files_(profile_files(settings.environment)) {}
+
+  Result<Credentials> credentials_of(const std::string& name) {
+    const auto profile = read_profile(files_, name);
+    if (!profile) {
+      return bad(name,
+                 fmt::format("is neither in {} nor in {}", files_.credentials, files_.config));
+    }
+    const bool again = !visited_.insert(name).second;
+    // A profile may name itself as the source of its role: then its keys are meant.
+    if (again && value(*profile, "aws_access_key_id").empty()) {
+      return bad(name, "leads back to itself (source_profile)");
+    }
+    if (!again && !value(*profile, "role_arn").empty()) {
+      return of_role(name, *profile);
+    }
+    if (auto keys = keys_of(*profile)) {
+      return Credentials{.key = *std::move(keys), .expires_at = std::nullopt};
+    }
+    if (!value(*profile, "credential_process").empty()) {
+      return of_process(name, value(*profile, "credential_process"));
+    }
+    for (const char* needs_a_person :
+         {"sso_session", "sso_start_url", "sso_account_id", "login_session"}) {
+      if (!value(*profile, needs_a_person).empty()) {
+        return bad(name, fmt::format("signs in with a browser ({}), which a service cannot: use "
+                                     "keys, a role or credential_process",
+                                     needs_a_person));
+      }
+    }
+    return bad(name, "holds no credentials (keys, role_arn or credential_process)");
+  }
+
+ private:
+  static std::string value(const Profile& profile, std::string_view name) {
+    const auto found = profile.find(name);
+    return found == profile.end() ? std::string() : found->second;
+  }
+
+  static std::unexpected<Error> bad(const std::string& name, std::string_view what) {
+    return failure(ErrorKind::denied, fmt::format("profile '{}' {}", one_line(name), what));
+  }
+
+  static std::optional<SigningKey> keys_of(const Profile& profile) {
+    SigningKey key{.access_key_id = value(profile, "aws_access_key_id"),
+                   .secret_access_key = Secret(value(profile, "aws_secret_access_key")),
+                   .session_token = Secret(value(profile, "aws_session_token"))};
+    return key.access_key_id.empty() || key.secret_access_key.empty() ? std::nullopt
+                                                                      : std::optional(key);
+  }
+
+  Result<Credentials> of_role(const std::string& name, const Profile& profile) {
+    const Role role{.arn = value(profile, "role_arn"),
+                    .session = value(profile, "role_session_name"),
+                    .token_file = value(profile, "web_identity_token_file"),
+                    .external_id = value(profile, "external_id"),
+                    .duration = value(profile, "duration_seconds")};
+    if (!role.token_file.empty()) {
+      return web_identity(settings_, client_, role)(stop_, deadline_);
+    }
+    if (!value(profile, "mfa_serial").empty()) {
+      return bad(name, "asks for a code of a person (mfa_serial), which a service has not");
+    }
+    const std::string source = value(profile, "source_profile");
+    const std::string origin = value(profile, "credential_source");
+    if (source.empty() == origin.empty()) {
+      return bad(name, "has a role_arn and must name either source_profile or credential_source");
+    }
+    BUILDER_TRY_ASSIGN(const Credentials own,
+                       source.empty() ? of_origin(name, origin) : credentials_of(source));
+    return ask_sts(settings_, client_, &own.key, role_request("AssumeRole", role), stop_,
+                   deadline_);
+  }
+
+  Result<Credentials> of_origin(const std::string& name, const std::string& origin) {
+    if (origin == "Environment") {
+      auto keys = environment_keys(settings_);
+      return keys ? Result<Credentials>(
+                        Credentials{.key = *std::move(keys), .expires_at = std::nullopt})
+                  : bad(name,
+                        "takes its keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                        "which are not set");
+    }
+    if (origin == "EcsContainer") {
+      return container(settings_, client_)(stop_, deadline_);
+    }
+    if (origin == "Ec2InstanceMetadata") {
+      return instance_metadata(settings_, client_)(stop_, deadline_);
+    }
+    return bad(name,
+               "has a credential_source that is none of Environment, EcsContainer and "
+               "Ec2InstanceMetadata");
+  }
+
+  Result<Credentials> of_process(const std::string& name, const std::string& text) {
+    Command command;
+    auto words = split_command(text);
+    if (!words) {
+      return bad(name, "credential_process: " + words.error().message);
+    }
+    command.arguments = *std::move(words);
+    for (char** variable = ::environ; *variable != nullptr; ++variable) {
+      command.environment.emplace_back(*variable);
+    }
+    std::string out;
+    std::string err;
+    const auto take = [](std::string& output) {
+      return [&output](std::string_view chunk) {
+        output.append(chunk.substr(0, k_largest_file - std::min(k_largest_file, output.size())));
+      };
+    };
+    const auto limit =
+        std::min(deadline_, std::chrono::steady_clock::now() + std::chrono::seconds(60));
+    auto finished = run_process(command, take(out), take(err), stop_, limit);
+    if (!finished) {
+      return std::unexpected(std::move(finished).error().with_context("credential_process"));
+    }
+    if (finished->exit_code != 0) {
+      return bad(name, fmt::format("credential_process ended with {}: {}", finished->exit_code,
+                                   one_line(err.substr(0, 200))));
+    }
+    return parse_process_credentials(out);
+  }
+
+  const CredentialSettings& settings_;
+  http::Client& client_;
+  const std::stop_token& stop_;
+  const SteadyTime deadline_;
+  const ProfileFiles files_;
+  std::set<std::string> visited_;
+};
+
+}  // namespace
+
+FetchCredentials profile(const CredentialSettings& settings, http::Client& client,
+                         std::string name) {
+  return [settings, &client, name = std::move(name)](const std::stop_token& stop,
+                                                     SteadyTime deadline) {
+    return ProfileReader(settings, client, stop, deadline).credentials_of(name);
   };
 }
 

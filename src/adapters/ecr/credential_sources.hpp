@@ -8,13 +8,24 @@ namespace builder::adapters::ecr {
 using FetchCredentials =
     std::function<Result<Credentials>(const std::stop_token& stop, SteadyTime deadline)>;
 
-FetchCredentials web_identity(const CredentialSettings& settings, http::Client& client);
+/// A role, and what STS is told of its use.
+struct Role {
+  std::string arn;
+  std::string session = {};
+  std::string token_file = {};   ///< Of a web identity.
+  std::string external_id = {};  ///< Of a role that another identity takes on.
+  std::string duration = {};     ///< Seconds; empty: STS's.
+};
+
+FetchCredentials web_identity(const CredentialSettings& settings, http::Client& client, Role role);
 FetchCredentials container(const CredentialSettings& settings, http::Client& client);
 FetchCredentials instance_metadata(const CredentialSettings& settings, http::Client& client);
 FetchCredentials static_keys(SigningKey key);
-
-/// The keys of the profile in the shared credentials file; nullopt when there are none.
-std::optional<SigningKey> shared_file_keys(const CredentialSettings& settings);
+/// What the named profile says, in the files as they are at each fetch.
+FetchCredentials profile(const CredentialSettings& settings, http::Client& client,
+                         std::string name);
+/// The keys of AWS_ACCESS_KEY_ID and so on; nullopt without them.
+std::optional<SigningKey> environment_keys(const CredentialSettings& settings);
 
 /// `variable` of the environment, empty when it is not set.
 std::string setting(const CredentialSettings& settings, std::string_view variable);
@@ -25,8 +36,9 @@ std::string setting(const CredentialSettings& settings, std::string_view variabl
 Result<Credentials> parse_json_credentials(std::string_view body);
 /// STS's XML.
 Result<Credentials> parse_sts_credentials(std::string_view body);
-/// The keys of `[profile]` in an INI file.
-std::optional<SigningKey> parse_shared_file(std::string_view text, std::string_view profile);
+/// What a `credential_process` prints: {Version, AccessKeyId, SecretAccessKey, SessionToken,
+/// Expiration}.
+Result<Credentials> parse_process_credentials(std::string_view output);
 /// ISO 8601 in UTC, fractions allowed.
 std::optional<std::chrono::system_clock::time_point> parse_iso_time(const std::string& text);
 /// Plain http only to where nobody can listen in.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "adapters/ecr/endpoints.hpp"
+#include "adapters/ecr/profiles.hpp"
 #include "adapters/ecr/sigv4.hpp"
 #include "adapters/http/client.hpp"
 #include "base/log.hpp"
@@ -32,21 +34,28 @@ class CredentialSource {
   virtual Result<CredentialsPtr> get(const std::stop_token& stop, SteadyTime deadline) = 0;
   /// AWS called these expired: the next `get` fetches new ones.
   virtual void drop(const CredentialsPtr& stale) = 0;
-  [[nodiscard]] virtual std::string_view name() const = 0;
+  [[nodiscard]] virtual std::string name() const = 0;
+  /// The setting that chooses it: the one to look at when AWS refuses us.
+  [[nodiscard]] virtual std::string setting() const = 0;
 };
 
 struct CredentialSettings {
-  std::string region;
+  EndpointChoice endpoints;
   std::string access_key_id;
   Secret secret_access_key;
   Secret session_token;
   /// The variables the other sources are configured by (`AWS_ROLE_ARN`, …).
-  std::function<std::optional<std::string>(std::string_view)> environment;
+  Environment environment;
 };
 
-/// The first configured of: the keys given, web identity (EKS), the shared credentials file,
-/// container (ECS, EKS Pod Identity), instance metadata (IMDSv2). The choice is made by what is
-/// configured and logged once; a source that then fails is not passed over. `client` outlives it.
+/// Which source `settings` choose, in words.
+std::string describe_credentials(const CredentialSettings& settings);
+
+/// The first configured of: the keys given, the profile of AWS_PROFILE, web identity (EKS), the
+/// default profile, container (ECS, EKS Pod Identity), instance metadata (IMDSv2). The choice is
+/// made by what is configured, whenever keys are needed, and logged when it is another; a source
+/// that then fails is not passed over. Profiles are read again when their files change. `client`
+/// outlives it.
 std::unique_ptr<CredentialSource> make_credentials(const CredentialSettings& settings,
                                                    http::Client& client, const Log& log);
 

@@ -44,6 +44,15 @@ Result<ports::SharedLogin> Logins::login(const ports::JobContext& job, const std
   return hosts_.lock()->contains(host) ? std::move(current) : nullptr;
 }
 
+Result<std::string> Logins::own_host(const ports::JobContext& job) {
+  BUILDER_TRY(token_.get([&] { return fetch(job); }, job.stop, job.deadline));
+  auto hosts = hosts_.lock();
+  if (hosts->empty()) {
+    return failure(ErrorKind::internal, "ECR does not say where its registry is");
+  }
+  return *hosts->begin();
+}
+
 void Logins::renew(const std::string& /*host*/, const ports::SharedLogin& refused) {
   token_.drop(refused);
 }

@@ -21,6 +21,8 @@ class Logins final : public ports::RegistryLogins {
   /// nullptr for every host that ECR has not named as ours.
   Result<ports::SharedLogin> login(const ports::JobContext& job, const std::string& host) override;
   void renew(const std::string& host, const ports::SharedLogin& refused) override;
+  /// Where ECR says that our registry is.
+  Result<std::string> own_host(const ports::JobContext& job);
   /// ECR has named a repository there: with some endpoints its host is another than the token's.
   void add_host(const std::string& host);
 

@@ -70,6 +70,12 @@ class RefreshedValue {
     return std::unexpected(std::move(fetched).error());
   }
 
+  /// Makes the next `get` fetch; should that fail, what is there goes on being used while it may.
+  void refresh_now() {
+    const std::scoped_lock lock(mutex_);
+    current_.refresh_at = {};
+  }
+
   /// Forgets `stale`, unless somebody has replaced it already: of many calls that find the same
   /// value expired only the first causes a new one.
   void drop(const std::shared_ptr<const T>& stale) {

@@ -24,6 +24,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::minutes k_remember_repository{5};
 constexpr std::chrono::seconds k_api_limit{60};
+constexpr std::chrono::seconds k_probe_limit{10};
 /// A repository that was just created may be unknown for a moment.
 constexpr int k_appear_attempts = 10;
 constexpr std::chrono::milliseconds k_appear_interval{300};
@@ -45,14 +46,17 @@ class EcrRegistry final : public ports::Registry {
     if (!repository) {
       auto uri = describe_or_create(job, name);
       if (!uri) {
-        return std::unexpected(oci::for_customer(std::move(uri).error()));
+        if (uri.error().kind != ErrorKind::cancelled) {
+          *refused_.lock() = name;
+        }
+        return std::unexpected(of_all(std::move(uri).error()));
       }
       repository = Repository{*std::move(uri)};
       logins_.add_host(repository->host());
     }
     // Fetched ahead of the push, which then does not wait for it.
     if (auto login = logins_.login(job, repository->host()); !login) {
-      return std::unexpected(oci::for_customer(std::move(login).error()));
+      return std::unexpected(of_all(std::move(login).error()));
     }
     remembered_.lock()->try_emplace(name,
                                     Known{repository->uri, Clock::now() + k_remember_repository});
@@ -63,8 +67,36 @@ class EcrRegistry final : public ports::Registry {
     const std::string name = repository.path();
     remembered_.lock()->erase(name);
     if (auto made = describe_or_create(job, name); !made) {
-      return std::unexpected(oci::for_customer(std::move(made).error()));
+      return std::unexpected(of_all(std::move(made).error()));
     }
+    return {};
+  }
+
+  Result<std::optional<PublishedImage>> find(const JobContext& job, const Repository& repository,
+                                             const std::string& tag) override {
+    const auto there = client_.head(
+        job,
+        {.host = repository.host(), .repository = repository.path(), .tag = tag, .digest = {}});
+    if (there) {
+      return PublishedImage{.repository = repository, .tag = tag, .digest = there->digest};
+    }
+    if (there.error().kind == ErrorKind::not_found) {
+      return std::nullopt;
+    }
+    return std::unexpected(oci::for_customer(there.error()));
+  }
+
+  Result<> probe(const JobContext& job) override {
+    BUILDER_TRY_ASSIGN(const std::string host, logins_.own_host(job));
+    if (auto answered = client_.ping(job, host); !answered) {
+      return std::unexpected(of_all(std::move(answered).error()));
+    }
+    const std::string refused = *refused_.lock();
+    if (refused.empty()) {
+      return {};
+    }
+    BUILDER_TRY(describe_or_create(job, refused));
+    refused_.lock()->clear();
     return {};
   }
 
@@ -75,7 +107,7 @@ class EcrRegistry final : public ports::Registry {
                              .digest = image.digest};
     auto manifest = client_.manifest(job, reference);
     if (!manifest) {
-      return std::unexpected(oci::for_customer(std::move(manifest).error()));
+      return std::unexpected(judged(job, std::move(manifest).error()));
     }
     reference.digest.clear();
     auto moved = client_.put(job, reference, *manifest);
@@ -85,9 +117,17 @@ class EcrRegistry final : public ports::Registry {
       if (there && there->digest == image.digest) {
         return {};
       }
+      const std::string where = "the tags of " + reference.repository + " are immutable";
+      if (!settings_.needs_latest) {
+        log_.info("{}: latest stays where it is", where);
+        return {};
+      }
+      return std::unexpected(
+          oci::for_customer(std::move(moved).error())
+              .with_context(where + " (set IMAGE_REFERENCE=digest, or let `latest` move)"));
     }
     if (!moved) {
-      return std::unexpected(oci::for_customer(std::move(moved).error()));
+      return std::unexpected(judged(job, std::move(moved).error()));
     }
     return {};
   }
@@ -97,6 +137,19 @@ class EcrRegistry final : public ports::Registry {
     std::string uri;
     SteadyTime until;
   };
+
+  /// No image has a part in it: every deployment would meet it.
+  static Error of_all(Error error) {
+    return oci::for_customer(std::move(error)).for_operator(oci::k_registry_setting);
+  }
+
+  /// A registry that refuses us, or answers nothing else either, is everybody's trouble.
+  Error judged(const JobContext& job, Error error) {
+    const bool is_away =
+        error.is_transient() && !job.stop.stop_requested() && !probe(job.within(k_probe_limit));
+    return is_away || error.kind == ErrorKind::denied ? of_all(std::move(error))
+                                                      : oci::for_customer(std::move(error));
+  }
 
   std::optional<Repository> remembered(const std::string& name) {
     auto known = remembered_.lock();
@@ -184,6 +237,7 @@ class EcrRegistry final : public ports::Registry {
   oci::Client& client_;
   const Log log_;
   Sync<std::map<std::string, Known>> remembered_;
+  Sync<std::string> refused_;  ///< The last repository that could not be had; empty: none.
 };
 
 }  // namespace

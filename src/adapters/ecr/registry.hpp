@@ -12,6 +12,8 @@ namespace builder::adapters::ecr {
 
 struct RegistrySettings {
   int keep_images = 1;
+  /// False: deployments are told by digest, and a tag `latest` that may not move is no failure.
+  bool needs_latest = true;
 };
 
 /// ECR for repositories and policies; `latest` is moved with the registry's own protocol. Remembers

@@ -1,7 +1,5 @@
 #include "adapters/ecr/repository_name.hpp"
 
-#include <fmt/format.h>
-
 namespace builder::adapters::ecr {
 namespace {
 
@@ -65,19 +63,6 @@ Result<std::string> repository_name(const domain::ServiceId& service) {
                    "the service's identifier cannot be part of a repository name");
   }
   return name;
-}
-
-std::string api_endpoint(std::string_view configured, std::string_view region) {
-  if (!configured.empty()) {
-    return std::string(configured);
-  }
-  std::string_view suffix = "amazonaws.com";
-  if (region.starts_with("cn-")) {
-    suffix = "amazonaws.com.cn";
-  } else if (region.starts_with("eusc-")) {
-    suffix = "amazonaws.eu";
-  }
-  return fmt::format("https://api.ecr.{}.{}", region, suffix);
 }
 
 }  // namespace builder::adapters::ecr

@@ -45,6 +45,12 @@ std::string text_of(const json& object, const char* field) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+/// The answer is a registry's own.
+bool has_words(const http::Response& response) {
+  const auto body = json::parse(response.body, nullptr, false);
+  return body.is_object() && body.contains("errors");
+}
+
 /// `CODE: message` of a registry's error body, or its beginning.
 std::string words_of(const http::Response& response) {
   const auto body = json::parse(response.body, nullptr, false);
@@ -58,8 +64,9 @@ std::string words_of(const http::Response& response) {
 }
 
 bool is_expired_token(const http::Response& response) {
-  return response.status == 403 &&
-         classify_push_error(words_of(response)) == PushFault::token_expired;
+  const PushFault fault = classify_push_error(words_of(response));
+  // An answer to HEAD has no words.
+  return response.status == 403 && (fault == PushFault::token_expired || response.body.empty());
 }
 
 bool is_redirect(int status) {
@@ -70,10 +77,12 @@ ErrorKind kind_of(const http::Response& response) {
   if (response.status == 404) {
     return ErrorKind::not_found;
   }
-  if (response.status == 401 || response.status == 403) {
+  if (response.status == 401 || (response.status == 403 && has_words(response))) {
     return ErrorKind::denied;
   }
-  if (response.status == 429 || response.status >= 500) {
+  // A 403 without a registry's words is of something before it.
+  if (response.status == 403 || response.status == 408 || response.status == 429 ||
+      response.status >= 500) {
     return ErrorKind::unavailable;
   }
   return classify_push_error(words_of(response)) == PushFault::tag_immutable ? ErrorKind::conflict
@@ -94,6 +103,12 @@ class HttpClient final : public Client {
  public:
   HttpClient(ClientSettings settings, http::Client& http, ports::RegistryLogins& logins, Log log)
       : settings_(settings), http_(http), logins_(logins), log_(std::move(log)) {}
+
+  Result<> ping(const JobContext& job, const std::string& host) override {
+    const Reference registry{.host = host, .repository = {}, .tag = {}, .digest = {}};
+    BUILDER_TRY(call(job, {.reference = registry, .path = {}, .actions = {}}));
+    return {};
+  }
 
   Result<Manifest> manifest(const JobContext& job, const Reference& reference) override {
     BUILDER_TRY_ASSIGN(http::Response response,
@@ -195,8 +210,9 @@ class HttpClient final : public Client {
   }
 
   static std::string url_of(const Call& call) {
-    return fmt::format("{}://{}/v2/{}/{}", is_plain_http(call.reference.host) ? "http" : "https",
-                       call.reference.host, call.reference.repository, call.path);
+    const std::string& repository = call.reference.repository;
+    return fmt::format("{}://{}/v2/{}{}{}", is_plain_http(call.reference.host) ? "http" : "https",
+                       call.reference.host, repository, repository.empty() ? "" : "/", call.path);
   }
 
   static Error refusal(const Call& call, const http::Response& response) {

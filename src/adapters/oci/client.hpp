@@ -55,6 +55,8 @@ struct ClientSettings {
 class Client {
  public:
   virtual ~Client() = default;
+  /// Whether a registry answers at `host`, and takes our login.
+  virtual Result<> ping(const ports::JobContext& job, const std::string& host) = 0;
   virtual Result<Manifest> manifest(const ports::JobContext& job, const Reference& reference) = 0;
   /// Whether it is there, and what it is.
   virtual Result<Descriptor> head(const ports::JobContext& job, const Reference& reference) = 0;

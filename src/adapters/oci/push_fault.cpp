@@ -40,11 +40,35 @@ PushFault classify_push_error(std::string_view text) {
                            "status code 401", "authentication required"})) {
     return PushFault::unauthorized;
   }
-  if (contains_any(words, {"denied", "not authorized", "forbidden", "status: 403"})) {
+  // Before "denied": what stands between us and the registry may deny as well.
+  if (contains_any(words, {"403 forbidden", "status: 403", "status code 403", "http 403"}) &&
+      !contains_any(words, {"denied:", "not authorized"})) {
+    return PushFault::forbidden;
+  }
+  if (contains_any(words, {"denied", "not authorized", "forbidden"})) {
     return PushFault::denied;
+  }
+  if (contains_any(words, {"x509:", "tls: failed to verify", "certificate signed by unknown",
+                           "server gave http response to https client", "tls: unrecognized name",
+                           "first record does not look like a tls handshake"})) {
+    return PushFault::foreign;
   }
   if (words.starts_with("unknown:") || contains_any(words, {"connection refused",
                                                             "connection reset",
+                                                            "connection timed out",
+                                                            "connection lost",
+                                                            "closed network connection",
+                                                            "server closed idle connection",
+                                                            "goaway",
+                                                            "stream error",
+                                                            "http2: ",
+                                                            "try again",
+                                                            "host is down",
+                                                            "request timeout",
+                                                            "status: 408",
+                                                            "status code 408",
+                                                            "408 request",
+                                                            "transport is closing",
                                                             "no such host",
                                                             "i/o timeout",
                                                             "tls handshake timeout",
@@ -90,12 +114,15 @@ Error push_error(PushFault fault, std::string message) {
     case PushFault::unauthorized:
     case PushFault::token_expired:
     case PushFault::denied:
-      return make(ErrorKind::denied, k_refused);
+      return make(ErrorKind::denied, k_refused).for_operator(k_registry_setting);
+    case PushFault::foreign:
+      return make(ErrorKind::denied, k_away).for_operator("AWS_REGION");
     case PushFault::tag_immutable:
       return make(ErrorKind::conflict, k_refused);
     case PushFault::repository_missing:
     case PushFault::registry_busy:
     case PushFault::registry_away:
+    case PushFault::forbidden:
     case PushFault::engine:
       return make(ErrorKind::unavailable, k_away);
     case PushFault::image_missing:

@@ -8,6 +8,7 @@ namespace builder::adapters::oci {
 namespace {
 
 constexpr int k_attempts = 6;
+constexpr std::chrono::seconds k_probe_limit{10};
 constexpr BackoffPolicy k_backoff{.base = std::chrono::milliseconds(1'000),
                                   .cap = std::chrono::milliseconds(20'000)};
 
@@ -52,6 +53,12 @@ Result<> RetryingPush::recover(PushFailure failed) {
         return {};
       }
       break;
+    case PushFault::forbidden:
+      if (login_ != nullptr && !std::exchange(renewed_, true)) {
+        logins_.renew(repository_.host(), login_);
+        return {};
+      }
+      return wait(std::move(error));
     case PushFault::registry_busy:
     case PushFault::registry_away:
     case PushFault::engine:
@@ -64,7 +71,7 @@ Result<> RetryingPush::recover(PushFailure failed) {
 
 Result<> RetryingPush::wait(Error error) {
   if (waits_ + 1 >= k_attempts) {
-    return std::unexpected(for_customer(std::move(error)));
+    return std::unexpected(away(std::move(error)));
   }
   log_.warning("push failed, trying again: {}", error.message);
   events_.warning("The image registry did not take the image; trying again");
@@ -72,9 +79,23 @@ Result<> RetryingPush::wait(Error error) {
     return failure(ErrorKind::cancelled, "stopped");
   }
   if (std::chrono::steady_clock::now() > job_.deadline) {
-    return std::unexpected(for_customer(std::move(error)));
+    return std::unexpected(away(std::move(error)));
   }
   return {};
+}
+
+/// Not this image but every image is refused when the registry does not answer us either.
+Error RetryingPush::away(Error error) {
+  error = for_customer(std::move(error));
+  if (std::chrono::steady_clock::now() + k_probe_limit >= job_.deadline) {
+    return error;
+  }
+  const auto answers = registry_.probe(job_.within(k_probe_limit));
+  if (answers || answers.error().kind == ErrorKind::cancelled) {
+    return error;
+  }
+  return std::move(error).for_operator(answers.error().setting.empty() ? k_registry_setting
+                                                                       : answers.error().setting);
 }
 
 }  // namespace builder::adapters::oci

@@ -27,6 +27,7 @@ class RetryingPush {
 
  private:
   Result<> wait(Error error);
+  Error away(Error error);
 
   ports::Registry& registry_;
   ports::RegistryLogins& logins_;

@@ -1,9 +1,12 @@
 #include "app/config.hpp"
 
+#include "base/temp_dir.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
 
 namespace builder::app {
@@ -16,7 +19,7 @@ using Values = std::map<std::string, std::string, std::less<>>;
 LoadedConfig load(Values values, std::string_view dotenv = "") {
   values.try_emplace("API_KEY", "key");
   return load_config(
-      [&](std::string_view name) -> std::optional<std::string> {
+      [values](std::string_view name) -> std::optional<std::string> {
         const auto found = values.find(name);
         return found == values.end() ? std::nullopt : std::optional(found->second);
       },
@@ -33,7 +36,7 @@ TEST(Config, DefaultsAreTheContracts) {
   EXPECT_EQ(config.redis.address.port, 6379);
   EXPECT_EQ(config.redis.queue, "builder-queue");
   EXPECT_EQ(config.redis.cancel_channel, "builder:cancel");
-  EXPECT_EQ(config.aws_region, "us-east-1");
+  EXPECT_EQ(config.aws.endpoints.region, "us-east-1");
   EXPECT_EQ(config.api_url, "http://127.0.0.1:3000/api");
   EXPECT_EQ(config.github_url, "https://github.com");
   EXPECT_EQ(config.ecr_keep_images, 1);
@@ -48,7 +51,7 @@ TEST(Config, TheEnvironmentWinsOverTheFile) {
                            "WORK_DIR = \"/x y\"  # tail\n");
   EXPECT_EQ(loaded.config.redis.address.host, "env");
   EXPECT_EQ(setting(loaded, "REDIS_HOST").origin, "environment");
-  EXPECT_EQ(loaded.config.aws_region, "eu-west-1");
+  EXPECT_EQ(loaded.config.aws.endpoints.region, "eu-west-1");
   EXPECT_EQ(setting(loaded, "AWS_REGION").origin, ".env");
   EXPECT_EQ(loaded.config.work_dir, "/x y");
   EXPECT_EQ(setting(loaded, "REDIS_PORT").origin, "default");
@@ -125,6 +128,45 @@ TEST(Config, WhatCouldOnlyFailLaterFailsAtOnce) {
            {"AWS_REGION", "us-gov-west-1"}}) {
     EXPECT_TRUE(load({{name, value}}).errors.empty()) << name << "=" << value;
   }
+}
+
+TEST(Config, TheRegionIsTheFirstThatIsNamed) {
+  const TempDir folder = TempDir::make("/tmp", "config-").value();
+  std::ofstream(folder.path() + "/config") << "[default]\nregion=eu-west-1\n[profile p]\n"
+                                              "region=eu-west-2\n[profile bad]\nregion=a/b\n";
+  Values values{{"AWS_CONFIG_FILE", folder.path() + "/config"}};
+  const auto region = [&] { return load(values).config.aws.endpoints.region; };
+  EXPECT_EQ(region(), "eu-west-1");
+  values["AWS_PROFILE"] = "p";
+  EXPECT_EQ(region(), "eu-west-2");
+  values["AWS_DEFAULT_REGION"] = "eu-west-3";
+  EXPECT_EQ(region(), "eu-west-3");
+  EXPECT_EQ(setting(load(values), "AWS_REGION").origin, "AWS_DEFAULT_REGION");
+  values["AWS_REGION"] = "eu-north-1";
+  EXPECT_EQ(region(), "eu-north-1");
+  const auto bad = load({{"AWS_CONFIG_FILE", folder.path() + "/config"}, {"AWS_PROFILE", "bad"}});
+  ASSERT_EQ(bad.errors.size(), 1u);
+  EXPECT_TRUE(bad.errors[0].starts_with("the region of profile")) << bad.errors[0];
+}
+
+TEST(Config, WhatChoosesTheCredentialsMayStandInTheFile) {
+  const auto loaded = load({}, "AWS_PROFILE=deploy\nAWS_ROLE_ARN=arn:r\nHOME=/elsewhere\n");
+  EXPECT_TRUE(loaded.errors.empty());
+  EXPECT_EQ(loaded.config.aws.environment("AWS_ROLE_ARN"), "arn:r");
+  EXPECT_EQ(loaded.config.aws.environment("HOME"), std::nullopt) << "no other name is taken";
+  EXPECT_EQ(setting(loaded, "AWS_ACCESS_KEY_ID").help, "credentials in force: profile deploy");
+  EXPECT_EQ(setting(load({{"AWS_ACCESS_KEY_ID", "a"}, {"AWS_SECRET_ACCESS_KEY", "b"}}),
+                    "AWS_ACCESS_KEY_ID")
+                .help,
+            "credentials in force: environment");
+}
+
+TEST(Config, AnEndpointIsNamedOrChosen) {
+  EXPECT_TRUE(load({{"AWS_USE_FIPS_ENDPOINT", "true"}}).config.aws.endpoints.fips);
+  EXPECT_TRUE(load({{"AWS_USE_DUALSTACK_ENDPOINT", "true"}}).config.aws.endpoints.dual_stack);
+  EXPECT_EQ(
+      load({{"AWS_USE_FIPS_ENDPOINT", "true"}, {"AWS_ENDPOINT_URL", "http://a"}}).errors.size(),
+      1u);
 }
 
 TEST(Config, TlsToTheEngineIsRefusedAndNotForgotten) {

@@ -1,5 +1,6 @@
 #include "adapters/ecr/api_errors.hpp"
 #include "adapters/ecr/credential_sources.hpp"
+#include "adapters/ecr/endpoints.hpp"
 #include "adapters/ecr/lifecycle_policy.hpp"
 #include "adapters/ecr/repository_name.hpp"
 #include "adapters/ecr/sigv4.hpp"
@@ -116,9 +117,43 @@ TEST(RepositoryName, IsThePlatformsAndValid) {
   const ports::Repository repository{"1.dkr.ecr.us-east-1.amazonaws.com/deployra/x"};
   EXPECT_EQ(repository.path(), "deployra/x");
   EXPECT_EQ(repository.host(), "1.dkr.ecr.us-east-1.amazonaws.com");
-  EXPECT_EQ(api_endpoint("", "eu-west-1"), "https://api.ecr.eu-west-1.amazonaws.com");
-  EXPECT_EQ(api_endpoint("", "cn-north-1"), "https://api.ecr.cn-north-1.amazonaws.com.cn");
-  EXPECT_EQ(api_endpoint("http://127.0.0.1:1", "eu-west-1"), "http://127.0.0.1:1");
+}
+
+// As AWS's endpoint rules have them.
+TEST(Endpoints, AreThoseOfThePartitionAndTheKind) {
+  const struct {
+    const char* region;
+    bool fips;
+    bool dual_stack;
+    const char* ecr;
+    const char* sts;
+  } cases[] = {
+      {"eu-west-1", false, false, "api.ecr.eu-west-1.amazonaws.com", "sts.eu-west-1.amazonaws.com"},
+      {"us-east-1", true, false, "api.ecr-fips.us-east-1.amazonaws.com",
+       "sts-fips.us-east-1.amazonaws.com"},
+      {"us-east-1", false, true, "ecr.us-east-1.api.aws", "sts.us-east-1.api.aws"},
+      {"us-east-1", true, true, "ecr-fips.us-east-1.api.aws", "sts-fips.us-east-1.api.aws"},
+      {"us-gov-west-1", false, false, "api.ecr.us-gov-west-1.amazonaws.com",
+       "sts.us-gov-west-1.amazonaws.com"},
+      {"us-gov-west-1", true, false, "api.ecr-fips.us-gov-west-1.amazonaws.com",
+       "sts-fips.us-gov-west-1.amazonaws.com"},
+      {"cn-north-1", false, false, "api.ecr.cn-north-1.amazonaws.com.cn",
+       "sts.cn-north-1.amazonaws.com.cn"},
+      {"cn-north-1", false, true, "ecr.cn-north-1.api.amazonwebservices.com.cn",
+       "sts.cn-north-1.api.amazonwebservices.com.cn"},
+      {"eusc-de-east-1", false, false, "api.ecr.eusc-de-east-1.amazonaws.eu",
+       "sts.eusc-de-east-1.amazonaws.eu"},
+  };
+
+  for (const auto& one : cases) {
+    const EndpointChoice choice{
+        .region = one.region, .fips = one.fips, .dual_stack = one.dual_stack};
+    EXPECT_EQ(api_endpoint("", choice), std::string("https://") + one.ecr);
+    EXPECT_EQ(sts_endpoint("", choice), std::string("https://") + one.sts);
+    EXPECT_EQ(api_endpoint("http://127.0.0.1:1", choice), "http://127.0.0.1:1");
+  }
+  EXPECT_EQ(host_header("https://a:443/"), "a");
+  EXPECT_EQ(host_header("http://a:8080/x"), "a:8080");
 }
 
 TEST(ApiErrors, DecideByCodeAndNotByStatus) {

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -167,6 +168,46 @@ TEST_F(JobRunnerTest, WhatTheCustomerHasToMendIsNotTriedAgain) {
     runner.run(request_, *job, cancellation, [](Outcome) {});
     EXPECT_EQ(record_.steps().size(), before + 1) << to_string(kind);
   }
+}
+
+Error of_the_operator(ErrorKind kind = ErrorKind::denied) {
+  return Error{.kind = kind, .message = "AccessDenied"}.for_operator("AWS_ACCESS_KEY_ID");
+}
+
+class OperatorTest : public JobRunnerTest, public testing::WithParamInterface<ErrorKind> {};
+
+TEST_P(OperatorTest, ItsFaultSendsTheJobBackAtOnceAndTheCustomerIsTold) {
+  image_.push_hook = fakes::failing(of_the_operator(GetParam()));
+  EXPECT_EQ(run(), Outcome::blocked);
+  EXPECT_EQ(std::ranges::count(record_.steps(), "push d1"), 1) << "not tried in place";
+  EXPECT_EQ(std::ranges::count(statuses(), DeploymentStatus::failed), 0);
+  EXPECT_TRUE(last().text.contains("starts again by itself")) << last().text;
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, OperatorTest,
+                         testing::Values(ErrorKind::denied, ErrorKind::unavailable,
+                                         ErrorKind::internal),
+                         [](const auto& test) { return std::string(to_string(test.param)); });
+
+TEST_F(JobRunnerTest, ASourceThatWorkDirDoesNotTakeGoesBack) {
+  source_.hook = fakes::failing({.kind = ErrorKind::invalid_input, .message = "m"});
+  settings_.check_work_dir = [] { return failure(ErrorKind::internal, "no space"); };
+  EXPECT_EQ(run(), Outcome::blocked);
+}
+
+TEST_F(JobRunnerTest, NothingButTheSourceIsTouchedBeforeThePlatformWantsTheBuild) {
+  reporter_.fail_next(ErrorKind::denied, 100);
+  EXPECT_EQ(run(), Outcome::refused);
+  EXPECT_EQ(registry_.ensured, 0);
+  EXPECT_FALSE(record_.has("build"));
+}
+
+TEST_F(JobRunnerTest, ATagThatMayNotMoveHoldsWhatAnEarlierAttemptPushed) {
+  image_.push_hook = fakes::failing({.kind = ErrorKind::conflict, .message = "tag invalid"});
+  registry_.there = "sha256:there";
+  settings_.image_reference = ImageReference::digest;
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_TRUE(last().image_uri.ends_with("@sha256:there")) << last().image_uri;
 }
 
 TEST_F(JobRunnerTest, AFetchThatTakesTooLongIsSaidAsSuch) {
@@ -418,11 +459,10 @@ INSTANTIATE_TEST_SUITE_P(
              std::to_string(static_cast<int>(test.param.reason));
     });
 
-TEST_F(JobRunnerTest, ACancelDuringPromoteDoesNotCutItAndIsReported) {
+TEST_F(JobRunnerTest, ACancelIsSeenWhileLatestMoves) {
   registry_.promote_hook = [&](const ports::JobContext& job) -> std::optional<Error> {
     cancellation_.request_stop(StopReason::cancelled_by_user);
-    EXPECT_FALSE(job.stop.stop_requested());
-    return std::nullopt;
+    return fakes::until_stopped()(job);
   };
   EXPECT_EQ(run(), Outcome::cancelled);
   EXPECT_EQ(statuses().back(), DeploymentStatus::cancelled);

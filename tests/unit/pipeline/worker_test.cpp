@@ -180,6 +180,31 @@ TEST_F(WorkerTest, TakesNoJobWhileNothingCanBeBuilt) {
   EXPECT_EQ(reporter_.statuses("d1"), k_built);
 }
 
+TEST_F(WorkerTest, AnOperatorsFaultCostsNoDeploymentAndStopsTheTaking) {
+  std::atomic<bool> refused = true;
+  registry_.ensure_hook = [&]() -> std::optional<Error> {
+    return refused ? std::optional(
+                         Error{.kind = ErrorKind::denied, .message = "AccessDenied"}.for_operator(
+                             "AWS_ACCESS_KEY_ID"))
+                   : std::nullopt;
+  };
+  for (int i = 0; i < 10; ++i) {
+    queue_.push(job("d" + std::to_string(i), "s" + std::to_string(i)));
+  }
+  start(1);
+  ASSERT_TRUE(eventually([&] { return !runner_->faults().reason().empty(); }));
+  ASSERT_TRUE(eventually([&] { return queue_.queued().size() == 10; }));
+  EXPECT_EQ(runner_->faults().reason(),
+            "preparing the repository: AccessDenied (look at AWS_ACCESS_KEY_ID)");
+  EXPECT_EQ(registry_.ensured, 1);
+  refused = false;
+  ASSERT_TRUE(eventually([&] { return queue_.idle(); }, 30s)) << "it goes on by itself";
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(reporter_.statuses("d" + std::to_string(i)).back(), DeploymentStatus::builded);
+  }
+  EXPECT_TRUE(runner_->faults().reason().empty());
+}
+
 TEST_F(WorkerTest, AFullDiskStopsTheNewestBuildAndGivesItBack) {
   std::atomic<bool> slow = true;
   source_.hook = [&](const ports::JobContext& context) {

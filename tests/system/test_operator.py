@@ -1,0 +1,131 @@
+"""What only the operator can mend costs no deployment, and is said with the setting to look at."""
+
+from __future__ import annotations
+
+import time
+
+from kit.process import wait_for
+from kit.registry import KEY_ID, SECRET
+
+SLOW = {"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1003\n"}
+
+
+def write_keys(path, secret: str) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(f"[default]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = {secret}\n")
+    new.replace(path)
+
+
+def test_revoked_keys_cost_nothing_and_new_ones_are_read(stack, make_worker, repo, tmp_path):
+    keys = tmp_path / "credentials"
+    write_keys(keys, "revoked")
+    identities = [stack.api.enqueue(stack.job(repo().name)) for _ in range(3)]
+    worker = make_worker(start=False, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_SHARED_CREDENTIALS_FILE=str(keys))
+    worker.start(ready=False)
+    wait_for(lambda: "registry: " in worker.not_ready(), 30, "not ready")
+    assert "look at AWS_SHARED_CREDENTIALS_FILE" in worker.not_ready()
+    assert "AWS credentials: profile default" in worker.text()
+    wait_for(lambda: "not ready: registry: " in worker.text(), 20, "it is in the log")
+    assert stack.redis.client.llen("builder-queue") == 3
+    assert [stack.api.statuses(identity) for identity in identities] == [[], [], []]
+    write_keys(keys, SECRET)
+    assert [stack.api.wait_end(identity) for identity in identities] == ["BUILDED"] * 3
+
+
+def test_keys_that_expire_while_an_agent_has_replaced_them(stack, make_worker, repo, tmp_path):
+    keys = tmp_path / "credentials"
+    write_keys(keys, SECRET)
+    make_worker(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_SHARED_CREDENTIALS_FILE=str(keys))
+    write_keys(keys, "another")
+    first = stack.api.enqueue(stack.job(repo().name))  # A repository is made with the keys of now.
+    stack.api.wait_log(first, "starts again by itself")
+    write_keys(keys, SECRET)
+    assert stack.api.wait_end(first) == "BUILDED"
+    assert stack.api.statuses(first)[-1] == "BUILDED"
+
+
+def test_a_repository_that_may_not_be_made_costs_no_deployment(stack, worker, repo):
+    stack.ecr.control("/__fail", {"deny": "CreateRepository"})
+    identities = [stack.api.enqueue(stack.job(repo().name)) for _ in range(4)]
+    wait_for(lambda: "AccessDeniedException" in worker.not_ready(), 30, "not ready")
+    assert "look at AWS_ACCESS_KEY_ID" in worker.not_ready()
+    wait_for(lambda: stack.redis.client.llen("builder-queue") == 4, 30, "all are in the queue")
+    assert [identity for identity in identities if stack.api.final_posts(identity)] == []
+    stack.ecr.control("/__fail", {})
+    assert [stack.api.wait_end(identity) for identity in identities] == ["BUILDED"] * 4
+
+
+def test_a_work_dir_that_cannot_be_written_costs_no_deployment(stack, worker, repo):
+    aside = worker.work_dir.with_name("aside")
+    worker.work_dir.rename(aside)
+    worker.work_dir.write_text("no folder")
+    try:
+        identity = stack.api.enqueue(stack.job(repo().name))
+        wait_for(lambda: "WORK_DIR" in worker.not_ready(), 30, "not ready")
+        wait_for(lambda: stack.redis.client.llen("builder-queue") == 1, 30, "it is in the queue")
+        assert stack.api.final_posts(identity) == []
+    finally:
+        worker.work_dir.unlink()
+        aside.rename(worker.work_dir)
+    assert stack.api.wait_end(identity) == "BUILDED", stack.api.log_text(identity)
+
+
+def test_no_repository_is_made_for_a_job_that_the_platform_refuses(stack, make_worker, repo):
+    make_worker(API_KEY="wrong-api-key", start=False).start(ready=False)
+    service = f"refused{time.monotonic_ns()}"
+    stack.api.enqueue(stack.job(repo().name, serviceId=service))
+    time.sleep(2)
+    names = [repository["repositoryName"] for repository in stack.ecr.api("DescribeRepositories")["repositories"]]
+    assert f"deployra/{service}" not in names
+
+
+def test_a_profile_that_is_nowhere_is_named(make_worker):
+    worker = make_worker(start=False, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_PROFILE="typo", HOME="/nonexistent")
+    worker.start(ready=False)
+    wait_for(lambda: "profile 'typo' is neither in /nonexistent/.aws/credentials nor in" in worker.not_ready(), 30, "named")
+    assert "look at AWS_PROFILE" in worker.not_ready()
+
+
+def test_immutable_tags_need_digests_and_nothing_else(stack, make_worker, repo):
+    worker = make_worker(IMAGE_REFERENCE="digest")
+    service, repository = f"immutable{time.monotonic_ns()}", repo()
+    assert stack.api.wait_end(stack.api.enqueue(stack.job(repository.name, serviceId=service))) == "BUILDED"
+    stack.ecr.api("PutImageTagMutability", repositoryName=f"deployra/{service}", imageTagMutability="IMMUTABLE")
+    latest = stack.ecr.digest_of(f"deployra/{service}", "latest")
+    repository.commit({"a.txt": "two\n"})
+    identity = stack.api.enqueue(stack.job(repository.name, serviceId=service))
+    assert stack.api.wait_end(identity) == "BUILDED", stack.api.log_text(identity)
+    assert stack.ecr.digest_of(f"deployra/{service}", "latest") == latest
+    worker.stop()
+    worker = make_worker()
+    repository.commit({"a.txt": "three\n"})
+    identity = stack.api.enqueue(stack.job(repository.name, serviceId=service))
+    assert stack.api.wait_end(identity) == "FAILED"
+    assert "set IMAGE_REFERENCE=digest" in worker.text()
+
+
+def test_what_an_attempt_left_under_an_immutable_tag_is_the_image(stack, make_worker, repo):
+    make_worker(IMAGE_REFERENCE="digest")
+    service, repository = f"left{time.monotonic_ns()}", repo()
+    first = stack.api.enqueue(stack.job(repository.name, serviceId=service))
+    assert stack.api.wait_end(first) == "BUILDED"
+    stack.ecr.api("PutImageTagMutability", repositoryName=f"deployra/{service}", imageTagMutability="IMMUTABLE")
+    # As a worker leaves it that was killed between the push and its record.
+    repository.commit({"a.txt": "two\n"})
+    job = stack.job(repository.name, serviceId=service)
+    digest = stack.ecr.copy_tag(f"deployra/{service}", first, str(job["deploymentId"]))
+    identity = stack.api.enqueue(job)
+    assert stack.api.wait_end(identity) == "BUILDED", stack.api.log_text(identity)
+    assert stack.api.deployments[identity].image_uri.endswith(f"@{digest}")
+
+
+def test_a_cancel_while_latest_cannot_move_is_obeyed_at_once(stack, worker, repo):
+    stack.ecr.control("/__fail", {"refuse": "PUT .*/latest"})
+    service = f"latest{time.monotonic_ns()}"
+    identity = stack.api.enqueue(stack.job(repo().name, serviceId=service))
+    wait_for(lambda: "registry, trying again" in worker.text(), 60, "latest is refused")
+    stack.api.cancel(identity)
+    assert stack.api.wait_end(identity, 5) == "CANCELLED"
+    stack.ecr.control("/__fail", {})
+    time.sleep(1)
+    assert stack.ecr.digest_of(f"deployra/{service}", "latest") is None
