@@ -493,7 +493,8 @@ class Service {
     const bool is_docker = docker_ != nullptr;
     const std::string& address = is_docker ? config_.docker_host : config_.buildkit_host;
     const std::string_view daemon = is_docker ? "dockerd" : "buildkitd";
-    std::string problem = error.message;
+    const std::string_view variable = is_docker ? "DOCKER_HOST" : "BUILDKIT_HOST";
+    std::string problem;
     if (address.starts_with(k_unix)) {
       switch (const int number = connect_error(address.substr(k_unix.size()))) {
         case 0:
@@ -511,8 +512,11 @@ class Service {
           problem = std::generic_category().message(number);
       }
     }
-    error.message =
-        fmt::format("{} ({}): {}", address, is_docker ? "DOCKER_HOST" : "BUILDKIT_HOST", problem);
+    if (!problem.empty()) {
+      error.message = fmt::format("{} ({}): {}", address, variable, problem);
+    } else if (!error.message.contains(variable)) {
+      error.message += fmt::format(" (look at {})", variable);
+    }
     return std::unexpected(std::move(error));
   }
 

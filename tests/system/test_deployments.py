@@ -224,7 +224,7 @@ def test_build_secrets_and_cache_mounts_need_a_frontend_but_never_hang(stack, wo
 @pytest.mark.one_engine
 def test_wrong_credentials_moved_and_missing_repositories(stack, worker, repo):
     repository = repo()
-    for provider, words in ((stack.git.provider(password="wrong"), "token may have expired"),
+    for provider, words in ((stack.git.provider(password="wrong"), "refused the user name or the password"),
                             (stack.git.provider(url=f"{stack.git.origin}/moved"), "moved")):
         assert words in failing(stack, repository, gitProvider=provider)[1]
     assert "team/nothing-here was not found" in failing(stack, repository, repositoryName="team/nothing-here")[1]

@@ -22,7 +22,7 @@ def failing_jobs(stack, repo):
     """Every phase a deployment can fail in, by the words of its error."""
     good = repo()
     return {
-        "token may have expired": stack.job(good.name, gitProvider=stack.git.provider(password="wrong")),
+        "refused the user name or the password": stack.job(good.name, gitProvider=stack.git.provider(password="wrong")),
         "not found": stack.job("team/nothing"),
         "does not exist": stack.job(good.name, branch="nope"),
         "not in this repository": stack.job(good.name, commitSha="1" * 40),

@@ -63,7 +63,7 @@ TEST_F(Troubles, WrongCredentialsAreNotTriedAgain) {
   const auto fetched = fetch(wrong);
   ASSERT_FALSE(fetched);
   EXPECT_EQ(fetched.error().kind, ErrorKind::denied);
-  EXPECT_THAT(fetched.error().customer, HasSubstr("expired"));
+  EXPECT_THAT(fetched.error().customer, HasSubstr("refused the user name or the password"));
   EXPECT_THAT(server_.requests(), SizeIs(1));
 
   wrong.password = Secret();
