@@ -131,11 +131,6 @@ void DeploymentChannel::note_lost_output() {
   output_lost_ = true;
 }
 
-void DeploymentChannel::note_lost_worker() {
-  const std::scoped_lock lock(mutex_);
-  worker_lost_ = true;
-}
-
 Result<ports::StatusAnswer> DeploymentChannel::status(const ports::StatusUpdate& update,
                                                       const std::stop_token& stop,
                                                       SteadyTime deadline) {
@@ -268,14 +263,6 @@ void DeploymentChannel::escape_unsent() {
 
 DeploymentChannel::Batch DeploymentChannel::closing_line() const {
   const std::uint64_t all = backlog_.pushed();
-  if (worker_lost_) {
-    return {.type = LogType::warning,
-            .text =
-                "Log incomplete, unless a line above says that it is complete: the worker that "
-                "built this was lost before it had reported the end",
-            .lines = 0,
-            .closing = true};
-  }
   Batch batch{.type = LogType::info, .text = {}, .lines = 0, .closing = true};
   // Of a row that was divided, one part alone may have been refused.
   const std::uint64_t missing = std::max(all - delivered_, refused_);

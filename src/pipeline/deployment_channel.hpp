@@ -60,10 +60,6 @@ class DeploymentChannel {
   /// Lines of the log were lost before they came here; the last line will say so. Any thread.
   void note_lost_output();
 
-  /// The worker that had the log was lost with whatever it had not posted; the last line will say
-  /// so.
-  void note_lost_worker();
-
   /// Posts a status behind all lines appended before it, repeating it with back-off while the API
   /// is away, until `deadline`. `stop` gives up between two attempts: a post in flight is awaited,
   /// so that nothing of ours can arrive after what is posted next.
@@ -117,7 +113,7 @@ class DeploymentChannel {
 
   /// Lines, or the last one that is due before a final status.
   [[nodiscard]] bool has_words() const {
-    return !log_ended_ && (has_lines() || backlog_.pushed() > 0 || worker_lost_);
+    return !log_ended_ && (has_lines() || backlog_.pushed() > 0);
   }
 
   [[nodiscard]] bool log_goes_first() const;
@@ -145,7 +141,6 @@ class DeploymentChannel {
   std::stop_source lease_wait_{std::nostopstate};  ///< Of the last log post.
   bool closed_ = false;
   bool output_lost_ = false;
-  bool worker_lost_ = false;
 
   // The sender's own.
   std::deque<Batch> unsent_;     ///< Taken out of the backlog, and not delivered yet.

@@ -437,10 +437,6 @@ Outcome JobRunner::deliver(const ports::Undelivered& undelivered,
   try {
     DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease, settings_.channel,
                               metrics_, log);
-    if (undelivered.ending.verdict == ports::Verdict::as_reported ||
-        undelivered.ending.verdict == ports::Verdict::attempts_used) {
-      channel.note_lost_worker();
-    }
     return deliver_end({ports_.queue, channel, receipt, cancellation, abort_,
                         settings_.adopted_patience, metrics_, log},
                        undelivered.ending);

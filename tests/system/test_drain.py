@@ -119,7 +119,7 @@ def test_a_drain_while_api_and_redis_are_away(stack, make_worker, brought_to, wh
     if whose == "adopted":
         worker.kill()
         worker = make_worker(start=False, DRAIN_TIMEOUT=SHORT, LEASE_TIME="3s").start(ready=False)
-        wait_for(lambda: "trying again in" in worker.text(), 20, "the end is adopted")
+        wait_for(lambda: "not delivered, trying again" in worker.text(), 20, "the end is adopted")
     stack.redis.stop()
     try:
         time.sleep(3)  # By then the lease does not hold.

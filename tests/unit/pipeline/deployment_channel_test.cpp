@@ -476,14 +476,6 @@ TEST_F(ChannelTest, WithoutALineThereIsNoLastOne) {
   EXPECT_TRUE(rows().empty());
 }
 
-TEST_F(ChannelTest, TheLogOfALostWorkerIsNotLeftWithoutALastLine) {
-  open();
-  channel_->note_lost_worker();
-  ASSERT_TRUE(post(DeploymentStatus::builded));
-  ASSERT_EQ(rows().size(), 1u);
-  EXPECT_TRUE(rows()[0].starts_with("Log incomplete, unless ")) << rows()[0];
-}
-
 TEST_F(ChannelTest, ARefusedStatusIsNotRepeated) {
   reporter_.fail_next(ErrorKind::not_found);
   open();
