@@ -3,7 +3,7 @@
 // LINES, LINE_BYTES, LOG_SPOOL_SIZE and LOG_LIMIT (bytes) what. bench/log_storm.py starts it.
 #include "adapters/dashboard/reporter.hpp"
 #include "base/temp_dir.hpp"
-#include "pipeline/event_log.hpp"
+#include "report/event_log.hpp"
 
 #include <fmt/format.h>
 
@@ -69,17 +69,18 @@ int main() {
   const auto http = adapters::http::make_client();
   const auto reporter = adapters::dashboard::make_reporter(
       {.api_url = variable("API_URL"), .api_key = Secret(variable("API_KEY"))}, *http);
-  pipeline::ChannelLimits limits;
+  report::ChannelLimits limits;
   limits.backlog.spool = number("LOG_SPOOL_SIZE", limits.backlog.spool);
   limits.backlog.log = number("LOG_LIMIT", limits.backlog.log);
   limits.backlog.spool_folder = folder->path();
-  pipeline::Metrics metrics;
-  SecretStore secrets;
-  secrets.add_forever({{"SOME_TOKEN", Secret("a-token-that-never-shows-up")}});
-  pipeline::DeploymentChannel channel(*reporter, domain::DeploymentId("storm"),
-                                      std::make_shared<Held>(), limits, metrics,
-                                      Log(std::make_shared<Silent>()));
-  pipeline::EventLog log(channel, secrets);
+  ports::Metrics metrics;
+  SecretStore store;
+  const auto secrets =
+      store.add_deployment({{"SOME_TOKEN", Secret("a-token-that-never-shows-up")}});
+  report::DeploymentChannel channel(*reporter, domain::DeploymentId("storm"),
+                                    std::make_shared<Held>(), limits, metrics,
+                                    Log(std::make_shared<Silent>()));
+  report::EventLog log(channel, secrets);
 
   const std::uint64_t before = memory("VmRSS");
   const auto start = Clock::now();

@@ -1,6 +1,6 @@
 // How long a pushed job takes to arrive, beside a plain BLPOP, and how many jobs a second go
 // through the protocol. REDIS_HOST, REDIS_PORT, REDIS_USERNAME and REDIS_PASSWORD say where.
-#include "adapters/redis/job_queue.hpp"
+#include "adapters/redis/leased/job_queue.hpp"
 #include "base/text.hpp"
 
 #include <fmt/format.h>
@@ -29,6 +29,8 @@ class Silent final : public ports::QueueListener, public LogSink {
   void outbox_filled() override {}
 
   void malformed_element() override {}
+
+  void given_up(const domain::DeploymentId&) override {}
 
   void write(LogLevel, std::string_view) override {}
 
@@ -87,6 +89,8 @@ int main() {
   const auto plain = Connection::open(config, "bench", {}).value();
   const auto queue = adapters::redis::make_job_queue(config, {}, Log(silent));
   queue->join(*silent);
+  queue->doubtful().value();
+  queue->vetted({}).value();
 
   const std::string list = config.queue + ":plain";
   for (int i = 0; i < 2; ++i) {  // The first time warms up.
@@ -120,7 +124,7 @@ int main() {
     if (receipts.size() % 16 == 0) {
       for (std::size_t i = receipts.size() - 16; i < receipts.size(); ++i) {
         queue->finish(receipts[i], {.status = ports::DeploymentStatus::builded}).value();
-        queue->settle(receipts[i], ports::Delivery::done).value();
+        queue->settle(receipts[i], ports::Delivery::done, ports::DeploymentStatus::builded).value();
       }
     }
   }

@@ -2,6 +2,7 @@
 
     run.py                    everything: check, unit, contract, asan, tsan, system
     run.py unit               one part, or several: run.py unit contract
+    run.py fuzz               every fuzz target for a minute (not part of everything)
     run.py system -k cancel   arguments behind `system` go to pytest
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,7 @@ from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ["check", "unit", "contract", "asan", "tsan", "system"]
+FUZZ_SECONDS = 60
 
 
 @dataclass
@@ -30,6 +33,7 @@ class Tally:
     failed: int = 0
     skipped: int = 0
     failures: list[str] = field(default_factory=list)
+    took: list[tuple[float, str]] = field(default_factory=list)  # Seconds of each test.
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, passed: int, failed: int, skipped: int = 0) -> None:
@@ -75,6 +79,8 @@ def run_gtest(binary: Path, tally: Tally, env: dict[str, str]) -> None:
         failed = [case for case in cases if case.get("failures")]
         skipped = [case for case in cases if case.get("result") == "SKIPPED"]
         tally.add(len(cases) - len(failed) - len(skipped), len(failed), len(skipped))
+        tally.took += [(float(case["time"].removesuffix("s")), f"{binary.parent.name}/{binary.name}: {case['classname']}.{case['name']}")
+                       for case in cases]
         if failed:
             tally.failures += [f"{binary.name}: {case['classname']}.{case['name']}" for case in failed]
         elif done.returncode != 0:
@@ -140,12 +146,11 @@ def run_system(tally: Tally, arguments: list[str]) -> None:
         print(output.read(), flush=True)
 
 
-def run_pytest(tally: Tally, arguments: list[str], output: TextIO | None = None) -> None:
+def run_pytest(tally: Tally, arguments: list[str], output: TextIO | None = None, part: str = "system") -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", str(ROOT / "tests" / "system"), "-q", "--durations=8",
-             f"--junitxml={report}", *arguments], cwd=ROOT, stdout=output)
+            [sys.executable, "-m", "pytest", str(ROOT / "tests" / part), "-q", f"--junitxml={report}", *arguments], cwd=ROOT, stdout=output)
         if not report.exists():
             tally.fail(f"pytest {' '.join(arguments)} ended with {done.returncode}")
             return
@@ -155,16 +160,45 @@ def run_pytest(tally: Tally, arguments: list[str], output: TextIO | None = None)
         failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         tally.add(total - failed - skipped, failed, skipped)
         for case in suite.iter("testcase"):
+            tally.took.append((float(case.get("time", 0)), f"{part}: {case.get('classname')}.{case.get('name')}"))
             if case.find("failure") is not None or case.find("error") is not None:
-                tally.failures.append(f"system: {case.get('classname')}.{case.get('name')}")
+                tally.failures.append(f"{part}: {case.get('classname')}.{case.get('name')}")
+
+
+def run_fuzz(tally: Tally) -> None:
+    """What reaches new code is kept outside the repository; an input that breaks a target is printed."""
+    kept = Path(os.environ.get("DEPLOYRA_BUILDER_CACHE", Path.home() / ".cache" / "deployra-builder")) / "fuzz"
+    folder = build("fuzz")
+    for binary in gtests(folder, "fuzz"):
+        name = binary.name.removeprefix("fuzz_")
+        corpus = ROOT / "tests" / "fuzz" / "corpus" / name
+        with tempfile.TemporaryDirectory() as scratch:
+            found = kept / name
+            found.mkdir(parents=True, exist_ok=True)
+            done = subprocess.run(
+                [str(binary), f"-max_total_time={FUZZ_SECONDS}", "-max_len=4096", "-timeout=20", "-print_final_stats=1",
+                 f"-artifact_prefix={scratch}/", str(found), str(corpus)],
+                cwd=scratch, env=sanitizer_env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                errors="replace")
+            runs = re.search(r"number_of_executed_units: (\d+)", done.stdout)
+            print(f"{name}: {runs[1] if runs else '?'} runs, ended with {done.returncode}", flush=True)
+            if done.returncode != 0:
+                print(done.stdout[-8000:])
+                for artifact in Path(scratch).glob("*-*"):
+                    print(f"{artifact.name}: {artifact.read_bytes()!r}")
+                tally.fail(f"fuzz: {name}")
+                continue
+            tally.add(1, 0)
 
 
 def run_check(tally: Tally) -> None:
-    done = subprocess.run([str(ROOT / "tools" / "check")], cwd=ROOT)
+    """With clang-tidy for what changed; and that it finds what it is for."""
+    done = subprocess.run([str(ROOT / "tools" / "check"), "--tidy"], cwd=ROOT)
     if done.returncode == 0:
         tally.add(1, 0)
     else:
         tally.fail("tools/check")
+    run_pytest(tally, [], part="check")
 
 
 def main(arguments: list[str]) -> int:
@@ -173,7 +207,7 @@ def main(arguments: list[str]) -> int:
         parts, pytest_arguments = arguments[: at + 1], arguments[at + 1:]
     else:
         parts, pytest_arguments = arguments or PARTS, []
-    unknown = [part for part in parts if part not in PARTS]
+    unknown = [part for part in parts if part not in [*PARTS, "fuzz"]]
     if unknown:
         print(__doc__)
         return 2
@@ -188,11 +222,16 @@ def main(arguments: list[str]) -> int:
             run_unit(tally)
         elif part == "contract":
             run_contract(tally)
+        elif part == "fuzz":
+            run_fuzz(tally)
         elif part in ("asan", "tsan"):
             run_sanitized(tally, part)
         else:
             run_system(tally, pytest_arguments)
         print(f"{part} took {time.monotonic() - part_started:.0f} s", flush=True)
+    print("\nThe slowest:")
+    for seconds, name in sorted(tally.took, reverse=True)[:10]:
+        print(f"{seconds:8.1f} s  {name}")
     for failure in tally.failures:
         print(f"FAILED {failure}")
     if os.environ.get("CI") == "true" and tally.skipped:

@@ -1,7 +1,7 @@
 #include "app/cli.hpp"
 
 #include "adapters/http/client.hpp"
-#include "app/config.hpp"
+#include "app/config/config.hpp"
 #include "app/service.hpp"
 
 #include <CLI/CLI.hpp>
@@ -37,8 +37,8 @@ Exit codes: 0 drained, 1 could not start or broke, 2 wrong usage or configuratio
 void print_errors(const LoadedConfig& loaded) {
   fmt::print(stderr, "deployra-builder: the configuration has {} error{}:\n", loaded.errors.size(),
              loaded.errors.size() == 1 ? "" : "s");
-  for (const std::string& error : loaded.errors) {
-    fmt::print(stderr, "  {}\n", error);
+  for (const ConfigError& error : loaded.errors) {
+    fmt::print(stderr, "  {}\n", error.text);
   }
 }
 

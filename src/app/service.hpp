@@ -1,6 +1,6 @@
 #pragma once
 
-#include "app/config.hpp"
+#include "app/config/config.hpp"
 #include "base/result.hpp"
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace builder::app {
 
-/// Wires the adapters to the pipeline and runs until a signal has drained it. The only place that
-/// names concrete classes. Fails when it cannot start.
+/// Makes the parts of a worker (`app/compose`) and runs it until a signal has drained it. Fails
+/// when it cannot start.
 Result<> run_service(const Config& config, const std::vector<std::string>& warnings);
 
 }  // namespace builder::app

@@ -5,7 +5,7 @@
 
 namespace builder {
 
-/// ASCII letters become small ones; all other bytes stay as they are, whatever the locale.
+/// ASCII letters in lower case; all other bytes stay as they are, whatever the locale.
 inline std::string lower_case(std::string_view text) {
   std::string small(text);
   for (char& c : small) {

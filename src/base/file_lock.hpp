@@ -7,11 +7,11 @@
 
 namespace builder {
 
-/// Opens a file to be locked (flock), and makes it (0600) when there is none.
+/// Opens a file for locking (flock). Makes it (0600) if it does not exist.
 Result<Fd> open_lock(const std::string& path);
 
-/// Whether what was opened at `path` is still what others find there: a lock on a file that was
-/// removed keeps nobody out.
+/// Whether `path` still names the file that was opened. If not, somebody has removed it, and a lock
+/// on it keeps nobody out.
 bool is_still_at(const Fd& opened, const std::string& path);
 
 }  // namespace builder

@@ -19,8 +19,8 @@ class LogSink {
   [[nodiscard]] virtual bool enabled(LogLevel level) const = 0;
 };
 
-/// The operator's log. Cheap to copy; `with()` binds context such as `deployment=…` once, so that
-/// every line of a job carries it. Not the customer's build log, which is a BuildEvent stream.
+/// The operator's log. Cheap to copy. `with()` binds context such as `deployment=…` once, and every
+/// line of that copy carries it. The customer's build log is another one: a BuildEvent stream.
 class Log {
  public:
   explicit Log(std::shared_ptr<LogSink> sink) : sink_(std::move(sink)) {}
@@ -59,7 +59,7 @@ class Log {
     }
   }
 
-  // Shared by every copy of the log: the sink lives as long as anybody may still write.
+  // Every copy of the log shares the sink, so it lives as long as anybody may still write.
   std::shared_ptr<LogSink> sink_;
   std::string context_;
 };

@@ -1,33 +1,33 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <string>
 #include <string_view>
 
 namespace builder {
 
-/// Tells whether a trouble that is met again and again deserves a line in the log: at once when it
-/// is new or another one, then every half minute. Not thread-safe.
+/// Decides whether a problem that comes up again and again gets another line in the log: at once
+/// if it is new or has changed, otherwise every ten minutes. Not thread-safe.
 class Recurrence {
  public:
   [[nodiscard]] bool is_news(std::string_view message) {
     const auto now = std::chrono::steady_clock::now();
-    if (message == message_ && now < quiet_until_) {
-      return false;
+    std::erase_if(told_, [now](const auto& one) { return now >= one.second + k_quiet; });
+    if (told_.size() >= k_most_forms) {
+      told_.clear();
     }
-    message_ = message;
-    quiet_until_ = now + k_quiet;
-    return true;
+    return told_.try_emplace(std::string(message), now).second;
   }
 
-  /// It is over: the next one is new.
-  void over() { message_.clear(); }
+  /// The problem is over: the next one counts as new.
+  void over() { told_.clear(); }
 
  private:
-  static constexpr std::chrono::seconds k_quiet{30};
+  static constexpr std::chrono::minutes k_quiet{10};
+  static constexpr std::size_t k_most_forms = 16;
 
-  std::string message_;
-  std::chrono::steady_clock::time_point quiet_until_;
+  std::map<std::string, std::chrono::steady_clock::time_point, std::less<>> told_;
 };
 
 }  // namespace builder

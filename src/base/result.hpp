@@ -24,39 +24,44 @@ enum class ErrorKind {
 
 std::string_view to_string(ErrorKind kind);
 
-/// What a call that failed may have done at the peer.
+/// What a failed call may have done at the peer.
 enum class Effect {
   possible,   ///< It may have done its work all the same: doing it again may do it twice.
   none,       ///< The peer refused it.
   unreached,  ///< It never left.
 };
 
-/// A failure as a value. It has two readers: `message` is the operator's (everything but secrets),
-/// `customer` is the line the owner of the deployment sees (what happened, where in their
-/// repository, how to mend it; no host paths, no addresses of ours). An empty `customer` means the
-/// failure is not of the customer's making and gets a general line from the pipeline.
+/// A failure as a value, for two readers. `message` is for the operator and may say everything but
+/// secrets. `customer` is the line that the owner of the deployment sees: what happened, where in
+/// their repository, how to mend it; no host paths, no addresses of ours. If `customer` is empty,
+/// the failure is not the customer's, and the pipeline shows a general line.
 struct Error {
   ErrorKind kind = ErrorKind::internal;
   std::string message;
   std::string customer = {};
   std::optional<std::chrono::milliseconds> retry_after = {};
   Effect effect = Effect::possible;
-  /// Not empty: only the operator can mend it, every deployment would meet it, and this is the
-  /// setting to look at.
+  /// The setting that the operator has to look at. If it is set, only the operator can mend the
+  /// failure, and every deployment would meet it (but see below).
   std::string setting = {};
+  /// With a `setting`: only deployments of this service meet it.
+  bool of_one_service = false;
+  /// The last output of the customer's program that failed, not yet redacted. It is shown after
+  /// `customer`.
+  std::string last_words = {};
 
   /// True when the same call may succeed later without anybody changing anything.
   [[nodiscard]] bool is_transient() const {
     return kind == ErrorKind::unavailable || kind == ErrorKind::timed_out;
   }
 
-  /// The same failure, with what the caller was doing put in front: "fetching source: …".
+  /// The same failure, with what the caller was doing in front: "fetching source: …".
   [[nodiscard]] Error with_context(std::string_view doing) && {
     message = std::string(doing) + ": " + message;
     return std::move(*this);
   }
 
-  /// The same failure as the operator's; who has named a setting before knew better.
+  /// The same failure as one for the operator; a setting that was named before stays.
   [[nodiscard]] Error for_operator(std::string_view look_at) && {
     if (setting.empty() && kind != ErrorKind::cancelled) {
       setting = look_at;

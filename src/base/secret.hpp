@@ -8,8 +8,8 @@
 
 namespace builder {
 
-/// A value that must not be shown. It has no stream operator and no formatter: whoever needs the
-/// text says `reveal()`, which is easy to search for. Wiped when destroyed.
+/// A value that must not be shown. It has no stream operator and no formatter. Code that needs the
+/// text calls `reveal()`, which is easy to search for. Wiped when destroyed.
 class Secret {
  public:
   Secret() = default;

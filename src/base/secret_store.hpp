@@ -6,12 +6,20 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace builder {
 
-/// The secrets the process knows at the moment: its own, and those of the jobs under way.
-/// Thread-safe.
+/// Whether the value cannot be found by guessing: it is long and not made of words.
+bool is_unguessable(std::string_view value);
+
+/// The secrets that the process knows now: its own, and those of the running deployments. The
+/// service log hides all of them. The log of a deployment hides that deployment's secrets, and the
+/// worker's if they cannot be guessed. It must not hide guessable ones: a build that prints a list
+/// of words would see which of them disappear. Thread-safe.
 class SecretStore {
  public:
   /// Keeps its secrets in the store as long as it lives; must not outlive the store.
@@ -32,6 +40,10 @@ class SecretStore {
     Registration& operator=(const Registration&) = delete;
     ~Registration();
 
+    /// Redacts the log of this deployment: its own secrets, and those the worker has now. Not for
+    /// the worker's own secrets.
+    [[nodiscard]] std::shared_ptr<const Redactor> redactor() const;
+
    private:
     friend class SecretStore;
 
@@ -41,22 +53,31 @@ class SecretStore {
     std::uint64_t key_ = 0;
   };
 
+  [[nodiscard]] Registration add_deployment(std::vector<NamedSecret> secrets);
+  /// Secrets of the worker.
   [[nodiscard]] Registration add(std::vector<NamedSecret> secrets);
-  /// Keeps secrets for the life of the process.
-  void add_forever(std::vector<NamedSecret> secrets);
+  /// Keeps them for the life of the process. Returns the names of those that cannot be hidden.
+  std::vector<std::string> add_forever(std::vector<NamedSecret> secrets);
 
-  /// The redactor for what is known now.
-  [[nodiscard]] std::shared_ptr<const Redactor> redactor() const;
+  /// `text` without any secret that is known now.
+  [[nodiscard]] std::string redact(std::string_view text) const;
 
  private:
-  void rebuild();
+  struct Entry {
+    std::vector<NamedSecret> secrets;
+    bool is_deployment = false;
+    std::shared_ptr<const Redactor> redactor;
+  };
+
+  Registration enter(std::vector<NamedSecret> secrets, bool is_deployment);
+  void remove(std::uint64_t key);
+  void make_redactor(Entry& entry) const;
+  void make_redactors();
 
   mutable std::mutex mutex_;
   std::uint64_t next_key_ = 1;
-  std::map<std::uint64_t, std::vector<NamedSecret>> secrets_;
-  // Shared with the lines that are being redacted while the set changes.
-  std::shared_ptr<const Redactor> redactor_ =
-      std::make_shared<Redactor>(std::vector<NamedSecret>());
+  std::map<std::uint64_t, Entry> entries_;
+  const Redactor shapes_{std::vector<NamedSecret>()};  ///< Where there is no entry yet.
 };
 
 }  // namespace builder

@@ -11,8 +11,8 @@
 
 namespace builder {
 
-/// A nameless private file (0600) of blocks, for what need not be in memory now. Nothing of it is
-/// left once the process has ended, however it ends. Not thread-safe.
+/// A nameless private file (0600) of blocks, for data that need not be in memory now. Nothing of it
+/// is left after the process has ended, however it ends. Not thread-safe.
 class SpoolFile {
  public:
   /// `limit`: the file never grows beyond it.
@@ -20,10 +20,10 @@ class SpoolFile {
 
   [[nodiscard]] bool is_full() const { return free_.empty() && end_ == slots_; }
 
-  /// Keeps `data`, at most a block; answers where. Not while full.
+  /// Stores `data`, at most one block, and returns the slot. Must not be full.
   Result<std::size_t> write(std::string_view data);
   [[nodiscard]] Result<std::string> read(std::size_t slot, std::size_t size) const;
-  /// The slot's content is not needed any more. An empty file takes no room on the disk.
+  /// Frees a slot. An empty file takes no room on the disk.
   void free(std::size_t slot);
 
  private:

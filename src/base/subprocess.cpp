@@ -203,6 +203,24 @@ Result<pid_t> spawn(const Command& command, int in, int out, int err) {
   return pid;
 }
 
+/// Children inherit the bounds. What the program does in its first microseconds is not what they
+/// are for.
+void bound(pid_t pid, const Command& command) {
+  const auto limit = [pid](__rlimit_resource resource, std::uint64_t most) {
+    const rlimit value{.rlim_cur = most, .rlim_max = most};
+    ::prlimit(pid, resource, &value, nullptr);
+  };
+  if (command.shared >= 0) {
+    limit(RLIMIT_CORE, 0);  // What it reads there must not end in a core file.
+  }
+  if (command.largest_file != 0) {
+    limit(RLIMIT_FSIZE, command.largest_file);
+  }
+  if (command.largest_memory != 0) {
+    limit(RLIMIT_DATA, command.largest_memory);
+  }
+}
+
 Error unanswered(WaitResult waited, const std::string& program) {
   return waited == WaitResult::stopped
              ? Error{.kind = ErrorKind::cancelled, .message = program + " was stopped"}
@@ -231,17 +249,7 @@ Result<Finished> run_process(const Command& command, const OutputSink& out, cons
   if (child.pidfd() < 0) {
     return errno_failure("watch " + command.arguments.front());
   }
-  if (command.shared >= 0) {
-    // What it reads there must not end in a core file.
-    const rlimit none{.rlim_cur = 0, .rlim_max = 0};
-    ::prlimit(pid, RLIMIT_CORE, &none, nullptr);
-  }
-  if (command.largest_file != 0) {
-    // Children inherit it. What the program writes in its first microseconds is not what this is
-    // for.
-    const rlimit limit{.rlim_cur = command.largest_file, .rlim_max = command.largest_file};
-    ::prlimit(pid, RLIMIT_FSIZE, &limit, nullptr);
-  }
+  bound(pid, command);
   input.reset();
   out_pipe.write.reset();
   err_pipe.write.reset();
@@ -347,6 +355,7 @@ Result<Dialogue> Dialogue::start(const Command& command) {
     return errno_failure("open /dev/null");
   }
   BUILDER_TRY_ASSIGN(const pid_t pid, spawn(command, its.get(), its.get(), null.get()));
+  bound(pid, command);
   return Dialogue(std::unique_ptr<Program>(
       new Program{.name = command.arguments.front(),
                   .channel = std::move(ours),

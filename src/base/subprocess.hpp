@@ -27,6 +27,9 @@ struct Command {
   int held = -1;                         ///< A descriptor it and its children keep open: a lock.
   int shared = -1;                       ///< A descriptor they find as `k_shared_fd`.
   std::uint64_t largest_file = 0;  ///< Bytes; a longer write ends the program (SIGXFSZ). 0: any.
+  /// How many bytes of private memory each of its processes may have (RLIMIT_DATA). 0: no
+  /// limit.
+  std::uint64_t largest_memory = 0;
 };
 
 struct Finished {
@@ -42,12 +45,12 @@ using OutputSink = std::function<void(std::string_view)>;
 Result<Finished> run_process(const Command& command, const OutputSink& out, const OutputSink& err,
                              const std::stop_token& stop, SteadyTime deadline);
 
-/// An anonymous file in memory that holds `text` and cannot be changed. Whoever has it as a
+/// An anonymous file in memory that holds `text` and cannot be changed. A process that has its
 /// descriptor can read it any number of times, through /proc/self/fd.
 Result<Fd> make_memory_file(std::string_view text);
 
-/// A program that is asked on its stdin and answers on its stdout, for as long as the object lives;
-/// its standard error is dropped. The destructor kills and reaps it. Used by one thread at a time.
+/// A program that takes questions on its stdin and answers on its stdout while the object lives.
+/// Its stderr is dropped. The destructor kills and reaps it. Used by one thread at a time.
 class Dialogue {
  public:
   /// `command.input` is not used.
@@ -59,7 +62,7 @@ class Dialogue {
   /// Errors of both: `timed_out`, `cancelled`; `internal` when the program has ended or closed its
   /// side.
   Result<> write(std::string_view request, const std::stop_token& stop, SteadyTime deadline);
-  /// Fills the front of `buffer` with what is there, waiting for at least one byte; 0 at the end.
+  /// Waits for output and reads what is there into `buffer`. Returns 0 at the end of the output.
   Result<std::size_t> read(std::span<char> buffer, const std::stop_token& stop,
                            SteadyTime deadline);
 

@@ -6,8 +6,8 @@
 
 namespace builder {
 
-/// Removes a folder and everything in it without following links; nothing is fine too. Also removes
-/// folders their owner may not write.
+/// Removes a folder and everything in it without following links, also folders that their owner may
+/// not write. It is no error if there is none.
 Result<> remove_tree(const std::string& path);
 
 /// Makes a folder (0700) with its parents; an existing one is fine.

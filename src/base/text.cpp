@@ -1,36 +1,79 @@
 #include "base/text.hpp"
 
 #include "base/check.hpp"
+#include "base/utf8.hpp"
 
 #include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
 #include <random>
+#include <utility>
 
 namespace builder {
 
 namespace {
 
-bool is_continuation(char c) {
-  return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u;
+constexpr std::string_view k_ellipsis = "…";
+constexpr std::string_view k_replacement = "\uFFFD";
+
+/// Length of the terminal sequence that `text` begins with (ESC is its first byte), at least 1.
+std::size_t escape_length(std::string_view text) {
+  if (text.size() < 2 || text[1] != '[') {
+    return 1;
+  }
+  const auto last = std::ranges::find_if(text.substr(2), [](char c) { return c >= '@'; });
+  return std::min(text.size(), static_cast<std::size_t>(last - text.begin()) + 1);
+}
+
+/// Tells `add` each character of the line in turn, white space as a blank, until it returns false.
+template <typename Add>
+void for_each_printable(std::string_view text, const Add& add) {
+  while (!text.empty()) {
+    if (text.front() == '\x1B') {
+      text.remove_prefix(escape_length(text));
+      continue;
+    }
+    const Character character = first_character(text);
+    text.remove_prefix(character.bytes.size());
+    const bool is_shown = !character.valid || (character.code >= 0x20 && character.code != 0x7F &&
+                                               !is_hidden(character.code));
+    const std::string_view shown = character.valid && is_white_space(character.code) ? " "
+                                   : !is_shown                                       ? ""
+                                   : character.valid ? character.bytes
+                                                     : k_replacement;
+    if (!shown.empty() && !add(shown)) {
+      return;
+    }
+  }
 }
 
 }  // namespace
 
-std::string one_line(std::string_view text) {
+std::string printable_line(std::string_view text, std::size_t characters) {
   std::string line;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte > 0x20 && byte != 0x7F) {
-      line += c;
-    } else if (!line.empty() && line.back() != ' ') {
-      line += ' ';
+  std::size_t count = 0;
+  bool blank_due = false;
+  for_each_printable(text, [&](std::string_view character) {
+    if (character == " ") {
+      blank_due = !line.empty();
+      return true;
     }
-  }
-  if (line.ends_with(' ')) {
-    line.pop_back();
-  }
+    line += std::exchange(blank_due, false) ? (++count, " ") : "";
+    line += character;
+    // One more than fits: then it is cut.
+    return ++count <= characters;
+  });
+  return count > characters ? truncate_characters(line, characters) : line;
+}
+
+std::string printable_columns(std::string_view text) {
+  std::string line;
+  for_each_printable(text, [&](std::string_view character) {
+    line += character;
+    return true;
+  });
+  line.erase(line.find_last_not_of(' ') + 1);
   return line;
 }
 
@@ -40,7 +83,7 @@ std::string in_words(std::chrono::seconds time) {
   return std::to_string(count) + (minutes ? " minute" : " second") + (count == 1 ? "" : "s");
 }
 
-std::string cut_characters(std::string_view text, std::size_t characters) {
+std::string truncate_characters(std::string_view text, std::size_t characters) {
   std::size_t count = 0;
   std::size_t keep = 0;  // Where the last character that leaves room for the ellipsis begins.
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -51,10 +94,23 @@ std::string cut_characters(std::string_view text, std::size_t characters) {
       keep = i;
     }
     if (count > characters) {
-      return std::string(text.substr(0, keep)) + "…";
+      return std::string(text.substr(0, keep)).append(k_ellipsis);
     }
   }
   return std::string(text);
+}
+
+std::string_view truncate_bytes(std::string_view text, std::size_t bytes) {
+  constexpr int k_longest_character = 4;
+  if (text.size() <= bytes) {
+    return text;
+  }
+  std::size_t end = bytes;
+  for (int i = 0; i < k_longest_character && end > 0 && is_continuation(text[end]); ++i) {
+    --end;
+  }
+  // Text that is no UTF-8 is cut where the limit says.
+  return text.substr(0, is_continuation(text[end]) ? bytes : end);
 }
 
 std::array<std::uint8_t, 32> sha256(std::string_view data) {
@@ -125,35 +181,6 @@ std::string random_hex(std::size_t bytes) {
     random += static_cast<char>(device() & 0xFFu);
   }
   return hex(random);
-}
-
-bool is_utf8(std::string_view text) {
-  std::size_t i = 0;
-  while (i < text.size()) {
-    const auto first = static_cast<unsigned char>(text[i]);
-    std::size_t length = 1;
-    if (first >= 0x80) {
-      length = first >= 0xC2 && first <= 0xDF   ? 2
-               : first >= 0xE0 && first <= 0xEF ? 3
-               : first >= 0xF0 && first <= 0xF4 ? 4
-                                                : 0;
-      if (length == 0 || i + length > text.size()) {
-        return false;
-      }
-      const auto second = static_cast<unsigned char>(text[i + 1]);
-      if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) ||
-          (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F)) {
-        return false;
-      }
-      for (std::size_t k = 1; k < length; ++k) {
-        if (!is_continuation(text[i + k])) {
-          return false;
-        }
-      }
-    }
-    i += length;
-  }
-  return true;
 }
 
 }  // namespace builder

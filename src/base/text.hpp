@@ -10,11 +10,19 @@
 
 namespace builder {
 
-/// `text` on one line: control characters become spaces, runs of them one, ends trimmed.
-std::string one_line(std::string_view text);
+/// A stranger's text as one line that is valid UTF-8 and shows all it holds: terminal sequences and
+/// hidden characters are gone, each run of white space is one blank, bytes that are no UTF-8 are
+/// U+FFFD, ends are trimmed. At most `characters`, as `truncate_characters` counts.
+std::string printable_line(std::string_view text, std::size_t characters = std::string::npos);
+
+/// The same with its blanks as they are, for a row whose columns matter; a tab is one blank.
+std::string printable_columns(std::string_view text);
 
 /// At most `characters` UTF-8 characters of valid UTF-8 text; what is longer ends with "…".
-std::string cut_characters(std::string_view text, std::size_t characters);
+std::string truncate_characters(std::string_view text, std::size_t characters);
+
+/// The longest beginning of `text` of at most `bytes` bytes that splits no UTF-8 character.
+std::string_view truncate_bytes(std::string_view text, std::size_t bytes);
 
 /// "30 minutes", "1 minute", "90 seconds".
 std::string in_words(std::chrono::seconds time);
@@ -40,8 +48,5 @@ std::string hex(std::string_view bytes, bool upper = false);
 
 /// Random lower-case hex, two digits per byte.
 std::string random_hex(std::size_t bytes);
-
-/// Whether `text` is valid UTF-8 (RFC 3629).
-bool is_utf8(std::string_view text);
 
 }  // namespace builder

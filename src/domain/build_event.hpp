@@ -40,13 +40,15 @@ struct Message {
   std::string text;
 };
 
-/// The engine dropped output of the build, nobody knows how much: the log cannot be complete.
+/// The engine dropped output of the build and nobody knows how much. The log is not complete.
 struct OutputLost {
   std::string why;  ///< A line for the customer.
 };
 
-/// Something goes on that is worth no line: bytes of a layer on their way.
-struct Activity {};
+/// A sign of life without a log line of its own, as bytes of a layer being sent.
+struct Activity {
+  std::string line = {};  ///< For the customer; mostly empty.
+};
 
 using BuildEvent =
     std::variant<StepStarted, StepFinished, StepOutput, Message, OutputLost, Activity>;

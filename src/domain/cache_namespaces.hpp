@@ -14,16 +14,16 @@ enum class CacheSharing {
   all,
 };
 
-/// In front of the name of every cache mount of a deployment's build. Without the platform's key
-/// nobody can name the namespace of another service, whatever a Dockerfile or its frontend asks
-/// for. Letters and digits only.
+/// The prefix of every cache mount's name in a build. Without the platform's key nobody can name
+/// the namespace of another service, whatever a Dockerfile or its frontend asks for. Letters and
+/// digits only.
 struct CacheNamespaces {
   Secret dockerfile;
   Secret buildpacks;  ///< Always of one service. No Dockerfile of a customer is built in it.
 };
 
-/// The same on all workers that have the platform's `key`. Another key means empty caches, nothing
-/// else.
+/// The same on all workers that have the platform's `key`. Another key means empty caches and
+/// nothing else.
 CacheNamespaces cache_namespaces(const Secret& key, CacheSharing sharing,
                                  const DeploymentRequest& request);
 

@@ -1,5 +1,6 @@
 #include "domain/deployment_request.hpp"
 
+#include "base/json.hpp"
 #include "base/text.hpp"
 
 #include <fmt/format.h>
@@ -16,7 +17,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t k_largest_job = 1u << 20;
-constexpr int k_deepest = 64;
 constexpr std::size_t k_most_variables = 1'000;
 constexpr std::size_t k_longest_value = 64 * 1024;
 constexpr std::size_t k_longest_text = 2'048;
@@ -98,18 +98,11 @@ class Fields {
   std::string path_;
 };
 
-/// nlohmann's parser recurses in `parse` only through its own stack; the depth is bounded all the
-/// same, since destroying and walking a value recurse.
 Result<json> parse_bounded(std::string_view text) {
-  bool too_deep = false;
-  const auto guard = [&](int depth, json::parse_event_t, json&) {
-    too_deep = too_deep || depth > k_deepest;
-    return depth <= k_deepest;
-  };
-  json parsed = json::parse(text, guard, /*allow_exceptions=*/false);
-  if (too_deep) {
+  if (nests_deeper(text, k_deepest_json)) {
     return refused("job", "is nested too deeply");
   }
+  json parsed = parse_json(text);
   if (parsed.is_discarded() || !parsed.is_object()) {
     return failure(ErrorKind::invalid_input, "the queue element is not a JSON object");
   }

@@ -1,6 +1,6 @@
 #include "domain/dockerignore.hpp"
 
-#include "base/text.hpp"
+#include "base/utf8.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -27,14 +27,9 @@ bool take_of_set(std::string_view& pattern) {
   if (pattern.empty()) {
     return false;
   }
-  std::size_t length = 1;
-  while (length < pattern.size() &&
-         (static_cast<unsigned char>(pattern[length]) & 0xC0U) == 0x80U) {
-    ++length;
-  }
-  const bool is_character = is_utf8(pattern.substr(0, length));
-  pattern.remove_prefix(length);
-  return is_character && !pattern.empty();
+  const Character character = first_character(pattern);
+  pattern.remove_prefix(character.bytes.size());
+  return character.valid && !pattern.empty();
 }
 
 /// What Go's filepath.Match takes: that is how the engines test a line.
@@ -75,6 +70,30 @@ std::string pattern_of(std::string_view line) {
     pattern.erase(0, 1);
   }
   return (negated ? "!" : "") + pattern;
+}
+
+constexpr std::string_view k_lonely = "!";
+
+/// What is wrong with a pattern behind `before` others; empty: nothing.
+std::string_view fault_of(std::string_view pattern, std::size_t before) {
+  if (pattern == k_lonely) {
+    return "is not a valid pattern: '!' needs a pattern behind it";
+  }
+  if (!is_pattern(pattern.substr(pattern.starts_with('!') ? 1 : 0))) {
+    return "is not a valid pattern: its [ ] or \\ is not closed; write [[] for a plain [";
+  }
+  // Of "**" it is one.
+  std::size_t stars = 0;
+  for (std::size_t at = 0; (at = pattern.find('*', at)) != std::string_view::npos;
+       at = pattern.find_first_not_of('*', at)) {
+    ++stars;
+  }
+  if (stars > IgnoreFile::k_most_stars) {
+    return "has more than 50 '*'; please write a simpler pattern";
+  }
+  return before == IgnoreFile::k_most_patterns
+             ? "is one pattern too many: at most 10,000 are read; please name folders instead"
+             : std::string_view();
 }
 
 }  // namespace
@@ -130,14 +149,12 @@ IgnoreFile::IgnoreFile(std::string_view text) : patterns_({}) {
       continue;
     }
     std::string pattern = pattern_of(line);
-    const bool is_lonely = pattern == "!";
-    if (!fault_ && (is_lonely || !is_pattern(std::string_view(pattern).substr(
-                                     pattern.starts_with('!') ? 1 : 0)))) {
-      fault_ = {.line = {.number = number, .text = std::string(line)},
-                .why = is_lonely ? "'!' needs a pattern behind it"
-                                 : "its [ ] or \\ is not closed; write [[] for a plain ["};
+    if (!fault_) {
+      if (const std::string_view what = fault_of(pattern, patterns.size()); !what.empty()) {
+        fault_ = {.line = {.number = number, .text = std::string(line)}, .what = what};
+      }
     }
-    if (is_lonely) {
+    if (pattern == k_lonely || patterns.size() == k_most_patterns) {
       continue;
     }
     lines_.push_back({.number = number, .text = std::string(line)});
@@ -146,19 +163,15 @@ IgnoreFile::IgnoreFile(std::string_view text) : patterns_({}) {
   patterns_ = PatternList(patterns);
 }
 
-const IgnoreFile::Line* IgnoreFile::hides(std::string_view path) const {
-  PatternList::FolderMatches parent;
-  const Line* hidden = nullptr;
+const IgnoreFile::Line* IgnoreFile::hides(std::string_view path) {
+  MatchingBudget budget;
+  PatternList::Folder parent;
   for (std::size_t end = path.find('/');; end = path.find('/', end + 1)) {
-    PatternList::FolderMatches own;
-    hidden = nullptr;
-    if (patterns_.matches(path.substr(0, end), parent, &own, {})) {
-      // Of a verdict the last line that matched is the reason.
-      const auto last = std::find(own.rbegin(), own.rend(), true);
-      hidden = &lines_[static_cast<std::size_t>(std::distance(last, own.rend())) - 1];
-    }
+    PatternList::Folder own;
+    const bool hidden = patterns_.matches(path.substr(0, end), parent, &own, budget, {});
     if (end == std::string_view::npos) {
-      return hidden;
+      // Of a verdict the last line that matched is the reason.
+      return hidden ? &lines_[own.last_match().value()] : nullptr;
     }
     parent = std::move(own);
   }

@@ -28,15 +28,19 @@ class IgnoreFile {
   };
 
   /// The line that leaves `path` out; null when it stays in.
-  [[nodiscard]] const Line* hides(std::string_view path) const;
+  [[nodiscard]] const Line* hides(std::string_view path);
+
+  /// What is more is no list that a person keeps. What fewer may cost is MatchingBudget's.
+  static constexpr std::size_t k_most_patterns = 10'000;
+  static constexpr std::size_t k_most_stars = 50;
 
   struct Fault {
     Line line;
-    std::string_view why;
+    std::string_view what;  ///< "is …", behind the line.
   };
 
-  /// The first line that is no pattern. `docker build` and recent BuildKits refuse the whole file;
-  /// old ones skip the line without a word.
+  /// The first line that is no pattern, or one too many. `docker build` and recent BuildKits refuse
+  /// the whole file for what is no pattern; old ones skip the line without a word.
   [[nodiscard]] const std::optional<Fault>& fault() const { return fault_; }
 
  private:

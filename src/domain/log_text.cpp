@@ -1,5 +1,7 @@
 #include "domain/log_text.hpp"
 
+#include "base/utf8.hpp"
+
 #include <algorithm>
 #include <cctype>
 #include <utility>
@@ -11,39 +13,6 @@ namespace {
 constexpr std::string_view k_replacement_character = "\xEF\xBF\xBD";
 constexpr std::size_t k_longest_sequence = 64;
 constexpr std::chrono::seconds k_progress_interval{1};
-
-/// Length of a character by its first byte; 0 when no character starts with it (RFC 3629).
-std::size_t character_length(unsigned char first) {
-  if (first >= 0xC2 && first <= 0xDF) {
-    return 2;
-  }
-  if (first >= 0xE0 && first <= 0xEF) {
-    return 3;
-  }
-  return first >= 0xF0 && first <= 0xF4 ? 4 : 0;
-}
-
-/// Whether `byte` may be the second byte behind `first`: refuses overlong forms, surrogates, and
-/// what lies beyond U+10FFFF.
-bool is_second_byte(unsigned char first, unsigned char byte) {
-  const unsigned char low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-  const unsigned char high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-  return byte >= low && byte <= high;
-}
-
-/// C1 controls and bidirectional overrides (U+0080–9F, U+202A–E, U+2066–9).
-bool is_hidden_character(std::string_view character) {
-  if (character.size() == 2 && character[0] == '\xC2') {
-    return static_cast<unsigned char>(character[1]) <= 0x9F;
-  }
-  if (character.size() == 3 && character[0] == '\xE2') {
-    const auto second = static_cast<unsigned char>(character[1]);
-    const auto third = static_cast<unsigned char>(character[2]);
-    return (second == 0x80 && third >= 0xAA && third <= 0xAE) ||
-           (second == 0x81 && third >= 0xA6 && third <= 0xA9);
-  }
-  return false;
-}
 
 /// Whether a row can stand inside a PEM block, whatever a tool puts in front of its lines.
 bool is_key_row(std::string_view row) {
@@ -61,7 +30,7 @@ bool is_key_row(std::string_view row) {
 }  // namespace
 
 LineAssembler::LineAssembler(std::shared_ptr<const Redactor> redactor, Sink sink)
-    : redactor_(redactor), stream_(std::move(redactor)), sink_(std::move(sink)) {
+    : stream_(std::move(redactor)), sink_(std::move(sink)) {
 }
 
 void LineAssembler::feed(std::string_view chunk, SteadyTime now) {
@@ -147,8 +116,8 @@ void LineAssembler::ground(unsigned char byte) {
 
 void LineAssembler::utf8(unsigned char byte) {
   const auto first = static_cast<unsigned char>(sequence_[0]);
-  const bool fits =
-      sequence_.size() == 1 ? is_second_byte(first, byte) : (byte >= 0x80 && byte <= 0xBF);
+  const bool fits = sequence_.size() == 1 ? is_second_byte(first, byte)
+                                          : is_continuation(static_cast<char>(byte));
   if (!fits) {
     for (std::size_t i = 0; i < sequence_.size(); ++i) {
       append(k_replacement_character);
@@ -161,7 +130,7 @@ void LineAssembler::utf8(unsigned char byte) {
   sequence_ += static_cast<char>(byte);
   if (sequence_.size() == character_length(first)) {
     state_ = State::ground;
-    if (!is_hidden_character(sequence_)) {
+    if (!is_hidden(first_character(sequence_).code)) {
       append(sequence_);
     }
     sequence_.clear();
@@ -252,10 +221,8 @@ void LineAssembler::end_line() {
   }
   progress_.clear();
   if (in_long_line_) {
-    std::string rest = stream_.feed(line_);
-    rest += stream_.finish();
+    const std::string rest = redacted(std::exchange(line_, {}));
     in_long_line_ = false;
-    line_.clear();
     if (!rest.empty()) {
       sink_(rest);
     }
@@ -293,7 +260,14 @@ void LineAssembler::pass_on(const std::string& row) {
     sink_(std::string(Redactor::k_replacement));
     return;
   }
-  sink_(redactor_->redact(row));
+  sink_(redacted(row));
+}
+
+std::string LineAssembler::redacted(std::string row) {
+  // With its end: what a tool has wrapped goes on in the next one.
+  row = stream_.feed(row + '\n');
+  row.pop_back();
+  return row;
 }
 
 void LineAssembler::finish() {
@@ -313,6 +287,24 @@ void LineAssembler::finish() {
     return;
   }
   end_line();
+}
+
+std::string without_colours(std::string row) {
+  for (std::size_t at = row.find('\033'); at != std::string::npos; at = row.find('\033', at)) {
+    row.erase(at, row.find('m', at) - at + 1);
+  }
+  return row;
+}
+
+std::string shown_line(const std::shared_ptr<const Redactor>& redactor, std::string_view text) {
+  std::string line;
+  LineAssembler rows(redactor, [&](const std::string& row) {
+    line += line.empty() ? "" : " ";
+    line += row;
+  });
+  rows.feed(text);
+  rows.finish();
+  return without_colours(std::move(line));
 }
 
 }  // namespace builder::domain

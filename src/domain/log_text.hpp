@@ -11,16 +11,16 @@
 
 namespace builder::domain {
 
-/// Makes rows for a person out of the raw output of one stream of one step.
+/// Turns the raw output of one stream of one step into rows for a person.
 ///
-/// `\n`, `\r\n` and a lone `\r` end a line. Of a run of lines that a lone `\r` ends (a progress
-/// bar) the last state of each second is passed on, and always the final one. Invalid UTF-8 becomes
-/// U+FFFD byte by byte; control characters, escape sequences other than colours (SGR), and
-/// characters that change the reading direction are dropped, since the dashboard is a terminal.
-/// Secrets are taken out, also where they are cut by a chunk's border.
+/// `\n`, `\r\n` and a lone `\r` end a line. Lines that end with a lone `\r` are a progress bar: the
+/// last state of each second is passed on, and always the final one. Invalid UTF-8 becomes U+FFFD
+/// byte by byte. The dashboard is a terminal, so these are dropped: control characters, escape
+/// sequences other than colours (SGR), characters without width, and those that change the reading
+/// direction. Secrets are taken out, also if the border of a chunk cuts them.
 ///
-/// Memory stays bounded whatever comes: a line longer than `k_longest_row` is passed on in several
-/// rows, and no byte of it is lost. Not thread-safe.
+/// Memory stays bounded: a line longer than `k_longest_row` is passed on in several rows, and no
+/// byte of it is lost. Not thread-safe.
 class LineAssembler {
  public:
   static constexpr std::size_t k_longest_row = 48 * 1024;
@@ -45,9 +45,8 @@ class LineAssembler {
   void end_line();
   void end_progress();
   void pass_on(const std::string& row);
+  std::string redacted(std::string row);
 
-  // Shared with the store: the set of secrets may change while a line is under way.
-  std::shared_ptr<const Redactor> redactor_;
   RedactingStream stream_;
   Sink sink_;
 
@@ -62,5 +61,11 @@ class LineAssembler {
   SteadyTime now_{};
   SteadyTime last_progress_{};
 };
+
+/// A row without its colours, the only sequences a row can have.
+std::string without_colours(std::string row);
+
+/// Any text as one line for a person: as a `LineAssembler` shows it, without colours.
+std::string shown_line(const std::shared_ptr<const Redactor>& redactor, std::string_view text);
 
 }  // namespace builder::domain

@@ -1,6 +1,10 @@
 #include "domain/patterns.hpp"
 
+#include "base/utf8.hpp"
+
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <utility>
 
 namespace builder::domain {
@@ -8,22 +12,10 @@ namespace builder::domain {
 namespace {
 
 constexpr char32_t k_beyond_unicode = 0x110000;
+constexpr std::size_t k_word = 64;
 
 bool has_wildcard(std::string_view text) {
   return text.find_first_of("*?[]^\\") != std::string_view::npos;
-}
-
-std::size_t sequence_length(unsigned char lead) {
-  if (lead < 0x80) {
-    return 1;
-  }
-  if (lead >= 0xC2 && lead < 0xE0) {
-    return 2;
-  }
-  if (lead >= 0xE0 && lead < 0xF0) {
-    return 3;
-  }
-  return lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
 }
 
 }  // namespace
@@ -31,18 +23,11 @@ std::size_t sequence_length(unsigned char lead) {
 std::u32string decode(std::string_view text) {
   std::u32string out;
   out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t length = sequence_length(lead);
-    char32_t value = length == 1 ? lead : lead & (0xFFU >> (length + 1));
-    bool valid = length != 0 && i + length <= text.size();
-    for (std::size_t k = 1; valid && k < length; ++k) {
-      const auto next = static_cast<unsigned char>(text[i + k]);
-      valid = (next & 0xC0U) == 0x80U;
-      value = (value << 6U) | (next & 0x3FU);
-    }
-    out.push_back(valid ? value : k_beyond_unicode + lead);
-    i += valid ? length : 1;
+  while (!text.empty()) {
+    const Character character = first_character(text);
+    out.push_back(character.valid ? character.code
+                                  : k_beyond_unicode + static_cast<unsigned char>(text.front()));
+    text.remove_prefix(character.bytes.size());
   }
   return out;
 }
@@ -74,41 +59,12 @@ std::string clean_path(std::string_view path) {
   return out.empty() ? "." : out;
 }
 
-Glob::Glob(std::string_view pattern) {
-  const std::u32string text = decode(pattern);
-  for (std::size_t i = 0; i < text.size() && !malformed_; ++i) {
-    if (text[i] == U'*' && i + 1 < text.size() && text[i + 1] == U'*') {
-      ++i;
-      if (i + 1 < text.size() && text[i + 1] == U'/') {
-        ++i;
-      }
-      if (i + 1 == text.size()) {
-        tokens_.push_back({.kind = Kind::rest});
-      } else if (tokens_.empty() || tokens_.back().kind != Kind::folders) {
-        // Repetitions add nothing: "**/**/" matches what "**/" does.
-        tokens_.push_back({.kind = Kind::folders});
-      }
-    } else if (text[i] == U'*') {
-      tokens_.push_back({.kind = Kind::star});
-    } else if (text[i] == U'?') {
-      tokens_.push_back({.kind = Kind::any});
-      ++consuming_;
-    } else if (text[i] == U'[') {
-      malformed_ = !parse_set(text, i);
-      ++consuming_;
-    } else {
-      if (text[i] == U'\\' && i + 1 < text.size()) {
-        ++i;
-      }
-      tokens_.push_back({.kind = Kind::literal, .character = text[i]});
-      ++consuming_;
-    }
-  }
-}
+namespace {
 
-// `at` stands on '[' and is left on the closing ']'.
-bool Glob::parse_set(const std::u32string& pattern, std::size_t& at) {
-  Token token{.kind = Kind::set};
+/// `at` stands on '[' and is left on the closing ']'; nullopt: there is none.
+std::optional<CharacterSet> parse_set(std::u32string_view pattern, std::size_t& at) {
+  // A class may match '/', as in the regular expression that moby makes of it.
+  CharacterSet set{.spans_folders = true};
   std::size_t i = at + 1;
   const auto take = [&] {
     if (pattern[i] == U'\\' && i + 1 < pattern.size()) {
@@ -117,227 +73,197 @@ bool Glob::parse_set(const std::u32string& pattern, std::size_t& at) {
     return pattern[i++];
   };
   if (i < pattern.size() && pattern[i] == U'^') {
-    token.negated = true;
+    set.negated = true;
     ++i;
   }
   for (bool first = true; i < pattern.size() && (first || pattern[i] != U']'); first = false) {
-    Range range{};
+    CharacterSet::Range range{};
     range.low = take();
     range.high = range.low;
     if (i + 1 < pattern.size() && pattern[i] == U'-' && pattern[i + 1] != U']') {
       ++i;
       range.high = take();
     }
-    token.ranges.push_back(range);
+    set.ranges.push_back(range);
   }
   if (i >= pattern.size()) {
-    return false;
+    return std::nullopt;
   }
   at = i;
-  tokens_.push_back(std::move(token));
-  return true;
+  return set;
 }
 
-bool Glob::accepts(const Token& token, char32_t character) const {
-  switch (token.kind) {
-    case Kind::literal:
-      return token.character == character;
-    case Kind::any:
-      return character != U'/';
-    case Kind::set:
-      // A class may match '/', as in the regular expression that moby makes of it.
-      return token.negated != std::ranges::any_of(token.ranges, [character](const Range& range) {
-               return range.low <= character && character <= range.high;
-             });
-    case Kind::star:
-    case Kind::folders:
-    case Kind::rest:
-      return false;
-  }
-  return false;
-}
-
-// Adds `token` and every token reachable from it without taking a character. A `folders` token,
-// read
-// "(.*/)?", may be left at once where it was entered and after a '/', but not in the middle of a
-// name
-// (`passable` false).
-void Glob::close_over(std::size_t token, bool passable, std::vector<std::size_t>& active,
-                      std::vector<std::uint32_t>& seen, std::uint32_t round) const {
-  for (;; ++token) {
-    const bool fresh = seen[token] != round;
-    if (fresh) {
-      seen[token] = round;
-      active.push_back(token);
-    }
-    if (token == tokens_.size()) {
-      return;
-    }
-    switch (tokens_[token].kind) {
-      case Kind::star:
-      case Kind::rest:
-        if (!fresh) {
-          return;
-        }
-        break;
-      case Kind::folders:
-        // Not skipped when already active: it may be so from the middle of a name.
-        if (!passable) {
-          return;
-        }
-        break;
-      case Kind::literal:
-      case Kind::any:
-      case Kind::set:
-        return;
-    }
-  }
-}
-
-bool Glob::matches(const std::u32string& path) const {
-  if (malformed_ || consuming_ > path.size()) {
-    return false;
-  }
-  std::vector<std::size_t> active;
-  std::vector<std::size_t> next;
-  std::vector<std::uint32_t> seen(tokens_.size() + 1, 0);
-  std::uint32_t round = 1;
-  close_over(0, true, active, seen, round);
-  for (const char32_t character : path) {
-    ++round;
-    next.clear();
-    for (const std::size_t token : active) {
-      if (token == tokens_.size()) {
-        continue;
+/// nullopt: it matches nothing.
+std::optional<std::u32string> parse_glob(std::string_view pattern, CharacterSets& sets) {
+  const std::u32string text = decode(pattern);
+  std::u32string symbols;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == U'*' && i + 1 < text.size() && text[i + 1] == U'*') {
+      ++i;
+      if (i + 1 < text.size() && text[i + 1] == U'/') {
+        ++i;
       }
-      switch (tokens_[token].kind) {
-        case Kind::star:
-          if (character != U'/') {
-            close_over(token, true, next, seen, round);
-          }
-          break;
-        case Kind::rest:
-          close_over(token, true, next, seen, round);
-          break;
-        case Kind::folders:
-          close_over(token, character == U'/', next, seen, round);
-          break;
-        case Kind::literal:
-        case Kind::any:
-        case Kind::set:
-          if (accepts(tokens_[token], character)) {
-            close_over(token + 1, true, next, seen, round);
-          }
-          break;
+      if (i + 1 == text.size()) {
+        symbols += PathSymbol::k_rest;
+      } else if (!symbols.ends_with(PathSymbol::k_folders)) {
+        // Repetitions add nothing: "**/**/" matches what "**/" does.
+        symbols += PathSymbol::k_folders;
       }
-    }
-    std::swap(active, next);
-    if (active.empty()) {
-      return false;
+    } else if (text[i] == U'*') {
+      symbols += PathSymbol::k_star;
+    } else if (text[i] == U'?') {
+      symbols += PathSymbol::k_any;
+    } else if (text[i] == U'[') {
+      auto set = parse_set(text, i);
+      if (!set) {
+        return std::nullopt;
+      }
+      symbols += sets.symbol(*std::move(set));
+    } else {
+      if (text[i] == U'\\' && i + 1 < text.size()) {
+        ++i;
+      }
+      symbols += text[i];
     }
   }
-  return seen[tokens_.size()] == round;
+  return symbols;
 }
 
-PatternList::PatternList(const std::vector<std::string>& patterns) {
+PathAutomaton automaton_of(std::string_view glob) {
+  std::vector<PathAutomaton::Pattern> patterns;
+  CharacterSets sets;
+  if (auto symbols = parse_glob(glob, sets)) {
+    patterns.push_back({.symbols = *std::move(symbols), .number = 0});
+  }
+  return {std::move(patterns), std::move(sets)};
+}
+
+/// Appends what the line `number` matches.
+void add_line(std::string_view text, PathAutomaton::Number number,
+              std::vector<PathAutomaton::Pattern>& patterns, CharacterSets& sets) {
+  if (!has_wildcard(text)) {
+    patterns.push_back({.symbols = decode(text), .number = number});
+  } else if (text.starts_with("**") && text.find_first_of("*?[]\\", 2) == std::string_view::npos) {
+    // A leading "**" before plain text is a suffix test: "**b" takes "ab", "x/**b" does not.
+    const std::string_view tail = text.substr(2);
+    patterns.push_back({.symbols = PathSymbol::k_rest + decode(tail), .number = number});
+    if (tail.starts_with('/')) {
+      patterns.push_back({.symbols = decode(tail.substr(1)), .number = number});
+    }
+  } else if (auto symbols = parse_glob(text, sets)) {
+    patterns.push_back({.symbols = *std::move(symbols), .number = number});
+  }
+}
+
+}  // namespace
+
+Glob::Glob(std::string_view pattern) : automaton_(automaton_of(pattern)) {
+}
+
+bool Glob::matches(std::string_view path) {
+  MatchingBudget budget;
+  return matches(path, budget);
+}
+
+bool Glob::matches(std::string_view path, MatchingBudget& budget) {
+  bool found = false;
+  automaton_.visit_matches(automaton_.read(automaton_.start(), decode(path), budget, {}),
+                           [&found](auto) { found = true; });
+  return found && !budget.exhausted();
+}
+
+void PatternList::Reach::add(std::string_view pattern) {
+  for (const std::string_view tail : {"/**", "/*"}) {
+    if (pattern.size() > tail.size() && pattern.ends_with(tail)) {
+      pattern.remove_suffix(tail.size());
+    }
+  }
+  everywhere_ = everywhere_ || has_wildcard(pattern);
+  folders_.emplace_back(pattern);
+}
+
+void PatternList::Reach::finish() {
+  std::ranges::sort(folders_);
+}
+
+bool PatternList::Reach::reach_below(std::string_view folder) const {
+  if (everywhere_ || std::ranges::binary_search(folders_, folder)) {
+    return true;
+  }
+  const std::string inside = std::string(folder) + "/";
+  const auto next = std::ranges::lower_bound(folders_, inside);
+  return next != folders_.end() && next->starts_with(inside);
+}
+
+std::optional<std::size_t> PatternList::Folder::last_match() const {
+  for (std::size_t word = matched_.size(); word-- > 0;) {
+    if (matched_[word] != 0) {
+      return (word + 1) * k_word - 1 - static_cast<std::size_t>(std::countl_zero(matched_[word]));
+    }
+  }
+  return std::nullopt;
+}
+
+PatternList::PatternList(const std::vector<std::string>& lines) : automaton_({}, {}) {
   constexpr std::string_view k_blank = " \t\r\n";
-  for (const std::string& raw : patterns) {
+  std::vector<PathAutomaton::Pattern> patterns;
+  CharacterSets sets;
+  for (const std::string& raw : lines) {
     const std::size_t begin = raw.find_first_not_of(k_blank);
     if (begin == std::string::npos) {
       continue;
     }
-    Pattern pattern{};
-    pattern.text =
+    const std::string line =
         clean_path(std::string_view(raw).substr(begin, raw.find_last_not_of(k_blank) - begin + 1));
-    if (pattern.text.starts_with('!')) {
-      pattern.negated = true;
-      pattern.text.erase(0, 1);
-    }
-    pattern.folder = pattern.text;
-    for (const std::string_view tail : {"/**", "/*"}) {
-      if (pattern.folder.size() > tail.size() && pattern.folder.ends_with(tail)) {
-        pattern.folder.resize(pattern.folder.size() - tail.size());
-      }
-    }
-    pattern.plain_folder = !has_wildcard(pattern.folder);
-    if (!has_wildcard(pattern.text)) {
-      pattern.kind = Pattern::Kind::exact;
-    } else if (pattern.text.starts_with("**") &&
-               pattern.text.find_first_of("*?[]\\", 2) == std::string::npos) {
-      pattern.kind = Pattern::Kind::suffix;
-    } else {
-      pattern.kind = Pattern::Kind::glob;
-      pattern.prefix = pattern.text.substr(0, pattern.text.find_first_of("*?[]\\"));
-      pattern.glob = globs_.size();
-      globs_.emplace_back(pattern.text);
-    }
-    patterns_.push_back(std::move(pattern));
+    const bool negated = line.starts_with('!');
+    const std::string_view text = std::string_view(line).substr(negated ? 1 : 0);
+    negated_.resize(count_ / k_word + 1);
+    negated_.back() |= std::uint64_t{negated} << (count_ % k_word);
+    (negated ? exceptions_ : inclusions_).add(text);
+    add_line(text, static_cast<PathAutomaton::Number>(count_++), patterns, sets);
   }
+  inclusions_.finish();
+  exceptions_.finish();
+  automaton_ = PathAutomaton(std::move(patterns), std::move(sets));
 }
 
-bool PatternList::match_one(const Pattern& pattern, std::string_view path,
-                            std::u32string& decoded) const {
-  switch (pattern.kind) {
-    case Pattern::Kind::exact:
-      return pattern.text == path;
-    case Pattern::Kind::suffix: {
-      // A leading "**" before plain text is a suffix test: "**b" takes "ab", "x/**b" does not.
-      const std::string_view tail = std::string_view(pattern.text).substr(2);
-      return path.ends_with(tail) || (tail.starts_with('/') && path == tail.substr(1));
-    }
-    case Pattern::Kind::glob:
-      if (!path.starts_with(pattern.prefix)) {
-        return false;
-      }
-      if (decoded.empty()) {
-        decoded = decode(path);
-      }
-      return globs_[pattern.glob].matches(decoded);
-  }
-  return false;
-}
-
-bool PatternList::matches(std::string_view path, const FolderMatches& parent,
-                          FolderMatches* matches, const std::stop_token& stop) const {
-  constexpr std::size_t k_check_interval = 64;
+bool PatternList::matches(std::string_view path, const Folder& parent, Folder* own,
+                          MatchingBudget& budget, const std::stop_token& stop) {
+  Folder folder{};
+  folder.states_ = automaton_.read(parent.read_ == 0 ? automaton_.start() : parent.states_,
+                                   decode(path.substr(parent.read_)), budget, stop);
+  std::vector<std::uint64_t> hits(negated_.size(), 0);
+  std::uint64_t steps = hits.size();
+  automaton_.visit_matches(folder.states_, [&](PathAutomaton::Number line) {
+    hits[line / k_word] |= std::uint64_t{1} << (line % k_word);
+    ++steps;
+  });
+  // Line by line, as moby goes. What matched the folder matches here. A line that could not change
+  // the verdict is not tried, and so not carried down either.
   bool matched = false;
-  std::u32string decoded;
-  if (matches != nullptr) {
-    matches->assign(patterns_.size(), false);
-  }
-  for (std::size_t i = 0; i < patterns_.size(); ++i) {
-    if (i % k_check_interval == 0 && stop.stop_requested()) {
-      return false;
-    }
-    const Pattern& pattern = patterns_[i];
-    bool hit = i < parent.size() && parent[i];
-    if (!hit) {
-      // A line that could not change the verdict is not tried, and so not carried down either.
-      if (pattern.negated != matched) {
-        continue;
+  folder.matched_.resize(negated_.size());
+  for (std::size_t word = 0; word < hits.size(); ++word) {
+    const std::uint64_t inherited = parent.matched_.empty() ? 0 : parent.matched_[word];
+    for (std::uint64_t open = ~std::uint64_t{0};;) {
+      const std::uint64_t tried = hits[word] & (matched ? negated_[word] : ~negated_[word]);
+      const std::uint64_t next = (inherited | tried) & open;
+      if (next == 0) {
+        break;
       }
-      hit = match_one(pattern, path, decoded);
+      const std::uint64_t line = next & (~next + 1);
+      folder.matched_[word] |= line;
+      matched = (negated_[word] & line) == 0;
+      open = ~(line | (line - 1));
+      ++steps;
     }
-    if (matches != nullptr) {
-      (*matches)[i] = hit;
-    }
-    if (hit) {
-      matched = !pattern.negated;
-    }
+  }
+  budget.spend(steps);
+  if (own != nullptr) {
+    folder.states_ = automaton_.read_into_folder(folder.states_, budget, stop);
+    folder.read_ = path.size() + 1;
+    *own = std::move(folder);
   }
   return matched;
-}
-
-bool PatternList::below(std::string_view folder, bool negated) const {
-  return std::ranges::any_of(patterns_, [&](const Pattern& pattern) {
-    if (pattern.negated != negated) {
-      return false;
-    }
-    const std::string_view other = pattern.folder;
-    return !pattern.plain_folder || other == folder ||
-           (other.size() > folder.size() && other.starts_with(folder) &&
-            other[folder.size()] == '/');
-  });
 }
 
 }  // namespace builder::domain

@@ -2,6 +2,7 @@
 
 #include "base/ascii.hpp"
 #include "base/text.hpp"
+#include "domain/customer_line.hpp"
 
 #include <fmt/format.h>
 
@@ -17,7 +18,7 @@ namespace {
 std::unexpected<Error> refused(std::string message, const std::string& customer) {
   return std::unexpected(Error{.kind = ErrorKind::invalid_input,
                                .message = std::move(message),
-                               .customer = cut_characters(one_line(customer), 191)});
+                               .customer = customer_line(printable_line(customer))});
 }
 
 /// A value of a stranger as it may be quoted in a line.

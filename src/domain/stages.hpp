@@ -4,9 +4,9 @@
 
 namespace builder::domain {
 
-/// How far the attempts of one deployment have come. All of it names content, so that the next
-/// attempt, on whatever machine, can see for itself whether it is still there, and skips it. An
-/// empty field: not that far yet. Holds no secret.
+/// How far the attempts of one deployment have come. Every field names content: the next attempt,
+/// on whatever machine, checks whether it is still there, and skips that step. An empty field means
+/// that no attempt has come that far. Holds no secret.
 struct Stages {
   std::string commit;      ///< What the branch pointed to; later attempts build the same.
   std::string image_id;    ///< Built, and kept by an engine under this id: `sha256:…`.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/result.hpp"
 #include "domain/ids.hpp"
 
 #include <functional>
@@ -15,8 +16,8 @@ class CancelFeed {
   /// stop. Reconnects by itself with back-off; malformed messages are logged and counted.
   virtual void run(const std::stop_token& stop,
                    const std::function<void(const domain::DeploymentId&)>& on_cancel) = 0;
-  /// True while the subscription stands.
-  [[nodiscard]] virtual bool connected() const = 0;
+  /// Whether the subscription stands, or why not.
+  [[nodiscard]] virtual Result<> subscribed() const = 0;
 };
 
 }  // namespace builder::ports

@@ -3,24 +3,16 @@
 #include "base/result.hpp"
 #include "base/stop.hpp"
 #include "domain/build_event.hpp"
+#include "domain/ending.hpp"
 #include "domain/ids.hpp"
 
-#include <optional>
 #include <string>
 
 namespace builder::ports {
 
-enum class DeploymentStatus { building, builded, failed, cancelled };
-
-/// The platform's word: BUILDING, BUILDED, FAILED, CANCELLED.
-std::string_view to_string(DeploymentStatus status);
-
-struct StatusUpdate {
-  DeploymentStatus status = DeploymentStatus::building;
-  std::string error;  ///< FAILED: one line; the adapter cuts it to 191 characters.
-  std::optional<domain::Message> log;
-  std::string image_uri;  ///< BUILDED only.
-};
+using domain::DeploymentStatus;
+using domain::StatusUpdate;
+using domain::to_string;
 
 /// What the platform's answer to a status says about the deployment.
 struct StatusAnswer {

@@ -2,6 +2,7 @@
 
 #include "base/result.hpp"
 #include "domain/ids.hpp"
+#include "domain/queue_rules.hpp"
 #include "domain/stages.hpp"
 #include "ports/deployment_reporter.hpp"
 #include "ports/job_context.hpp"
@@ -32,38 +33,15 @@ struct TakenJob {
   domain::Stages stages;  ///< What earlier attempts recorded.
 };
 
-/// Who decided how a deployment ended.
-enum class Verdict {
-  as_reported,  ///< The build.
-  cancelled_by_user,
-  superseded,
-  attempts_used,  ///< Every worker that had it was lost.
-};
-
-struct Ending {
-  Verdict verdict = Verdict::as_reported;
-  StatusUpdate update;  ///< Of `as_reported`; the other verdicts have none.
-};
+using domain::CancelAnswer;
+using domain::Delivery;
+using domain::Ending;
+using domain::Verdict;
 
 /// A final status that still has to be posted.
 struct Undelivered {
   Receipt receipt;
   Ending ending;
-};
-
-/// What became of a final status.
-enum class Delivery {
-  done,     ///< The platform took it.
-  later,    ///< Not now; somebody shall try again.
-  unknown,  ///< The platform does not know the deployment; remembered for the operator.
-};
-
-enum class CancelAnswer {
-  owned,      ///< A worker builds it and will stop.
-  removed,    ///< It was queued; its end waits for delivery.
-  reporting,  ///< Its end was not delivered yet and is CANCELLED now.
-  late,       ///< It had ended before.
-  noted,      ///< Not known; remembered for the case that it comes.
 };
 
 /// Called from the queue's own threads; must return soon.
@@ -77,12 +55,14 @@ class QueueListener {
   virtual void outbox_filled() = 0;
   /// An element was no job.
   virtual void malformed_element() = 0;
+  /// The status of a deployment could not be delivered for too long; nobody tries any more.
+  virtual void given_up(const domain::DeploymentId& deployment) = 0;
 };
 
 /// The platform's queue, and beside it everything workers must agree on. A job is at every moment
 /// in the queue, owned by one worker, waiting for the older build of its service, or ended; its end
 /// is kept until the platform has it. All methods reconnect by themselves and are thread-safe;
-/// `take` and `look` are called by one thread.
+/// `doubtful`, `vetted`, `take` and `look` are called by one thread.
 /// Errors: `conflict` (what the receipt names is no longer ours), `unavailable`, `timed_out`,
 /// `denied` (credentials, rights), `cancelled`.
 class JobQueue {
@@ -97,6 +77,14 @@ class JobQueue {
   /// how many jobs.
   virtual Result<std::size_t> recover() = 0;
 
+  /// After each start of the server, which may have come back with an old state: the elements it
+  /// remembers nothing of, for the caller to look up elsewhere. Until `vetted` was told, `take` and
+  /// `look` find nothing. nullopt: there is no doubt.
+  virtual Result<std::optional<std::vector<std::string>>> doubtful() = 0;
+  /// Which of them have ended; they are not handed out. How many nobody knew better of.
+  /// `unavailable`: whoever runs one has to be given the time to say so; ask again, from
+  /// `doubtful`.
+  virtual Result<std::size_t> vetted(const std::vector<domain::DeploymentId>& ended) = 0;
   /// Waits up to `patience` for a job. What has ended, is cancelled or has to wait is not handed
   /// out.
   virtual Result<std::optional<TakenJob>> take(std::chrono::milliseconds patience,

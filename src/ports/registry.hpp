@@ -43,6 +43,9 @@ class Registry {
                                                const domain::ServiceId& service) = 0;
   /// The registry says that a repository ensured before is not there: it is made again.
   virtual Result<> restore_repository(const JobContext& job, const Repository& repository) = 0;
+  /// The service's repository; nullopt: there is none. Nothing is made.
+  virtual Result<std::optional<Repository>> find_repository(const JobContext& job,
+                                                            const domain::ServiceId& service) = 0;
   /// What is there under a tag; nullopt: nothing.
   virtual Result<std::optional<PublishedImage>> find(const JobContext& job,
                                                      const Repository& repository,

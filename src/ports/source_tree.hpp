@@ -27,7 +27,7 @@ struct FileInfo {
   std::uint32_t permissions = 0644;  ///< The low twelve bits of st_mode.
   std::uint64_t size = 0;            ///< Bytes; of a symlink, its target's length.
   ContentId content{};
-  /// Nanoseconds since the epoch; nothing where nobody has decided it (pipeline/file_times does),
+  /// Nanoseconds since the epoch; nothing where nobody has decided it (build/file_times does),
   /// and `content_time` then.
   std::optional<std::int64_t> modified = {};
 };

@@ -201,16 +201,28 @@ class FakeRegistry final : public ports::Registry {
     return ports::Repository{"registry.test/deployra/" + service.str()};
   }
 
+  Result<std::optional<ports::Repository>> find_repository(
+      const ports::JobContext&, const domain::ServiceId& service) override {
+    return ports::Repository{"registry.test/deployra/" + service.str()};
+  }
+
   Result<std::optional<ports::PublishedImage>> find(const ports::JobContext&,
                                                     const ports::Repository& repository,
                                                     const std::string& tag) override {
     record_.add("find " + tag);
+    if (find_hook) {
+      if (auto error = find_hook()) {
+        return std::unexpected(*error);
+      }
+    }
     return there.empty() ? std::nullopt
                          : std::optional(ports::PublishedImage{
                                .repository = repository, .tag = tag, .digest = there});
   }
 
-  Result<> probe(const ports::JobContext&) override { return {}; }
+  Result<> probe(const ports::JobContext&) override {
+    return probe_hook ? Result<>(std::unexpected(probe_hook())) : Result<>();
+  }
 
   Result<> restore_repository(const ports::JobContext&, const ports::Repository&) override {
     record_.add("restore");
@@ -228,6 +240,8 @@ class FakeRegistry final : public ports::Registry {
   }
 
   std::function<std::optional<Error>()> ensure_hook;
+  std::function<std::optional<Error>()> find_hook;
+  std::function<Error()> probe_hook;  ///< What it fails with; none: it answers.
   std::atomic<int> ensured = 0;
   StepHook promote_hook;
   std::string there;  ///< The digest that every tag has; empty: no tag is there.

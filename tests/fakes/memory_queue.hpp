@@ -1,6 +1,7 @@
 #pragma once
 
 #include "domain/deployment_request.hpp"
+#include "domain/queue_rules.hpp"
 #include "fakes/fake_lease.hpp"
 #include "ports/job_queue.hpp"
 
@@ -9,14 +10,14 @@
 #include <deque>
 #include <map>
 #include <mutex>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace builder::fakes {
 
-/// The job queue in memory, with the port's every promise, for one worker. Thread-safe.
+/// The job queue in memory, with the port's every promise, for one worker: the rules, a list and a
+/// lease. Thread-safe.
 class MemoryQueue final : public ports::JobQueue {
  public:
   void push(std::string payload) {
@@ -28,7 +29,8 @@ class MemoryQueue final : public ports::JobQueue {
   /// Nothing is queued, built, waiting or undelivered.
   [[nodiscard]] bool idle() const {
     const std::scoped_lock lock(mutex_);
-    return queue_.empty() && owned_.empty() && waiting_.empty() && out_.empty();
+    return queue_.empty() && ledger_.owned().empty() && ledger_.waiting().empty() &&
+           ledger_.outgoing().empty();
   }
 
   [[nodiscard]] std::vector<std::string> queued() const {
@@ -36,17 +38,24 @@ class MemoryQueue final : public ports::JobQueue {
     return {queue_.begin(), queue_.end()};
   }
 
+  /// What is not queued. Only while nobody else calls.
+  [[nodiscard]] const domain::JobLedger& ledger() const { return ledger_; }
+
+  [[nodiscard]] ports::Receipt receipt(const domain::DeploymentId& id) const {
+    return {id, "epoch", lease_};
+  }
+
   /// Another worker was lost with the end of this deployment undelivered.
   void leave_behind(const std::string& id, ports::Ending ending) {
     const std::scoped_lock lock(mutex_);
-    conclude(id, std::move(ending), false);
+    ledger_.conclude(domain::DeploymentId(id), std::move(ending));
   }
 
   /// Ends of others that we have adopted and not settled.
   [[nodiscard]] std::size_t undelivered() const {
     const std::scoped_lock lock(mutex_);
     return static_cast<std::size_t>(
-        std::ranges::count_if(out_, [](const auto& one) { return one.second.ours; }));
+        std::ranges::count_if(ledger_.outgoing(), [](const auto& one) { return one.second.ours; }));
   }
 
   /// False: the server is out of reach for so long that the lease may be another's.
@@ -66,24 +75,25 @@ class MemoryQueue final : public ports::JobQueue {
   void forget(const std::string& id) {
     {
       const std::scoped_lock lock(mutex_);
-      queue_.push_back(owned_.at(id).payload);
-      disown(id);
-      changed_.notify_all();
+      requeue(ledger_.give_back(domain::DeploymentId(id)));
     }
     listener_->must_stop(domain::DeploymentId(id), ports::StopReason::lost_lease);
   }
 
   /// What we have is another worker's from now on.
   void lose_lease() {
-    std::map<std::string, Owned> lost;
+    std::vector<domain::DeploymentId> lost;
     {
       const std::scoped_lock lock(mutex_);
       lease_->set(false, true);
       lease_ = std::make_shared<FakeLease>();
-      lost = std::exchange(owned_, {});
+      while (!ledger_.owned().empty()) {
+        lost.push_back(ledger_.owned().begin()->first);
+        ledger_.give_back(lost.back());
+      }
     }
-    for (const auto& [id, owned] : lost) {
-      listener_->must_stop(domain::DeploymentId(id), ports::StopReason::lost_lease);
+    for (const domain::DeploymentId& id : lost) {
+      listener_->must_stop(id, ports::StopReason::lost_lease);
     }
   }
 
@@ -91,15 +101,35 @@ class MemoryQueue final : public ports::JobQueue {
 
   void leave() override {
     const std::scoped_lock lock(mutex_);
-    for (auto& [id, owned] : std::exchange(owned_, {})) {
-      queue_.push_front(owned.payload);
+    while (!ledger_.owned().empty()) {
+      requeue(ledger_.give_back(ledger_.owned().begin()->first));
     }
-    for (auto& [id, out] : out_) {
-      out.ours = false;
+    for (const auto& [id, out] : ledger_.outgoing()) {
+      ledger_.settle(id, ports::Delivery::later);
     }
   }
 
   Result<std::size_t> recover() override { return std::size_t{0}; }
+
+  /// The elements are doubtful until they are vetted.
+  void come_back_old() {
+    const std::scoped_lock lock(mutex_);
+    in_doubt_ = true;
+  }
+
+  Result<std::optional<std::vector<std::string>>> doubtful() override {
+    const std::scoped_lock lock(mutex_);
+    return in_doubt_ ? std::optional(std::vector<std::string>(queue_.begin(), queue_.end()))
+                     : std::nullopt;
+  }
+
+  Result<std::size_t> vetted(const std::vector<domain::DeploymentId>& ended) override {
+    const std::scoped_lock lock(mutex_);
+    in_doubt_ = false;
+    return std::erase_if(queue_, [&](const std::string& payload) {
+      return std::ranges::find(ended, domain::parse_job(payload).deployment_id) != ended.end();
+    });
+  }
 
   Result<std::optional<ports::TakenJob>> take(std::chrono::milliseconds patience,
                                               const std::stop_token& stop) override {
@@ -121,7 +151,7 @@ class MemoryQueue final : public ports::JobQueue {
           calls.make(listener_);
           return job;
         }
-        if (!calls.empty()) {
+        if (calls.any()) {
           lock.unlock();
           std::exchange(calls, {}).make(listener_);
           lock.lock();
@@ -135,18 +165,17 @@ class MemoryQueue final : public ports::JobQueue {
     std::vector<domain::DeploymentId> ids;
     {
       const std::scoped_lock lock(mutex_);
-      std::map<std::string, std::string> newest;  // Of each service, in the queue so far.
-      for (const std::string& payload : std::vector<std::string>(queue_.begin(), queue_.end())) {
-        const domain::ParsedJob job = domain::parse_job(payload);
-        if (!job.deployment_id) {
-          continue;
+      std::vector<domain::QueuedJob> jobs;
+      for (const std::string& payload : queue_) {
+        if (auto job = domain::read_queued_job(payload)) {
+          ids.push_back(job->id);
+          jobs.push_back(*std::move(job));
         }
-        ids.push_back(*job.deployment_id);
-        if (building(job) != owned_.end() && !ended_.contains(ids.back().str()) &&
-            !owned_.contains(ids.back().str()) && !cancelled_.contains(ids.back().str()) &&
-            !newer_.contains(ids.back().str())) {
-          supersede(ids.back().str(), job, payload, newest, calls);
-        }
+      }
+      for (const domain::QueuedJob& job : ledger_.look(jobs, calls.changes)) {
+        queue_.erase(std::ranges::find(queue_, job.element));
+        ledger_.conclude(job.id, {ports::Verdict::superseded, {}});
+        calls.changes.ended.push_back(job.id);
       }
     }
     calls.make(listener_);
@@ -155,22 +184,21 @@ class MemoryQueue final : public ports::JobQueue {
 
   Result<> record(const ports::Receipt& receipt, const domain::Stages& stages) override {
     const std::scoped_lock lock(mutex_);
-    BUILDER_TRY(must_own(receipt));
-    stages_[receipt.deployment.str()] = stages;
-    return {};
+    return owns(receipt) && ledger_.record(receipt.deployment, stages) ? Result<>() : not_ours();
   }
 
   Result<std::string> times(const ports::Receipt& receipt,
                             const domain::ServiceId& service) override {
     const std::scoped_lock lock(mutex_);
-    BUILDER_TRY(must_own(receipt));
-    return times_[service];
+    return owns(receipt) ? Result<std::string>(times_[service]) : not_ours();
   }
 
   Result<> remember_times(const ports::Receipt& receipt, const domain::ServiceId& service,
                           const std::string& times) override {
     const std::scoped_lock lock(mutex_);
-    BUILDER_TRY(must_own(receipt));
+    if (!owns(receipt)) {
+      return not_ours();
+    }
     times_[service] = times;
     return {};
   }
@@ -178,15 +206,10 @@ class MemoryQueue final : public ports::JobQueue {
   Result<> give_back(const ports::Receipt& receipt) override {
     const std::scoped_lock lock(mutex_);
     BUILDER_TRY(may_answer());
-    const auto found = owned_.find(receipt.deployment.str());
-    if (found == owned_.end() || receipt.lease != lease_) {
-      return failure(ErrorKind::conflict, "not ours");
+    if (!owns(receipt)) {
+      return not_ours();
     }
-    const Owned owned = found->second;
-    --attempts_[receipt.deployment.str()];
-    disown(receipt.deployment.str());
-    queue_.push_front(owned.payload);
-    changed_.notify_all();
+    requeue(ledger_.give_back(receipt.deployment));
     return {};
   }
 
@@ -194,81 +217,49 @@ class MemoryQueue final : public ports::JobQueue {
                                const ports::StatusUpdate& update) override {
     const std::scoped_lock lock(mutex_);
     BUILDER_TRY(may_answer());
-    const std::string& id = receipt.deployment.str();
-    if (!owned_.contains(id) || receipt.lease != lease_) {
-      const auto out = out_.find(id);
-      return out != out_.end() && out->second.ours
-                 ? Result<ports::Ending>(out->second.ending)
-                 : Result<ports::Ending>(failure(ErrorKind::conflict, "not ours"));
+    const bool another_lease = ledger_.owns(receipt.deployment) && !owns(receipt);
+    auto finished = another_lease ? std::nullopt : ledger_.finish(receipt.deployment, update);
+    if (!finished) {
+      return not_ours();
     }
-    ports::Ending ending{.verdict = ports::Verdict::as_reported, .update = update};
-    if (cancelled_.contains(id)) {
-      ending = {ports::Verdict::cancelled_by_user, {}};
-    } else if (newer_.contains(id)) {
-      ending = {ports::Verdict::superseded, {}};
+    if (finished->next) {
+      requeue({*std::move(finished->next)});
     }
-    disown(id);
-    conclude(id, ending, true);
-    return ending;
+    return std::move(finished->ending);
   }
 
   Result<> settle(const ports::Receipt& receipt, ports::Delivery delivery,
                   std::optional<ports::DeploymentStatus> /*posted*/) override {
     const std::scoped_lock lock(mutex_);
     BUILDER_TRY(may_answer());
-    const auto out = out_.find(receipt.deployment.str());
-    if (out == out_.end() || !out->second.ours) {
-      return failure(ErrorKind::conflict, "not ours");
-    }
-    if (delivery == ports::Delivery::later) {
-      out->second.ours = false;
-    } else {
-      out_.erase(out);
-    }
-    return {};
+    return ledger_.settle(receipt.deployment, delivery) ? Result<>() : not_ours();
   }
 
   Result<std::optional<ports::Undelivered>> adopt() override {
     const std::scoped_lock lock(mutex_);
-    for (auto& [id, out] : out_) {
-      if (!out.ours) {
-        out.ours = true;
-        return ports::Undelivered{{domain::DeploymentId(id), "epoch", lease_}, out.ending};
-      }
+    auto adopted = ledger_.adopt();
+    if (!adopted) {
+      return std::nullopt;
     }
-    return std::nullopt;
+    return ports::Undelivered{receipt(adopted->first), std::move(adopted->second)};
   }
 
   Result<ports::CancelAnswer> cancel(const domain::DeploymentId& deployment) override {
     const std::scoped_lock lock(mutex_);
     BUILDER_TRY(may_answer());
-    const std::string& id = deployment.str();
-    const auto out = out_.find(id);
-    if (out == out_.end() && ended_.contains(id)) {
-      return ports::CancelAnswer::late;
+    const ports::CancelAnswer answer = ledger_.cancel(deployment);
+    if (answer != ports::CancelAnswer::noted) {
+      return answer;
     }
-    cancelled_.insert(id);
-    if (out != out_.end()) {
-      if (out->second.ending.verdict == ports::Verdict::as_reported) {
-        out->second.ending = {ports::Verdict::cancelled_by_user, {}};
-      }
-      return ports::CancelAnswer::reporting;
+    const auto queued = std::ranges::find_if(queue_, [&](const std::string& payload) {
+      return domain::parse_job(payload).deployment_id == deployment;
+    });
+    if (queued == queue_.end()) {
+      return answer;
     }
-    if (owned_.contains(id)) {
-      return ports::CancelAnswer::owned;
-    }
-    const auto names = [&](const std::string& payload) {
-      const auto named = domain::parse_job(payload).deployment_id;
-      return named && *named == deployment;
-    };
-    const auto removed =
-        std::erase_if(queue_, names) +
-        std::erase_if(waiting_, [&](const auto& one) { return names(one.second); });
-    if (removed > 0) {
-      conclude(id, {ports::Verdict::cancelled_by_user, {}}, false);
-      return ports::CancelAnswer::removed;
-    }
-    return ports::CancelAnswer::noted;
+    queue_.erase(queued);
+    ledger_.conclude(deployment, {ports::Verdict::cancelled_by_user, {}});
+    return ports::CancelAnswer::removed;
   }
 
   Result<std::size_t> length() override {
@@ -281,42 +272,32 @@ class MemoryQueue final : public ports::JobQueue {
   [[nodiscard]] std::string warning() const override { return {}; }
 
  private:
-  struct Owned {
-    std::string payload;
-    std::string service;
-  };
-
-  struct Out {
-    ports::Ending ending;
-    bool ours = false;
-  };
-
   /// What the listener is told, once no lock is held.
   struct Calls {
-    std::vector<std::string> superseded;
-    std::vector<std::string> cancelled;
-    bool outbox = false;
+    domain::JobLedger::Changes changes;
     int malformed = 0;
 
-    [[nodiscard]] bool empty() const {
-      return superseded.empty() && cancelled.empty() && !outbox && malformed == 0;
+    [[nodiscard]] bool any() const {
+      return !changes.superseded.empty() || !changes.ended.empty() || malformed > 0;
     }
 
     void make(ports::QueueListener* listener) const {
       if (listener == nullptr) {
         return;
       }
-      for (const std::string& id : superseded) {
-        listener->must_stop(domain::DeploymentId(id), ports::StopReason::superseded);
+      for (const domain::DeploymentId& id : changes.superseded) {
+        listener->must_stop(id, ports::StopReason::superseded);
       }
       for (int i = 0; i < malformed; ++i) {
         listener->malformed_element();
       }
-      if (outbox) {
+      if (!changes.ended.empty()) {
         listener->outbox_filled();
       }
     }
   };
+
+  static std::unexpected<Error> not_ours() { return failure(ErrorKind::conflict, "not ours"); }
 
   Result<> may_answer() {
     if (refusals_ == 0) {
@@ -326,123 +307,33 @@ class MemoryQueue final : public ports::JobQueue {
     return failure(refusal_, "the queue refuses");
   }
 
-  [[nodiscard]] Result<> must_own(const ports::Receipt& receipt) const {
-    if (!owned_.contains(receipt.deployment.str()) || receipt.lease != lease_) {
-      return failure(ErrorKind::conflict, "not ours");
-    }
-    return {};
+  [[nodiscard]] bool owns(const ports::Receipt& receipt) const {
+    return receipt.lease == lease_ && ledger_.owns(receipt.deployment);
   }
 
   std::optional<ports::TakenJob> take_first(Calls& calls) {
-    const std::string payload = queue_.front();
+    auto job = domain::read_queued_job(std::move(queue_.front()));
     queue_.pop_front();
-    const domain::ParsedJob job = domain::parse_job(payload);
-    if (!job.deployment_id) {
+    if (!job) {
       ++calls.malformed;
       return std::nullopt;
     }
-    const std::string& id = job.deployment_id->str();
-    if (ended_.contains(id) || owned_.contains(id)) {
+    const auto stages = ledger_.take(*job, calls.changes);
+    if (!stages) {
       return std::nullopt;
     }
-    if (cancelled_.contains(id) || newer_.contains(id)) {
-      conclude(
-          id,
-          {cancelled_.contains(id) ? ports::Verdict::cancelled_by_user : ports::Verdict::superseded,
-           {}},
-          false);
-      calls.outbox = true;
-      return std::nullopt;
-    }
-    if (let_wait(id, job, payload, calls)) {
-      return std::nullopt;
-    }
-    if (++attempts_[id] > 3) {
-      conclude(id, {ports::Verdict::attempts_used, {}}, false);
-      calls.outbox = true;
-      return std::nullopt;
-    }
-    owned_[id] = {payload, job.service_id ? job.service_id->str() : ""};
-    return ports::TakenJob{.receipt = {*job.deployment_id, "epoch", lease_},
-                           .attempt = attempts_[id],
-                           .payload = payload,
-                           .stages = stages_[id]};
+    return ports::TakenJob{.receipt = receipt(job->id),
+                           .attempt = 1,
+                           .payload = std::move(job->element),
+                           .stages = *stages};
   }
 
-  /// The build of the job's service.
-  [[nodiscard]] std::map<std::string, Owned>::iterator building(const domain::ParsedJob& job) {
-    return std::ranges::find_if(owned_, [&](const auto& one) {
-      return job.service_id && one.second.service == job.service_id->str();
-    });
-  }
-
-  bool let_wait(const std::string& id, const domain::ParsedJob& job, const std::string& payload,
-                Calls& calls) {
-    const auto running = building(job);
-    if (running == owned_.end()) {
-      return false;
+  /// At the head, the first job first.
+  void requeue(const std::vector<domain::QueuedJob>& jobs) {
+    for (auto job = jobs.rbegin(); job != jobs.rend(); ++job) {
+      queue_.push_front(job->element);
     }
-    replace(waiting_, id, job.service_id->str(), payload, calls);
-    newer_.insert(running->first);
-    calls.superseded.push_back(running->first);
-    return true;
-  }
-
-  /// A queued job ends what came before it, and keeps its place.
-  void supersede(const std::string& id, const domain::ParsedJob& job, const std::string& payload,
-                 std::map<std::string, std::string>& newest, Calls& calls) {
-    const std::string& service = job.service_id->str();
-    if (const auto before = newest.find(service); before != newest.end()) {
-      if (id_of(before->second) == id) {
-        return;
-      }
-      remove(before->second);
-    } else if (const auto waiting = waiting_.find(service); waiting != waiting_.end()) {
-      if (id_of(waiting->second) == id) {
-        return;
-      }
-      newest[service] = waiting->second;
-      waiting_.erase(waiting);
-    }
-    replace(newest, id, service, payload, calls);
-    newer_.insert(building(job)->first);
-    calls.superseded.push_back(building(job)->first);
-  }
-
-  void replace(std::map<std::string, std::string>& newest, const std::string& id,
-               const std::string& service, const std::string& payload, Calls& calls) {
-    if (const auto before = newest.find(service);
-        before != newest.end() && id_of(before->second) != id) {
-      conclude(id_of(before->second), {ports::Verdict::superseded, {}}, false);
-      calls.outbox = true;
-    }
-    newest[service] = payload;
-  }
-
-  static std::string id_of(const std::string& payload) {
-    return domain::parse_job(payload).deployment_id->str();
-  }
-
-  void disown(const std::string& id) {
-    const std::string service = owned_.at(id).service;
-    owned_.erase(id);
-    if (const auto next = waiting_.find(service); next != waiting_.end()) {
-      queue_.push_front(next->second);
-      waiting_.erase(next);
-      changed_.notify_all();
-    }
-  }
-
-  void conclude(const std::string& id, ports::Ending ending, bool ours) {
-    ended_.insert(id);
-    stages_.erase(id);
-    out_[id] = {std::move(ending), ours};
-  }
-
-  void remove(const std::string& payload) {
-    if (const auto found = std::ranges::find(queue_, payload); found != queue_.end()) {
-      queue_.erase(found);
-    }
+    changed_.notify_all();
   }
 
   mutable std::mutex mutex_;
@@ -450,15 +341,9 @@ class MemoryQueue final : public ports::JobQueue {
   ports::QueueListener* listener_ = nullptr;
   std::shared_ptr<FakeLease> lease_ = std::make_shared<FakeLease>();
   std::deque<std::string> queue_;
-  std::map<std::string, Owned> owned_;
-  std::map<std::string, std::string> waiting_;  ///< By service.
-  std::map<std::string, Out> out_;
-  std::map<std::string, int> attempts_;
-  std::map<std::string, domain::Stages> stages_;
+  domain::JobLedger ledger_;
+  bool in_doubt_ = false;
   std::map<domain::ServiceId, std::string> times_;
-  std::set<std::string> ended_;
-  std::set<std::string> newer_;
-  std::set<std::string> cancelled_;
   ErrorKind refusal_ = ErrorKind::denied;
   int refusals_ = 0;
 };

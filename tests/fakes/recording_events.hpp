@@ -19,9 +19,12 @@ namespace builder::fakes {
 class RecordingEvents final : public domain::EventSink {
  public:
   void emit(domain::BuildEvent event) override {
-    if (std::holds_alternative<domain::Activity>(event)) {
+    if (const auto* activity = std::get_if<domain::Activity>(&event)) {
       const std::scoped_lock lock(mutex_);
       ++activities_;
+      if (!activity->line.empty()) {
+        progress_.push_back(activity->line);
+      }
       return;
     }
     const std::string line = std::visit([](const auto& value) { return describe(value); }, event);
@@ -54,10 +57,16 @@ class RecordingEvents final : public domain::EventSink {
         lines_, [text](const std::string& line) { return line.find(text) != std::string::npos; });
   }
 
-  /// How often something went on that is no line.
+  /// How often something went on.
   [[nodiscard]] std::size_t activities() const {
     const std::scoped_lock lock(mutex_);
     return activities_;
+  }
+
+  /// The lines of what went on.
+  [[nodiscard]] std::vector<std::string> progress() const {
+    const std::scoped_lock lock(mutex_);
+    return progress_;
   }
 
   /// Called with each line; set before the first event.
@@ -89,6 +98,7 @@ class RecordingEvents final : public domain::EventSink {
 
   mutable std::mutex mutex_;
   std::vector<std::string> lines_;
+  std::vector<std::string> progress_;
   std::string output_;
   std::size_t activities_ = 0;
 };

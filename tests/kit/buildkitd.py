@@ -12,21 +12,29 @@ from .go_tools import tool
 from .process import Server
 
 NO_LIMIT = "-1"
+# A CNI plugin that leaves a step's network as empty as it is made; BuildKit also asks one for the loopback.
+EMPTY_NETWORK = """#!/bin/sh
+[ "$CNI_COMMAND" = ADD ] || exit 0
+cat <<END
+{"cniVersion": "0.4.0", "interfaces": [{"name": "$CNI_IFNAME", "sandbox": "$CNI_NETNS"}],
+ "ips": [{"version": "4", "address": "10.99.0.2/24", "interface": 0}]}
+END
+"""
 
 
 class Buildkitd:
-    """On a unix socket of its own. RUN steps use the host's network: there is no CNI here."""
+    """On a unix socket of its own. RUN steps use the host's network, or with `isolated` none: there are no CNI plugins here."""
 
     def __init__(self, folder: Path, mirrors: dict[str, str] | None = None,
                  http: tuple[str, ...] = (), address: str = "", options: tuple[str, ...] = (),
-                 name: str = "buildkitd") -> None:
+                 name: str = "buildkitd", isolated: bool = False) -> None:
         """`mirrors`: registry → the `host:port` asked in its place; `http`: registries that have no TLS;
         `address` and `options` (tls) for one that listens elsewhere."""
         self.server = Server("buildkitd", folder / name)
         self.name = name
         self.socket = self.server.folder / "buildkitd.sock"
         self.address = address or f"unix://{self.socket}"
-        self.mirrors, self.http, self.options = mirrors or {}, http, options
+        self.mirrors, self.http, self.options, self.isolated = mirrors or {}, http, options, isolated
         self.step_log_limit = NO_LIMIT  # bytes; of the next start
 
     @property
@@ -38,7 +46,7 @@ class Buildkitd:
         config = folder / "buildkitd.toml"
         lines = ['insecure-entitlements = ["network.host"]',
                  # On a disk that is nearly full it would throw away what a test built a moment ago.
-                 "[worker.oci]", "gc = false"]
+                 "[worker.oci]", "gc = false", *self._network()]
         for name, mirror in self.mirrors.items():
             lines += [f"[registry.{json.dumps(name)}]", f"mirrors = [{json.dumps(mirror)}]"]
         for name in sorted({*self.http, *self.mirrors.values()}):
@@ -52,9 +60,22 @@ class Buildkitd:
         # The containers of its steps go below a cgroup of this daemon's own.
         command = [str(tool("buildkitd")), f"--config={config}", f"--root={folder / 'root'}",
                    f"--addr={self.address}", "--containerd-worker=false", "--oci-worker-binary=runc",
-                   f"--oci-cni-config-path={folder / 'no-cni.json'}", *self.options]
+                   *self.options]
         self.server.launch(command, self._ready, 60, env)
         return self
+
+    def _network(self) -> list[str]:
+        """Lines of the configuration: 0.34 does not read its option for the path."""
+        if not self.isolated:
+            return ['networkMode = "host"']
+        folder = self.server.folder / "cni"
+        folder.mkdir(exist_ok=True)
+        for plugin in ("empty", "loopback"):
+            (folder / plugin).write_text(EMPTY_NETWORK)
+            (folder / plugin).chmod(0o755)
+        (folder / "cni.json").write_text('{"cniVersion": "0.4.0", "name": "empty", "type": "empty"}')
+        return ['networkMode = "cni"', f"cniConfigPath = {json.dumps(str(folder / 'cni.json'))}",
+                f"cniBinaryPath = {json.dumps(str(folder))}"]
 
     def mend(self) -> None:
         """Up and without a limit, whatever a test left."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import re
 import subprocess
 import tarfile
@@ -45,6 +46,28 @@ def files_of(packages: Iterable[str]) -> list[str]:
             + sorted(Path("/var/lib/dpkg/info").glob(f"{package}:*.list")) for line in path.read_text().splitlines()]
 
 
+def alternatives(files: set[str]) -> dict[str, str]:
+    """Links like /usr/bin/c++ that belong to no package, and what they lead to, for these files."""
+    links = {}
+    for entry in sorted(Path("/var/lib/dpkg/alternatives").iterdir()):
+        link, name = entry.read_text().splitlines()[1], f"/etc/alternatives/{entry.name}"
+        if os.path.islink(name) and os.path.realpath(name) in files:
+            links |= {link: name, name: os.readlink(name)}
+    return links
+
+
+def database(packages: set[str]) -> dict[str, bytes]:
+    """What dpkg knows of these packages: to apt they are installed, and no others are."""
+    status = Path("/var/lib/dpkg/status").read_text().split("\n\n")
+    mine = [entry for entry in status if entry.strip() and entry.split()[1] in packages]
+    found = {"/var/lib/dpkg/status": ("\n\n".join(mine) + "\n").encode()}
+    for package in packages:
+        for path in sorted(Path("/var/lib/dpkg/info").glob(f"{package}*.list")):
+            if path.name.removesuffix(".list").split(":")[0] == package:
+                found[str(path)] = path.read_bytes()
+    return found
+
+
 def root_of(packages: Iterable[str]) -> bytes:
     """A root file system with these packages and nothing else, as a tar; what only documents is left out."""
     buffer = io.BytesIO()
@@ -64,4 +87,12 @@ def root_of(packages: Iterable[str]) -> bytes:
             if str(path) not in seen and not str(path).startswith(left_out) and (path.is_symlink() or path.exists()):
                 tar.add(path, recursive=False)
             seen.add(str(path))
+        for name, to in alternatives({os.path.realpath(one) for one in seen}).items():
+            info = tarfile.TarInfo(name.lstrip("/"))
+            info.type, info.linkname = tarfile.SYMTYPE, to
+            tar.addfile(info)
+        for name, content in database(closure(packages)).items():
+            info = tarfile.TarInfo(name.lstrip("/"))
+            info.mode, info.size = 0o644, len(content)
+            tar.addfile(info, io.BytesIO(content))
     return buffer.getvalue()

@@ -35,7 +35,9 @@ TOKENS = {}          # password -> expiry (epoch)
 DATA_FAULTS = []     # statuses the next data-plane requests get
 DELAY = [0]          # seconds every upload request waits
 REFUSE = [""]        # requests answered with 503: "METHOD path", a pattern
+PAGE = [503]         # and with a page and this status, when it is another
 DENY = [""]          # the operation of ECR's API that the identity may not use
+DENY_PUSH = [""]     # the repository it may not push to
 PUSHES = []          # (time, repository, reference, digest)
 ACCOUNT = "123456789012"
 MANIFEST = re.compile(r"^/v2/(.+)/manifests/([^/]+)$")
@@ -140,14 +142,16 @@ class Front(sv.Handler):
             self.body()  # What is not read resets the connection when that is closed, and the answer with it.
             return self.answer(200, json.dumps({**sv.STATS, "pushes": PUSHES}).encode(), "application/json")
         # {"api": ["throttle", "500", …], "data": [503, …], "delay": seconds, "refuse": "PUT .*/latest",
-        #  "deny": "CreateRepository"}
+        #  "page": 404, "deny": "CreateRepository", "deny_push": "deployra/x"}
         if self.path == "/__fail":
             faults = json.loads(self.body() or b"{}")
             sv.PENDING_FAILS[:] = faults.get("api", [])
             DATA_FAULTS[:] = faults.get("data", [])
             DELAY[0] = faults.get("delay", 0)
             REFUSE[0] = faults.get("refuse", "")
+            PAGE[0] = faults.get("page", 503)
             DENY[0] = faults.get("deny", "")
+            DENY_PUSH[0] = faults.get("deny_push", "")
             return self.answer(200, b"{}", "application/json")
         if self.path == "/__lifecycle":
             self.body()
@@ -191,6 +195,8 @@ class Front(sv.Handler):
             while DELAY[0] and time.monotonic() < until:  # It ends with the fault.
                 time.sleep(0.02)
         if REFUSE[0] and re.fullmatch(REFUSE[0], f"{self.command} {urllib.parse.urlsplit(self.path).path}"):
+            if PAGE[0] != 503:
+                return self.answer(PAGE[0], b"<html>told to fail</html>", "text/html")
             return self.answer(503, b"told to fail", "text/plain")
         if DATA_FAULTS:
             return self.answer(DATA_FAULTS.pop(0), b"told to fail", "text/plain")
@@ -212,6 +218,8 @@ class Front(sv.Handler):
         repo = repository(m.group(1)) if m else None
         if m and not repo:
             return self.oci_error(404, "NAME_UNKNOWN", "The repository with name '%s' does not exist in the registry with id '%s'" % (m.group(1), ACCOUNT))
+        if m and m.group(1) == DENY_PUSH[0] and self.command in ("POST", "PUT", "PATCH"):
+            return self.oci_error(403, "DENIED", f"User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: ecr:InitiateLayerUpload")
         mm = MANIFEST.match(path)
         if mm and self.command == "PUT" and not mm.group(2).startswith("sha256:") and repo["imageTagMutability"] == "IMMUTABLE":
             st, _, _ = raw(A.registry, "HEAD", path, headers={"Accept": "*/*", **backend_auth()})

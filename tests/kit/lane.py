@@ -27,6 +27,9 @@ BACKGROUND = ("beat", "blmove", "ping", "llen", "info", "look", "adopt", "reap",
 # A kill here leaves open whether the platform was told: the end is told again.
 UNTOLD = {("BUILDED", "done"), ("BUILDED", "after"), ("settle", "before")}
 END = 60.0
+# A length that turned to garbage may promise more than the peer ever sends: that is silence, and the worker lets a push
+# be silent for two minutes.
+SILENCE = 120.0
 
 
 def record_of(stack: Stack, queue: str, pushed: Iterable[str], first_post: int, disturbed: dict[str, int],
@@ -145,7 +148,8 @@ class Lane:
         plan = Plan(point, act, self.kill if act in MOMENTS else (lambda: self.pause(pause)) if act in PAUSES else None)
         self.arm(peer, plan)
         kills, identity = self.kills, self.push()
-        self.follow(identity, f"{peer}:{point} {act}" + (f" at {plan.where:.3f}" if act == "truncate" else ""))
+        self.follow(identity, f"{peer}:{point} {act}" + (f" at {plan.where:.3f}" if act == "truncate" else ""),
+                    END + (SILENCE if act == "garbage" else 0))
         if not plan.happened.is_set():
             self.missed.append(f"{peer}:{point} {act}")
             return
@@ -175,11 +179,11 @@ class Lane:
         self.look_for_solves(identity)
         self.happened["random: " + (self.stack.api.final_posts(identity) or ["no end"])[-1]] += 1
 
-    def follow(self, identity: str, what: str) -> None:
+    def follow(self, identity: str, what: str, patience: float = END) -> None:
         """To the end of the deployment; a worker that dies is started again."""
         try:
-            wait_for(lambda: (self.restarted() or True) and self.stack.api.final_posts(identity) and self.settled(), END,
-                     f"{what}: the end of {identity}")
+            wait_for(lambda: (self.restarted() or True) and self.stack.api.final_posts(identity) and self.settled(),
+                     patience, f"{what}: the end of {identity}")
         except NotReady as stuck:
             self.slow.append(f"{stuck}; {self.stack.api.statuses(identity)}")
 

@@ -15,6 +15,7 @@ class LargeFiles:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.refusal: tuple[int, str] | None = None  # Status and words of every batch answer.
+        self.elsewhere = ""  # Where every object is said to be.
         store = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -62,6 +63,6 @@ class LargeFiles:
         def entry(wanted: dict[str, object]) -> dict[str, object]:
             if wanted["oid"] not in self.objects:
                 return {**wanted, "error": {"code": 404, "message": "Object does not exist"}}
-            return {**wanted, "actions": {"download": {"href": f"{base}/{wanted['oid']}"}}}
+            return {**wanted, "actions": {"download": {"href": self.elsewhere or f"{base}/{wanted['oid']}"}}}
 
         return {"transfer": "basic", "objects": [entry(wanted) for wanted in request["objects"]]}  # type: ignore

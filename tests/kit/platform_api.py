@@ -20,7 +20,7 @@ import redis.client
 from .process import free_port, wait_for
 from .redis_server import Redis
 
-API_KEY = "webhook-key-of-the-platform"
+API_KEY = "webhook-8f3kQ7vZ2mXw9LtR4cYbN6"
 LOG_TYPES = {"STDOUT", "STDERR", "INFO", "WARNING", "ERROR"}
 STATUSES = {"PENDING", "BUILDING", "BUILDED", "FAILED", "CANCELLED", "DEPLOYING", "DEPLOYED"}
 TEXT_LIMIT = 65_535

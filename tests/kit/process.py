@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
+import fcntl
 import os
-import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,16 +31,26 @@ def wait_for(condition: Callable[[], object], timeout: float = 30.0, what: str =
 
 
 # Below the ports the kernel gives away by itself, or another socket might get it first.
-PORTS = itertools.cycle(random.sample(range(20_000, 32_000), 12_000))
+PORTS = range(20_000, 32_000)
+PORT_COUNTER = Path(tempfile.gettempdir()) / "builder-tests-next-port"
 
 
 def free_port() -> int:
-    """None is given twice: who got it may not listen yet."""
-    while True:
-        with contextlib.closing(socket.socket()) as probe, contextlib.suppress(OSError):
-            port = next(PORTS)
-            probe.bind(("127.0.0.1", port))
-            return port
+    """None is given twice, to no other run of the tests on this machine either: who got it may not listen yet."""
+    with open(PORT_COUNTER, "a+") as counter:
+        fcntl.flock(counter, fcntl.LOCK_EX)
+        counter.seek(0)
+        drawn = int(counter.read() or 0)
+        try:
+            while True:
+                port = PORTS[drawn % len(PORTS)]
+                drawn += 1
+                with contextlib.closing(socket.socket()) as probe, contextlib.suppress(OSError):
+                    probe.bind(("127.0.0.1", port))
+                    return port
+        finally:
+            counter.truncate(0)
+            counter.write(str(drawn))
 
 
 def port_open(port: int) -> bool:

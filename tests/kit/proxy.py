@@ -62,6 +62,7 @@ class Proxy:
         self.plan: Plan | None = None
         self.black_hole = False
         self.refused: set[str] = set()  # whoever asks this loses the connection
+        self.rate = 0.0  # bytes a second that a connection takes of what it is sent; 0: as many as come
         self.open: set[socket.socket] = set()
         self.port = 0
         self.listener: socket.socket | None = None
@@ -170,6 +171,8 @@ class Link:
                     if name in self.proxy.refused:
                         return self.reset()
                 self.server.sendall(data)
+                if self.proxy.rate:
+                    time.sleep(len(data) / self.proxy.rate)
             self.server.shutdown(socket.SHUT_WR)
         except OSError:
             self.reset()

@@ -19,7 +19,7 @@ from .redis_server import Redis
 from .registry import EcrFront, Moto, PlainRegistry
 from .worker import Worker
 
-REDIS_USER, REDIS_PASSWORD = "platform", "redis-pass:w/rd"
+REDIS_USER, REDIS_PASSWORD = "platform", "r3d1s:Xq7/Tz9vLm2KwB8nPd4"
 
 
 class Stack:

@@ -7,7 +7,7 @@ import hashlib
 import re
 from pathlib import Path
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "src" / "adapters" / "redis" / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[2] / "src" / "adapters" / "redis" / "leased" / "scripts"
 
 
 @functools.cache

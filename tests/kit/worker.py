@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from .process import free_port, wait_for
+from .unit import AMONG_TESTS, STEP_LIMITS, UnitProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 HTTP_SESSIONS = 8  # as many as a worker keeps idle (adapters/http/client.cpp)
@@ -33,12 +34,18 @@ class Worker:
             "MAX_PARALLEL_BUILDS": "2",
             # How full and busy this machine is, no test may depend on.
             "MIN_FREE_DISK": "0", "MAX_MEMORY_PRESSURE": "0", **environment}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | UnitProcess | None = None
 
-    def start(self, ready: bool = True) -> Worker:
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([str(BINARY), "serve"], cwd=self.folder, env=self.environment,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    def start(self, ready: bool = True, output: int | None = None) -> Worker:
+        """With `output` the service log goes to that descriptor."""
+        if os.environ.get("WORKER_UNIT") and output is None:
+            limits = [STEP_LIMITS.read_text()] if self.environment.keys() & {"BUILD_MEMORY", "BUILD_CPUS", "BUILD_PIDS"} else []
+            self.process = UnitProcess(BINARY, self.environment, self.folder, self.log, AMONG_TESTS, *limits)
+        else:
+            with open(self.log, "ab") as log:
+                target = log.fileno() if output is None else output
+                self.process = subprocess.Popen([str(BINARY), "serve"], cwd=self.folder, env=self.environment,
+                                                stdin=subprocess.DEVNULL, stdout=target, stderr=target)
         if ready:
             wait_for(self.is_ready, 60, f"worker ready: {self.text()[-1500:]}")
         return self
@@ -55,7 +62,15 @@ class Worker:
     def not_ready(self) -> str:
         """The reasons, one a line; empty when it is ready or not there."""
         status, text = self.get("/readyz")
-        return text if status == 503 else ""
+        return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("warning: ")) if status == 503 else ""
+
+    def warnings(self) -> list[str]:
+        """Of a worker that is ready; not those of the engine, which are the test machine's affair."""
+        status, text = self.get("/readyz")
+        ready, *lines = text.splitlines()
+        assert (status, ready) == (200, "ready") and all(line.startswith("warning: ") for line in lines), text
+        told = [line.removeprefix("warning: ") for line in lines]
+        return [line for line in told if not line.startswith(("Docker Engine ", "BuildKit ", "runc ", "git ", "RUN steps "))]
 
     def is_ready(self) -> bool:
         assert self.process is None or self.process.poll() is None, self.text()[-3000:]

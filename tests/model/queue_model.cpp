@@ -1,10 +1,14 @@
 #include "model/queue_model.hpp"
 
+#include "domain/queue_rules.hpp"
+
 #include <algorithm>
 
 namespace builder::model {
 
 namespace {
+
+constexpr Small k_anybody = -3;
 
 bool has(std::uint8_t set, Small member) {
   return (set & bit(member)) != 0;
@@ -78,6 +82,36 @@ bool let_wait(QueueState& state, const Rules& rules, Small id, Small running) {
   state.waiting[at(service)] = id;
   add(state.newer, running);
   return before != k_none;
+}
+
+/// For the decisions, which the model shares with the service. `builder`: whose builds make the
+/// service busy.
+domain::Known known(const QueueState& state, const Rules& rules, Small id,
+                    Small builder = k_anybody) {
+  const Small service = rules.service[at(id)];
+  const Small running = service == k_none ? k_none : state.building[at(service)];
+  return {.ended = state.ended[at(id)] != Status::none,
+          .undelivered = state.out[at(id)] != Final::none,
+          .owned = state.owner[at(id)] != k_none,
+          .cancelled = has(state.tomb, id),
+          .superseded = has(state.newer, id),
+          .service_busy =
+              running != k_none && (builder == k_anybody || state.owner[at(running)] == builder),
+          .attempts = state.attempts[at(id)]};
+}
+
+Final final_of(domain::Verdict verdict, Final reported = Final::none) {
+  switch (verdict) {
+    case domain::Verdict::as_reported:
+      return reported;
+    case domain::Verdict::cancelled_by_user:
+      return Final::by_user;
+    case domain::Verdict::superseded:
+      return Final::by_newer;
+    case domain::Verdict::attempts_used:
+      return Final::no_more_attempts;
+  }
+  return reported;
 }
 
 /// Builds it, or delivers its status.
@@ -170,35 +204,41 @@ Answer take(QueueState& state, const Rules& rules, Small epoch) {
   if (id == k_garbage) {
     ++state.dead;
     answer.note = Note::malformed;
-  } else if ((state.ended[at(id)] != Status::none && rules.guards.take_drops_ended) ||
-             (state.owner[at(id)] != k_none && rules.guards.take_drops_owned)) {
-    answer.note = Note::duplicate;
-  } else if (has(state.tomb, id) && rules.guards.take_obeys_cancels) {
-    conclude(state, id, k_none, Final::by_user);
-    answer.note = Note::ended;
-  } else if (has(state.newer, id)) {
-    conclude(state, id, k_none, Final::by_newer);
-    answer.note = Note::ended;
-  } else {
-    const Small service = rules.service[at(id)];
-    if (service != k_none && state.building[at(service)] != k_none &&
-        rules.guards.one_build_per_service) {
+    mark(state, epoch, answer);
+    return answer;
+  }
+  const Guards& guards = rules.guards;
+  domain::Known seen = known(state, rules, id);
+  seen.ended = seen.ended && guards.take_drops_ended;
+  seen.owned = seen.owned && guards.take_drops_owned;
+  seen.cancelled = seen.cancelled && guards.take_obeys_cancels;
+  seen.service_busy = seen.service_busy && guards.one_build_per_service;
+  seen.attempts = guards.take_limits_attempts ? seen.attempts : 0;
+  const domain::Placement placed = domain::place_of(seen, rules.most_attempts);
+  const Small service = rules.service[at(id)];
+  switch (placed.place) {
+    case domain::Place::dropped:
+      answer.note = Note::duplicate;
+      break;
+    case domain::Place::ended:
+      conclude(state, id, k_none, final_of(placed.verdict));
+      answer.note = Note::ended;
+      break;
+    case domain::Place::waiting: {
       const bool ended = let_wait(state, rules, id, state.building[at(service)]);
       answer.note = ended ? Note::ended : Note::waits;
-    } else if (++state.attempts[at(id)] > rules.most_attempts &&
-               rules.guards.take_limits_attempts) {
-      conclude(state, id, k_none, Final::no_more_attempts);
-      answer.note = Note::ended;
-    } else {
+      break;
+    }
+    case domain::Place::built:
       state.owner[at(id)] = epoch;
       if (service != k_none) {
         state.building[at(service)] = id;
       }
       answer.word = Word::job;
       answer.id = id;
-      answer.attempt = state.attempts[at(id)];
+      answer.attempt = ++state.attempts[at(id)];
       answer.stage = state.stage[at(id)];
-    }
+      break;
   }
   mark(state, epoch, answer);
   return answer;
@@ -213,13 +253,13 @@ Answer look(QueueState& state, const Rules& rules, Small epoch) {
   newest.fill(k_none);
   for (Small position = 0; position < state.queued; ++position) {
     const Small id = state.queue[at(position)];
-    const Small service = id < 0 ? k_none : rules.service[at(id)];
-    const Small running = service == k_none ? k_none : state.building[at(service)];
-    const bool ours = running != k_none && state.owner[at(running)] == epoch;
-    if (!ours || state.ended[at(id)] != Status::none || state.owner[at(id)] != k_none ||
-        has(state.tomb, id) || has(state.newer, id)) {
+    if (id == k_garbage ||
+        domain::place_of(known(state, rules, id, epoch), rules.most_attempts).place !=
+            domain::Place::waiting) {
       continue;
     }
+    const Small service = rules.service[at(id)];
+    const Small running = state.building[at(service)];
     if (!rules.guards.look_keeps_places) {
       remove_at(state, position--);
       let_wait(state, rules, id, running);
@@ -255,11 +295,9 @@ Answer finish(QueueState& state, const Rules& rules, Small epoch, Small id, Fina
     }
     return {.word = Word::lost};
   }
-  if (has(state.tomb, id) && rules.guards.finish_obeys_cancels) {
-    final = Final::by_user;
-  } else if (has(state.newer, id)) {
-    final = Final::by_newer;
-  }
+  domain::Known seen = known(state, rules, id);
+  seen.cancelled = seen.cancelled && rules.guards.finish_obeys_cancels;
+  final = final_of(domain::verdict_on(seen), final);
   disown(state, rules, id);
   conclude(state, id, epoch, final);
   return {.word = Word::ok, .final = final};
@@ -320,36 +358,37 @@ Answer settle(QueueState& state, Small epoch, Small id, bool later, bool bury) {
 }
 
 Answer cancel(QueueState& state, const Rules& rules, Small id) {
-  const Final out = state.out[at(id)];
-  if (out == Final::none && state.ended[at(id)] != Status::none) {
+  const auto waits = std::ranges::find(state.waiting, id);
+  const Small position = position_of(state, id);
+  const bool queued = position < state.queued;
+  const auto answer =
+      domain::answer_to_cancel(known(state, rules, id), queued || waits != state.waiting.end());
+  if (answer == domain::CancelAnswer::late) {
     return {.word = Word::late, .status = state.ended[at(id)]};
   }
   if (rules.guards.cancel_leaves_tombstone) {
     add(state.tomb, id);
   }
-  if (out != Final::none) {
-    if (status_of(out) != Status::cancelled) {
-      state.out[at(id)] = Final::by_user;
-      state.ended[at(id)] = Status::cancelled;
-    }
-    return {.word = Word::reporting};
-  }
-  if (state.owner[at(id)] != k_none) {
-    return {.word = Word::owned};
-  }
-  for (Small& waiting : state.waiting) {
-    if (waiting == id) {
-      waiting = k_none;
+  switch (answer) {
+    case domain::CancelAnswer::reporting:
+      if (status_of(state.out[at(id)]) != Status::cancelled) {
+        state.out[at(id)] = Final::by_user;
+        state.ended[at(id)] = Status::cancelled;
+      }
+      return {.word = Word::reporting};
+    case domain::CancelAnswer::owned:
+      return {.word = Word::owned};
+    case domain::CancelAnswer::removed:
+      if (waits != state.waiting.end()) {
+        *waits = k_none;
+      } else {
+        remove_at(state, position);
+      }
       conclude(state, id, k_none, Final::by_user);
       return {.word = Word::removed};
-    }
+    default:
+      return {.word = Word::noted};
   }
-  if (const Small position = position_of(state, id); position < state.queued) {
-    remove_at(state, position);
-    conclude(state, id, k_none, Final::by_user);
-    return {.word = Word::removed};
-  }
-  return {.word = Word::noted};
 }
 
 Answer reap(QueueState& state, const Rules& rules, Small epoch) {

@@ -4,10 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 
-/// The scripts of adapters/redis/scripts as a table of states and transitions: one function here
-/// for each script there. The explorer proves properties of this table; the conformance test
+/// The scripts of adapters/redis/leased/scripts as a table of states and transitions: one function
+/// here for each script there. The explorer proves properties of this table; the conformance test
 /// compares it with the scripts on a real server. Small integers stand for ids, services and
 /// epochs.
+///
+/// What is decided is decided by domain/queue_rules, as in the service: the explorer's invariants
+/// say nothing about how, so they find a fault in the rules as well as one here. The bookkeeping is
+/// the model's own: that of the rules is for one process, and for states in the millions too large.
 namespace builder::model {
 
 constexpr std::size_t k_ids = 5;

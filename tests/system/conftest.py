@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from kit import invariants  # noqa: E402
+from kit.canary import Canary  # noqa: E402
 from kit.git_server import Repository  # noqa: E402
 from kit.lane import Lane  # noqa: E402
 from kit.stack import Stack  # noqa: E402
@@ -59,7 +60,8 @@ def engine_of(item: pytest.Item) -> str:
 
 
 def half_of(item: pytest.Item) -> str:
-    return "second" if engine_of(item) != "docker" or item.path.name == "test_crashes.py" else "first"
+    long = ("test_crashes.py", "test_wire_faults.py")
+    return "second" if engine_of(item) != "docker" or item.path.name in long else "first"
 
 
 @pytest.hookimpl(trylast=True)
@@ -138,3 +140,10 @@ def repo(stack: Stack) -> Callable[..., Repository]:
         return stack.git.repository(dict(files if files is not None else HELLO) | more)
 
     return make
+
+
+@pytest.fixture
+def canary() -> Iterator[Canary]:
+    made = Canary()
+    yield made
+    made.server.shutdown()

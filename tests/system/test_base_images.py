@@ -94,20 +94,6 @@ def test_base_images_of_the_platforms_own_registry(stack, worker, repo):
     assert stack.api.wait_end(identity) == "BUILDED", stack.api.log_text(identity)
 
 
-@pytest.mark.parametrize("dockerfile", [
-    "FROM {image}\n", "FROM busybox\nCOPY --from={image} /bin/busybox /x\n", "ARG BASE={image}\nFROM $BASE\n",
-    "FROM busybox\nRUN --mount=type=bind,From={image},target=/v ls /v\n", "FROM {broken}\n"])
-def test_an_image_of_another_service_is_no_base_image(stack, worker, repo, dockerfile):
-    name = f"deployra/other-{stack.engine.name}-{len(dockerfile)}"
-    push_to_ecr(stack, f"{name}:live")
-    image = f"{stack.ecr.host}/{name}:live"
-    text = dockerfile.format(image=image, broken=image.replace("/deployra", "/deploy\\\nra"))
-    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": text}).name))
-    assert stack.api.wait_end(identity) == "FAILED", stack.api.log_text(identity)
-    error = stack.api.error_of(identity)
-    assert error.startswith("Dockerfile") and ("another service" in error or "own registry" in error or "needs a login" in error)
-
-
 def test_an_earlier_image_of_the_same_service_may_be_one(stack, worker, repo):
     service = f"own-{stack.engine.name}"
     first = stack.api.enqueue(stack.job(repo().name, serviceId=service))

@@ -18,7 +18,7 @@ import pytest
 from kit.crashes import Crashes
 from kit.lane import Lane, begins, cases, run_all
 from kit.process import wait_for, wait_gone
-from kit.proxy import MOMENTS, PAUSES
+from kit.proxy import MOMENTS, PAUSES, Plan
 
 QUICK = {"Dockerfile": "FROM busybox\nCOPY a.txt /\nRUN echo now-running\n", "a.txt": "one\n"}
 KILLS = int(os.environ.get("CRASH_KILLS", "100"))
@@ -107,6 +107,23 @@ def test_a_step_that_a_kill_ended_runs_once_more(lanes):
     lane.follow(identity, "killed in its step")
     assert lane.runs()[identity] == 2
     assert ended_well([lane])["repeated runs"] == 1
+
+
+def test_an_image_that_is_removed_before_its_push_is_built_again(stack, lanes):
+    """A prune of the operator's, or the tidying of a worker that had the job before."""
+    (lane,) = lanes(1)
+    lane.undisturbed()
+
+    def remove() -> None:
+        name = next(tag for image in stack.engine.json("GET", "/images/json")
+                    for tag in image["RepoTags"] or () if tag.endswith(f":{lane.pushed[-1]}"))
+        stack.engine.json("DELETE", f"/images/{name}?force=true")
+
+    lane.arm("engine", Plan("POST images/push#1", "pause before", remove))
+    identity = lane.push()
+    assert stack.api.wait_end(identity) == "BUILDED", stack.api.log_text(identity)
+    assert "removed from the engine before it was pushed; building it again" in stack.api.log_text(identity)
+    assert lane.runs()[identity] == 1, "the step itself is cached"
 
 
 def test_pause_matrix(lanes):

@@ -111,6 +111,21 @@ def test_a_drain_in_every_state(stack, make_worker, brought_to, state, signals):
 
 
 @pytest.mark.one_engine
+def test_without_time_to_drain_running_builds_go_back_at_once(stack, make_worker, brought_to):
+    worker = make_worker(DRAIN_TIMEOUT="0")
+    identity = brought_to(worker, "building")
+    begin = time.monotonic()
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    assert time.monotonic() - begin < 5
+    nothing_left(stack, worker, identity)
+    other = make_worker()
+    wait_for(lambda: ", attempt 1, " in other.text(), 10, "the attempt does not count")
+    stack.api.cancel(identity)
+    assert stack.api.wait_end(identity) == "CANCELLED"
+
+
+@pytest.mark.one_engine
 @pytest.mark.parametrize("whose", ["own", "adopted"])
 def test_a_drain_while_api_and_redis_are_away(stack, make_worker, brought_to, whose):
     """An end that cannot be told, under a lease that nobody renews, holds nothing up."""

@@ -226,12 +226,29 @@ def test_a_step_that_forks_without_end_is_stopped(stack, make_worker, repo, grou
 
 
 @pytest.mark.both_engines
-def test_a_step_that_nobody_limits_is_left_as_it_is(stack, make_worker, repo, groups) -> None:
-    make_worker()
+def test_a_step_may_use_what_the_host_can_bear_unless_said_otherwise(stack, make_worker, repo, groups) -> None:
+    worker = make_worker()
     command = f": {time.monotonic_ns()} && echo now-running && sleep 1003 && true"
     identity = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM busybox\nRUN {command}\n"}).name))
     stack.api.wait_output(identity, "now-running")
-    assert [(group / "pids.max").read_text() for group in step_groups(command)] == ["max\n"]
+    [group] = step_groups(command)
+    assert (group / "pids.max").read_text() == "16384\n"
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if (memory := Path(str(group).replace("/pids/", "/memory/")) / "memory.limit_in_bytes").exists():
+        assert total * 0.85 < int(memory.read_text()) < total - (500 << 20)
+    assert "BUILD_MEMORY" not in worker.text(), "no warning for what nobody asked for"
+    stack.api.cancel(identity)
+    assert stack.api.wait_end(identity) == "CANCELLED"
+
+
+@pytest.mark.both_engines
+def test_a_step_that_nobody_limits_is_left_as_it_is(stack, make_worker, repo, groups) -> None:
+    make_worker(BUILD_MEMORY="0", BUILD_PIDS="0")
+    command = f": {time.monotonic_ns()} && echo now-running && sleep 1003 && true"
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM busybox\nRUN {command}\n"}).name))
+    stack.api.wait_output(identity, "now-running")
+    # Another worker of this machine may bound it by its default, as it could be its own step.
+    assert [(group / "pids.max").read_text() for group in step_groups(command)] in (["max\n"], ["16384\n"])
     stack.api.cancel(identity)
     assert stack.api.wait_end(identity) == "CANCELLED"
     wait_for(lambda: not step_groups(command), 10, "the step is gone")

@@ -7,7 +7,10 @@ import re
 import time
 
 import pytest
+from kit.buildkitd import Buildkitd
 from kit.process import wait_for, wait_gone
+from kit.proxy import Proxy
+from kit.registry import EcrFront
 
 pytestmark = pytest.mark.every_engine
 
@@ -190,3 +193,27 @@ def test_a_log_that_the_engine_clipped_is_not_called_complete(stack, clipping, w
     assert 0 < len(storm_numbers("\n".join(rows))) < 1_000
     assert last == f"Log incomplete: {len(rows)} lines, and the build engine dropped some output"
     assert any("BUILDKIT_STEP_LOG_MAX_SIZE" in row for row in rows)
+
+
+def test_a_push_that_lasts_tells_how_far_it_is(stack, make_worker, repo, tmp_path):
+    """A line every ten seconds: of an Engine that pushes itself with bytes, of a BuildKit, which does not say them, with
+    the time. A push that takes less has none."""
+    front = EcrFront(tmp_path, stack.moto, stack.registry)
+    proxy = Proxy("registry", ("127.0.0.1", front.port)).start()
+    front.outer_host = f"127.0.0.1:{proxy.port}"
+    front.start()
+    try:
+        make_worker(AWS_ENDPOINT_URL_ECR=f"http://{front.outer_host}")
+        quick = stack.api.enqueue(stack.job(repo().name))
+        assert stack.api.wait_end(quick) == "BUILDED"
+        proxy.rate = 1_000_000
+        slow = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN head -c 15000000 /dev/urandom > /big\n"}).name))
+        assert stack.api.wait_end(slow, 120) == "BUILDED", stack.api.log_text(slow)
+    finally:
+        proxy.stop()
+        front.stop()
+    assert "Pushing:" not in stack.api.log_text(quick)
+    lines = [row[2] for row in stack.api.deployments[slow].logs if "Pushing: " in row[2]]
+    pushes_itself = not isinstance(stack.engine, Buildkitd) and stack.engine.name != "docker29"
+    form = r"Pushing: \d+ of 15 MB \(\d+ %\), [\d.]+ MB/s" if pushes_itself else r"Pushing: 1\d s so far"
+    assert 1 <= len(lines) <= 3 and re.fullmatch(form, lines[0]), lines

@@ -129,3 +129,58 @@ def test_a_cancel_while_latest_cannot_move_is_obeyed_at_once(stack, worker, repo
     stack.ecr.control("/__fail", {})
     time.sleep(1)
     assert stack.ecr.digest_of(f"deployra/{service}", "latest") is None
+
+
+def test_a_repository_that_denies_its_push_keeps_no_other_from_the_only_slot(stack, make_worker, repo):
+    worker = make_worker(MAX_PARALLEL_BUILDS="1")
+    service = f"denied{time.monotonic_ns()}"
+    stack.ecr.control("/__fail", {"deny_push": f"deployra/{service}"})
+    denied = stack.api.enqueue(stack.job(repo().name, serviceId=service))
+    others = [stack.api.enqueue(stack.job(repo().name)) for _ in range(3)]
+    assert [stack.api.wait_end(identity) for identity in others] == ["BUILDED"] * 3
+    stack.api.wait_log(denied, "starts again by itself")
+    assert stack.api.final_posts(denied) == [] and worker.is_ready()
+    assert "look at AWS_ACCESS_KEY_ID" in worker.text() and "ecr:InitiateLayerUpload" in worker.text()
+    stack.ecr.control("/__fail", {})
+    assert stack.api.wait_end(denied) == "BUILDED", stack.api.log_text(denied)
+
+
+def test_a_job_that_is_held_is_cancelled_at_once(stack, make_worker, repo):
+    worker = make_worker(MAX_PARALLEL_BUILDS="1")
+    service = f"held{time.monotonic_ns()}"
+    stack.ecr.control("/__fail", {"deny_push": f"deployra/{service}"})
+    identity = stack.api.enqueue(stack.job(repo().name, serviceId=service))
+    wait_for(lambda: "no other service has this trouble" in worker.text(), 60, "it is held")
+    stack.api.cancel(identity)
+    assert stack.api.wait_end(identity, 5) == "CANCELLED"
+    stack.ecr.control("/__fail", {})
+
+
+def test_a_registry_that_is_away_is_pushed_to_until_it_is_back(stack, worker, repo):
+    files = {"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 2 && date +%N > /now\n"}
+    cancelled, built = (stack.api.enqueue(stack.job(repo(dict(files)).name)) for _ in range(2))
+    for identity in (cancelled, built):
+        stack.api.wait_log(identity, "now-running")
+    stack.ecr.control("/__fail", {"refuse": "[A-Z]+ /v2/.*"})
+    for identity in (cancelled, built):
+        stack.api.wait_log(identity, "The image registry is away")
+    began = time.monotonic()
+    stack.api.cancel(cancelled)
+    assert stack.api.wait_end(cancelled, 5) == "CANCELLED" and time.monotonic() - began < 2
+    time.sleep(20)  # Longer than six tries.
+    stack.ecr.control("/__fail", {})
+    assert stack.api.wait_end(built) == "BUILDED", stack.api.log_text(built)
+    log = stack.api.log_text(built)
+    assert log.count("The image registry is away") == 1 and log.count("The image registry is back") == 1, log
+    said = [line for line in worker.text().splitlines() if f"deployment={built} registry away" in line]
+    assert len(said) == 1 and f"deployment={built} the registry is back" in worker.text()
+
+
+def test_a_page_in_the_registrys_place_costs_no_deployment(stack, worker, repo):
+    stack.ecr.control("/__fail", {"refuse": "[A-Z]+ /v2/.*/manifests/(latest|sha256:.*)", "page": 404})
+    identity = stack.api.enqueue(stack.job(repo().name))
+    stack.api.wait_log(identity, "starts again by itself")
+    assert "something that is not the registry answered" in worker.text()
+    assert "look at AWS_REGION" in worker.text() and stack.api.final_posts(identity) == []
+    stack.ecr.control("/__fail", {})
+    assert stack.api.wait_end(identity) == "BUILDED", stack.api.log_text(identity)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
 
 import pytest
 from kit.debian import closure, files_of, root_of
-from kit.process import free_port
+from kit.process import free_port, wait_for
 from kit.worker import BINARY, ROOT
 
 PACKAGING = ROOT / "packaging"
@@ -36,22 +39,81 @@ def test_the_list_for_building_has_every_header_and_no_test_tool():
 
 @pytest.fixture(scope="module")
 def image(servers, tmp_path_factory):
-    """The last stage of packaging/Dockerfile. Nothing can be pulled here: its base is made of this machine's packages of
-    the same list, and the binary is the one under test."""
+    """packaging/Dockerfile behind its first stage, whose files are those under test. Nothing can be pulled here: its
+    base is made of this machine's packages of the same list, which apt finds installed."""
     engine = servers.docker
     stages = (PACKAGING / "Dockerfile").read_text().split("\nFROM ")
     docker = ["docker", "-H", engine.host]
-    subprocess.run([*docker, "import", "-", "packaging-base:1"], input=root_of(listed("runtime-packages")), check=True,
+    subprocess.run([*docker, "import", "-", "debian:12-slim"], input=root_of(listed("runtime-packages")), check=True,
                    capture_output=True)
-    last = next(stage for stage in stages if stage.startswith("base\n"))
-    dockerfile = ("FROM scratch AS build\nCOPY deployra-builder /src/build/release/deployra-builder\n"
-                  "FROM packaging-base:1 AS base\nFROM " + last)
     folder = tmp_path_factory.mktemp("image")
-    (folder / "Dockerfile").write_text(dockerfile)
-    shutil.copy(BINARY, folder)
-    built = subprocess.run([*docker, "build", "-q", "-t", "packaged:1", str(folder)], capture_output=True, text=True)
+    made = ["deployra-builder", "deployra-builder.debug", "deployra-builder.spdx.json"]
+    (folder / "Dockerfile").write_text("\nFROM ".join(
+        [f"FROM scratch AS build\nCOPY {' '.join(made)} /src/build/release/", *stages[2:]]))
+    for name in made:
+        shutil.copy(BINARY.with_name(name), folder)
+    shutil.copytree(PACKAGING, folder / "packaging")
+    built = subprocess.run([*docker, "build", "-q", "--network=none", "-t", "packaged:1", str(folder)], capture_output=True,
+                           text=True)
     assert built.returncode == 0, built.stderr
     return engine, "packaged:1"
+
+
+@contextlib.contextmanager
+def container_of(image, stack) -> Iterator[str]:
+    engine, name = image
+    environment = {**stack.environment, "HTTP_LISTEN": f"127.0.0.1:{free_port()}", "GIT_NETWORK_POLICY": "any",
+                   "MIN_FREE_DISK": "0", "MAX_MEMORY_PRESSURE": "0"}
+    os.chmod(engine.socket, 0o666)  # In place of the socket's group.
+    identity = engine.json("POST", "/containers/create", {
+        "Image": name, "Env": [f"{key}={value}" for key, value in environment.items()],
+        "HostConfig": {"NetworkMode": "host", "Binds": [f"{engine.socket}:{engine.socket}"], "ReadonlyRootfs": True,
+                       "Tmpfs": {"/tmp": ""}, "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"]}})["Id"]
+    try:
+        engine.json("POST", f"/containers/{identity}/start")
+        yield identity
+    finally:
+        engine.call("DELETE", f"/containers/{identity}?force=1&v=1")
+
+
+def test_the_compile_stage_needs_nothing_but_its_packages(tmp_path):
+    """Its RUN lines, in a root file system that has the packages of its list and nothing else, without a network. Of the
+    sources one for each library is compiled; PACKAGING=all compiles them all (ten minutes on two cores)."""
+    root = tmp_path / "root"
+    (root / "proc").mkdir(parents=True)
+    subprocess.run(["tar", "-C", str(root), "-xf", "-"], input=root_of(listed("build-packages")), check=True)
+    sources = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, sources.split("\0")):
+        (root / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, root / "src" / name)
+    stage = (PACKAGING / "Dockerfile").read_text().split("\nFROM ")[1]
+    lines = re.findall(r"^RUN (.*)$", stage.replace("\\\n", " "), re.M)
+    build = "cmake --build --preset release"
+    assert len(lines) == 2 and "apt-get install" in lines[0] and lines[1].endswith(f"&& {build}")
+
+    def run(line: str) -> str:
+        # protoc finds its own files by /proc; the mount ends with the command.
+        inside = 'mount --rbind /proc "$0/proc" && exec chroot "$0" sh -c "$1"'
+        done = subprocess.run(["unshare", "--net", "--mount", "sh", "-c", inside, str(root), line], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+        assert done.returncode == 0, done.stdout[-4000:]
+        return done.stdout
+
+    assert " 0 newly installed" in run(lines[0])
+    if os.environ.get("PACKAGING") == "all":
+        run(lines[1])
+        assert "deployra-builder" in run("/src/build/release/deployra-builder --version")
+        return
+    of = {"app": ("cli", "process/log_sink", "process/watchdog"), "adapters/http": ("client",), "adapters/redis": ("client/connection", "client/transport"),
+          "adapters/buildkit": ("diagnosis/frontend", "client/grpc_library"), "ports": ("metrics",), "domain": ("buildpacks/toml",)}
+    objects = [f"src/{folder}/CMakeFiles/builder_{folder.split('/')[-1]}.dir/{name}.cpp.o" for folder, names in of.items()
+               for name in names]
+    run(f"{lines[1]} --target {' '.join(objects)}")
+    # And what the program is linked with is there.
+    link = run("ninja -C /src/build/release -t commands deployra-builder").splitlines()[-1]
+    libraries = sorted(set(re.findall(r"(?<= )(?:-l\S+|/\S+\.(?:so|a))(?= |$)", link)))
+    assert len(libraries) > 10
+    run(f"echo 'int main() {{}}' | c++ -x c++ - -x none -o /tmp/linked {' '.join(libraries)}")
 
 
 def test_the_image_runs_as_its_own_user_is_healthy_and_drains(image, stack, repo):
@@ -59,15 +121,7 @@ def test_the_image_runs_as_its_own_user_is_healthy_and_drains(image, stack, repo
     settings = engine.json("GET", f"/images/{name}/json")["Config"]
     assert settings["User"] == "deployra-builder" and settings["StopSignal"] == "SIGTERM"
     assert settings["Healthcheck"]["Test"] == ["CMD", "deployra-builder", "health"]
-    os.chmod(engine.socket, 0o666)  # In place of the socket's group.
-    environment = {**stack.environment, "HTTP_LISTEN": f"127.0.0.1:{free_port()}", "GIT_NETWORK_POLICY": "any",
-                   "MIN_FREE_DISK": "0", "MAX_MEMORY_PRESSURE": "0"}
-    made = engine.json("POST", "/containers/create", {
-        "Image": name, "Env": [f"{key}={value}" for key, value in environment.items()],
-        "HostConfig": {"NetworkMode": "host", "Binds": [f"{engine.socket}:{engine.socket}"]}})
-    identity = made["Id"]
-    try:
-        engine.json("POST", f"/containers/{identity}/start")
+    with container_of(image, stack) as identity:
         job = stack.api.enqueue(stack.job(repo().name))
         assert stack.api.wait_end(job) == "BUILDED", engine.logs(identity)
 
@@ -80,13 +134,29 @@ def test_the_image_runs_as_its_own_user_is_healthy_and_drains(image, stack, repo
 
         assert run("deployra-builder", "health")[0] == 0
         assert run("id", "-un")[1].strip() == "deployra-builder"
+        assert "SPDX-2.3" in run("cat", "/usr/share/doc/deployra-builder/deployra-builder.spdx.json")[1]
         code, text = run("deployra-builder", "config")
         assert code == 0 and re.search(r"^WORK_DIR +/work ", text, re.M), text
         engine.call("POST", f"/containers/{identity}/stop?t=60")
         assert engine.json("GET", f"/containers/{identity}/json")["State"]["ExitCode"] == 0, engine.logs(identity)
         assert "drained" in engine.logs(identity)
-    finally:
-        engine.call("DELETE", f"/containers/{identity}?force=1&v=1")
+
+
+def test_docker_stop_hands_running_builds_over(image, stack, make_worker, repo):
+    """Docker gives 10 s, then it kills: by then the job is in the queue, its attempt uncounted, and another worker has it."""
+    engine, _ = image
+    with container_of(image, stack) as identity:
+        slow = {"Dockerfile": f"FROM busybox\nRUN echo now-running && sleep 15 && echo {time.monotonic_ns()}\n"}
+        job = stack.api.enqueue(stack.job(repo(slow).name))
+        stack.api.wait_output(job, "now-running")
+        other = make_worker(MAX_PARALLEL_BUILDS="1")
+        begin = time.monotonic()
+        engine.call("POST", f"/containers/{identity}/stop")
+        assert engine.json("GET", f"/containers/{identity}/json")["State"]["ExitCode"] == 0, engine.logs(identity)
+        wait_for(lambda: f"deployment={job} " in other.text() and ", attempt 1, " in other.text(), 10, "another worker has it")
+        assert time.monotonic() - begin < 25  # The exit code says that Docker did not have to kill it.
+        assert stack.api.wait_end(job) == "BUILDED"
+        assert "the worker that had it was lost" not in stack.api.log_text(job)
 
 
 def test_what_is_installed_makes_the_units_user_and_folders(tmp_path):

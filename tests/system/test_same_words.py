@@ -116,7 +116,8 @@ SENTENCES = {
     "no shell": ({"Dockerfile": "FROM $R/t/noshell\nRUN echo hello\n"},
                  'Dockerfile:2: "RUN echo hello" could not start: /bin/sh is not in the image'),
     "ONBUILD": ({"Dockerfile": "FROM $R/t/onbuild\nRUN echo child\n"},
-                'Dockerfile:1: "RUN echo trigger && exit 4" (an ONBUILD of the base image) failed with exit code 4'),
+                'Dockerfile:1: "RUN echo trigger && exit 4" (an ONBUILD of the base image) failed with exit code 4: '
+                "trigger"),
     "ONBUILD COPY": ({"Dockerfile": "FROM $R/t/onbuildcopy\nRUN echo child\n"},
                      'Dockerfile:1: "package.json" not found in the repository (an ONBUILD of the base image wants '
                      "it)"),

@@ -35,7 +35,7 @@ def test_it_builds_and_cancels(stack, make_worker, repo, rights):
     worker = make_worker(**rights, MAX_PARALLEL_BUILDS="1")
     wait_for(lambda: "queue guarantee C, by ALLOW_UNSAFE_QUEUE" in worker.text(), 10, "said")
     wait_for(lambda: 'queue_guarantee{level="C"} 1' in worker.get("/metrics")[1], 10, "guarantee C")
-    assert worker.get("/readyz")[1].splitlines() == ["ready", "warning: queue guarantee C (ALLOW_UNSAFE_QUEUE): a crash loses jobs"]
+    assert worker.warnings() == ["queue guarantee C (ALLOW_UNSAFE_QUEUE): a crash loses jobs"]
     built = stack.api.enqueue(stack.job(repo().name))
     assert stack.api.wait_end(built) == "BUILDED"
     assert stack.api.statuses(built) == ["BUILDING", "BUILDED"]

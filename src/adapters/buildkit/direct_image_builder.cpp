@@ -47,6 +47,7 @@ class DirectImageBuilder final : public ports::ImageBuilder {
       BUILDER_TRY(retrying.login());
       auto solved = peers_.solver.solve(job, spec_for(image), *sink);
       if (solved) {
+        retrying.succeeded();
         return published(image, *solved, Clock::now() - begin, events);
       }
       SolveFailure& failed = solved.error();

@@ -1,7 +1,8 @@
-#include "adapters/buildkit/build_error.hpp"
-#include "adapters/buildkit/dockerfile.hpp"
-#include "adapters/buildkit/engine_info.hpp"
+#include "adapters/buildkit/client/engine_info.hpp"
+#include "adapters/buildkit/diagnosis/build_error.hpp"
+#include "adapters/buildkit/diagnosis/dockerfile.hpp"
 #include "adapters/buildkit/image_builder.hpp"
+#include "adapters/oci/push_progress.hpp"
 #include "adapters/oci/retrying_push.hpp"
 
 #include <fmt/format.h>
@@ -21,6 +22,8 @@ using ports::Repository;
 
 /// A tag of another deployment this old belongs to no build under way.
 constexpr std::chrono::hours k_leftover_age{1};
+/// A prune of the operator's, or another worker's tidying, comes once.
+constexpr int k_most_removals = 2;
 
 class EngineImageBuilder final : public ports::ImageBuilder {
  public:
@@ -33,31 +36,24 @@ class EngineImageBuilder final : public ports::ImageBuilder {
     if (exports_to_registry(job)) {
       return direct_->publish(job, image, events);
     }
-    const auto begin = Clock::now();
-    auto solved = peers_.solver.solve(
-        job,
-        {.service_id = image.service_id,
-         .context = image.context,
-         .dockerfile = image.dockerfile,
-         .exporter = "moby",
-         .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag}},
-         .cache_namespace = image.cache_namespace,
-         .repository = image.repository},
-        events);
-    const auto built = Clock::now();
-    if (!solved) {
-      return std::unexpected(std::move(solved).error().error.with_context("building image"));
+    for (int removals = 0;;) {
+      BUILDER_TRY_ASSIGN(const Built built, build(job, image, events));
+      BUILDER_TRY_ASSIGN(auto published, push(job, image.repository, image.tag, events));
+      if (published) {
+        published->figures.context_bytes_sent = built.context_bytes_sent;
+        published->figures.build = built.took;
+        return *std::move(published);
+      }
+      log_.warning("deployment={} {}:{} was removed from the engine before it was pushed",
+                   job.deployment_id.str(), image.repository.uri, image.tag);
+      if (++removals > k_most_removals) {
+        return failure(ErrorKind::unavailable,
+                       "the engine's images are removed while they are pushed (an image prune that "
+                       "runs all the time?)");
+      }
+      events.warning(
+          "The image was removed from the engine before it was pushed; building it again");
     }
-    if (const auto id = solved->exporter_response.find("containerimage.digest");
-        id != solved->exporter_response.end()) {
-      BUILDER_TRY(check_machines(job, image, id->second));
-      image.on_built(id->second);
-    }
-    BUILDER_TRY_ASSIGN(ports::PublishResult published,
-                       push(job, image.repository, image.tag, events));
-    published.figures.context_bytes_sent = solved->context_bytes_sent;
-    published.figures.build = built - begin;
-    return published;
   }
 
   Result<std::optional<ports::PublishResult>> publish_built(const JobContext& job,
@@ -77,8 +73,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
     if (!is_there) {
       return std::nullopt;
     }
-    BUILDER_TRY_ASSIGN(ports::PublishResult published, push(job, repository, tag, events));
-    return published;
+    return push(job, repository, tag, events);
   }
 
   void clean_up(const JobContext& job, const Repository& repository,
@@ -111,6 +106,36 @@ class EngineImageBuilder final : public ports::ImageBuilder {
   }
 
  private:
+  struct Built {
+    std::uint64_t context_bytes_sent = 0;
+    Clock::duration took{0};
+  };
+
+  Result<Built> build(const JobContext& job, const ports::ImageSpec& image,
+                      domain::EventSink& events) {
+    const auto begin = Clock::now();
+    auto solved = peers_.solver.solve(
+        job,
+        {.service_id = image.service_id,
+         .context = image.context,
+         .dockerfile = image.dockerfile,
+         .exporter = "moby",
+         .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag}},
+         .cache_namespace = image.cache_namespace,
+         .repository = image.repository},
+        events);
+    const auto took = Clock::now() - begin;
+    if (!solved) {
+      return std::unexpected(std::move(solved).error().error.with_context("building image"));
+    }
+    if (const auto id = solved->exporter_response.find("containerimage.digest");
+        id != solved->exporter_response.end()) {
+      BUILDER_TRY(check_machines(job, image, id->second));
+      image.on_built(id->second);
+    }
+    return Built{.context_bytes_sent = solved->context_bytes_sent, .took = took};
+  }
+
   /// An Engine that cannot be asked is away; what is done next says so.
   bool exports_to_registry(const JobContext& job) {
     const auto engine = peers_.solver.known_engine(job.stop);
@@ -135,30 +160,46 @@ class EngineImageBuilder final : public ports::ImageBuilder {
     return foreign ? Result<>(std::unexpected(*std::move(foreign))) : Result<>();
   }
 
-  Result<ports::PublishResult> push(const JobContext& job, const Repository& repository,
-                                    const std::string& tag, domain::EventSink& events) {
+  /// nullopt: the engine does not have the image any more.
+  Result<std::optional<ports::PublishResult>> push(const JobContext& job,
+                                                   const Repository& repository,
+                                                   const std::string& tag,
+                                                   domain::EventSink& events) {
     const auto begin = Clock::now();
     auto pushed = push_until_done(job, repository, tag, events);
     if (!pushed) {
       return std::unexpected(std::move(pushed).error().with_context("pushing image"));
     }
+    if (!*pushed) {
+      return std::nullopt;
+    }
     return ports::PublishResult{
-        .image = {.repository = repository, .tag = tag, .digest = pushed->digest},
-        .figures = {.bytes_pushed = pushed->bytes_pushed, .push = Clock::now() - begin}};
+        .image = {.repository = repository, .tag = tag, .digest = (*pushed)->digest},
+        .figures = {.bytes_pushed = (*pushed)->bytes_pushed, .push = Clock::now() - begin}};
   }
 
-  Result<docker::PushedImage> push_until_done(const JobContext& job, const Repository& repository,
-                                              const std::string& tag, domain::EventSink& events) {
+  Result<std::optional<docker::PushedImage>> push_until_done(const JobContext& job,
+                                                             const Repository& repository,
+                                                             const std::string& tag,
+                                                             domain::EventSink& events) {
     events.info("Pushing image");
     oci::RetryingPush retrying(peers_.registry, peers_.logins, job, repository, events, log_);
     for (;;) {
       BUILDER_TRY_ASSIGN(const ports::SharedLogin login, retrying.login());
+      oci::PushProgress progress(events);
       auto pushed = engine_.push(repository.uri, tag, login, job.stop, job.deadline,
-                                 [&events] { events.emit(domain::Activity{}); });
+                                 [&events, &progress](oci::PushedBytes bytes) {
+                                   events.emit(domain::Activity{});
+                                   progress.at(bytes);
+                                 });
       if (pushed) {
+        retrying.succeeded();
         events.info(fmt::format("Pushed {} ({:.1f} MB uploaded)", pushed->digest,
                                 static_cast<double>(pushed->bytes_pushed) / 1e6));
         return *std::move(pushed);
+      }
+      if (pushed.error().fault == oci::PushFault::image_missing) {
+        return std::nullopt;
       }
       BUILDER_TRY(retrying.recover(std::move(pushed).error()));
     }

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "adapters/buildkit/client/solver.hpp"
 #include "adapters/buildkit/compression.hpp"
 #include "adapters/buildkit/image_epoch.hpp"
-#include "adapters/buildkit/solver.hpp"
 #include "adapters/docker/engine.hpp"
 #include "base/log.hpp"
 #include "ports/image_builder.hpp"

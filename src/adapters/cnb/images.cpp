@@ -1,5 +1,6 @@
 #include "adapters/cnb/images.hpp"
 
+#include "adapters/oci/push_fault.hpp"
 #include "base/text.hpp"
 
 #include <fmt/format.h>
@@ -22,8 +23,10 @@ Error explained(Error error, std::string_view what, const std::string& name) {
   if (error.kind == ErrorKind::cancelled || !error.customer.empty()) {
     return error;
   }
-  const std::string shown =
-      fmt::format("{} {}", what, cut_characters(one_line(name), k_shown_name));
+  if (error.setting == oci::k_place_setting) {
+    error.setting.clear();  // Of this image's registry, which is not everybody's.
+  }
+  const std::string shown = fmt::format("{} {}", what, printable_line(name, k_shown_name));
   switch (error.kind) {
     case ErrorKind::denied:
       error.customer = shown +
@@ -106,7 +109,7 @@ Result<std::string> Images::run_image(const ports::JobContext& job,
       return std::unexpected(std::move(found).error());
     }
     log_.warning("deployment={} run image {} of builder {}: {}", job.deployment_id.str(),
-                 one_line(candidate), builder, found.error().message);
+                 printable_line(candidate), builder, found.error().message);
     if (!first) {
       first = explained(std::move(found).error(), "Run image", candidate);
     }

@@ -32,8 +32,6 @@ using ports::JobContext;
 constexpr std::string_view k_lifecycle_version = "0.20.11";
 constexpr std::string_view k_login_secret = "cnb-login";
 constexpr buildpacks::ApiVersion k_older_api{.major = 0, .minor = 11};
-/// A build that failed while it put its image into the registry is not repeated more often.
-constexpr int k_most_builds = 3;
 /// Asking for the last image is worth no more: without it the build is slower, nothing else.
 constexpr std::chrono::seconds k_previous_limit{10};
 
@@ -206,26 +204,25 @@ class Platform final : public ports::BuildpacksBuilder {
                         Attempt attempt, domain::EventSink& events) {
     oci::RetryingPush retrying(peers_.registry, peers_.logins, job, spec.repository, events, log_);
     std::uint32_t next_step = 1;
-    int builds = 0;
     for (;; ++attempt.number) {
       BUILDER_TRY_ASSIGN(const ports::SharedLogin login, retrying.login());
       PhaseEvents phases(events, next_step);
       auto outcome = run(job, spec, prepared, attempt, login, phases);
       next_step = phases.next_step();
       if (outcome) {
+        retrying.succeeded();
         return *std::move(outcome);
       }
       Failure failed = std::move(outcome).error();
       log_.warning("deployment={} attempt {}: {}", job.deployment_id.str(), attempt.number,
                    failed.error.message);
-      builds += phases.trace().phase == "EXPORTING" ? 1 : 0;
       if (failed.remedy == Remedy::without_cache && !attempt.anew) {
         attempt.anew = true;
         events.warning("What earlier builds left cannot be used; building without it");
       } else if (failed.remedy == Remedy::other_api &&
                  prepared.builder.image.platform_apis.empty() && attempt.api > k_older_api) {
         attempt.api = k_older_api;
-      } else if (failed.remedy == Remedy::registry && builds < k_most_builds) {
+      } else if (failed.remedy == Remedy::registry) {
         BUILDER_TRY(
             retrying.recover(registry_failure(std::move(failed.error), spec.repository.host())));
       } else {
@@ -294,7 +291,7 @@ class Platform final : public ports::BuildpacksBuilder {
     if (error.kind == ErrorKind::build_failed) {
       error.kind = ErrorKind::internal;
       error.customer = fmt::format("Builder {} could not be started; please contact the operator",
-                                   cut_characters(one_line(prepared.builder.name), 90));
+                                   printable_line(prepared.builder.name, 90));
     }
     return {.error = std::move(error)};
   }
@@ -338,7 +335,7 @@ class Platform final : public ports::BuildpacksBuilder {
       return failure(
           ErrorKind::internal,
           fmt::format("the lifecycle reports {}, the registry has {}",
-                      reported ? one_line(*reported) : reported.error().message, digest));
+                      reported ? printable_line(*reported) : reported.error().message, digest));
     }
     const auto group = built.files.find("group.toml");
     return BuildpacksResult{

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "adapters/buildkit/solver.hpp"
+#include "adapters/buildkit/client/solver.hpp"
 #include "adapters/cnb/bindings.hpp"
 #include "adapters/oci/client.hpp"
 #include "base/log.hpp"

@@ -1,6 +1,7 @@
 #include "adapters/dashboard/answer.hpp"
 
 #include "adapters/dashboard/platform_text.hpp"
+#include "base/json.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -28,13 +29,13 @@ std::optional<std::string> words_of(const nlohmann::json& body) {
   if (!body.is_object() || text_of(body, "status") != "error" || !body.contains("message")) {
     return std::nullopt;
   }
-  return one_line(text_of(body, "message"), k_shown);
+  return printable_line(text_of(body, "message"), k_shown);
 }
 
 /// How a stranger shows itself.
 std::string description(const http::Response& response) {
-  const std::string type = one_line(response.header("Content-Type").value_or(""), k_shown);
-  const std::string text = one_line(response.body, k_shown);
+  const std::string type = printable_line(response.header("Content-Type").value_or(""), k_shown);
+  const std::string text = printable_line(response.body, k_shown);
   return fmt::format("{}{}{}{}{}", response.status, type.empty() ? "" : " ", type,
                      text.empty() ? "" : ": ", text);
 }
@@ -83,7 +84,8 @@ Error of_stranger(const http::Response& response) {
     return {.kind = ErrorKind::unavailable,
             .message = fmt::format(
                 "API_URL redirects to {} ({}); API_URL has to be the platform's own address",
-                http::without_secrets(one_line(response.header("Location").value_or("?"), k_shown)),
+                http::without_secrets(
+                    printable_line(response.header("Location").value_or("?"), k_shown)),
                 response.status),
             .effect = Effect::unreached};
   }
@@ -98,7 +100,7 @@ Error of_stranger(const http::Response& response) {
 }  // namespace
 
 Result<> classify(const http::Response& response) {
-  const auto body = nlohmann::json::parse(response.body, nullptr, false);
+  const auto body = parse_json(response.body);
   if (response.ok() && body.is_object() && text_of(body, "status") == "success") {
     return {};
   }

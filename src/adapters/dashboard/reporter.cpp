@@ -2,16 +2,23 @@
 
 #include "adapters/dashboard/answer.hpp"
 #include "adapters/dashboard/platform_text.hpp"
+#include "base/json.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <mutex>
 
 namespace builder::adapters::dashboard {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds k_probe_timeout{5};
+constexpr std::chrono::seconds k_longest_turn{2};
+constexpr std::chrono::milliseconds k_between_builded{20};
 /// No deployment has such an id: the platform answers that it does not know it, after it has looked
 /// at the key, and nothing else happens.
 constexpr const char* k_nobody = "readiness-probe";
@@ -22,7 +29,7 @@ std::string dump(const Json& value) {
 }
 
 Json log_object(domain::LogType type, std::string_view text) {
-  return {{"text", cut_bytes(text, k_log_bytes)}, {"type", domain::to_string(type)}};
+  return {{"text", truncate_bytes(text, k_log_bytes)}, {"type", domain::to_string(type)}};
 }
 
 bool is_present(const nlohmann::json& object, const char* name) {
@@ -42,8 +49,19 @@ class HttpReporter final : public Reporter {
   Result<ports::StatusAnswer> post_status(const domain::DeploymentId& deployment,
                                           const ports::StatusUpdate& update,
                                           const std::stop_token& stop) override {
+    // The platform gives a deploy job the id of another deployment when their BUILDED arrive at
+    // once: they go one behind the other. One that hangs does not hold up the others for long.
+    std::unique_lock<std::timed_mutex> turn(builded_, std::defer_lock);
+    if (update.status == ports::DeploymentStatus::builded && turn.try_lock_for(k_longest_turn)) {
+      sleep_for(std::chrono::ceil<std::chrono::milliseconds>(last_builded_ + k_between_builded -
+                                                             Clock::now()),
+                stop);
+    }
     BUILDER_TRY_ASSIGN(const http::Response response,
                        post(deployment, "status", status_body(update), stop));
+    if (turn.owns_lock()) {
+      last_builded_ = Clock::now();
+    }
     return parse_status_answer(response.body);
   }
 
@@ -102,13 +120,15 @@ class HttpReporter final : public Reporter {
 
   ReporterSettings settings_;
   http::Client& client_;
+  std::timed_mutex builded_;
+  SteadyTime last_builded_{};  ///< With the mutex.
 };
 
 }  // namespace
 
 std::string status_body(const ports::StatusUpdate& update) {
   Json body{{"status", ports::to_string(update.status)}};
-  if (std::string error = one_line(update.error, k_error_characters); !error.empty()) {
+  if (std::string error = printable_line(update.error, k_error_characters); !error.empty()) {
     body["error"] = std::move(error);
   }
   if (update.log && !update.log->text.empty()) {
@@ -126,7 +146,7 @@ std::string log_body(domain::LogType type, std::string_view text) {
 }
 
 ports::StatusAnswer parse_status_answer(std::string_view body) {
-  const auto answer = nlohmann::json::parse(body, nullptr, false);
+  const auto answer = parse_json(body);
   if (!answer.is_object()) {
     return {};
   }

@@ -3,10 +3,14 @@
 #include "adapters/docker/json_lines.hpp"
 #include "adapters/docker/push_stream.hpp"
 #include "adapters/docker/registry_auth.hpp"
+#include "adapters/http/stranger.hpp"
+#include "base/json.hpp"
+#include "base/wall_clock.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <ctime>
 
 namespace builder::adapters::docker {
@@ -19,6 +23,7 @@ using oci::PushFailure;
 using oci::PushFault;
 
 constexpr std::chrono::seconds k_call_timeout{60};
+constexpr std::size_t k_told_apart = 200;
 /// A registry that accepts bytes no more keeps the Engine, and so us, waiting for ever.
 constexpr std::chrono::seconds k_push_silence{120};
 
@@ -38,15 +43,21 @@ ErrorKind kind_of(int status) {
   }
 }
 
-std::string message_of(const http::Response& response) {
-  const auto body = json::parse(response.body, nullptr, false);
+/// The Engine's own words for an error, which it always has.
+std::optional<std::string> words_of(const http::Response& response) {
+  const auto body = parse_json(response.body);
   if (body.is_object()) {
     const auto message = body.find("message");
     if (message != body.end() && message->is_string()) {
       return message->get<std::string>();
     }
   }
-  return response.body.substr(0, 200);
+  return std::nullopt;
+}
+
+std::string of_stranger(const http::Response& response) {
+  return "something that is not the Docker Engine answered (DOCKER_HOST): " +
+         http::describe(response);
 }
 
 std::vector<std::string> strings_of(const json& object, const char* name) {
@@ -65,16 +76,11 @@ std::vector<std::string> strings_of(const json& object, const char* name) {
   return values;
 }
 
-std::string string_of(const json& object, const char* name) {
-  const auto field = object.find(name);
-  return field != object.end() && field->is_string() ? field->get<std::string>() : std::string();
-}
-
 /// "2026-11-24T11:12:18.923171258Z"; the zero time of Go is nullopt.
 std::optional<std::chrono::system_clock::time_point> parse_go_time(const std::string& text) {
   std::tm parts{};
   const char* const rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
-  if (rest == nullptr || parts.tm_year < 70) {
+  if (rest == nullptr) {
     return std::nullopt;
   }
   // The Engine writes its own zone: "…Z" or "…+02:00".
@@ -86,7 +92,7 @@ std::optional<std::chrono::system_clock::time_point> parse_go_time(const std::st
     const int minutes = (digit(1) * 10 + digit(2)) * 60 + digit(4) * 10 + digit(5);
     seconds -= (zone[sign] == '-' ? -60 : 60) * minutes;
   }
-  return std::chrono::system_clock::from_time_t(seconds);
+  return wall_clock(seconds);
 }
 
 /// "Docker/20.10.24+dfsg1 (linux)" -> "20.10.24+dfsg1"; empty for other servers.
@@ -109,17 +115,35 @@ class HttpEngine final : public Engine {
     auto request = make_request(http::Method::get, "/_ping");
     request.timeout = std::chrono::seconds(5);
     BUILDER_TRY_ASSIGN(const http::Response answer, send(request, stop));
+    if (http::is_page(answer)) {
+      return std::unexpected(stranger(answer));
+    }
     const std::string_view server = answer.header("Server").value_or("");
     return EngineVersion{.server = std::string(server),
                          .version = version_in(server),
                          .api_version = std::string(answer.header("Api-Version").value_or(""))};
   }
 
+  Result<std::string> runc_version(const std::stop_token& stop) override {
+    BUILDER_TRY_ASSIGN(const http::Response answer,
+                       send(make_request(http::Method::get, "/version"), stop));
+    const auto body = parse_json(answer.body);
+    if (!body.is_object() || !body.contains("Components") || !body["Components"].is_array()) {
+      return std::string();
+    }
+    for (const auto& component : body["Components"]) {
+      if (component.is_object() && text_of(component, "Name") == "runc") {
+        return text_of(component, "Version");
+      }
+    }
+    return std::string();
+  }
+
   Result<std::string> data_folder(const std::stop_token& stop) override {
     BUILDER_TRY_ASSIGN(const http::Response answer,
                        send(make_request(http::Method::get, "/info"), stop));
-    const auto body = json::parse(answer.body, nullptr, false);
-    std::string folder = body.is_object() ? string_of(body, "DockerRootDir") : std::string();
+    const auto body = parse_json(answer.body);
+    std::string folder = body.is_object() ? text_of(body, "DockerRootDir") : std::string();
     if (folder.empty()) {
       return failure(ErrorKind::unavailable, "the Engine does not say where its data are");
     }
@@ -130,8 +154,9 @@ class HttpEngine final : public Engine {
                                                const std::string& tag,
                                                const ports::SharedLogin& login,
                                                const std::stop_token& stop, SteadyTime deadline,
-                                               const std::function<void()>& on_progress) override {
+                                               const OnProgress& on_progress) override {
     PushStream stream;
+    http::Response begun;  // Enough of the answer to tell a stranger's.
     JsonLines lines([&stream](std::string_view line) { stream.take(line); });
     // Without `tag` the Engine pushes every local tag of the name.
     auto request = make_request(http::Method::post,
@@ -144,7 +169,8 @@ class HttpEngine final : public Engine {
     request.idle_timeout = k_push_silence;
     request.on_body = [&](std::string_view chunk) {
       lines.feed(chunk);
-      on_progress();
+      begun.body.append(chunk.substr(0, k_told_apart - std::min(k_told_apart, begun.body.size())));
+      on_progress(stream.bytes());
       return true;
     };
     auto response = client_.send(request, stop, deadline);
@@ -157,9 +183,14 @@ class HttpEngine final : public Engine {
       return std::unexpected(refused(*response, what));
     }
     if (stream.succeeded()) {
-      return PushedImage{.digest = stream.digest(), .bytes_pushed = stream.bytes_pushed()};
+      return PushedImage{.digest = stream.digest(), .bytes_pushed = stream.bytes().sent};
     }
     if (stream.error().empty()) {
+      begun.status = response->status;
+      begun.headers = response->headers;
+      if (http::is_page(begun)) {
+        return std::unexpected(strangers(begun, what));
+      }
       // Said in full, or the connection would have broken: it would be said again.
       constexpr std::string_view k_no_end = "the Engine's answer ended without a digest";
       return std::unexpected(PushFailure{
@@ -183,7 +214,7 @@ class HttpEngine final : public Engine {
     }
     for (const json& image : answer) {
       if (image.is_object()) {
-        images.push_back({.id = string_of(image, "Id"),
+        images.push_back({.id = text_of(image, "Id"),
                           .tags = strings_of(image, "RepoTags"),
                           .digests = strings_of(image, "RepoDigests")});
       }
@@ -198,13 +229,13 @@ class HttpEngine final : public Engine {
     if (metadata == answer.end() || !metadata->is_object()) {
       return std::nullopt;
     }
-    return parse_go_time(string_of(*metadata, "LastTagTime"));
+    return parse_go_time(text_of(*metadata, "LastTagTime"));
   }
 
   Result<std::string> architecture_of(const std::string& image,
                                       const std::stop_token& stop) override {
     BUILDER_TRY_ASSIGN(const json answer, inspect(image, stop));
-    return string_of(answer, "Architecture");
+    return text_of(answer, "Architecture");
   }
 
   Result<> remove(const std::string& image, const std::stop_token& stop) override {
@@ -234,20 +265,29 @@ class HttpEngine final : public Engine {
     if (!response) {
       return std::unexpected(std::move(response).error().with_context("the Docker Engine"));
     }
-    if (!response->ok()) {
-      return failure(kind_of(response->status),
-                     fmt::format("the Docker Engine answered {} to {} {}: {}", response->status,
-                                 http::to_string(request.method),
-                                 http::without_secrets(request.url), message_of(*response)));
+    if (response->ok()) {
+      return response;
     }
-    return response;
+    const auto words = words_of(*response);
+    if (!words) {
+      return std::unexpected(stranger(*response));
+    }
+    return failure(
+        kind_of(response->status),
+        fmt::format("the Docker Engine answered {} to {} {}: {}", response->status,
+                    http::to_string(request.method), http::without_secrets(request.url), *words));
+  }
+
+  static Error stranger(const http::Response& response) {
+    return Error{.kind = ErrorKind::unavailable, .message = of_stranger(response)}.for_operator(
+        "DOCKER_HOST");
   }
 
   Result<json> call(const http::Request& request, const std::stop_token& stop) {
     BUILDER_TRY_ASSIGN(const http::Response response, send(request, stop));
-    auto body = json::parse(response.body.empty() ? "{}" : response.body, nullptr, false);
+    auto body = parse_json(response.body.empty() ? "{}" : response.body);
     if (body.is_discarded()) {
-      return failure(ErrorKind::internal, "the Docker Engine's answer is no JSON");
+      return std::unexpected(stranger(response));
     }
     return body;
   }
@@ -266,8 +306,17 @@ class HttpEngine final : public Engine {
     return result;
   }
 
+  static PushFailure strangers(const http::Response& response, const std::string& what) {
+    return {.fault = PushFault::engine,
+            .error = push_error(PushFault::engine, what + ": " + of_stranger(response))};
+  }
+
   static PushFailure refused(const http::Response& response, const std::string& what) {
-    const std::string message = message_of(response);
+    const auto words = words_of(response);
+    if (!words) {
+      return strangers(response, what);
+    }
+    const std::string& message = *words;
     PushFault fault = classify_push_error(message);
     if (fault == PushFault::other) {
       fault = response.status == 404   ? PushFault::image_missing

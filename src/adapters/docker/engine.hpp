@@ -3,6 +3,7 @@
 #include "adapters/docker/engine_address.hpp"
 #include "adapters/http/client.hpp"
 #include "adapters/oci/push_fault.hpp"
+#include "adapters/oci/push_progress.hpp"
 #include "base/result.hpp"
 #include "base/stop.hpp"
 #include "ports/registry_login.hpp"
@@ -40,16 +41,19 @@ struct PushedImage {
 /// closes the connection, on which the Engine drops what it was doing.
 class Engine {
  public:
+  using OnProgress = std::function<void(oci::PushedBytes)>;
+
   virtual ~Engine() = default;
   virtual Result<EngineVersion> version(const std::stop_token& stop) = 0;
+  /// Of the runc it starts containers with; empty: it does not say. Starts programs at the Engine.
+  virtual Result<std::string> runc_version(const std::stop_token& stop) = 0;
   /// The folder on the Engine's machine that holds all it keeps.
   virtual Result<std::string> data_folder(const std::stop_token& stop) = 0;
   /// Pushes exactly `repository:tag`, without a login anonymously. Silence of two minutes counts as
   /// `registry_away`. `on_progress` is called whenever the Engine says something.
   virtual std::expected<PushedImage, oci::PushFailure> push(
       const std::string& repository, const std::string& tag, const ports::SharedLogin& login,
-      const std::stop_token& stop, SteadyTime deadline,
-      const std::function<void()>& on_progress) = 0;
+      const std::stop_token& stop, SteadyTime deadline, const OnProgress& on_progress) = 0;
   /// The images that have a tag or a digest in `repository`.
   virtual Result<std::vector<ImageSummary>> images_of(const std::string& repository,
                                                       const std::stop_token& stop) = 0;

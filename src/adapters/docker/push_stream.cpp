@@ -1,21 +1,16 @@
 #include "adapters/docker/push_stream.hpp"
 
+#include "base/json.hpp"
 #include "base/text.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <numeric>
 
 namespace builder::adapters::docker {
 namespace {
 
 using nlohmann::json;
-
-std::string string_field(const json& object, const char* name) {
-  const auto field = object.find(name);
-  return field != object.end() && field->is_string() ? field->get<std::string>() : std::string();
-}
 
 std::uint64_t number_field(const json& object, const char* name) {
   const auto field = object.find(name);
@@ -37,47 +32,62 @@ std::string digest_in(std::string_view status) {
   return std::string(is_digest(digest) ? digest : std::string_view());
 }
 
+/// "Preparing", "Waiting", "Pushing" with its figures, then "Pushed"; or "Layer already exists".
+void take_layer(PushStream::Layer& layer, const json& record) {
+  const std::string status = text_of(record, "status");
+  layer.waits = status == "Preparing" || status == "Waiting";
+  if (status == "Pushed") {
+    layer.sent = std::max(layer.sent, layer.total);
+  }
+  const auto progress = record.find("progressDetail");
+  if (status != "Pushing" || progress == record.end() || !progress->is_object()) {
+    return;
+  }
+  layer.total = std::max(layer.total, number_field(*progress, "total"));
+  std::uint64_t current = number_field(*progress, "current");
+  if (layer.total > 0) {
+    current = std::min(current, layer.total);  // The Engine counts the archive's padding as well.
+  }
+  layer.sent = std::max(layer.sent, current);
+}
+
 }  // namespace
 
 void PushStream::take(std::string_view line) {
-  const auto record = json::parse(line, nullptr, false);
+  const auto record = parse_json(line);
   if (!record.is_object()) {
     return;
   }
   if (const auto detail = record.find("errorDetail");
       detail != record.end() && detail->is_object()) {
-    error_ = string_field(*detail, "message");
+    error_ = text_of(*detail, "message");
   }
   if (error_.empty()) {
-    error_ = string_field(record, "error");
+    error_ = text_of(record, "error");
   }
   if (const auto aux = record.find("aux"); aux != record.end() && aux->is_object()) {
-    if (std::string digest = string_field(*aux, "Digest"); !digest.empty()) {
+    if (std::string digest = text_of(*aux, "Digest"); !digest.empty()) {
       digest_ = std::move(digest);
     }
   }
-  const std::string layer = string_field(record, "id");
+  const std::string layer = text_of(record, "id");
   if (layer.empty() && digest_.empty()) {
-    digest_ = digest_in(string_field(record, "status"));
+    digest_ = digest_in(text_of(record, "status"));
   }
-  const auto progress = record.find("progressDetail");
-  if (layer.empty() || progress == record.end() || !progress->is_object() ||
-      string_field(record, "status") != "Pushing") {
-    return;
+  if (!layer.empty()) {
+    take_layer(layers_[layer], record);
   }
-  // The Engine may count beyond the total (archive padding).
-  const std::uint64_t total = number_field(*progress, "total");
-  std::uint64_t current = number_field(*progress, "current");
-  if (total > 0) {
-    current = std::min(current, total);
-  }
-  auto& known = layers_[layer];
-  known = std::max(known, current);
 }
 
-std::uint64_t PushStream::bytes_pushed() const {
-  return std::accumulate(layers_.begin(), layers_.end(), std::uint64_t{0},
-                         [](std::uint64_t sum, const auto& layer) { return sum + layer.second; });
+oci::PushedBytes PushStream::bytes() const {
+  oci::PushedBytes all;
+  bool is_known = true;
+  for (const auto& [id, layer] : layers_) {
+    all.sent += layer.sent;
+    all.total += layer.total;
+    is_known = is_known && !layer.waits;
+  }
+  return {.sent = all.sent, .total = is_known ? all.total : 0};
 }
 
 }  // namespace builder::adapters::docker

@@ -3,7 +3,9 @@
 #include "adapters/ecr/api_errors.hpp"
 #include "adapters/ecr/endpoints.hpp"
 #include "adapters/ecr/sigv4.hpp"
+#include "adapters/http/stranger.hpp"
 #include "base/backoff.hpp"
+#include "base/json.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -39,6 +41,14 @@ std::optional<std::chrono::milliseconds> wait_asked_for(const http::Response& re
   const auto wait = response.retry_after();
   return wait ? std::optional(std::min<std::chrono::milliseconds>(*wait, seconds(25)))
               : std::nullopt;
+}
+
+/// What an answer to `operation` holds and no other program's does; empty: nothing that is needed.
+std::string_view mark_of(std::string_view operation) {
+  return operation == "GetAuthorizationToken"  ? "authorizationData"
+         : operation == "DescribeRepositories" ? "repositories"
+         : operation == "CreateRepository"     ? "repository"
+                                               : "";
 }
 
 struct Attempt {
@@ -177,18 +187,15 @@ class JsonApi final : public Api {
   void read_answer(const http::Response& response, std::string_view operation,
                    Attempt& attempt) const {
     if (response.ok()) {
-      auto answer = json::parse(response.body, nullptr, false);
-      if (answer.is_object()) {
+      auto answer = parse_json(response.body);
+      const std::string_view mark = mark_of(operation);
+      if (answer.is_object() && (mark.empty() || answer.contains(mark))) {
         attempt.result = std::move(answer);
         return;
       }
-      attempt.remedy = Remedy::retry;
-      attempt.result =
-          std::unexpected(ApiError{.error = explained({.kind = ErrorKind::unavailable,
-                                                       .message = "the answer is no JSON object"},
-                                                      operation),
-                                   .code = {}});
-      return;
+    }
+    if (response.ok() || !is_aws(response)) {
+      return read_strangers(response, operation, attempt);
     }
     std::string code = error_code(response);
     attempt.remedy = remedy_for(code, response.status);
@@ -200,6 +207,24 @@ class JsonApi final : public Api {
     }
     attempt.result = std::unexpected(
         ApiError{.error = explained(std::move(error), operation), .code = std::move(code)});
+  }
+
+  /// Nothing that AWS says: nobody's keys are wrong for it. It may pass as trouble of AWS does.
+  void read_strangers(const http::Response& response, std::string_view operation,
+                      Attempt& attempt) const {
+    const bool is_away = response.status >= 500 || response.status == 429 || response.status == 408;
+    attempt.remedy = response.status == 429 ? Remedy::slow_down : Remedy::retry;
+    attempt.result = std::unexpected(ApiError{
+        .error = explained(
+            {.kind = ErrorKind::unavailable,
+             .message = fmt::format("{} answered {}", settings_.endpoint,
+                                    is_away ? http::describe(response)
+                                            : "something that is not ECR's API (a proxy, a "
+                                              "portal, a wrong address?): " +
+                                                  http::describe(response)),
+             .retry_after = wait_asked_for(response)},
+            operation),
+        .code = {}});
   }
 
   [[nodiscard]] Error explained(Error error, std::string_view operation) const {

@@ -1,9 +1,12 @@
 #include "adapters/ecr/api_errors.hpp"
 
+#include "base/json.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 namespace builder::adapters::ecr {
 namespace {
@@ -41,7 +44,7 @@ bool is_in(const std::array<std::string_view, N>& codes, std::string_view code) 
 }
 
 nlohmann::json body_of(const http::Response& response) {
-  auto body = nlohmann::json::parse(response.body, nullptr, false);
+  auto body = parse_json(response.body);
   return body.is_object() ? body : nlohmann::json::object();
 }
 
@@ -50,9 +53,8 @@ std::string after_hash(std::string_view code) {
   return std::string(hash == std::string_view::npos ? code : code.substr(hash + 1));
 }
 
-}  // namespace
-
-std::string error_code(const http::Response& response) {
+/// Empty: none is named.
+std::string named_code(const http::Response& response) {
   if (const auto header = response.header("x-amzn-errortype"); header && !header->empty()) {
     return after_hash(header->substr(0, header->find(':')));
   }
@@ -63,7 +65,20 @@ std::string error_code(const http::Response& response) {
       return after_hash(field->get<std::string>());
     }
   }
-  return std::to_string(response.status);
+  return {};
+}
+
+}  // namespace
+
+bool is_aws(const http::Response& response) {
+  const std::string code = named_code(response);
+  return !code.empty() && code.front() >= 'A' && code.front() <= 'Z' &&
+         std::ranges::all_of(code, [](unsigned char c) { return std::isalnum(c) != 0; });
+}
+
+std::string error_code(const http::Response& response) {
+  std::string code = named_code(response);
+  return code.empty() ? std::to_string(response.status) : code;
 }
 
 std::string error_message(const http::Response& response) {

@@ -17,6 +17,10 @@ enum class Remedy {
   correct_clock,      ///< Try once more when the peer's clock differs from what was signed.
 };
 
+/// An error in the shape of AWS, which always names a code; whatever else answers says nothing
+/// about keys or repositories.
+bool is_aws(const http::Response& response);
+
 /// The error's code: after the last `#` of `__type`, or from `x-amzn-errortype`; the HTTP status as
 /// text when the body has none.
 std::string error_code(const http::Response& response);

@@ -1,7 +1,9 @@
 #include "adapters/ecr/credential_sources.hpp"
 
-#include "adapters/ecr/api_errors.hpp"
+#include "adapters/ecr/credential_answers.hpp"
 #include "adapters/ecr/profiles.hpp"
+#include "adapters/http/stranger.hpp"
+#include "base/json.hpp"
 #include "base/subprocess.hpp"
 #include "base/text.hpp"
 
@@ -12,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <ctime>
 #include <fstream>
 #include <set>
@@ -33,42 +36,6 @@ Result<std::string> read_small_file(const std::string& path) {
   return text;
 }
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view k_blank = " \t\r\n";
-  const auto first = text.find_first_not_of(k_blank);
-  if (first == std::string_view::npos) {
-    return {};
-  }
-  return text.substr(first, text.find_last_not_of(k_blank) - first + 1);
-}
-
-std::string element(std::string_view xml, std::string_view name) {
-  const std::string open = fmt::format("<{}>", name);
-  const auto begin = xml.find(open);
-  if (begin == std::string_view::npos) {
-    return {};
-  }
-  const auto rest = xml.substr(begin + open.size());
-  const auto end = rest.find(fmt::format("</{}>", name));
-  return end == std::string_view::npos ? std::string() : std::string(trimmed(rest.substr(0, end)));
-}
-
-/// An answer that is no success, as an error that quotes nothing of it but a known code.
-std::unexpected<Error> refused(std::string_view who, const http::Response& response,
-                               std::string_view code = {}) {
-  const bool passing = response.status >= 500 || response.status == 429;
-  return failure(
-      passing ? ErrorKind::unavailable : ErrorKind::denied,
-      fmt::format("{} answered {}{}{}", who, response.status, code.empty() ? "" : " ", code));
-}
-
-Result<Credentials> checked(Credentials credentials, std::string_view who) {
-  if (credentials.key.access_key_id.empty() || credentials.key.secret_access_key.empty()) {
-    return failure(ErrorKind::denied, fmt::format("{} handed out no keys", who));
-  }
-  return credentials;
-}
-
 std::string role_request(std::string_view action, const Role& role) {
   std::string body =
       fmt::format("Action={}&Version=2011-06-15&RoleArn={}&RoleSessionName={}", action,
@@ -87,8 +54,8 @@ std::string role_request(std::string_view action, const Role& role) {
 Result<Credentials> ask_sts(const CredentialSettings& settings, http::Client& client,
                             const SigningKey* key, std::string body, const std::stop_token& stop,
                             SteadyTime deadline) {
-  std::string endpoint =
-      sts_endpoint(setting(settings, "AWS_ENDPOINT_URL_STS"), settings.endpoints);
+  const std::string chosen = setting(settings, "AWS_ENDPOINT_URL_STS");
+  std::string endpoint = sts_endpoint(chosen, settings.endpoints);
   endpoint += endpoint.ends_with('/') ? "" : "/";
   http::Request request{
       .method = http::Method::post,
@@ -109,7 +76,13 @@ Result<Credentials> ask_sts(const CredentialSettings& settings, http::Client& cl
     if (code == "IDPCommunicationError") {
       return failure(ErrorKind::unavailable, "STS answered IDPCommunicationError");
     }
-    return refused("STS", response, code);
+    if (!code.empty() || may_pass(response)) {
+      return refused("STS", response, code);
+    }
+  }
+  if (!response.ok() || element(response.body, "AccessKeyId").empty()) {
+    return not_theirs(endpoint, "STS", response,
+                      chosen.empty() ? "AWS_REGION" : "AWS_ENDPOINT_URL_STS");
   }
   return parse_sts_credentials(response.body);
 }
@@ -118,56 +91,6 @@ Result<Credentials> ask_sts(const CredentialSettings& settings, http::Client& cl
 
 std::string setting(const CredentialSettings& settings, std::string_view variable) {
   return settings.environment ? settings.environment(variable).value_or("") : std::string();
-}
-
-std::optional<std::chrono::system_clock::time_point> parse_iso_time(const std::string& text) {
-  std::tm parts{};
-  if (::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts) == nullptr) {
-    return std::nullopt;
-  }
-  return std::chrono::system_clock::from_time_t(::timegm(&parts));
-}
-
-namespace {
-
-Result<Credentials> parse_json_credentials(std::string_view body, const char* token,
-                                           std::string_view who) {
-  const auto answer = nlohmann::json::parse(body, nullptr, false);
-  const auto text = [&answer](const char* name) {
-    const auto field = answer.is_object() ? answer.find(name) : answer.end();
-    return answer.is_object() && field != answer.end() && field->is_string()
-               ? field->get<std::string>()
-               : std::string();
-  };
-  return checked({.key = {.access_key_id = text("AccessKeyId"),
-                          .secret_access_key = Secret(text("SecretAccessKey")),
-                          .session_token = Secret(text(token))},
-                  .expires_at = parse_iso_time(text("Expiration"))},
-                 who);
-}
-
-}  // namespace
-
-Result<Credentials> parse_json_credentials(std::string_view body) {
-  return parse_json_credentials(body, "Token", "the credential endpoint");
-}
-
-Result<Credentials> parse_sts_credentials(std::string_view body) {
-  return checked({.key = {.access_key_id = element(body, "AccessKeyId"),
-                          .secret_access_key = Secret(element(body, "SecretAccessKey")),
-                          .session_token = Secret(element(body, "SessionToken"))},
-                  .expires_at = parse_iso_time(element(body, "Expiration"))},
-                 "STS");
-}
-
-Result<Credentials> parse_process_credentials(std::string_view output) {
-  const auto answer = nlohmann::json::parse(output, nullptr, false);
-  if (!answer.is_object() || answer.value("Version", nlohmann::json()) != 1) {
-    return failure(ErrorKind::denied, "credential_process does not print JSON with Version 1");
-  }
-  BUILDER_TRY_ASSIGN(Credentials credentials,
-                     parse_json_credentials(output, "SessionToken", "credential_process"));
-  return credentials;
 }
 
 std::optional<SigningKey> environment_keys(const CredentialSettings& settings) {
@@ -240,37 +163,78 @@ FetchCredentials container(const CredentialSettings& settings, http::Client& cli
       request.headers.push_back({.name = "Authorization", .value = token.reveal()});
     }
     BUILDER_TRY_ASSIGN(const http::Response response, client.send(request, stop, deadline));
-    if (!response.ok()) {
-      return refused("the container's credential endpoint", response);
+    constexpr std::string_view k_who = "the container's credential endpoint";
+    if (says_keys(response)) {
+      return parse_json_credentials(response.body);
     }
-    return parse_json_credentials(response.body);
+    const bool is_theirs = !response.ok() && parse_json(response.body).is_object();
+    return is_theirs || may_pass(response)
+               ? refused(k_who, response, code_of(response))
+               : not_theirs(uri, k_who, response,
+                            relative.empty() ? "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+                                             : "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
   };
 }
 
-FetchCredentials instance_metadata(const CredentialSettings& settings, http::Client& client) {
-  return [settings, &client](const std::stop_token& stop,
-                             SteadyTime deadline) -> Result<Credentials> {
-    std::string base = setting(settings, "AWS_EC2_METADATA_SERVICE_ENDPOINT");
-    if (base.empty()) {
-      base = setting(settings, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE") == "IPv6"
-                 ? "http://[fd00:ec2::254]"
-                 : "http://169.254.169.254";
+namespace {
+
+/// The instance metadata service, version 2.
+class Metadata {
+ public:
+  Metadata(const CredentialSettings& settings, http::Client& client, const std::stop_token& stop,
+           SteadyTime deadline)
+      : client_(client), stop_(stop), deadline_(deadline) {
+    base_ = setting(settings, "AWS_EC2_METADATA_SERVICE_ENDPOINT");
+    if (!base_.empty()) {
+      setting_ = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+    } else {
+      base_ = setting(settings, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE") == "IPv6"
+                  ? "http://[fd00:ec2::254]"
+                  : "http://169.254.169.254";
     }
-    while (base.ends_with('/')) {
-      base.pop_back();
+    while (base_.ends_with('/')) {
+      base_.pop_back();
     }
-    const auto call = [&](http::Method method, std::string_view path, http::Header header) {
-      return client.send({.method = method,
-                          .url = base + std::string(path),
-                          .headers = {std::move(header)},
-                          .timeout = std::chrono::seconds(1),
-                          .direct = true},
-                         stop, deadline);
-    };
-    auto session = call(http::Method::put, "/latest/api/token",
-                        {.name = "x-aws-ec2-metadata-token-ttl-seconds", .value = "21600"});
-    if (!session) {
-      Error error = std::move(session).error();
+  }
+
+  Result<Credentials> credentials() {
+    BUILDER_TRY_ASSIGN(const std::string token, session());
+    const http::Header header{.name = "x-aws-ec2-metadata-token", .value = token};
+    constexpr std::string_view k_roles = "/latest/meta-data/iam/security-credentials/";
+    BUILDER_TRY_ASSIGN(const http::Response role, call(http::Method::get, k_roles, header));
+    if (role.status == 404 || (role.ok() && trimmed(role.body).empty())) {
+      return refused("the instance metadata service (has the instance a role?)", role);
+    }
+    const std::string_view names = trimmed(role.body);
+    const std::string_view name = names.substr(0, names.find('\n'));
+    if (!role.ok() || !is_word(trimmed(name))) {
+      return no_answer(role);
+    }
+    BUILDER_TRY_ASSIGN(const http::Response keys,
+                       call(http::Method::get,
+                            std::string(k_roles) + http::percent_encode(trimmed(name)), header));
+    if (says_keys(keys)) {
+      return parse_json_credentials(keys.body);
+    }
+    const std::string code = code_of(keys);
+    return code.empty() ? no_answer(keys) : refused("the instance metadata service", keys, code);
+  }
+
+ private:
+  Result<http::Response> call(http::Method method, std::string_view path, http::Header header) {
+    return client_.send({.method = method,
+                         .url = base_ + std::string(path),
+                         .headers = {std::move(header)},
+                         .timeout = std::chrono::seconds(1),
+                         .direct = true},
+                        stop_, deadline_);
+  }
+
+  Result<std::string> session() {
+    auto answer = call(http::Method::put, "/latest/api/token",
+                       {.name = "x-aws-ec2-metadata-token-ttl-seconds", .value = "21600"});
+    if (!answer) {
+      Error error = std::move(answer).error();
       if (error.kind != ErrorKind::cancelled) {
         error.message +=
             "; no AWS credentials are configured and the instance metadata service does not "
@@ -278,32 +242,45 @@ FetchCredentials instance_metadata(const CredentialSettings& settings, http::Cli
       }
       return std::unexpected(std::move(error));
     }
-    if (!session->ok()) {
-      return refused("the instance metadata service", *session);
+    if (!answer->ok() || !is_word(answer->body)) {
+      return no_answer(*answer);
     }
-    const http::Header token{.name = "x-aws-ec2-metadata-token", .value = session->body};
-    constexpr std::string_view k_roles = "/latest/meta-data/iam/security-credentials/";
-    BUILDER_TRY_ASSIGN(const http::Response role, call(http::Method::get, k_roles, token));
-    if (!role.ok() || trimmed(role.body).empty()) {
-      return refused("the instance metadata service (has the instance a role?)", role);
-    }
-    const std::string_view name = trimmed(role.body);
-    BUILDER_TRY_ASSIGN(
-        const http::Response keys,
-        call(http::Method::get,
-             std::string(k_roles) + http::percent_encode(name.substr(0, name.find('\n'))), token));
-    if (!keys.ok()) {
-      return refused("the instance metadata service", keys);
-    }
-    BUILDER_TRY_ASSIGN(Credentials credentials, parse_json_credentials(keys.body));
-    // When IMDS cannot renew, it hands out keys near or past their end that still work: use them
-    // and ask again later ("static stability").
-    const auto soon = std::chrono::system_clock::now() + std::chrono::minutes(15);
-    if (credentials.expires_at && *credentials.expires_at < soon) {
-      credentials.expires_at = soon + std::chrono::minutes(5);
-    }
-    return credentials;
-  };
+    return std::move(answer->body);
+  }
+
+  /// Its errors are pages as anybody's, but for the name of their server.
+  [[nodiscard]] std::unexpected<Error> no_answer(const http::Response& response) const {
+    const bool is_theirs = response.header("Server").value_or("") == "EC2ws";
+    return is_theirs || may_pass(response)
+               ? refused("the instance metadata service", response)
+               : not_theirs(base_,
+                            "the instance metadata service, which is asked because no AWS "
+                            "credentials are configured",
+                            response, setting_);
+  }
+
+  http::Client& client_;
+  const std::stop_token& stop_;
+  const SteadyTime deadline_;
+  std::string base_;
+  std::string_view setting_ = "AWS_ACCESS_KEY_ID";
+};
+
+}  // namespace
+
+FetchCredentials instance_metadata(const CredentialSettings& settings, http::Client& client) {
+  return
+      [settings, &client](const std::stop_token& stop, SteadyTime deadline) -> Result<Credentials> {
+        BUILDER_TRY_ASSIGN(Credentials credentials,
+                           Metadata(settings, client, stop, deadline).credentials());
+        // When IMDS cannot renew, it hands out keys near or past their end that still work: use
+        // them and ask again later ("static stability").
+        const auto soon = std::chrono::system_clock::now() + std::chrono::minutes(15);
+        if (credentials.expires_at && *credentials.expires_at < soon) {
+          credentials.expires_at = soon + std::chrono::minutes(5);
+        }
+        return credentials;
+      };
 }
 
 namespace {
@@ -357,7 +334,7 @@ class ProfileReader {
   }
 
   static std::unexpected<Error> bad(const std::string& name, std::string_view what) {
-    return failure(ErrorKind::denied, fmt::format("profile '{}' {}", one_line(name), what));
+    return failure(ErrorKind::denied, fmt::format("profile '{}' {}", printable_line(name), what));
   }
 
   static std::optional<SigningKey> keys_of(const Profile& profile) {
@@ -418,8 +395,11 @@ class ProfileReader {
       return bad(name, "credential_process: " + words.error().message);
     }
     command.arguments = *std::move(words);
-    for (char** variable = ::environ; *variable != nullptr; ++variable) {
-      command.environment.emplace_back(*variable);
+    for (char** entry = ::environ; *entry != nullptr; ++entry) {
+      const std::string_view variable(*entry);
+      if (!settings_.private_variables.contains(variable.substr(0, variable.find('=')))) {
+        command.environment.emplace_back(variable);
+      }
     }
     std::string out;
     std::string err;
@@ -436,7 +416,7 @@ class ProfileReader {
     }
     if (finished->exit_code != 0) {
       return bad(name, fmt::format("credential_process ended with {}: {}", finished->exit_code,
-                                   one_line(err.substr(0, 200))));
+                                   printable_line(err.substr(0, 200))));
     }
     return parse_process_credentials(out);
   }

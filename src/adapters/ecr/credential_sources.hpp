@@ -30,17 +30,6 @@ std::optional<SigningKey> environment_keys(const CredentialSettings& settings);
 /// `variable` of the environment, empty when it is not set.
 std::string setting(const CredentialSettings& settings, std::string_view variable);
 
-// Parsers of what the providers answer; apart for the tests.
-
-/// ECS, EKS Pod Identity and IMDS: {AccessKeyId, SecretAccessKey, Token, Expiration}.
-Result<Credentials> parse_json_credentials(std::string_view body);
-/// STS's XML.
-Result<Credentials> parse_sts_credentials(std::string_view body);
-/// What a `credential_process` prints: {Version, AccessKeyId, SecretAccessKey, SessionToken,
-/// Expiration}.
-Result<Credentials> parse_process_credentials(std::string_view output);
-/// ISO 8601 in UTC, fractions allowed.
-std::optional<std::chrono::system_clock::time_point> parse_iso_time(const std::string& text);
 /// Plain http only to where nobody can listen in.
 bool is_allowed_container_uri(std::string_view uri);
 

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -46,6 +47,9 @@ struct CredentialSettings {
   Secret session_token;
   /// The variables the other sources are configured by (`AWS_ROLE_ARN`, …).
   Environment environment;
+  /// Names of variables that hold secrets for the worker's other peers: a `credential_process` does
+  /// not get them.
+  std::set<std::string, std::less<>> private_variables = {};
 };
 
 /// Which source `settings` choose, in words.

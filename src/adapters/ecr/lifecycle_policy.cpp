@@ -1,5 +1,7 @@
 #include "adapters/ecr/lifecycle_policy.hpp"
 
+#include "base/json.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -46,7 +48,7 @@ std::string lifecycle_policy(int images) {
 }
 
 PolicyJudgement judge_policy(std::string_view text, int images) {
-  const auto found = nlohmann::json::parse(text, nullptr, false);
+  const auto found = parse_json(text);
   const std::int64_t count = count_of(found);
   // A rule somebody changed by hand differs in its description or in another field. The priority
   // of a single rule means nothing, so it is not compared.

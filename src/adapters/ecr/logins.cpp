@@ -1,5 +1,6 @@
 #include "adapters/ecr/logins.hpp"
 
+#include "base/json.hpp"
 #include "base/text.hpp"
 
 #include <nlohmann/json.hpp>
@@ -20,11 +21,6 @@ struct Token {
   ports::RegistryLogin login;
   SecretStore::Registration secret;  ///< Redacted as long as anybody uses it.
 };
-
-std::string text_of(const json& object, const char* field) {
-  const auto found = object.find(field);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 /// The host of `https://host[:port][/…]`.
 std::string host_of(const std::string& endpoint) {
@@ -82,8 +78,7 @@ Result<Logins::Kept::Fetched> Logins::fetch(const ports::JobContext& job) {
   auto token = std::make_shared<Token>();
   token->login = {.username = decoded->substr(0, colon),
                   .password = Secret(decoded->substr(colon + 1))};
-  token->secret = secrets_.add(
-      {{"registry token", token->login.password}, {"registry token, encoded", Secret(encoded)}});
+  token->secret = secrets_.add({{"registry token", token->login.password}});
   if (const std::string host = host_of(text_of(data, "proxyEndpoint")); !host.empty()) {
     add_host(host);
   }

@@ -3,6 +3,7 @@
 #include "adapters/ecr/lifecycle_policy.hpp"
 #include "adapters/ecr/repository_name.hpp"
 #include "adapters/oci/push_fault.hpp"
+#include "base/json.hpp"
 #include "base/sync.hpp"
 
 #include <nlohmann/json.hpp>
@@ -28,11 +29,6 @@ constexpr std::chrono::seconds k_probe_limit{10};
 /// A repository that was just created may be unknown for a moment.
 constexpr int k_appear_attempts = 10;
 constexpr std::chrono::milliseconds k_appear_interval{300};
-
-std::string text_of(const json& object, const char* field) {
-  const auto found = object.find(field);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 class EcrRegistry final : public ports::Registry {
  public:
@@ -61,6 +57,24 @@ class EcrRegistry final : public ports::Registry {
     remembered_.lock()->try_emplace(name,
                                     Known{repository->uri, Clock::now() + k_remember_repository});
     return *std::move(repository);
+  }
+
+  Result<std::optional<Repository>> find_repository(const JobContext& job,
+                                                    const domain::ServiceId& service) override {
+    BUILDER_TRY_ASSIGN(const std::string name, repository_name(service));
+    if (auto known = remembered(name)) {
+      return known;
+    }
+    auto uri = describe(job, name);
+    if (!uri) {
+      return std::unexpected(of_all(std::move(uri).error()));
+    }
+    if (!*uri) {
+      return std::nullopt;
+    }
+    Repository repository{**std::move(uri)};
+    logins_.add_host(repository.host());
+    return repository;
   }
 
   Result<> restore_repository(const JobContext& job, const Repository& repository) override {
@@ -143,12 +157,17 @@ class EcrRegistry final : public ports::Registry {
     return oci::for_customer(std::move(error)).for_operator(oci::k_registry_setting);
   }
 
-  /// A registry that refuses us, or answers nothing else either, is everybody's trouble.
+  /// A registry that answers nothing else either is everybody's trouble, and so is one that refuses
+  /// us. One that answers denies this repository, or something stands before that alone.
   Error judged(const JobContext& job, Error error) {
-    const bool is_away =
-        error.is_transient() && !job.stop.stop_requested() && !probe(job.within(k_probe_limit));
-    return is_away || error.kind == ErrorKind::denied ? of_all(std::move(error))
-                                                      : oci::for_customer(std::move(error));
+    const bool is_denied = error.kind == ErrorKind::denied;
+    if ((!is_denied && !error.is_transient()) || job.stop.stop_requested()) {
+      return oci::for_customer(std::move(error));
+    }
+    const bool answers = probe(job.within(k_probe_limit)).has_value();
+    error = answers && !is_denied ? oci::for_customer(std::move(error)) : of_all(std::move(error));
+    error.of_one_service = answers;
+    return error;
   }
 
   std::optional<Repository> remembered(const std::string& name) {
@@ -167,14 +186,24 @@ class EcrRegistry final : public ports::Registry {
                      std::min(job.deadline, Clock::now() + k_api_limit));
   }
 
-  Result<std::string> describe_or_create(const JobContext& job, const std::string& name) {
-    auto described = call(job, "DescribeRepositories", {{"repositoryNames", {name}}});
+  /// The repository's address; nullopt: there is none.
+  Result<std::optional<std::string>> describe(const JobContext& job, const std::string& name) {
+    const auto described = call(job, "DescribeRepositories", {{"repositoryNames", {name}}});
     if (described) {
-      put_policy_where_ours(job, name, false);
-      return uri_of(*described);
+      BUILDER_TRY_ASSIGN(std::string uri, uri_of(*described));
+      return uri;
     }
-    if (described.error().code != "RepositoryNotFoundException") {
-      return std::unexpected(std::move(described).error().error);
+    if (described.error().code == "RepositoryNotFoundException") {
+      return std::nullopt;
+    }
+    return std::unexpected(described.error().error);
+  }
+
+  Result<std::string> describe_or_create(const JobContext& job, const std::string& name) {
+    BUILDER_TRY_ASSIGN(auto uri, describe(job, name));
+    if (uri) {
+      put_policy_where_ours(job, name, false);
+      return *std::move(uri);
     }
     log_.info("creating repository {}", name);
     auto created = call(job, "CreateRepository", {{"repositoryName", name}});
@@ -187,15 +216,15 @@ class EcrRegistry final : public ports::Registry {
     }
     // Another worker was faster; its repository may appear a moment later.
     for (int attempt = 0; attempt < k_appear_attempts; ++attempt) {
-      described = call(job, "DescribeRepositories", {{"repositoryNames", {name}}});
-      if (described) {
-        return uri_of(*described);
+      BUILDER_TRY_ASSIGN(auto made, describe(job, name));
+      if (made) {
+        return *std::move(made);
       }
       if (!sleep_for(k_appear_interval, job.stop)) {
         return failure(ErrorKind::cancelled, "stopped");
       }
     }
-    return std::unexpected(std::move(described).error().error);
+    return failure(ErrorKind::unavailable, "ECR has repository " + name + " and does not show it");
   }
 
   static Result<std::string> uri_of(const json& described) {

@@ -2,6 +2,10 @@
 
 #include "base/ascii.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 
 namespace builder::adapters::git {
@@ -23,6 +27,24 @@ std::string CheckedEndpoint::pinned() const {
                                  : endpoint.host + ":" + std::to_string(endpoint.port) + ":" + list;
 }
 
+namespace {
+
+/// Only what nobody reads as something else: git and its library end a host at other marks than we
+/// do, and make other names of escapes and of letters beyond ASCII.
+bool is_name(std::string_view host) {
+  return !host.empty() && std::ranges::all_of(host, [](unsigned char c) {
+    return c < 0x80 && (std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.');
+  });
+}
+
+/// What may stand in brackets.
+bool is_address(std::string_view host) {
+  return host.contains(':') &&
+         host.find_first_not_of("0123456789abcdefABCDEF:.") == std::string_view::npos;
+}
+
+}  // namespace
+
 Result<Endpoint> parse_endpoint(std::string_view url) {
   Endpoint endpoint;
   if (url.starts_with("https://")) {
@@ -36,20 +58,24 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
   } else {
     return failure(ErrorKind::invalid_input, "not an http(s) URL");
   }
-  std::string_view authority = url.substr(0, url.find('/'));
+  const std::string_view authority = url.substr(0, url.find('/'));
   if (authority.contains('@')) {
     return failure(ErrorKind::invalid_input, "URL with credentials");
   }
   std::size_t port_colon = authority.rfind(':');
   if (authority.starts_with('[')) {
     const std::size_t close = authority.find(']');
-    if (close == std::string_view::npos) {
+    endpoint.host = authority.substr(0, close).substr(1);
+    port_colon = authority.find(':', close);
+    if (close == std::string_view::npos || !is_address(endpoint.host) ||
+        (port_colon != std::string_view::npos ? port_colon : authority.size()) != close + 1) {
       return failure(ErrorKind::invalid_input, "malformed host");
     }
-    endpoint.host = authority.substr(1, close - 1);
-    port_colon = close + 1 < authority.size() ? close + 1 : std::string_view::npos;
   } else {
     endpoint.host = authority.substr(0, port_colon);
+    if (!is_name(endpoint.host)) {
+      return failure(ErrorKind::invalid_input, "malformed host");
+    }
   }
   if (port_colon != std::string_view::npos) {
     const std::string_view digits = authority.substr(port_colon + 1);
@@ -60,30 +86,43 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
     }
   }
   endpoint.host = lower_case(endpoint.host);
-  if (endpoint.host.empty()) {
-    return failure(ErrorKind::invalid_input, "URL without a host");
-  }
   return endpoint;
 }
 
+namespace {
+
+Error unusable(const Endpoint& endpoint, std::string_view why) {
+  return {.kind = ErrorKind::invalid_input,
+          .message = fmt::format("{} {}", endpoint.origin(), why),
+          .customer = fmt::format(
+              "The git host {} is unknown, or not allowed for this builder (network policy); check "
+              "its name, or use a public https address",
+              endpoint.host.substr(0, 60))};
+}
+
+}  // namespace
+
 Error not_allowed(const Endpoint& endpoint, std::string_view why) {
-  return {
-      .kind = ErrorKind::invalid_input,
-      .message =
-          endpoint.origin() + " " + std::string(why) + ", which GIT_NETWORK_POLICY does not allow",
-      .customer = "The git host " + endpoint.host.substr(0, 60) +
-                  " is not allowed for this builder (network policy); use a public https address"};
+  return unusable(
+      endpoint,
+      fmt::format("{}, which GIT_NETWORK_POLICY and GIT_ALLOWED_HOSTS do not allow", why));
+}
+
+Error unknown_host(const Endpoint& endpoint) {
+  return unusable(endpoint, "is unknown to the resolver");
 }
 
 Result<CheckedEndpoint> check_addresses(const Endpoint& endpoint,
-                                        const std::vector<Address>& addresses,
-                                        NetworkPolicy policy) {
+                                        const std::vector<Address>& addresses, NetworkPolicy policy,
+                                        const AllowedHosts& allowed) {
   CheckedEndpoint checked{
       .endpoint = endpoint, .addresses = {}, .plain_http = endpoint.scheme == "http"};
   for (const Address& address : addresses) {
     const AddressClass kind = classify(address.get());
-    const bool readable_on_the_way = checked.plain_http && kind == AddressClass::public_address;
-    if (!is_allowed(kind, policy) || (readable_on_the_way && policy != NetworkPolicy::any)) {
+    const bool readable_on_the_way =
+        checked.plain_http && kind == AddressClass::public_address && policy != NetworkPolicy::any;
+    const bool is_refused = readable_on_the_way || !is_allowed(kind, policy);
+    if (is_refused && !allowed.allows(endpoint.host, address)) {
       return std::unexpected(not_allowed(endpoint, "has the address " + address.numeric()));
     }
     checked.addresses.push_back(address.numeric());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/network/address_class.hpp"
+#include "adapters/network/allowed_hosts.hpp"
 #include "adapters/network/resolver.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
@@ -14,6 +15,7 @@ namespace builder::adapters::git {
 
 using network::Address;
 using network::AddressClass;
+using network::AllowedHosts;
 using network::classify;
 using network::NetworkPolicy;
 using network::Resolver;
@@ -44,10 +46,15 @@ struct CheckedEndpoint {
 /// The refusal of an endpoint; `why` is the operator's.
 Error not_allowed(const Endpoint& endpoint, std::string_view why);
 
+/// That of a host that nobody knows. The customer's line is the same as above: which names and
+/// addresses the operator's networks have is not told.
+Error unknown_host(const Endpoint& endpoint);
+
 /// Whether git may connect to the host. One address that is not allowed is enough for
-/// `invalid_input`, with the customer's line set.
+/// `invalid_input`, with the customer's line set. What the operator has named in `allowed` is asked
+/// as under the policy `any`.
 Result<CheckedEndpoint> check_addresses(const Endpoint& endpoint,
-                                        const std::vector<Address>& addresses,
-                                        NetworkPolicy policy);
+                                        const std::vector<Address>& addresses, NetworkPolicy policy,
+                                        const AllowedHosts& allowed);
 
 }  // namespace builder::adapters::git

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/git/object_reader.hpp"
+#include "adapters/git/tree_object.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -11,34 +12,29 @@
 
 namespace builder::adapters::git {
 
-/// One name in a commit's tree. Folders hold what is below them, sorted bytewise by name.
-struct TreeNode {
-  std::string name;
-  std::string mode;  ///< 100644, 100755, 120000 (a link), 040000 (a folder), 160000 (a submodule).
-  std::string object;      ///< Blob or tree id, or the submodule's commit.
-  std::uint64_t size = 0;  ///< Bytes of a file, or of a link's target.
-  std::vector<TreeNode> children;
-
-  [[nodiscard]] bool is_folder() const { return mode == "040000"; }
-
-  [[nodiscard]] bool is_link() const { return mode == "120000"; }
-
-  [[nodiscard]] bool is_submodule() const { return mode == "160000"; }
+/// What the commits of one deployment may hold yet, submodules included.
+struct ListingRoom {
+  std::size_t entries = 500'000;
+  std::uint64_t list_bytes = 64U << 20U;  ///< Of all lists: such a number of entries has 20 MiB.
+  /// Of all paths, with their folders: whoever walks the tree keeps them. 500,000 of 80 bytes.
+  std::uint64_t path_bytes = 40U << 20U;
 };
 
 struct CommitListing {
   std::chrono::sys_seconds committed_at;  ///< When it was committed, not written.
   std::string subject;                    ///< First line of the message: bytes of a stranger.
   TreeNode root;
+  std::uint64_t bytes = 0;  ///< Of all files, each as often as it is there.
   /// Some names are whole paths ("a/b"): only a checkout knows what git makes of them.
   bool has_paths = false;
 };
 
 /// Everything a commit holds, by name and size. `invalid_input` with the customer's line for trees
 /// that nobody can check out, or that are too large or too deep; `internal` for a damaged
-/// repository: every object is known to be here when this succeeds.
+/// repository: every object is known to be here when this succeeds. `prefix`: how long the path is
+/// below which the commit's files will be.
 Result<CommitListing> list_commit(const ports::JobContext& job, ObjectReader& objects,
-                                  const std::string& commit);
+                                  const std::string& commit, ListingRoom& room, std::size_t prefix);
 
 /// Calls `visit(path, node)` for everything below `folder` that is no folder, depth first.
 template <class Visit>

@@ -2,6 +2,7 @@
 
 #include "base/subprocess.hpp"
 #include "base/text.hpp"
+#include "domain/customer_line.hpp"
 
 #include <fmt/format.h>
 
@@ -14,7 +15,10 @@ namespace builder::adapters::git {
 
 namespace {
 
-constexpr std::size_t k_largest_output = 256u << 20;
+using domain::customer_line;
+
+/// A list of all files a deployment may have (ListingRoom), with an object's name each.
+constexpr std::size_t k_largest_output = 80u << 20;
 /// Of what comes over the network.
 constexpr std::uint64_t k_largest_file = 2ULL << 30U;
 constexpr std::size_t k_kept_errors = 8 * 1024;
@@ -26,6 +30,7 @@ const std::vector<std::pair<std::string, std::string>>& hardening() {
       {"core.hooksPath", "/dev/null"},
       {"core.fsmonitor", "false"},
       {"core.symlinks", "true"},
+      {"core.bigFileThreshold", "32m"},  // Larger files are streamed, not held in memory.
       {"core.protectHFS", "true"},
       {"core.protectNTFS", "true"},
       {"core.autocrlf", "false"},
@@ -123,20 +128,22 @@ std::vector<std::string> environment(const std::string& home, const GitProcess::
 struct Symptom {
   std::string_view text;
   ErrorKind kind;
-  std::string_view customer;  ///< "{}" stands for the host.
+  std::string_view customer;  ///< "{0}" stands for the host, "{1}" for the repository.
 };
 
 constexpr std::string_view k_redirected = "returned error: 30";
 constexpr std::string_view k_refused =
-    "{} refused the user name or the password; correct them in the git provider's settings";
+    "{0} refused the user name or the password; correct them in the git provider's settings";
 /// The platform gets its tokens there, and they expire.
 constexpr std::string_view k_github = "github.com";
 constexpr std::string_view k_refused_by_github =
-    "{} refused the credentials; the access token may have expired: reconnect the account";
-constexpr std::string_view k_proxy = "The builder's proxy does not lead to {}; deploy again later";
-constexpr std::string_view k_broke = "The connection to {} broke; deploy again";
+    "{0} refused the credentials; the access token may have expired: reconnect the account";
+constexpr std::string_view k_proxy = "The builder's proxy does not lead to {0}; deploy again later";
+constexpr std::string_view k_unknown =
+    "The repository {1} was not found on {0}; check its name, or the account's right to read it";
+constexpr std::string_view k_broke = "The connection to {0} broke; deploy again";
 constexpr std::string_view k_no_credentials =
-    "{} asks for credentials for this repository; connect an account that may read it";
+    "{0} asks for credentials for this repository; connect an account that may read it";
 
 /// In the order they are looked for: the first that occurs in git's words decides.
 constexpr auto k_symptoms = std::to_array<Symptom>({
@@ -146,16 +153,13 @@ constexpr auto k_symptoms = std::to_array<Symptom>({
     {"terminal prompts disabled", ErrorKind::denied, k_refused},
     {"returned error: 401", ErrorKind::denied, k_refused},
     {"returned error: 403", ErrorKind::denied,
-     "{} denies access to this repository; check the account's rights"},
+     "{0} denies access to this repository; check the account's rights"},
     {"not our ref", ErrorKind::not_found, ""},
     {"unadvertised object", ErrorKind::not_found, ""},
     {"couldn't find remote ref", ErrorKind::not_found, ""},
-    {"Repository not found", ErrorKind::not_found,
-     "The repository was not found on {}; check its name, or the account's right to read it"},
-    {"' not found", ErrorKind::not_found,
-     "The repository was not found on {}; check its name, or the account's right to read it"},
-    {"returned error: 404", ErrorKind::not_found,
-     "The repository was not found on {}; check its name, or the account's right to read it"},
+    {"Repository not found", ErrorKind::not_found, k_unknown},
+    {"' not found", ErrorKind::not_found, k_unknown},
+    {"returned error: 404", ErrorKind::not_found, k_unknown},
     {k_redirected, ErrorKind::invalid_input,
      "The repository has moved to another address; enter its new name in the settings"},
     // Mirror::open can make a mirror of the server's format.
@@ -165,30 +169,34 @@ constexpr auto k_symptoms = std::to_array<Symptom>({
      "The builder has no disk space left for this repository; deploy again later"},
     {"died of signal 25", ErrorKind::invalid_input,  // SIGXFSZ: Command::largest_file
      "The repository is too large; it may have at most 2 GiB of packed data"},
+    {"Out of memory", ErrorKind::invalid_input,  // Command::largest_memory
+     "git needs too much memory for this repository: its history holds a huge file, tree or "
+     "commit; "
+     "remove it, or keep large files in Git LFS"},
     {"File too large", ErrorKind::invalid_input,
      "The repository is too large; it may have at most 2 GiB of packed data"},
     {"SSL certificate problem", ErrorKind::invalid_input,
-     "The TLS certificate of {} is not trusted; install a valid certificate there"},
+     "The TLS certificate of {0} is not trusted; install a valid certificate there"},
     {"certificate", ErrorKind::invalid_input,
-     "The TLS certificate of {} is not trusted; install a valid certificate there"},
+     "The TLS certificate of {0} is not trusted; install a valid certificate there"},
     {"gnutls_handshake", ErrorKind::unavailable,
-     "No TLS connection to {} is possible; check that its URL and port speak https"},
+     "No TLS connection to {0} is possible; check that its URL and port speak https"},
     {"SSL", ErrorKind::unavailable,
-     "No TLS connection to {} is possible; check that its URL and port speak https"},
+     "No TLS connection to {0} is possible; check that its URL and port speak https"},
     {"not valid: is this a git repository", ErrorKind::not_found,
-     "There is no git repository at this address on {}; check the repository's name"},
+     "There is no git repository at this address on {0}; check the repository's name"},
     {"from proxy", ErrorKind::unavailable, k_proxy},
     {"resolve proxy", ErrorKind::unavailable, k_proxy},
     {"returned error: 407", ErrorKind::unavailable, k_proxy},
-    {"Could not resolve host", ErrorKind::unavailable, "{} cannot be found at the moment"},
+    {"Could not resolve host", ErrorKind::unavailable, "{0} cannot be found at the moment"},
     {"Failed to connect", ErrorKind::unavailable,
-     "{} cannot be reached at the moment; deploy again later"},
+     "{0} cannot be reached at the moment; deploy again later"},
     {"Connection refused", ErrorKind::unavailable,
-     "{} cannot be reached at the moment; deploy again later"},
+     "{0} cannot be reached at the moment; deploy again later"},
     {"returned error: 5", ErrorKind::unavailable,
-     "{} has a problem at the moment; deploy again later"},
+     "{0} has a problem at the moment; deploy again later"},
     {"returned error: 429", ErrorKind::unavailable,
-     "{} limits requests at the moment; deploy again later"},
+     "{0} limits requests at the moment; deploy again later"},
     {"early EOF", ErrorKind::unavailable, k_broke},
     {"unexpected disconnect", ErrorKind::unavailable, k_broke},
     {"RPC failed", ErrorKind::unavailable, k_broke},
@@ -196,9 +204,9 @@ constexpr auto k_symptoms = std::to_array<Symptom>({
     {"expected flush after ref listing", ErrorKind::unavailable, k_broke},
     {"expected 'packfile'", ErrorKind::unavailable, k_broke},
     {"dumb http transport", ErrorKind::unavailable,
-     "{} does not answer in git's smart HTTP protocol; check the git provider's URL"},
+     "{0} does not answer in git's smart HTTP protocol; check the git provider's URL"},
     {"unable to access", ErrorKind::unavailable,
-     "{} cannot be reached at the moment; deploy again later"},
+     "{0} cannot be reached at the moment; deploy again later"},
 });
 
 /// Paths of ours say nothing to a customer, and are not theirs to know.
@@ -218,11 +226,19 @@ std::string line_after(std::string_view standard_error,
   for (std::string line; std::getline(lines, line);) {
     for (const std::string_view word : words) {
       if (line.starts_with(word)) {
-        return printable(line.substr(word.size()));
+        return printable_line(line.substr(word.size()));
       }
     }
   }
   return {};
+}
+
+Asked asked_by(const GitProcess::Options& options) {
+  const Access* access = options.access;
+  return access == nullptr ? Asked()
+                           : Asked{.host = access->endpoint.endpoint.host,
+                                   .repository = access->repository,
+                                   .authenticated = !access->password.empty()};
 }
 
 void pass_warnings(std::string_view standard_error, const GitProcess::Options& options) {
@@ -230,7 +246,7 @@ void pass_warnings(std::string_view standard_error, const GitProcess::Options& o
   int passed = 0;
   for (std::string line; passed < k_most_warnings && std::getline(lines, line);) {
     if (line.starts_with("warning: ")) {
-      options.warnings->warning(cut_characters("git: " + printable(line.substr(9)), 191));
+      options.warnings->warning(customer_line("git: " + printable_line(line.substr(9))));
       ++passed;
     }
   }
@@ -246,34 +262,26 @@ bool is_redirection(const Error& error) {
   return error.message.contains(k_redirected);
 }
 
-std::string printable(std::string text) {
-  if (!is_utf8(text)) {
-    std::ranges::replace_if(text, [](unsigned char c) { return c >= 0x80; }, '?');
-  }
-  return one_line(text);
-}
-
-Error explain_git_failure(int exit_code, std::string_view standard_error, std::string_view host,
-                          bool authenticated) {
+Error explain_git_failure(int exit_code, std::string_view standard_error, const Asked& asked) {
+  constexpr std::size_t k_shown = 60;
   Error error{.kind = ErrorKind::internal,
               .message = fmt::format("git exited with {}: {}", exit_code,
-                                     one_line(standard_error.substr(0, 1'000)))};
+                                     printable_line(standard_error.substr(0, 1'000)))};
   for (const Symptom& symptom : k_symptoms) {
     if (standard_error.contains(symptom.text)) {
       error.kind = symptom.kind;
-      std::string line(symptom.customer != k_refused ? symptom.customer
-                       : !authenticated              ? k_no_credentials
-                       : host == k_github            ? k_refused_by_github
-                                                     : k_refused);
-      if (const std::size_t mark = line.find("{}"); mark != std::string::npos) {
-        line.replace(mark, 2,
-                     host.empty() ? std::string("The git host") : std::string(host.substr(0, 60)));
-      }
+      const std::string_view form = symptom.customer != k_refused ? symptom.customer
+                                    : !asked.authenticated        ? k_no_credentials
+                                    : asked.host == k_github      ? k_refused_by_github
+                                                                  : k_refused;
+      std::string line = fmt::format(
+          fmt::runtime(form), asked.host.empty() ? "The git host" : asked.host.substr(0, k_shown),
+          truncate_characters(asked.repository, k_shown));
       if (const std::string words = line_after(standard_error, {"remote: "});
           !words.empty() && !line.empty() && !line.contains("not found")) {
-        line += fmt::format("; {} says: {}", host, words);
+        line += fmt::format("; {} says: {}", asked.host, words);
       }
-      error.customer = cut_characters(line, 191);
+      error.customer = customer_line(line);
       break;
     }
   }
@@ -288,6 +296,7 @@ Command GitProcess::command(const std::vector<std::string>& arguments,
   command.environment = environment(home_, options);
   command.directory = options.work_tree.empty() ? options.git_dir : options.work_tree;
   command.held = options.held;
+  command.largest_memory = largest_memory_;
   command.largest_file = options.access == nullptr ? 0 : k_largest_file;
   return command;
 }
@@ -326,14 +335,11 @@ Result<std::string> GitProcess::run(const ports::JobContext& job,
                  std::chrono::steady_clock::now() - started)
                  .count());
   if (finished->exit_code != 0) {
-    const std::string host =
-        options.access == nullptr ? std::string() : options.access->endpoint.endpoint.host;
-    const bool authenticated = options.access != nullptr && !options.access->password.empty();
-    Error error = explain_git_failure(finished->exit_code, err, host, authenticated);
+    Error error = explain_git_failure(finished->exit_code, err, asked_by(options));
     const std::string complaint =
         line_after(without_our_paths(err, options), {"error: ", "fatal: "});
     if (error.kind == ErrorKind::internal && !complaint.empty()) {
-      error.customer = cut_characters("git cannot use this repository: " + complaint, 191);
+      error.customer = customer_line("git cannot use this repository: " + complaint);
     }
     return std::unexpected(std::move(error));
   }

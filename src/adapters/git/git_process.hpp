@@ -8,6 +8,7 @@
 #include "domain/build_event.hpp"
 #include "ports/job_context.hpp"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,7 @@ namespace builder::adapters::git {
 
 struct Access {
   CheckedEndpoint endpoint;
+  std::string repository;  ///< As a line for the customer names it.
   std::string username;
   Secret password;  ///< Empty: anonymous.
 
@@ -30,8 +32,9 @@ struct Access {
 /// does: what git and its children write of themselves cannot show them.
 class GitProcess {
  public:
-  /// `home` is an empty folder of ours.
-  GitProcess(std::string home, Log log) : home_(std::move(home)), log_(std::move(log)) {}
+  /// `home` is an empty folder of ours. `largest_memory`: bytes of each process; 0: any.
+  GitProcess(std::string home, std::uint64_t largest_memory, Log log)
+      : home_(std::move(home)), largest_memory_(largest_memory), log_(std::move(log)) {}
 
   struct Options {
     std::string git_dir;
@@ -43,7 +46,7 @@ class GitProcess {
     domain::EventSink* warnings = nullptr;  ///< Gets what git warns about.
   };
 
-  /// Standard output of a git command (at most 256 MiB), or an error made from its exit code and
+  /// Standard output of a git command (at most 80 MiB), or an error made from its exit code and
   /// standard error by `explain_git_failure`.
   Result<std::string> run(const ports::JobContext& job, const std::vector<std::string>& arguments,
                           const Options& options) const;
@@ -55,18 +58,21 @@ class GitProcess {
                                 const Options& options) const;
 
   std::string home_;
+  std::uint64_t largest_memory_;
   Log log_;
 };
 
-/// Sorts a git failure by its message; sets the customer's line. `authenticated`: we had
-/// credentials to send. Exposed for tests.
-Error explain_git_failure(int exit_code, std::string_view standard_error, std::string_view host,
-                          bool authenticated);
+/// Whom a git command asked, and for what. Empty: nobody, the command is this machine's affair.
+struct Asked {
+  std::string_view host;
+  std::string_view repository;
+  bool authenticated = false;  ///< We had credentials to send.
+};
+
+/// Sorts a git failure by its message; sets the customer's line. Exposed for tests.
+Error explain_git_failure(int exit_code, std::string_view standard_error, const Asked& asked);
 
 /// Whether the server answered with a redirection, which git was told not to follow.
 bool is_redirection(const Error& error);
-
-/// What a stranger's text may look like in a line: messages and paths are just bytes to git.
-std::string printable(std::string text);
 
 }  // namespace builder::adapters::git

@@ -1,9 +1,12 @@
 #include "adapters/git/large_files.hpp"
 
+#include "base/ascii.hpp"
 #include "base/check.hpp"
 #include "base/fd.hpp"
+#include "base/json.hpp"
 #include "base/temp_dir.hpp"
 #include "base/text.hpp"
+#include "domain/customer_line.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -21,6 +24,7 @@
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -28,6 +32,7 @@ namespace builder::adapters::git {
 
 namespace {
 
+using domain::customer_line;
 using nlohmann::json;
 
 constexpr std::size_t k_batch = 100;
@@ -35,11 +40,8 @@ constexpr std::size_t k_parallel = 4;
 constexpr int k_most_hops = 5;
 constexpr std::uint64_t k_largest_file = 2ULL << 30U;
 constexpr const char* k_media_type = "application/vnd.git-lfs+json";
-
-std::string text_of(const json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
+/// Of an address and the headers to ask there with. What storage services sign has some 4 KiB.
+constexpr std::size_t k_longest_action = 16U << 10U;
 
 std::string host_of(const std::string& url) {
   const auto endpoint = parse_endpoint(url);
@@ -48,7 +50,7 @@ std::string host_of(const std::string& url) {
 
 /// What an answer that is no success means, for all objects or for one.
 Error refusal(int status, const std::string& host, const std::string& what, std::string words) {
-  words = printable(std::move(words));
+  words = printable_line(words);
   constexpr int k_too_many_requests = 429;
   constexpr int k_no_space = 507;
   constexpr int k_bandwidth = 509;
@@ -64,13 +66,13 @@ Error refusal(int status, const std::string& host, const std::string& what, std:
                 ? fmt::format("it has a problem at the moment ({}); deploy again later", status)
                 : fmt::format("it is refused ({}); check the account's rights", status);
   }
-  error.customer = cut_characters(fmt::format("Git LFS, {}: {} says: {}", what, host, words), 191);
+  error.customer = customer_line(fmt::format("Git LFS, {}: {} says: {}", what, host, words));
   return error;
 }
 
 /// The server's own words in a body that is JSON as the protocol has it.
 std::string words_of(const http::Response& response) {
-  const json body = json::parse(response.body, nullptr, false);
+  const json body = parse_json(response.body);
   return body.is_object() ? text_of(body, "message") : std::string();
 }
 
@@ -124,6 +126,47 @@ bool same_origin(const std::string& a, const std::string& b) {
   return one && other && *one == *other;
 }
 
+/// A name with anything else in it could be read as another one.
+bool is_plain_name(std::string_view lower) {
+  return !lower.empty() && lower.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") ==
+                               std::string_view::npos;
+}
+
+/// The headers to ask for an object with. What says how a request is framed, or whose it is, is for
+/// no server to choose.
+std::vector<http::Header> headers_of(const json& action) {
+  static constexpr auto k_ours = std::to_array<std::string_view>(
+      {"host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade",
+       "expect", "keep-alive", "proxy-authorization", "proxy-connection"});
+  std::vector<http::Header> headers;
+  const auto named = action.find("header");
+  if (named == action.end() || !named->is_object()) {
+    return headers;
+  }
+  for (const auto& [name, value] : named->items()) {
+    const std::string lower = lower_case(name);
+    if (value.is_string() && is_plain_name(lower) &&
+        std::ranges::find(k_ours, lower) == k_ours.end()) {
+      headers.push_back({name, value.get<std::string>()});
+    }
+  }
+  return headers;
+}
+
+std::size_t size_of(const std::string& url, const std::vector<http::Header>& headers) {
+  std::size_t size = url.size();
+  for (const http::Header& header : headers) {
+    size += header.name.size() + header.value.size();
+  }
+  return size;
+}
+
+bool has_authorization(const std::vector<http::Header>& headers) {
+  return std::ranges::any_of(headers, [](const http::Header& header) {
+    return http::equal_ignoring_case(header.name, "Authorization");
+  });
+}
+
 }  // namespace
 
 struct LargeFiles::Download {
@@ -158,6 +201,36 @@ std::optional<LargeFile> parse_pointer(std::string_view content) {
   return sized && file.oid.size() == 64 && is_hex(file.oid) ? std::optional(file) : std::nullopt;
 }
 
+LargeFileSettings parse_lfsconfig(std::string_view listed) {
+  const auto patterns = [](const std::string& value) {
+    std::vector<std::string> all;
+    std::istringstream words(value);
+    for (std::string word; std::getline(words, word, ',');) {
+      if (word = printable_line(word); !word.empty()) {
+        all.push_back(word);
+      }
+    }
+    return all;
+  };
+  LargeFileSettings settings;
+  while (!listed.empty()) {
+    // key LF value NUL
+    const std::string_view item = listed.substr(0, listed.find('\0'));
+    listed.remove_prefix(std::min(item.size() + 1, listed.size()));
+    const std::size_t line_end = std::min(item.find('\n'), item.size());
+    const std::string_view key = item.substr(0, line_end);
+    const std::string value(item.substr(std::min(line_end + 1, item.size())));
+    if (key == "lfs.url" || (key == "remote.origin.lfsurl" && settings.url.empty())) {
+      settings.url = value;
+    } else if (key == "lfs.fetchinclude") {
+      settings.included = patterns(value);
+    } else if (key == "lfs.fetchexclude") {
+      settings.excluded = patterns(value);
+    }
+  }
+  return settings;
+}
+
 std::string LargeFiles::path_of(const LargeFile& file) const {
   // As git-lfs keeps them.
   return folder_ + "/objects/" + file.oid.substr(0, 2) + "/" + file.oid.substr(2, 2) + "/" +
@@ -179,7 +252,7 @@ Result<> LargeFiles::fetch(const ports::JobContext& job, const std::string& url,
       return std::unexpected(
           Error{.kind = ErrorKind::invalid_input,
                 .message = "LFS file of " + std::to_string(file.size) + " bytes",
-                .customer = "The large file '" + printable(path).substr(0, 100) +
+                .customer = "The large file '" + printable_line(path).substr(0, 100) +
                             "' (Git LFS) is larger than 2 GiB, which is the limit"});
     }
     if (!has(file)) {
@@ -228,7 +301,7 @@ Result<std::vector<LargeFiles::Download>> LargeFiles::locate(
     error.retry_after = response.retry_after();
     return std::unexpected(std::move(error));
   }
-  const json body = json::parse(response.body, nullptr, false);
+  const json body = parse_json(response.body);
   if (!body.is_object() || !body.contains("objects") || !body["objects"].is_array()) {
     return std::unexpected(Error{
         .kind = ErrorKind::denied,
@@ -240,7 +313,7 @@ Result<std::vector<LargeFiles::Download>> LargeFiles::locate(
     const auto entry = std::ranges::find_if(body["objects"], [&](const json& object) {
       return object.is_object() && text_of(object, "oid") == download.file.oid;
     });
-    const std::string what = "'" + printable(download.path).substr(0, 60) + "'";
+    const std::string what = "'" + printable_line(download.path).substr(0, 60) + "'";
     if (entry == body["objects"].end()) {
       return std::unexpected(refusal(404, host, what, ""));
     }
@@ -255,15 +328,12 @@ Result<std::vector<LargeFiles::Download>> LargeFiles::locate(
     if (download.url.empty()) {
       return std::unexpected(refusal(404, host, what, ""));
     }
-    bool authorized = entry->value("authenticated", json()) == json(true);
-    if (const auto headers = action.find("header"); headers != action.end()) {
-      for (const auto& [name, value] : headers->items()) {
-        if (value.is_string() && !http::equal_ignoring_case(name, "Host")) {
-          download.headers.push_back({name, value.get<std::string>()});
-          authorized = authorized || http::equal_ignoring_case(name, "Authorization");
-        }
-      }
+    download.headers = headers_of(action);
+    if (size_of(download.url, download.headers) > k_longest_action) {
+      return std::unexpected(refusal(431, host, what, "longer headers than 16 KiB are needed"));
     }
+    const bool authorized =
+        entry->value("authenticated", json()) == json(true) || has_authorization(download.headers);
     if (!authorized && !access.password.empty() && same_origin(download.url, url)) {
       download.headers.push_back({"Authorization", access.authorization()});
     }
@@ -314,7 +384,7 @@ Result<> LargeFiles::download(const ports::JobContext& job, const Download& want
     no_space = received <= wanted.file.size && !write_all(fd.get(), chunk);
     return received <= wanted.file.size && !no_space;
   };
-  const std::string what = "'" + printable(wanted.path).substr(0, 60) + "'";
+  const std::string what = "'" + printable_line(wanted.path).substr(0, 60) + "'";
   const std::string host = host_of(wanted.url);
   auto response = send(job, std::move(request));
   if (no_space) {
@@ -332,12 +402,11 @@ Result<> LargeFiles::download(const ports::JobContext& job, const Download& want
     return std::unexpected(std::move(error));
   }
   if (!response || received != wanted.file.size || digest.finish() != wanted.file.oid) {
-    return std::unexpected(Error{
-        .kind = ErrorKind::unavailable,
-        .message = fmt::format("LFS: {} gave another content for {}", host, wanted.file.oid),
-        .customer = cut_characters(
-            "Git LFS, " + what + ": " + host + " gave another content than the repository names",
-            191)});
+    return std::unexpected(
+        Error{.kind = ErrorKind::unavailable,
+              .message = fmt::format("LFS: {} gave another content for {}", host, wanted.file.oid),
+              .customer = customer_line("Git LFS, " + what + ": " + host +
+                                        " gave another content than the repository names")});
   }
   if (::rename(temporary.c_str(), target.c_str()) != 0) {
     return errno_failure("keep " + target);
@@ -370,9 +439,10 @@ Result<http::Response> LargeFiles::send(const ports::JobContext& job, http::Requ
       return response;
     }
     if (!same_origin(target, request.url)) {
+      // Whatever else there is may let its holder in, under any name.
       std::erase_if(request.headers, [](const http::Header& header) {
-        return http::equal_ignoring_case(header.name, "Authorization") ||
-               http::equal_ignoring_case(header.name, "Cookie");
+        return !http::equal_ignoring_case(header.name, "Accept") &&
+               !http::equal_ignoring_case(header.name, "Content-Type");
       });
     }
     request.url = target;

@@ -26,6 +26,16 @@ constexpr std::uint64_t k_longest_pointer = 1'024;
 
 std::optional<LargeFile> parse_pointer(std::string_view content);
 
+/// What .lfsconfig may say, and a clone obeys.
+struct LargeFileSettings {
+  std::string url;
+  std::vector<std::string> included;  ///< Patterns; empty: all files.
+  std::vector<std::string> excluded;
+};
+
+/// By what `git config --list --null` says of such a file.
+LargeFileSettings parse_lfsconfig(std::string_view listed);
+
 /// Brings the contents of large files into a folder of the mirror, as Git LFS's clients do with
 /// basic transfers. It asks through our own HTTP client: only addresses that were checked, with
 /// credentials that no other program gets to see.

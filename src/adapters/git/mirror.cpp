@@ -3,6 +3,7 @@
 #include "base/file_lock.hpp"
 #include "base/temp_dir.hpp"
 #include "base/text.hpp"
+#include "domain/customer_line.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -21,6 +22,8 @@
 namespace builder::adapters::git {
 
 namespace {
+
+using domain::customer_line;
 
 constexpr std::chrono::milliseconds k_lock_interval{20};
 constexpr const char* k_kept_ref = "refs/deployra/last";
@@ -101,7 +104,7 @@ std::string some_branches(const RemoteRefs& refs) {
   int shown = 0;
   for (auto at = refs.names.lower_bound(k_heads);
        at != refs.names.end() && at->starts_with(k_heads) && shown < 3; ++at, ++shown) {
-    text += (shown == 0 ? "; it has '" : ", '") + printable(at->substr(k_heads.size())) + "'";
+    text += (shown == 0 ? "; it has '" : ", '") + printable_line(at->substr(k_heads.size())) + "'";
   }
   return text.empty() ? "; check the service's settings" : text;
 }
@@ -326,13 +329,15 @@ Result<std::string> Mirror::find_branch(const ports::JobContext& job, const std:
     known = some_branches(listed);
   }
   return std::unexpected(std::move(error).for_customer(
-      cut_characters("Branch '" + branch + "' does not exist in this repository" + known, 191)));
+      customer_line("Branch '" + branch + "' does not exist in this repository" + known)));
 }
 
 Result<std::string> Mirror::find(const ports::JobContext& job, const std::string& url,
                                  const std::string& commit, const Access& access) const {
   if (is_full(commit)) {
     if (has(job, commit)) {
+      // Whoever asks has to be let in by the server all the same.
+      BUILDER_TRY(git(job, {"ls-remote", "--quiet", "--end-of-options", url, "HEAD"}, &access));
       return commit;
     }
     auto fetched = fetch_head(job, url, commit, true, access);
@@ -345,7 +350,7 @@ Result<std::string> Mirror::find(const ports::JobContext& job, const std::string
   BUILDER_TRY(fetch_everything(job, url, access));
   auto resolved = git(job, {"rev-parse", "--verify", "--end-of-options", commit + "^{commit}"});
   if (resolved) {
-    return one_line(*resolved);
+    return printable_line(*resolved);
   }
   if (resolved.error().kind == ErrorKind::cancelled ||
       resolved.error().kind == ErrorKind::timed_out) {

@@ -75,7 +75,7 @@ class ObjectTree final : public ports::SourceTree {
       BUILDER_TRY_ASSIGN(std::string content, read_object(*node));
       return ports::make_memory_reader(std::move(content));
     }
-    BUILDER_TRY_ASSIGN(Dialogue git, git_.start({"cat-file", "blob", node->object},
+    BUILDER_TRY_ASSIGN(Dialogue git, git_.start({"cat-file", "blob", node->object.hex()},
                                                 {.git_dir = mirror_.folder()}));
     return std::make_unique<LargeFile>(std::move(git));
   }
@@ -152,17 +152,19 @@ class ObjectTree final : public ports::SourceTree {
       return info;
     }
     info.type = node.is_link() ? FileType::symlink : FileType::regular;
-    info.permissions = node.is_link() ? 0777 : node.mode == "100755" ? 0755 : 0644;
+    info.permissions = node.is_link()                            ? 0777
+                       : node.kind == TreeNode::Kind::executable ? 0755
+                                                                 : 0644;
     info.size = node.size;
     info.content = content_of(node);
     return info;
   }
 
   Result<std::string> read_object(const TreeNode& node) const {
-    auto contents = [&] {
+    auto contents = [&, object = node.object.hex()] {
       // Held across the question and its answer: there is one process to ask.
       const std::scoped_lock lock(objects_mutex_);
-      return objects_.contents(patience(), std::span(&node.object, 1), "blob");
+      return objects_.contents(patience(), std::span(&object, 1), "blob");
     }();
     if (!contents) {
       // Every object was here when the commit was listed.
@@ -191,17 +193,12 @@ std::shared_ptr<const ports::SourceTree> make_object_tree(const GitProcess& git,
 
 ports::ContentId content_of(const TreeNode& node, std::string_view attributes) {
   if (!attributes.empty()) {
-    return ports::content_id(node.object + std::string(attributes));
+    return ports::content_id(node.object.hex() + std::string(attributes));
   }
   // The object's own id, or the front of a longer one.
-  const auto digit = [](char c) {
-    return static_cast<std::uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10);
-  };
   ports::ContentId id{};
-  for (std::size_t i = 0; i < id.size() && 2 * i + 1 < node.object.size(); ++i) {
-    id.at(i) =
-        static_cast<std::uint8_t>(digit(node.object[2 * i]) << 4U | digit(node.object[2 * i + 1]));
-  }
+  const std::string_view bytes = node.object.bytes();
+  std::ranges::copy(bytes.substr(0, id.size()), id.begin());
   return id;
 }
 

@@ -1,5 +1,6 @@
 #include "adapters/git/source_fetcher.hpp"
 
+#include "adapters/git/attributes.hpp"
 #include "adapters/git/disk_tree.hpp"
 #include "adapters/git/large_files.hpp"
 #include "adapters/git/mirror.hpp"
@@ -7,8 +8,10 @@
 #include "adapters/git/submodules.hpp"
 #include "adapters/http/client.hpp"
 #include "base/backoff.hpp"
+#include "base/size.hpp"
 #include "base/temp_dir.hpp"
 #include "base/text.hpp"
+#include "domain/customer_line.hpp"
 
 #include <algorithm>
 #include <array>
@@ -16,13 +19,14 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <sstream>
+#include <span>
 #include <utility>
 
 namespace builder::adapters::git {
 
 namespace {
 
+using domain::customer_line;
 using domain::EventSink;
 using domain::SourceSpec;
 using ports::FetchedSource;
@@ -36,96 +40,11 @@ constexpr int k_deepest_submodule = 50;
 constexpr int k_most_repositories = 1'000;
 constexpr int k_most_redirections = 5;
 constexpr std::size_t k_longest_subject = 72;
+/// Of .gitmodules and .lfsconfig.
+constexpr std::uint64_t k_largest_config = 1U << 20U;
 constexpr std::string_view k_removed = "The builder's copy of the repository was removed meanwhile";
 /// A name that only the proxy can resolve must not be waited for.
 constexpr std::chrono::seconds k_proxied_lookup{3};
-
-/// Of .gitattributes files that are read here; git reads any, in a checkout.
-constexpr std::size_t k_most_attribute_files = 1'000;
-constexpr std::uint64_t k_largest_attribute_file = 1U << 20U;
-constexpr std::uint64_t k_largest_attributes = 16U << 20U;
-/// Attributes that make a checkout differ from what git stores.
-constexpr auto k_converting =
-    std::to_array<std::string_view>({"eol=crlf", "ident", "working-tree-encoding", "filter="});
-
-struct Attributes {
-  std::string digest;     ///< Empty when there are none.
-  bool converts = false;  ///< A checkout is needed to know what the files hold.
-  bool lfs = false;
-};
-
-Result<Attributes> read_attributes(const JobContext& job, ObjectReader& objects,
-                                   const TreeNode& root) {
-  std::map<std::string, std::uint64_t> files;  // Object -> size.
-  std::string all;
-  for_each_file(root, "", [&](const std::string&, const TreeNode& node) {
-    if (node.name == ".gitattributes" && node.mode.starts_with("100")) {
-      files[node.object] = node.size;
-      all += node.object + '\0';
-    }
-  });
-  Attributes attributes;
-  if (files.empty()) {
-    return attributes;
-  }
-  attributes.digest = sha256_hex(all);
-  std::vector<std::string> read;
-  std::uint64_t bytes = 0;
-  for (const auto& [object, size] : files) {
-    bytes += size;
-    if (size > k_largest_attribute_file || bytes > k_largest_attributes ||
-        read.size() == k_most_attribute_files) {
-      attributes.converts = attributes.lfs = true;  // They may say anything.
-      break;
-    }
-    read.push_back(object);
-  }
-  BUILDER_TRY_ASSIGN(const auto contents, objects.contents(job, read, "blob"));
-  for (const std::string& content : contents) {
-    attributes.lfs = attributes.lfs || content.contains("filter=lfs");
-    attributes.converts = attributes.converts || std::ranges::any_of(k_converting, [&](auto word) {
-                            return content.contains(word);
-                          });
-  }
-  return attributes;
-}
-
-/// What .lfsconfig may say, and a clone obeys.
-struct LargeFileSettings {
-  std::string url;
-  std::vector<std::string> included;  ///< Patterns; empty: all files.
-  std::vector<std::string> excluded;
-};
-
-LargeFileSettings parse_lfsconfig(std::string_view listed) {
-  const auto patterns = [](const std::string& value) {
-    std::vector<std::string> all;
-    std::istringstream words(value);
-    for (std::string word; std::getline(words, word, ',');) {
-      if (word = one_line(word); !word.empty()) {
-        all.push_back(word);
-      }
-    }
-    return all;
-  };
-  LargeFileSettings settings;
-  while (!listed.empty()) {
-    // key LF value NUL
-    const std::string_view item = listed.substr(0, listed.find('\0'));
-    listed.remove_prefix(std::min(item.size() + 1, listed.size()));
-    const std::size_t line_end = std::min(item.find('\n'), item.size());
-    const std::string_view key = item.substr(0, line_end);
-    const std::string value(item.substr(std::min(line_end + 1, item.size())));
-    if (key == "lfs.url" || (key == "remote.origin.lfsurl" && settings.url.empty())) {
-      settings.url = value;
-    } else if (key == "lfs.fetchinclude") {
-      settings.included = patterns(value);
-    } else if (key == "lfs.fetchexclude") {
-      settings.excluded = patterns(value);
-    }
-  }
-  return settings;
-}
 
 /// Where a repository's own LFS server is by convention.
 std::string lfs_url(const std::string& url) {
@@ -138,25 +57,17 @@ std::string shown_name(const std::string& url) {
   return name.ends_with(".git") ? name.substr(0, name.size() - 4) : name;
 }
 
-/// Which name was tried may be what is wrong.
-void name_repository(Error& error, const SourceSpec& source) {
-  constexpr std::string_view k_unnamed = "The repository was not found";
-  if (error.customer.starts_with(k_unnamed)) {
-    error.customer =
-        cut_characters(fmt::format("The repository {} was not found{}", shown_name(source.url),
-                                   error.customer.substr(k_unnamed.size())),
-                       191);
-  }
-}
-
 class GitSourceFetcher final : public ports::SourceFetcher {
  public:
   GitSourceFetcher(GitConfig config, Log log)
-      : config_(std::move(config)), log_(log), git_(config_.work_dir + "/home", std::move(log)) {}
+      : config_(std::move(config)),
+        log_(log),
+        git_(config_.work_dir + "/home", config_.git_memory, std::move(log)) {}
 
   Result<> prepare() const {
     // Nobody is building yet: whatever is here was left by a run that was killed.
     BUILDER_TRY(remove_tree(config_.builds_dir));
+    BUILDER_TRY(make_directories(config_.builds_dir));
     BUILDER_TRY(remove_logs_of_git_lfs());
     return make_folders();
   }
@@ -172,9 +83,6 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       if (!fetched && fetched.error().kind == ErrorKind::timed_out &&
           fetched.error().customer.empty()) {
         fetched.error().customer = "Fetching the source took too long";
-      }
-      if (!fetched) {
-        name_repository(fetched.error(), source);
       }
       if (fetched || !fetched.error().is_transient() || attempt == k_attempts ||
           job.stop.stop_requested() || std::chrono::steady_clock::now() > job.deadline) {
@@ -229,7 +137,9 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     /// Only where a commit has to be checked out: its files are in "tree", index files beside it.
     std::optional<TempDir> folder = {};
     Identities identities = {};
+    ListingRoom room = {};
     int repositories = 0;
+    std::uint64_t bytes = 0;          ///< Of all files, those of submodules and LFS included.
     std::set<std::string> used = {};  ///< What must be there until the fetch has ended.
 
     [[nodiscard]] std::string root() const { return folder->path() + "/tree"; }
@@ -263,7 +173,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
                                    .customer = std::string(k_removed)});
     }
     BUILDER_TRY_ASSIGN(Obtained root, std::move(obtained));
-    std::string subject = cut_characters(printable(root.subject), k_longest_subject);
+    std::string subject = printable_line(root.subject, k_longest_subject);
     events.info("Checked out " + root.commit.substr(0, 12) + " " + subject);
     if (root.tree == nullptr) {
       const std::string path = fetch.root();
@@ -328,9 +238,8 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     }
     BUILDER_TRY(obtained);
     if (redirections > 0) {
-      fetch.events.warning(cut_characters(
-          "The repository has moved to " + url + "; enter its new name in the service's settings",
-          191));
+      fetch.events.warning(customer_line("The repository has moved to " + url +
+                                         "; enter its new name in the service's settings"));
     }
     // The mirror is unlocked by now: a submodule may have the same URL.
     BUILDER_TRY(obtain_submodules(fetch, source.url, *obtained, prefix, depth));
@@ -368,14 +277,13 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     }
     return std::unexpected(
         Error{.kind = ErrorKind::invalid_input,
-              .message = url + " is redirected to " + printable(location),
-              .customer = cut_characters(
+              .message = url + " is redirected to " + printable_line(location),
+              .customer = customer_line(
                   plain && endpoint
                       ? "The repository has moved to another address, " + location.substr(0, 100) +
                             "; enter it in the settings"
                       : "The git host redirects to an address that cannot be used; enter the "
-                        "repository's new name in the settings",
-                  191)});
+                        "repository's new name in the settings")});
   }
 
   /// One repository's own files, submodules left empty.
@@ -391,7 +299,9 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     BUILDER_TRY_ASSIGN(const std::string found,
                        mirror.ensure(job, url, revision.branch, revision.commit, access));
     BUILDER_TRY_ASSIGN(obtained.commit, objects.commit_of(job, found));
-    BUILDER_TRY_ASSIGN(CommitListing listing, list_commit(job, objects, obtained.commit));
+    BUILDER_TRY_ASSIGN(CommitListing listing,
+                       list_commit(job, objects, obtained.commit, fetch.room, prefix.size()));
+    BUILDER_TRY(add_bytes(fetch, listing.bytes));
     obtained.subject = std::move(listing.subject);
     obtained.committed_at = listing.committed_at;
     BUILDER_TRY_ASSIGN(const Attributes attributes, read_attributes(job, objects, listing.root));
@@ -401,10 +311,10 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     const TreeNode* lfsconfig = nullptr;
     for_each_file(listing.root, "", [&](const std::string& path, const TreeNode& node) {
       if (node.is_submodule()) {
-        obtained.submodules[path] = node.object;
-      } else if (path == ".gitmodules" && node.mode.starts_with("100")) {
+        obtained.submodules[path] = node.object.hex();
+      } else if (path == ".gitmodules" && node.is_file()) {
         modules = &node;
-      } else if (path == ".lfsconfig" && node.mode.starts_with("100")) {
+      } else if (path == ".lfsconfig" && node.is_file()) {
         lfsconfig = &node;
       }
     });
@@ -420,7 +330,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     if (attributes.lfs) {
       LargeFileSettings settings;
       if (lfsconfig != nullptr) {
-        if (const auto text = mirror.config_of(job, lfsconfig->object)) {
+        if (const auto text = config_of(job, mirror, *lfsconfig)) {
           settings = parse_lfsconfig(*text);
         } else {
           fetch.events.warning(".lfsconfig cannot be read and is ignored");
@@ -430,7 +340,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     }
     std::string converted_by = attributes.converts ? attributes.digest : std::string();
     if (attributes.lfs && lfsconfig != nullptr) {
-      converted_by += lfsconfig->object;  // It may leave pointers as they are.
+      converted_by += lfsconfig->object.hex();  // It may leave pointers as they are.
     }
     for_each_file(listing.root, "", [&](const std::string& path, const TreeNode& node) {
       if (!node.is_submodule()) {
@@ -438,7 +348,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       }
     });
     if (modules != nullptr && !obtained.submodules.empty()) {
-      auto text = mirror.config_of(job, modules->object);
+      auto text = config_of(job, mirror, *modules);
       if (!text) {
         return std::unexpected(std::move(text).error().for_customer(
             "The repository's .gitmodules file cannot be read; correct or remove it"));
@@ -446,6 +356,29 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       obtained.modules = parse_submodules(*text);
     }
     return obtained;
+  }
+
+  static Result<std::string> config_of(const JobContext& job, const Mirror& mirror,
+                                       const TreeNode& file) {
+    if (file.size > k_largest_config) {
+      return failure(ErrorKind::invalid_input, file.name + " has more than 1 MiB");
+    }
+    return mirror.config_of(job, file.object.hex());
+  }
+
+  /// Whether so many bytes more are taken.
+  Result<> add_bytes(Fetch& fetch, std::uint64_t bytes) const {
+    if (config_.largest_source == 0 || bytes <= config_.largest_source - fetch.bytes) {
+      fetch.bytes += bytes;
+      return {};
+    }
+    return std::unexpected(
+        Error{.kind = ErrorKind::invalid_input,
+              .message = "the files have more than MAX_SOURCE_SIZE",
+              .customer = "The files of this commit have more than " +
+                          format_size(config_.largest_source) +
+                          " together (copies count); take large ones out of it, or ask the "
+                          "operator for a higher limit"});
   }
 
   /// An empty folder for a commit below that of the fetch, in place of what an earlier attempt
@@ -469,8 +402,13 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     BUILDER_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(url));
     Secret proxy(config_.proxies.for_url(url));
     if (proxy.empty()) {
-      BUILDER_TRY_ASSIGN(const auto addresses, resolver_.lookup(endpoint.host, job));
-      return check_addresses(endpoint, addresses, config_.policy);
+      const auto addresses = resolver_.lookup(endpoint.host, job);
+      if (!addresses) {
+        return std::unexpected(addresses.error().kind == ErrorKind::not_found
+                                   ? unknown_host(endpoint)
+                                   : addresses.error());
+      }
+      return check_addresses(endpoint, *addresses, config_.policy, config_.allowed_hosts);
     }
     // The proxy resolves the name, and may be the only one that can. What it stands for here is
     // checked all the same: it keeps the builder's own neighbours from being asked through it.
@@ -478,11 +416,13 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     CheckedEndpoint checked{
         .endpoint = endpoint, .addresses = {}, .plain_http = endpoint.scheme == "http"};
     if (addresses) {
-      BUILDER_TRY_ASSIGN(checked, check_addresses(endpoint, *addresses, config_.policy));
+      BUILDER_TRY_ASSIGN(
+          checked, check_addresses(endpoint, *addresses, config_.policy, config_.allowed_hosts));
       checked.addresses.clear();
     } else if (addresses.error().kind == ErrorKind::cancelled) {
       return std::unexpected(addresses.error());
-    } else if (checked.plain_http && config_.policy == NetworkPolicy::public_only) {
+    } else if (checked.plain_http && config_.policy == NetworkPolicy::public_only &&
+               !config_.allowed_hosts.names(endpoint.host)) {
       return std::unexpected(not_allowed(endpoint, "is asked over http"));
     }
     checked.proxy = std::move(proxy);
@@ -492,6 +432,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
   Result<Access> access_to(const Fetch& fetch, const SubmoduleSource& source) {
     Access access;
     BUILDER_TRY_ASSIGN(access.endpoint, reach(fetch.job, source.url));
+    access.repository = shown_name(source.url);
     const Endpoint& endpoint = access.endpoint.endpoint;
     if (endpoint == fetch.account.endpoint) {
       access.username = fetch.source.username;
@@ -510,12 +451,15 @@ class GitSourceFetcher final : public ports::SourceFetcher {
   }
 
   /// Puts the contents that Git LFS keeps in the place of their pointers.
-  Result<> bring_large_files(const Fetch& fetch, const Mirror& mirror, ObjectReader& objects,
+  Result<> bring_large_files(Fetch& fetch, const Mirror& mirror, ObjectReader& objects,
                              const Mirror::WorkTree& tree, const LargeFileSettings& settings,
                              const std::string& url, const Access& access) {
     BUILDER_TRY_ASSIGN(const auto wanted, find_pointers(fetch, mirror, objects, tree, settings));
     if (wanted.empty()) {
       return {};
+    }
+    for (const auto& [path, file] : wanted) {
+      BUILDER_TRY(add_bytes(fetch, file.size));
     }
     fetch.events.info("Fetching large files (Git LFS)");
     const LargeFiles files(*http_, mirror.folder() + "/lfs",
@@ -553,10 +497,9 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       }
       BUILDER_TRY_ASSIGN(const Access its, access_to(fetch, named));
       if (its.endpoint.endpoint != fetch.account.endpoint) {
-        fetch.events.warning(cut_characters(".lfsconfig names another LFS server, " +
-                                                its.endpoint.endpoint.host +
-                                                "; it is asked without the account's credentials",
-                                            191));
+        fetch.events.warning(customer_line(".lfsconfig names another LFS server, " +
+                                           its.endpoint.endpoint.host +
+                                           "; it is asked without the account's credentials"));
       }
       return files.fetch(fetch.job, named.url, its, wanted);
     };
@@ -566,14 +509,12 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     }
     Error error = std::move(asked).error();
     const std::string why = error.customer.empty() ? error.message : error.customer;
-    fetch.events.warning(
-        cut_characters("The LFS server of .lfsconfig is ignored because: " + why, 191));
+    fetch.events.warning(customer_line("The LFS server of .lfsconfig is ignored because: " + why));
     auto from_own = files.fetch(fetch.job, own, access, wanted);
     if (!from_own && from_own.error().kind != ErrorKind::cancelled &&
         !from_own.error().is_transient()) {
       error.message += "; then " + from_own.error().message;
-      error.customer =
-          cut_characters(".lfsconfig names an LFS server that cannot be used: " + why, 191);
+      error.customer = customer_line(".lfsconfig names an LFS server that cannot be used: " + why);
       return std::unexpected(std::move(error));
     }
     return from_own;
@@ -605,31 +546,45 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     // <mode> SP <object> SP <stage> TAB <path>
     BUILDER_TRY_ASSIGN(const auto entries,
                        mirror.list_files(fetch.job, tree, {"--stage", "--", ":(attr:filter=lfs)"}));
-    std::vector<std::string> paths;
-    std::vector<std::string> blobs;
+    std::map<std::string, std::vector<std::string>> paths;  // By blob.
     for (const std::string& entry : entries) {
       const std::size_t tab = entry.find('\t');
       const std::string path = entry.substr(std::min(tab + 1, entry.size()));
       if (entry.starts_with("100") && tab != std::string::npos && !excluded.contains(path) &&
           (settings.included.empty() || included.contains(path))) {
-        paths.push_back(path);
-        blobs.push_back(entry.substr(7, entry.find(' ', 7) - 7));
+        paths[entry.substr(7, entry.find(' ', 7) - 7)].push_back(path);
       }
     }
-    BUILDER_TRY_ASSIGN(const auto sizes, objects.sizes(fetch.job, blobs, "blob"));
-    std::vector<std::string> small_paths;
-    std::vector<std::string> small_blobs;
-    for (std::size_t i = 0; i < paths.size(); ++i) {
+    return read_pointers(fetch.job, objects, paths);
+  }
+
+  /// Of the files that are pointers, by path. However many have one content, it is read once.
+  static Result<std::map<std::string, LargeFile>> read_pointers(
+      const JobContext& job, ObjectReader& objects,
+      const std::map<std::string, std::vector<std::string>>& paths) {
+    constexpr std::size_t k_at_once = 4'096;
+    std::vector<std::string> blobs;
+    for (const auto& [blob, its] : paths) {
+      blobs.push_back(blob);
+    }
+    BUILDER_TRY_ASSIGN(const auto sizes, objects.sizes(job, blobs, "blob"));
+    std::vector<std::string> small;
+    for (std::size_t i = 0; i < blobs.size(); ++i) {
       if (sizes[i] <= k_longest_pointer) {
-        small_paths.push_back(paths[i]);
-        small_blobs.push_back(blobs[i]);
+        small.push_back(blobs[i]);
       }
     }
-    BUILDER_TRY_ASSIGN(const auto contents, objects.contents(fetch.job, small_blobs, "blob"));
     std::map<std::string, LargeFile> wanted;
-    for (std::size_t i = 0; i < contents.size(); ++i) {
-      if (auto pointer = parse_pointer(contents[i])) {
-        wanted.emplace(small_paths[i], *std::move(pointer));
+    for (std::size_t at = 0; at < small.size(); at += k_at_once) {
+      const auto part = std::span(small).subspan(at, std::min(k_at_once, small.size() - at));
+      BUILDER_TRY_ASSIGN(const auto contents, objects.contents(job, part, "blob"));
+      for (std::size_t i = 0; i < contents.size(); ++i) {
+        const auto pointer = parse_pointer(contents[i]);
+        for (const std::string& path : paths.at(part[i])) {
+          if (pointer) {
+            wanted.emplace(path, *pointer);
+          }
+        }
       }
     }
     return wanted;
@@ -638,7 +593,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
   Result<> obtain_submodules(Fetch& fetch, const std::string& url, const Obtained& parent,
                              const std::string& prefix, int depth) {
     for (const auto& [path, commit] : parent.submodules) {
-      const std::string shown = printable(prefix + path).substr(0, 60);
+      const std::string shown = printable_line(prefix + path).substr(0, 60);
       const auto module = parent.modules.find(path);
       if (module == parent.modules.end() || module->second.url.empty()) {
         fetch.events.warning("Submodule '" + shown +
@@ -658,12 +613,12 @@ class GitSourceFetcher final : public ports::SourceFetcher {
 
   Result<> obtain_submodule(Fetch& fetch, const SubmoduleSource& source, const std::string& commit,
                             const std::string& path, int depth) {
-    const std::string shown = printable(path).substr(0, 60);
+    const std::string shown = printable_line(path).substr(0, 60);
     const auto bad = [&](const std::string& why) {
-      return std::unexpected(Error{
-          .kind = ErrorKind::invalid_input,
-          .message = "submodule " + shown + ": " + why,
-          .customer = cut_characters("Submodule '" + shown + "' cannot be fetched: " + why, 191)});
+      return std::unexpected(
+          Error{.kind = ErrorKind::invalid_input,
+                .message = "submodule " + shown + ": " + why,
+                .customer = customer_line("Submodule '" + shown + "' cannot be fetched: " + why)});
     };
     if (!source.refused.empty()) {
       return bad(source.refused);
@@ -692,7 +647,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
         why = endpoint->host.substr(0, 40) + " asks for credentials, and the account is for " +
               fetch.account.endpoint.host.substr(0, 40) + "; make it public or move it there";
       }
-      error.customer = cut_characters("Submodule '" + shown + "': " + why, 191);
+      error.customer = customer_line("Submodule '" + shown + "': " + why);
     }
     return std::unexpected(std::move(error).with_context("submodule " + shown));
   }

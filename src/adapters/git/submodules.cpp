@@ -89,7 +89,7 @@ SubmoduleSource resolve_http(std::string_view url) {
   const std::size_t colon = std::min(user.find(':'), user.size());
   source.username = http::percent_decode(user.substr(0, colon));
   source.password = Secret(http::percent_decode(user.substr(std::min(colon + 1, user.size()))));
-  if (source.username.contains(':') || one_line(source.username) != source.username) {
+  if (source.username.contains(':') || printable_line(source.username) != source.username) {
     return refused("its URL holds a user name that cannot be sent");
   }
   return source;

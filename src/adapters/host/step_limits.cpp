@@ -37,6 +37,9 @@ constexpr std::chrono::milliseconds k_command_interval{50};
 /// A command that took so long ran in a group that should have been seen, and is known by now or
 /// never.
 constexpr std::chrono::seconds k_noticeable{2};
+/// Who has nothing but the defaults lets those go first who were told a limit: of two that read and
+/// write at once, the looser one would come last half of the time.
+constexpr std::chrono::milliseconds k_courtesy{20};
 
 std::uint64_t number_in(const std::string& text, std::string_view name = "") {
   const auto found = name.empty() ? 0 : text.find(std::string(name) + " ");
@@ -109,7 +112,8 @@ class StepLimits final : public ports::BuildLimits {
     }
     for (const std::string_view controller : limited()) {
       const std::string file = tree_.file(controller, "", "cgroup.procs");
-      if (::access(file.c_str(), W_OK) != 0) {
+      // With the capabilities that it has, which access() leaves out.
+      if (::faccessat(AT_FDCWD, file.c_str(), W_OK, AT_EACCESS) != 0) {
         return errno_failure("write " + file);
       }
     }
@@ -230,11 +234,17 @@ class StepLimits final : public ports::BuildLimits {
       return watch_below(controller, group);
     }
     // Others that build here are left alone, unless a build of ours could have begun the step.
-    const std::scoped_lock lock(mutex_);
-    if (solves_.empty()) {
-      return {};
+    {
+      const std::scoped_lock lock(mutex_);
+      if (solves_.empty()) {
+        return {};
+      }
+      seen_ = true;
     }
-    seen_ = true;
+    if (!settings_.asked_for) {
+      sleep_for(k_courtesy, {});
+    }
+    const std::scoped_lock lock(mutex_);
     return limit(controller, group);
   }
 
@@ -245,16 +255,22 @@ class StepLimits final : public ports::BuildLimits {
     const auto set = [&](std::string_view name, const std::string& value) {
       return write_control(tree_.file(controller, group, name), value);
     };
+    // Another worker's or the engine's own limit may be lower: it stays.
+    const auto lower = [&](std::string_view name, std::uint64_t most) {
+      const std::string now = read_control(tree_.file(controller, group, name));
+      const std::uint64_t number = number_in(now);
+      return number > 0 && number <= most ? Result<>() : set(name, std::to_string(most));
+    };
     const CgroupLimits& limits = settings_.limits;
-    const std::string memory = std::to_string(limits.memory);
     const std::string quota = std::to_string(limits.cpu_quota());
     const std::string period = std::to_string(CgroupLimits::k_cpu_period);
     if (limits.memory > 0 && concerns("memory")) {
       note_kills(group);
-      BUILDER_TRY(set(tree_.is_v2() ? "memory.max" : "memory.limit_in_bytes", memory));
+      BUILDER_TRY(lower(tree_.is_v2() ? "memory.max" : "memory.limit_in_bytes", limits.memory));
       // Kernels may count no swap; then none can be denied.
       [[maybe_unused]] const auto no_swap =
-          tree_.is_v2() ? set("memory.swap.max", "0") : set("memory.memsw.limit_in_bytes", memory);
+          tree_.is_v2() ? set("memory.swap.max", "0")
+                        : lower("memory.memsw.limit_in_bytes", limits.memory);
     }
     if (limits.cpus > 0 && concerns("cpu")) {
       if (tree_.is_v2()) {
@@ -265,7 +281,7 @@ class StepLimits final : public ports::BuildLimits {
       }
     }
     if (limits.pids > 0 && concerns("pids")) {
-      BUILDER_TRY(set("pids.max", std::to_string(limits.pids)));
+      BUILDER_TRY(lower("pids.max", limits.pids));
     }
     return {};
   }
@@ -401,7 +417,8 @@ class StepLimits final : public ports::BuildLimits {
 
   /// A command ran for `time`.
   void ran(Clock::duration time) {
-    if (thread_.joinable() && time > k_noticeable && !seen_ && !std::exchange(told_, true)) {
+    if (settings_.asked_for && thread_.joinable() && time > k_noticeable && !seen_ &&
+        !std::exchange(told_, true)) {
       log_.warning(
           "BUILD_MEMORY, BUILD_CPUS and BUILD_PIDS: the control groups of the engine's steps are "
           "not to be seen in {}; only what the engine itself can limit is limited",
@@ -470,6 +487,18 @@ std::unique_ptr<ports::WatchedSolve> StepLimits::watch(const domain::DeploymentI
 }
 
 }  // namespace
+
+CgroupLimits default_limits() {
+  constexpr std::uint64_t k_most_pids = 16'384;
+  constexpr std::uint64_t k_least_reserve = 512ULL << 20U;
+  constexpr std::uint64_t k_most_reserve = 4ULL << 30U;
+  const auto total = static_cast<std::uint64_t>(std::max(0L, ::sysconf(_SC_PHYS_PAGES))) *
+                     static_cast<std::uint64_t>(std::max(0L, ::sysconf(_SC_PAGESIZE)));
+  const std::uint64_t reserve =
+      std::min(std::clamp(total / 10, k_least_reserve, k_most_reserve), total / 2);
+  constexpr std::uint64_t k_mib = 1ULL << 20U;
+  return {.memory = (total - reserve) / k_mib * k_mib, .pids = k_most_pids};
+}
 
 Result<std::unique_ptr<ports::BuildLimits>> make_step_limits(CgroupSettings settings, Log log) {
   auto limits = std::make_unique<StepLimits>(std::move(settings), std::move(log));

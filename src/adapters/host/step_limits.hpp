@@ -31,7 +31,13 @@ struct CgroupSettings {
   std::string root = "/sys/fs/cgroup";
   std::string processes = "/proc";
   CgroupLimits limits;
+  bool asked_for = true;  ///< By the operator, who is told what cannot be kept.
 };
+
+/// What a step may use of this machine unless the operator says otherwise: all memory but what the
+/// system, the engine and the worker need to live, and more processes than any honest build has.
+/// Never less than a build could have for itself alone.
+CgroupLimits default_limits();
 
 /// Looks at the control groups in which the engine, on the same machine, runs the steps of builds;
 /// gives each the limits in the moment in which it is made. A step that begins while a build of

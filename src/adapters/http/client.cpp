@@ -323,7 +323,7 @@ class CurlClient final : public Client {
     if (outcome.ending != Ending::cancelled) {
       (sent ? ambiguous_ : not_sent_).fetch_add(1);
     }
-    const auto [kind, reason] = explain(exchange, outcome, error_text);
+    const auto [kind, reason] = explain(session, exchange, outcome, error_text);
     return std::unexpected(
         Error{.kind = kind,
               .message = fmt::format("{} {}: {} ({})", to_string(exchange.request.method),
@@ -332,8 +332,8 @@ class CurlClient final : public Client {
               .effect = sent ? Effect::possible : Effect::unreached});
   }
 
-  static std::pair<ErrorKind, std::string> explain(const Exchange& exchange, const Outcome& outcome,
-                                                   const char* error_text) {
+  static std::pair<ErrorKind, std::string> explain(const Session& session, const Exchange& exchange,
+                                                   const Outcome& outcome, const char* error_text) {
     switch (outcome.ending) {
       case Ending::cancelled:
         return {ErrorKind::cancelled, "stopped"};
@@ -354,6 +354,13 @@ class CurlClient final : public Client {
     }
     if (outcome.code == CURLE_OK) {
       return {ErrorKind::unavailable, "the answer broke off among its headers"};
+    }
+    long number = 0;
+    ::curl_easy_getinfo(session.easy.get(), CURLINFO_OS_ERRNO, &number);
+    if (outcome.code == CURLE_COULDNT_CONNECT && number != 0) {
+      // libcurl's own words have the milliseconds in them: each would be another trouble.
+      return {kind_of(outcome.code),
+              "no connection: " + std::generic_category().message(static_cast<int>(number))};
     }
     const std::string_view detail(error_text);
     return {kind_of(outcome.code),

@@ -1,5 +1,7 @@
 #include "adapters/http/message.hpp"
 
+#include "base/wall_clock.hpp"
+
 #include <curl/curl.h>
 
 #include <strings.h>
@@ -57,11 +59,7 @@ std::optional<std::chrono::milliseconds> Response::retry_after(
 }
 
 std::optional<std::chrono::system_clock::time_point> parse_http_date(std::string_view text) {
-  const std::time_t seconds = ::curl_getdate(std::string(text).c_str(), nullptr);
-  if (seconds == -1) {
-    return std::nullopt;
-  }
-  return std::chrono::system_clock::from_time_t(seconds);
+  return wall_clock(::curl_getdate(std::string(text).c_str(), nullptr));
 }
 
 std::optional<std::chrono::milliseconds> parse_retry_after(
@@ -106,7 +104,8 @@ std::string percent_encode(std::string_view text, std::string_view keep) {
 
 std::string percent_decode(std::string_view text) {
   const auto digit = [](char c) {
-    return std::string_view("0123456789abcdef").find(static_cast<char>(std::tolower(c)));
+    return std::string_view("0123456789abcdef")
+        .find(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
   };
   std::string decoded;
   for (std::size_t i = 0; i < text.size(); ++i) {

@@ -171,15 +171,24 @@ std::vector<std::pair<std::string, std::string>> Proxies::variables() const {
   return all;
 }
 
+std::vector<std::string> passwords_in(std::string_view url) {
+  const std::string user = authority_of(url).user;
+  const std::size_t colon = user.find(':');
+  if (colon == std::string::npos) {
+    return {};
+  }
+  std::vector<std::string> all{user.substr(colon + 1)};
+  if (std::string plain = percent_decode(all.front()); plain != all.front()) {
+    all.push_back(std::move(plain));
+  }
+  return all;
+}
+
 std::vector<std::string> Proxies::passwords() const {
   std::vector<std::string> all;
   for (const std::string* proxy : {&http_, &https_, &all_}) {
-    const std::string user = authority_of(*proxy).user;
-    if (const std::size_t colon = user.find(':'); colon != std::string::npos) {
-      all.push_back(user.substr(colon + 1));
-      if (std::string plain = percent_decode(all.back()); plain != all.back()) {
-        all.push_back(std::move(plain));
-      }
+    for (std::string& password : passwords_in(*proxy)) {
+      all.push_back(std::move(password));
     }
   }
   return all;

@@ -36,6 +36,10 @@ class Proxies {
   std::vector<std::string> direct_;  ///< Entries of no_proxy, in lower case.
 };
 
+/// The password that stands in a URL as it is written, and decoded where that is something else;
+/// empty: none does.
+std::vector<std::string> passwords_in(std::string_view url);
+
 /// Whether a URL names this machine or its cloud host: a proxy asked for those would hand what only
 /// they may get to whatever it can reach.
 bool is_of_this_machine(std::string_view url);

@@ -10,8 +10,10 @@ enum class NetworkPolicy { public_only, private_networks, any };
 
 enum class AddressClass { public_address, private_address, loopback, forbidden };
 
-/// What kind of network an address belongs to. Link-local, metadata, multicast and unspecified
-/// addresses are forbidden; IPv4 inside IPv6 (mapped, NAT64) counts as what it carries.
+/// What kind of network an address belongs to. Link-local, metadata, multicast, unspecified, Teredo
+/// and unassigned addresses are forbidden; IPv4 inside IPv6 (mapped, NAT64, 6to4) counts as what it
+/// carries. What IANA calls not globally reachable is never public. Every address of this machine
+/// (interfaces, bridges) is loopback.
 AddressClass classify(const sockaddr& address);
 
 /// What is forbidden is so under every policy.

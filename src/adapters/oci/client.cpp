@@ -1,7 +1,10 @@
 #include "adapters/oci/client.hpp"
 
+#include "adapters/http/stranger.hpp"
+#include "adapters/oci/answer.hpp"
 #include "adapters/oci/challenge.hpp"
 #include "adapters/oci/push_fault.hpp"
+#include "base/json.hpp"
 #include "base/sync.hpp"
 #include "base/text.hpp"
 
@@ -40,60 +43,44 @@ struct Call {
   std::size_t limit = k_manifest_limit;
 };
 
-std::string text_of(const json& object, const char* field) {
-  const auto found = object.find(field);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-/// The answer is a registry's own.
-bool has_words(const http::Response& response) {
-  const auto body = json::parse(response.body, nullptr, false);
-  return body.is_object() && body.contains("errors");
-}
-
-/// `CODE: message` of a registry's error body, or its beginning.
-std::string words_of(const http::Response& response) {
-  const auto body = json::parse(response.body, nullptr, false);
-  if (body.is_object()) {
-    if (const auto errors = body.find("errors"); errors != body.end() && errors->is_array() &&
-                                                 !errors->empty() && errors->front().is_object()) {
-      return text_of(errors->front(), "code") + ": " + text_of(errors->front(), "message");
-    }
-  }
-  return one_line(response.body.substr(0, 200));
-}
-
 bool is_expired_token(const http::Response& response) {
   const PushFault fault = classify_push_error(words_of(response));
   // An answer to HEAD has no words.
   return response.status == 403 && (fault == PushFault::token_expired || response.body.empty());
 }
 
-bool is_redirect(int status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+/// An answer that a registry alone gives to this.
+bool is_success(const Call& call, const http::Response& response) {
+  if (!response.ok() || http::is_page(response)) {
+    return false;
+  }
+  if (call.method != http::Method::get) {
+    return true;
+  }
+  if (call.path.empty()) {
+    return response.body.empty() || is_registrys(response) ||
+           !parse_json(response.body).is_discarded();
+  }
+  return !call.path.starts_with("manifests/") || parse_json(response.body).is_object();
 }
 
-ErrorKind kind_of(const http::Response& response) {
-  if (response.status == 404) {
-    return ErrorKind::not_found;
-  }
-  if (response.status == 401 || (response.status == 403 && has_words(response))) {
-    return ErrorKind::denied;
-  }
-  // A 403 without a registry's words is of something before it.
-  if (response.status == 403 || response.status == 408 || response.status == 429 ||
-      response.status >= 500) {
-    return ErrorKind::unavailable;
-  }
-  return classify_push_error(words_of(response)) == PushFault::tag_immutable ? ErrorKind::conflict
-                                                                             : ErrorKind::internal;
+/// An answer to HEAD has no words; where they decide, they are asked for.
+bool lacks_words(const Call& call, const http::Response& response) {
+  const bool is_clear = is_success(call, response) || is_registrys(response) ||
+                        response.status == 408 || response.status == 429 || response.status >= 500;
+  return call.method == http::Method::head && !is_clear;
 }
+
+/// With where the last redirect that was followed led to.
+struct Answer : http::Response {
+  std::string sent_to = {};
+};
 
 std::string media_type_of(const http::Response& response) {
   std::string type(response.header("Content-Type").value_or(""));
   type = type.substr(0, type.find(';'));
   if (type.empty() || type == "application/json") {
-    const auto body = json::parse(response.body, nullptr, false);
+    const auto body = parse_json(response.body);
     type = body.is_object() ? text_of(body, "mediaType") : "";
   }
   return type;
@@ -168,7 +155,7 @@ class HttpClient final : public Client {
   Result<std::string> blob(const JobContext& job, const Reference& reference,
                            const std::string& digest, std::size_t limit) override {
     if (!is_digest(digest)) {
-      return failure(ErrorKind::internal, "'" + one_line(digest) + "' is no digest");
+      return failure(ErrorKind::internal, "'" + printable_line(digest) + "' is no digest");
     }
     BUILDER_TRY_ASSIGN(
         http::Response response,
@@ -186,15 +173,19 @@ class HttpClient final : public Client {
     SteadyTime until;
   };
 
-  /// The exchange and its repetitions; an answer other than 2xx is an error.
-  Result<http::Response> call(const JobContext& job, const Call& call) {
+  /// The exchange and its repetitions; what is no success is an error.
+  Result<http::Response> call(const JobContext& job, Call call) {
     auto random = make_random();
     for (int attempt = 0;; ++attempt) {
-      auto response = exchange(job, call);
-      if (response && response->ok()) {
-        return response;
+      auto answer = exchange(job, call);
+      if (answer && lacks_words(call, *answer)) {
+        call.method = http::Method::get;
+        answer = exchange(job, call);
       }
-      Error error = response ? refusal(call, *response) : std::move(response).error();
+      if (answer && is_success(call, *answer)) {
+        return *std::move(answer);
+      }
+      Error error = answer ? no_success(call, *answer) : std::move(answer).error();
       if (!error.is_transient() || attempt + 1 >= settings_.attempts) {
         return std::unexpected(std::move(error));
       }
@@ -215,16 +206,18 @@ class HttpClient final : public Client {
                        call.reference.host, repository, repository.empty() ? "" : "/", call.path);
   }
 
-  static Error refusal(const Call& call, const http::Response& response) {
-    return {.kind = kind_of(response),
-            .message = fmt::format("{} {}: {} {}", http::to_string(call.method), url_of(call),
-                                   response.status, words_of(response)),
-            .customer = {},
-            .retry_after = response.retry_after()};
+  static std::string request_of(const Call& call) {
+    return fmt::format("{} {}", http::to_string(call.method), url_of(call));
+  }
+
+  static Error no_success(const Call& call, const Answer& answer) {
+    const std::string request =
+        request_of(call) + (answer.sent_to.empty() ? "" : ", sent on to " + answer.sent_to);
+    return answer.ok() ? of_stranger(request, "the registry", answer) : refusal(request, answer);
   }
 
   /// One exchange with whatever login the registry asks for.
-  Result<http::Response> exchange(const JobContext& job, const Call& call) {
+  Result<Answer> exchange(const JobContext& job, const Call& call) {
     const std::string& host = call.reference.host;
     std::optional<Challenge> challenge = remembered(host);
     bool renewed = false;
@@ -237,15 +230,16 @@ class HttpClient final : public Client {
       }
       BUILDER_TRY_ASSIGN(http::Response response, send(job, call, authorization));
       if (response.status != 401 && !is_expired_token(response)) {
-        return is_redirect(response.status) && call.method == http::Method::get
-                   ? follow(job, call, std::move(response))
-                   : std::move(response);
+        // What is asked of the registry itself is nowhere else.
+        const bool may_lie_elsewhere = call.method == http::Method::get && !call.path.empty();
+        return may_lie_elsewhere ? follow(job, call, {std::move(response)})
+                                 : Answer{std::move(response)};
       }
       const auto asked = response.status == 401
                              ? parse_challenge(response.header("WWW-Authenticate").value_or(""))
                              : challenge;
       if (!asked || round == k_auth_rounds) {
-        return response;
+        return Answer{std::move(response)};
       }
       if (challenge != asked) {
         challenge = asked;
@@ -253,7 +247,7 @@ class HttpClient final : public Client {
         continue;
       }
       if (renewed || authorization.empty()) {
-        return response;
+        return Answer{std::move(response)};
       }
       renewed = true;
       tokens_.lock()->erase(token_key(call, *challenge));
@@ -285,26 +279,31 @@ class HttpClient final : public Client {
   }
 
   /// Blobs often lie elsewhere: fetched there without our login.
-  Result<http::Response> follow(const JobContext& job, const Call& call, http::Response response) {
-    for (int hop = 0; hop < k_redirects && is_redirect(response.status); ++hop) {
-      std::string target(response.header("Location").value_or(""));
+  Result<Answer> follow(const JobContext& job, const Call& call, Answer answer) {
+    for (int hop = 0; hop < k_redirects && http::is_redirect(answer.status); ++hop) {
+      std::string target(answer.header("Location").value_or(""));
       if (target.starts_with('/')) {
         target = url_of(call).substr(0, url_of(call).find("/v2/")) + target;
       }
       if (!is_usable_realm(call.reference.host, target)) {
-        return failure(ErrorKind::internal,
-                       fmt::format("{}: a redirect to {} is not followed", url_of(call),
-                                   http::without_secrets(one_line(target.substr(0, 200)))));
+        return std::unexpected(of_stranger(request_of(call), "the registry", answer));
       }
-      BUILDER_TRY_ASSIGN(response, http_.send({.url = target,
-                                               .unix_socket = {},
-                                               .headers = {},
-                                               .body = {},
-                                               .max_body = call.limit,
-                                               .direct = is_plain_http(call.reference.host)},
-                                              job.stop, job.deadline));
+      auto there = http_.send({.url = target,
+                               .unix_socket = {},
+                               .headers = {},
+                               .body = {},
+                               .max_body = call.limit,
+                               .direct = is_plain_http(call.reference.host)},
+                              job.stop, job.deadline);
+      if (!there) {
+        return std::unexpected(std::move(there)
+                                   .error()
+                                   .with_context(request_of(call) + ": " + http::describe(answer))
+                                   .for_operator(k_place_setting));
+      }
+      answer = {*std::move(there), http::without_secrets(printable_line(target.substr(0, 200)))};
     }
-    return response;
+    return answer;
   }
 
   /// The value of the Authorization header; empty: anonymous.
@@ -342,6 +341,21 @@ class HttpClient final : public Client {
            scope_of(call);
   }
 
+  /// Token services have no words in common; that what they say is an object is all.
+  static Error token_refusal(const std::string& asked, const http::Response& response,
+                             bool is_object) {
+    Error error = refusal(asked, response);
+    const bool is_refused = response.status == 401 || (response.status == 403 && is_object);
+    if (is_refused && !http::is_page(response)) {
+      error.kind = ErrorKind::denied;
+      error.message = fmt::format("{}: {} {}", asked, response.status, words_of(response));
+      error.setting.clear();
+    } else if (error.kind != ErrorKind::unavailable || !error.setting.empty()) {
+      error = of_stranger(asked, "the token service", response);
+    }
+    return error;
+  }
+
   Result<Token> fetch_token(const JobContext& job, const Call& call, const Challenge& challenge,
                             const SharedLogin& login) {
     const std::string& host = call.reference.host;
@@ -349,7 +363,7 @@ class HttpClient final : public Client {
     if (!is_usable_realm(host, challenge.realm)) {
       return failure(ErrorKind::internal,
                      fmt::format("{} sends to the token service {}, which is not asked", host,
-                                 one_line(shown)));
+                                 printable_line(shown)));
     }
     http::Request request{.url = challenge.realm,
                           .unix_socket = {},
@@ -366,15 +380,11 @@ class HttpClient final : public Client {
       log_.warning("{} names the token service {}: it gets no login of ours", host, shown);
     }
     BUILDER_TRY_ASSIGN(const http::Response response, http_.send(request, job.stop, job.deadline));
+    const std::string asked = fmt::format("token of {} for {}", shown, call.reference.str());
+    const auto body = parse_json(response.body);
     if (!response.ok()) {
-      return std::unexpected(
-          Error{.kind = kind_of(response),
-                .message = fmt::format("token of {} for {}: {} {}", shown, call.reference.str(),
-                                       response.status, words_of(response)),
-                .customer = {},
-                .retry_after = response.retry_after()});
+      return std::unexpected(token_refusal(asked, response, body.is_object()));
     }
-    const auto body = json::parse(response.body, nullptr, false);
     Token token{.value = {}, .until = {}};
     double seconds = 60;  // What the protocol says when nothing is said.
     if (body.is_object()) {
@@ -387,7 +397,7 @@ class HttpClient final : public Client {
       }
     }
     if (token.value.empty()) {
-      return failure(ErrorKind::internal, "token service " + shown + " gives no token");
+      return std::unexpected(of_stranger(asked, "the token service", response));
     }
     token.until = Clock::now() + std::chrono::milliseconds(static_cast<int>(seconds * 800));
     return token;

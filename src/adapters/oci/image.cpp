@@ -1,4 +1,5 @@
 #include "adapters/oci/client.hpp"
+#include "base/json.hpp"
 #include "base/text.hpp"
 
 #include <nlohmann/json.hpp>
@@ -11,11 +12,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t k_config_limit = 8U << 20U;
-
-std::string text_of(const json& object, const char* field) {
-  const auto found = object.find(field);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 /// The entry for linux/amd64; attestations and other platforms are passed over.
 std::string amd64_of(const json& index) {
@@ -39,14 +35,14 @@ Result<Image> Client::image(const ports::JobContext& job, const Reference& refer
   BUILDER_TRY_ASSIGN(Manifest found, manifest(job, reference));
   Image image{
       .reference = reference.with_digest(found.digest), .manifest = std::move(found), .config = {}};
-  auto content = json::parse(image.manifest.bytes, nullptr, false);
+  auto content = parse_json(image.manifest.bytes);
   if (content.is_object() && content.contains("manifests")) {
     const std::string digest = amd64_of(content);
     if (!is_digest(digest)) {
       return failure(ErrorKind::not_found, reference.str() + " has no variant for linux/amd64");
     }
     BUILDER_TRY_ASSIGN(image.manifest, manifest(job, reference.with_digest(digest)));
-    content = json::parse(image.manifest.bytes, nullptr, false);
+    content = parse_json(image.manifest.bytes);
   }
   const auto config = content.is_object() ? content.find("config") : content.end();
   if (!content.is_object() || config == content.end() || !config->is_object()) {

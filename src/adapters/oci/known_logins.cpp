@@ -1,5 +1,6 @@
 #include "adapters/oci/known_logins.hpp"
 
+#include "base/json.hpp"
 #include "base/text.hpp"
 
 #include <fmt/format.h>
@@ -22,14 +23,10 @@ std::string api_host_of(std::string_view key) {
   return host == "index.docker.io" || host == "docker.io" ? "registry-1.docker.io" : host;
 }
 
-std::string text_of(const json& object, const char* field) {
-  const auto found = object.find(field);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 Result<ports::RegistryLogin> login_of(const std::string& key, const json& entry) {
   const auto bad = [&key](std::string_view what) {
-    return failure(ErrorKind::invalid_input, fmt::format("auths of '{}': {}", one_line(key), what));
+    return failure(ErrorKind::invalid_input,
+                   fmt::format("auths of '{}': {}", printable_line(key), what));
   };
   if (!entry.is_object()) {
     return bad("is no object");
@@ -56,7 +53,7 @@ Result<ports::RegistryLogin> login_of(const std::string& key, const json& entry)
 }  // namespace
 
 Result<LoginTable> parse_auths(std::string_view text) {
-  const auto config = json::parse(text, nullptr, false);
+  const auto config = parse_json(text);
   if (!config.is_object()) {
     return failure(ErrorKind::invalid_input, "is no JSON object");
   }

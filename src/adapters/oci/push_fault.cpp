@@ -97,6 +97,13 @@ PushFault classify_push_error(std::string_view text) {
                                                             ": 504 "})) {
     return PushFault::registry_away;
   }
+  // A registry has words for its 404; a bare 400 may be its own all the same.
+  if (words.contains("invalid character '<'") ||
+      (contains_any(words, {"unexpected status", "unexpected http status", "error parsing http"}) &&
+       contains_any(words,
+                    {"404", "405", " 200 ok", " 301 ", " 302 ", " 303 ", " 307 ", " 308 "}))) {
+    return PushFault::stranger;
+  }
   return PushFault::other;
 }
 
@@ -116,13 +123,14 @@ Error push_error(PushFault fault, std::string message) {
     case PushFault::denied:
       return make(ErrorKind::denied, k_refused).for_operator(k_registry_setting);
     case PushFault::foreign:
-      return make(ErrorKind::denied, k_away).for_operator("AWS_REGION");
+      return make(ErrorKind::denied, k_away).for_operator(k_place_setting);
     case PushFault::tag_immutable:
       return make(ErrorKind::conflict, k_refused);
     case PushFault::repository_missing:
     case PushFault::registry_busy:
     case PushFault::registry_away:
     case PushFault::forbidden:
+    case PushFault::stranger:
     case PushFault::engine:
       return make(ErrorKind::unavailable, k_away);
     case PushFault::image_missing:

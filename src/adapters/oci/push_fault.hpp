@@ -10,6 +10,9 @@ namespace builder::adapters::oci {
 /// Where the operator looks when the registry refuses us.
 inline constexpr std::string_view k_registry_setting = "AWS_ACCESS_KEY_ID";
 
+/// Where the operator looks when something else answers in the registry's place.
+inline constexpr std::string_view k_place_setting = "AWS_REGION";
+
 /// Why a registry did not take an image, as far as the caller can do something about it.
 enum class PushFault {
   none,                ///< Not a matter of the registry: the error stands as it is.
@@ -19,6 +22,7 @@ enum class PushFault {
   denied,              ///< The identity may not push.
   forbidden,           ///< 403 without the registry's words: an expired token, or not the registry.
   foreign,             ///< No registry of ours is there: its certificate or its protocol is wrong.
+  stranger,            ///< A page, a redirect, a bare 404: something answered in its place.
   tag_immutable,       ///< The tag exists and the repository forbids to move it.
   image_missing,       ///< The engine does not have the image (any more).
   registry_busy,       ///< Throttled: push again later; finished layers are kept.

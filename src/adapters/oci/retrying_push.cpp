@@ -1,28 +1,28 @@
 #include "adapters/oci/retrying_push.hpp"
 
-#include "base/backoff.hpp"
-
+#include <chrono>
 #include <utility>
 
 namespace builder::adapters::oci {
 namespace {
 
-constexpr int k_attempts = 6;
+using Clock = std::chrono::steady_clock;
+
+/// Kept of the deployment's time, to learn whose trouble it is.
 constexpr std::chrono::seconds k_probe_limit{10};
-constexpr BackoffPolicy k_backoff{.base = std::chrono::milliseconds(1'000),
-                                  .cap = std::chrono::milliseconds(20'000)};
 
 }  // namespace
 
 RetryingPush::RetryingPush(ports::Registry& registry, ports::RegistryLogins& logins,
                            const ports::JobContext& job, const ports::Repository& repository,
-                           domain::EventSink& events, const Log& log)
+                           domain::EventSink& events, const Log& log, BackoffPolicy backoff)
     : registry_(registry),
       logins_(logins),
       job_(job),
       repository_(repository),
       events_(events),
       log_(log),
+      backoff_(backoff),
       random_(make_random()) {
 }
 
@@ -58,44 +58,66 @@ Result<> RetryingPush::recover(PushFailure failed) {
         logins_.renew(repository_.host(), login_);
         return {};
       }
-      return wait(std::move(error));
+      return wait(failed.fault, std::move(error));
     case PushFault::registry_busy:
     case PushFault::registry_away:
+    case PushFault::stranger:
     case PushFault::engine:
-      return wait(std::move(error));
+      return wait(failed.fault, std::move(error));
+    case PushFault::denied:
+      return std::unexpected(judged(failed.fault, std::move(error)));
     default:
       break;
   }
   return std::unexpected(for_customer(std::move(error)));
 }
 
-Result<> RetryingPush::wait(Error error) {
-  if (waits_ + 1 >= k_attempts) {
-    return std::unexpected(away(std::move(error)));
+Result<> RetryingPush::wait(PushFault fault, Error error) {
+  const auto delay = next_delay(backoff_, waits_, error.retry_after, random_);
+  if (Clock::now() + delay + k_probe_limit >= job_.deadline) {
+    return std::unexpected(judged(fault, std::move(error)));
   }
-  log_.warning("push failed, trying again: {}", error.message);
-  events_.warning("The image registry did not take the image; trying again");
-  if (!sleep_for(next_delay(k_backoff, waits_++, error.retry_after, random_), job_.stop)) {
+  if (waits_++ == 0) {
+    const bool is_engine = fault == PushFault::engine;
+    registry_away_ = !is_engine;
+    log_.warning("deployment={} {}, the push is repeated until it is back: {}",
+                 job_.deployment_id.str(),
+                 is_engine ? "the engine broke the push off" : "registry away", error.message);
+    events_.warning(is_engine
+                        ? "The push broke off; it is repeated until it succeeds"
+                        : "The image registry is away; the push is repeated until it is back");
+  } else {
+    log_.debug("push failed again: {}", error.message);
+  }
+  events_.emit(domain::Activity{});  // Waiting is no silence of the build's.
+  if (!sleep_for(delay, job_.stop)) {
     return failure(ErrorKind::cancelled, "stopped");
-  }
-  if (std::chrono::steady_clock::now() > job_.deadline) {
-    return std::unexpected(away(std::move(error)));
   }
   return {};
 }
 
-/// Not this image but every image is refused when the registry does not answer us either.
-Error RetryingPush::away(Error error) {
+void RetryingPush::succeeded() {
+  if (waits_ > 0) {
+    log_.info("deployment={} {}: pushed after {} repetitions", job_.deployment_id.str(),
+              registry_away_ ? "the registry is back" : "the engine is back", waits_);
+    events_.info(registry_away_ ? "The image registry is back" : "The push succeeded");
+  }
+}
+
+/// Every image is refused, and not this one, when the registry does not answer us either. When it
+/// does, what it denies is this repository, and what stands in its way stands before this one.
+Error RetryingPush::judged(PushFault fault, Error error) {
   error = for_customer(std::move(error));
-  if (std::chrono::steady_clock::now() + k_probe_limit >= job_.deadline) {
-    return error;
-  }
   const auto answers = registry_.probe(job_.within(k_probe_limit));
-  if (answers || answers.error().kind == ErrorKind::cancelled) {
-    return error;
+  if (answers) {
+    error.of_one_service = true;
+    const bool is_stranger = fault == PushFault::stranger || fault == PushFault::forbidden;
+    return is_stranger ? std::move(error).for_operator(k_place_setting) : std::move(error);
   }
-  return std::move(error).for_operator(answers.error().setting.empty() ? k_registry_setting
-                                                                       : answers.error().setting);
+  return answers.error().kind == ErrorKind::cancelled
+             ? std::move(error)
+             : std::move(error).for_operator(
+                   answers.error().setting.empty() ? k_registry_setting : answers.error().setting);
 }
 
 }  // namespace builder::adapters::oci

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/oci/push_fault.hpp"
+#include "base/backoff.hpp"
 #include "base/log.hpp"
 #include "domain/build_event.hpp"
 #include "ports/job_context.hpp"
@@ -11,23 +12,29 @@
 
 namespace builder::adapters::oci {
 
+/// Between two tries. A registry that is away for minutes is pushed to soon after it is back.
+inline constexpr BackoffPolicy k_push_backoff{.base = std::chrono::milliseconds(500),
+                                              .cap = std::chrono::milliseconds(15'000)};
+
 /// What to do when a registry did not take an image, the same for every engine: a vanished
 /// repository is made again once, a refused login renewed once, a busy or absent registry asked
-/// again with a growing delay. Use: `login`, push, and after a failure `recover`, which either
-/// makes another try worth while or gives the error to end with.
+/// again with a growing delay for as long as the deployment may last. Use: `login`, push, and after
+/// a failure `recover`, which either makes another try worth while or gives the error to end with;
+/// at the end `succeeded`.
 class RetryingPush {
  public:
   /// All of them outlive it.
   RetryingPush(ports::Registry& registry, ports::RegistryLogins& logins,
                const ports::JobContext& job, const ports::Repository& repository,
-               domain::EventSink& events, const Log& log);
+               domain::EventSink& events, const Log& log, BackoffPolicy backoff = k_push_backoff);
 
   Result<ports::SharedLogin> login();
   Result<> recover(PushFailure failed);
+  void succeeded();
 
  private:
-  Result<> wait(Error error);
-  Error away(Error error);
+  Result<> wait(PushFault fault, Error error);
+  Error judged(PushFault fault, Error error);
 
   ports::Registry& registry_;
   ports::RegistryLogins& logins_;
@@ -35,9 +42,11 @@ class RetryingPush {
   const ports::Repository& repository_;
   domain::EventSink& events_;
   const Log& log_;
+  const BackoffPolicy backoff_;
   ports::SharedLogin login_;
   std::mt19937_64 random_;
   int waits_ = 0;
+  bool registry_away_ = false;
   bool restored_ = false;
   bool renewed_ = false;
 };

@@ -2,9 +2,9 @@
 
 #include "base/backoff.hpp"
 #include "base/recurrence.hpp"
+#include "base/sync.hpp"
 #include "domain/deployment_request.hpp"
 
-#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -27,27 +27,27 @@ class RedisCancelFeed final : public ports::CancelFeed {
            const std::function<void(const domain::DeploymentId&)>& on_cancel) override {
     auto random = make_random();
     Recurrence trouble;
-    for (int attempt = 0; !stop.stop_requested();) {
+    bool ever_heard = false;  // Until then it is no news: the service has never been ready.
+    for (int attempt = 0; !stop.stop_requested(); ++attempt) {
       const SteadyTime started = Clock::now();
       const auto ended = listen(stop, on_cancel);
-      connected_ = false;
       if (stop.stop_requested()) {
         return;
       }
-      if (Clock::now() - started > k_ping_interval) {
+      const bool was_heard = std::exchange(*state_.lock(), ended).has_value();
+      ever_heard = ever_heard || was_heard;
+      if (was_heard && Clock::now() - started > k_ping_interval) {
         attempt = -1;
         trouble.over();
       }
-      const std::string reason = ended ? std::string("subscription ended") : ended.error().message;
-      if (trouble.is_news(reason)) {
-        log_.warning("cancel messages are not heard: {}", reason);
+      if (ever_heard && trouble.is_news(ended.error().message)) {
+        log_.warning("cancel messages are not heard: {}", ended.error().message);
       }
-      ++attempt;
       sleep_for(next_delay(k_reconnect, attempt, std::nullopt, random), stop);
     }
   }
 
-  [[nodiscard]] bool connected() const override { return connected_; }
+  [[nodiscard]] Result<> subscribed() const override { return *state_.lock(); }
 
  private:
   Result<> listen(const std::stop_token& stop,
@@ -55,7 +55,7 @@ class RedisCancelFeed final : public ports::CancelFeed {
     BUILDER_TRY_ASSIGN(const auto connection,
                        Connection::open(config_, "deployra-builder-cancel", stop));
     BUILDER_TRY(connection->call({"SUBSCRIBE", config_.cancel_channel}, stop));
-    connected_ = true;
+    *state_.lock() = {};
     SteadyTime heard = Clock::now();
     for (;;) {
       auto message = connection->receive(stop, Clock::now() + k_ping_interval);
@@ -70,7 +70,7 @@ class RedisCancelFeed final : public ports::CancelFeed {
         return std::unexpected(std::move(message).error());
       }
       if (Clock::now() - heard > k_silence_limit) {
-        return failure(ErrorKind::timed_out, "redis is silent");
+        return failure(ErrorKind::timed_out, "Redis is silent");
       }
       BUILDER_TRY(connection->send({"PING"}, stop));
     }
@@ -89,7 +89,7 @@ class RedisCancelFeed final : public ports::CancelFeed {
 
   const RedisConfig config_;
   const Log log_;
-  std::atomic<bool> connected_ = false;
+  mutable Sync<Result<>> state_{failure(ErrorKind::unavailable, "not connected to Redis yet")};
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "adapters/redis/connection.hpp"
+#include "adapters/redis/client/connection.hpp"
 #include "base/log.hpp"
 #include "ports/cancel_feed.hpp"
 

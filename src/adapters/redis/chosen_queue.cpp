@@ -1,7 +1,7 @@
 #include "adapters/redis/chosen_queue.hpp"
 
-#include "adapters/redis/connection.hpp"
-#include "adapters/redis/script_runner.hpp"
+#include "adapters/redis/client/connection.hpp"
+#include "adapters/redis/client/script_runner.hpp"
 
 #include <atomic>
 #include <mutex>
@@ -39,6 +39,16 @@ class ChosenQueue final : public JobQueue {
       }
     }
     return chosen_.load()->recover();
+  }
+
+  Result<std::optional<std::vector<std::string>>> doubtful() override {
+    BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
+    return queue->doubtful();
+  }
+
+  Result<std::size_t> vetted(const std::vector<domain::DeploymentId>& ended) override {
+    BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
+    return queue->vetted(ended);
   }
 
   Result<std::optional<ports::TakenJob>> take(std::chrono::milliseconds patience,
@@ -158,7 +168,7 @@ class ChosenQueue final : public JobQueue {
   std::unique_ptr<JobQueue> queue_;
   std::atomic<JobQueue*> chosen_ = nullptr;  ///< `queue_`, once it has joined.
   mutable std::mutex mutex_;
-  Error problem_{.kind = ErrorKind::unavailable, .message = "redis: not connected yet"};
+  Error problem_{.kind = ErrorKind::unavailable, .message = "not connected to Redis yet"};
 };
 
 }  // namespace

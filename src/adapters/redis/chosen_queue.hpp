@@ -1,7 +1,7 @@
 #pragma once
 
-#include "adapters/redis/job_queue.hpp"
-#include "adapters/redis/unsafe_queue.hpp"
+#include "adapters/redis/leased/job_queue.hpp"
+#include "adapters/redis/unleased/unsafe_queue.hpp"
 
 #include <memory>
 

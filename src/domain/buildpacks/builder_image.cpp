@@ -1,5 +1,7 @@
 #include "domain/buildpacks/builder_image.hpp"
 
+#include "base/json.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -22,7 +24,7 @@ constexpr std::size_t k_most_run_images = 32;
 constexpr std::size_t k_longest_reference = 512;
 
 json parsed(const std::string& text) {
-  return json::parse(text, nullptr, false);
+  return parse_json(text);
 }
 
 const json& child(const json& object, std::string_view name) {
@@ -139,7 +141,7 @@ std::optional<ApiVersion> parse_api_version(std::string_view text) {
 }
 
 Result<BuilderImage> read_builder_image(std::string_view config_json, std::string_view name) {
-  const json image = json::parse(config_json, nullptr, false);
+  const json image = parse_json(config_json);
   const json& config = child(image, "config");
   const json& labels = child(config, "Labels");
   if (!config.is_object()) {

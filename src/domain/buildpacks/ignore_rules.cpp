@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <span>
 #include <utility>
 
 namespace builder::domain::buildpacks {
@@ -23,107 +22,86 @@ std::vector<std::string_view> parts_of(std::string_view path) {
   return parts;
 }
 
-/// Whether `c` is in the set that starts behind a '['; where the set ends goes to `pattern`.
-/// nullopt: the bracket is never closed and stands for itself.
-std::optional<bool> in_set(std::string_view& pattern, unsigned char c) {
+/// Git compares bytes.
+char32_t byte(char c) {
+  return static_cast<unsigned char>(c);
+}
+
+/// The set that starts behind a '['; where it ends goes to `pattern`. nullopt: the bracket is never
+/// closed and stands for itself.
+std::optional<CharacterSet> parse_set(std::string_view& pattern) {
   std::string_view rest = pattern;
-  const bool inverted = !rest.empty() && (rest.front() == '!' || rest.front() == '^');
-  if (inverted) {
+  CharacterSet set;
+  set.negated = !rest.empty() && (rest.front() == '!' || rest.front() == '^');
+  if (set.negated) {
     rest.remove_prefix(1);
   }
-  bool found = false;
   for (bool first = true; !rest.empty() && (first || rest.front() != ']'); first = false) {
     if (rest.front() == '\\' && rest.size() > 1) {
       rest.remove_prefix(1);
     }
-    const auto low = static_cast<unsigned char>(rest.front());
-    auto high = low;
+    const char low = rest.front();
+    char high = low;
     rest.remove_prefix(1);
     if (rest.size() > 1 && rest[0] == '-' && rest[1] != ']') {
-      high = static_cast<unsigned char>(rest[1]);
+      high = rest[1];
       rest.remove_prefix(2);
     }
-    found = found || (c >= low && c <= high);
+    set.ranges.push_back({.low = byte(low), .high = byte(high)});
   }
   if (rest.empty()) {
     return std::nullopt;
   }
   pattern = rest.substr(1);
-  return found != inverted;
+  return set;
 }
 
-/// Matches one character; takes what stands for it from the front of `pattern`.
-bool match_one(std::string_view& pattern, char c) {
-  const char p = pattern.front();
-  pattern.remove_prefix(1);
-  if (p == '?') {
-    return true;
-  }
-  if (p == '[') {
-    if (const auto found = in_set(pattern, static_cast<unsigned char>(c))) {
-      return *found;
+/// Appends one part of a pattern.
+void parse_part(std::string_view part, std::u32string& symbols, CharacterSets& sets) {
+  while (!part.empty()) {
+    const char c = part.front();
+    part.remove_prefix(1);
+    if (c == '*') {
+      if (!symbols.ends_with(PathSymbol::k_star)) {
+        symbols += PathSymbol::k_star;
+      }
+    } else if (c == '?') {
+      symbols += PathSymbol::k_any;
+    } else if (c == '[') {
+      auto set = parse_set(part);
+      symbols += set ? sets.symbol(*std::move(set)) : byte(c);
+    } else if (c == '\\' && !part.empty()) {
+      symbols += byte(part.front());
+      part.remove_prefix(1);
+    } else {
+      symbols += byte(c);
     }
-    return c == '[';
   }
-  if (p == '\\' && !pattern.empty()) {
-    const char escaped = pattern.front();
-    pattern.remove_prefix(1);
-    return escaped == c;
-  }
-  return p == c;
 }
 
-/// One part of a path. Goes back to the last star only: never exponential.
-bool match_part(std::string_view pattern, std::string_view text) {
-  std::optional<std::pair<std::string_view, std::string_view>> star;
-  while (!text.empty()) {
-    if (!pattern.empty() && pattern.front() == '*') {
-      pattern.remove_prefix(1);
-      star = {pattern, text};
+/// What a rule of these parts matches.
+std::u32string parse_rule(const std::vector<std::string_view>& parts, CharacterSets& sets) {
+  std::u32string symbols;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const bool is_last = i + 1 == parts.size();
+    if (parts[i] == k_any_depth) {
+      // `a/**` means what is in a, not a itself.
+      symbols += is_last ? PathSymbol::k_rest : PathSymbol::k_folders;
       continue;
     }
-    if (!pattern.empty() && match_one(pattern, text.front())) {
-      text.remove_prefix(1);
-      continue;
+    parse_part(parts[i], symbols, sets);
+    if (!is_last) {
+      symbols += U'/';
     }
-    if (!star) {
-      return false;
-    }
-    star->second.remove_prefix(1);
-    pattern = star->first;
-    text = star->second;
   }
-  return pattern.find_first_not_of('*') == std::string_view::npos;
-}
-
-/// The whole path, in the same way: `**` is the star.
-bool match_parts(std::span<const std::string> pattern, std::span<const std::string_view> path) {
-  std::size_t p = 0;
-  std::size_t t = 0;
-  std::optional<std::pair<std::size_t, std::size_t>> star;
-  while (t < path.size()) {
-    if (p < pattern.size() && pattern[p] == k_any_depth) {
-      star = {++p, t};
-      continue;
-    }
-    if (p < pattern.size() && match_part(pattern[p], path[t])) {
-      ++p;
-      ++t;
-      continue;
-    }
-    if (!star) {
-      return false;
-    }
-    p = star->first;
-    t = ++star->second;
-  }
-  // `a/**` means what is in a, not a itself.
-  return p == pattern.size();
+  return symbols;
 }
 
 }  // namespace
 
-IgnoreRules::IgnoreRules(const std::vector<std::string>& lines) {
+IgnoreRules::IgnoreRules(const std::vector<std::string>& lines) : automaton_({}, {}) {
+  std::vector<PathAutomaton::Pattern> patterns;
+  CharacterSets sets;
   for (std::string_view line : lines) {
     while (line.ends_with('\r') || line.ends_with('\n') ||
            (line.ends_with(' ') && !line.ends_with("\\ "))) {
@@ -141,42 +119,47 @@ IgnoreRules::IgnoreRules(const std::vector<std::string>& lines) {
       rule.folders_only = true;
       line.remove_suffix(1);
     }
-    if (parts_of(line).empty()) {
-      continue;
-    }
-    if (!line.contains('/')) {
-      rule.parts.emplace_back(k_any_depth);
+    std::vector<std::string_view> parts;
+    if (!line.empty() && !line.contains('/')) {
+      parts.push_back(k_any_depth);
     }
     for (const std::string_view part : parts_of(line)) {
-      if (part != "." &&
-          (part != k_any_depth || rule.parts.empty() || rule.parts.back() != k_any_depth)) {
-        rule.parts.emplace_back(part);
+      if (part != "." && (part != k_any_depth || parts.empty() || parts.back() != k_any_depth)) {
+        parts.push_back(part);
       }
     }
-    if (!rule.parts.empty()) {
-      rules_.push_back(std::move(rule));
+    if (!parts.empty()) {
+      patterns.push_back({.symbols = parse_rule(parts, sets),
+                          .number = static_cast<PathAutomaton::Number>(rules_.size())});
+      rules_.push_back(rule);
     }
   }
+  automaton_ = PathAutomaton(std::move(patterns), std::move(sets));
 }
 
-bool IgnoreRules::matches_rule(const Rule& rule, std::string_view path, bool is_folder) {
-  const std::vector<std::string_view> parts = parts_of(path);
-  for (std::size_t count = 1; count <= parts.size(); ++count) {
-    const bool folder = count < parts.size() || is_folder;
-    if ((folder || !rule.folders_only) && match_parts(rule.parts, std::span(parts).first(count))) {
-      return true;
-    }
+bool IgnoreRules::matches(std::string_view path, const Folder& parent, Folder* own,
+                          MatchingBudget& budget, const std::stop_token& stop) {
+  std::u32string text;
+  for (const char c : path.substr(parent.read_)) {
+    text += byte(c);
   }
-  return false;
-}
-
-bool IgnoreRules::matches(std::string_view path, bool is_folder) const {
-  for (auto rule = rules_.rbegin(); rule != rules_.rend(); ++rule) {
-    if (matches_rule(*rule, path, is_folder)) {
-      return !rule->negated;
+  PathAutomaton::States states =
+      automaton_.read(parent.read_ == 0 ? automaton_.start() : parent.states_, text, budget, stop);
+  std::optional<PathAutomaton::Number> last = parent.last_;
+  std::uint64_t steps = 1;
+  automaton_.visit_matches(states, [&](PathAutomaton::Number number) {
+    if (own != nullptr || !rules_[number].folders_only) {
+      last = std::max(last, std::optional(number));
     }
+    ++steps;
+  });
+  budget.spend(steps);
+  if (own != nullptr) {
+    own->last_ = last;
+    own->states_ = automaton_.read_into_folder(states, budget, stop);
+    own->read_ = path.size() + 1;
   }
-  return false;
+  return last && !rules_[*last].negated;
 }
 
 }  // namespace builder::domain::buildpacks

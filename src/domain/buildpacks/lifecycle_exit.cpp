@@ -1,6 +1,7 @@
 #include "domain/buildpacks/lifecycle_exit.hpp"
 
 #include "base/text.hpp"
+#include "domain/customer_line.hpp"
 
 #include <fmt/format.h>
 
@@ -11,8 +12,6 @@ namespace builder::domain::buildpacks {
 
 namespace {
 
-constexpr std::size_t k_customer_limit = 188;
-
 LifecycleFailure make(ErrorKind kind, int code, const BuildTrace& trace, std::string_view customer,
                       Remedy remedy = Remedy::none) {
   std::string said;
@@ -22,7 +21,7 @@ LifecycleFailure make(ErrorKind kind, int code, const BuildTrace& trace, std::st
   return {.error = {.kind = kind,
                     .message = fmt::format("lifecycle exit code {} in {}{}", code,
                                            trace.phase.empty() ? "its start" : trace.phase, said),
-                    .customer = cut_characters(one_line(customer), k_customer_limit)},
+                    .customer = customer_line(printable_line(customer))},
           .remedy = remedy};
 }
 
@@ -89,7 +88,7 @@ LifecycleFailure explain_exit(int code, const BuildTrace& trace) {
                       ? "A buildpack failed while looking at this app; see its output above"
                       : fmt::format("Buildpack {} failed while looking at this app; see its output "
                                     "above",
-                                    cut_characters(names_of(trace.failed_detect), 90)));
+                                    truncate_characters(names_of(trace.failed_detect), 90)));
     case 22:
       return make(ErrorKind::internal, code, trace,
                   "The builder could not decide which buildpacks this app needs; please contact "
@@ -103,7 +102,7 @@ LifecycleFailure explain_exit(int code, const BuildTrace& trace) {
                   trace.building.empty()
                       ? "A buildpack failed to build this app; see its output above"
                       : fmt::format("Buildpack {} failed to build this app; see its output above",
-                                    cut_characters(trace.building, 90)));
+                                    truncate_characters(trace.building, 90)));
     case 62: {
       const std::string said = last_error(trace);
       if (said.contains("process type")) {
@@ -121,7 +120,7 @@ LifecycleFailure explain_exit(int code, const BuildTrace& trace) {
                       ? "The build was killed, most likely because it ran out of memory"
                       : fmt::format("Buildpack {} was killed, most likely because it ran out of "
                                     "memory",
-                                    cut_characters(trace.building, 90)));
+                                    truncate_characters(trace.building, 90)));
     default:
       return make(ErrorKind::internal, code, trace,
                   fmt::format("The buildpacks build ended with the unexpected exit code {}; please "

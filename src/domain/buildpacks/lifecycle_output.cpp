@@ -92,7 +92,7 @@ std::string plain_text(std::string_view line) {
 }
 
 std::string shown(std::string_view text) {
-  return one_line(text.substr(0, k_longest));
+  return printable_line(text.substr(0, k_longest));
 }
 
 /// `id@version`, perhaps followed by ` (code)`.

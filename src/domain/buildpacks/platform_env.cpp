@@ -41,7 +41,7 @@ PlatformEnvironment merge_environment(std::span<const EnvironmentVariable> defau
     for (const EnvironmentVariable& variable : source) {
       const bool named = is_name(variable.key);
       if (!named || variable.value.contains('\0')) {
-        merged.warnings.push_back("Variable '" + one_line(variable.key.substr(0, 60)) +
+        merged.warnings.push_back("Variable '" + printable_line(variable.key.substr(0, 60)) +
                                   "' is not given to the buildpacks: " +
                                   (named ? "its value holds a NUL character"
                                          : "its name may hold letters, digits and '_' only"));

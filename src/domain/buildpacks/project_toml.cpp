@@ -1,7 +1,7 @@
 #include "domain/buildpacks/project_toml.hpp"
 
-#include "base/text.hpp"
 #include "domain/buildpacks/toml.hpp"
+#include "domain/customer_line.hpp"
 
 #include <fmt/format.h>
 
@@ -12,12 +12,13 @@ namespace builder::domain::buildpacks {
 namespace {
 
 constexpr std::size_t k_most_entries = 1000;
+constexpr std::size_t k_longest_pattern = 4096;  // As a path.
 constexpr std::size_t k_longest_reference = 512;
 
 std::unexpected<Error> bad(std::string_view what) {
   const std::string line = fmt::format("project.toml: {}", what);
   return std::unexpected(
-      Error{.kind = ErrorKind::invalid_input, .message = line, .customer = line.substr(0, 191)});
+      Error{.kind = ErrorKind::invalid_input, .message = line, .customer = customer_line(line)});
 }
 
 Result<std::vector<std::string>> strings_of(const toml::table& table, std::string_view name) {
@@ -32,8 +33,9 @@ Result<std::vector<std::string>> strings_of(const toml::table& table, std::strin
   }
   for (const toml::node& entry : *array) {
     const auto* text = entry.as_string();
-    if (text == nullptr) {
-      return bad(fmt::format("\"{}\" must be a list of texts", name));
+    if (text == nullptr || text->get().size() > k_longest_pattern) {
+      return bad(fmt::format("\"{}\" must be a list of texts of at most {} bytes", name,
+                             k_longest_pattern));
     }
     strings.push_back(text->get());
   }
@@ -120,12 +122,8 @@ Result<ProjectDescriptor> read(const toml::table& root) {
 }  // namespace
 
 Result<ProjectDescriptor> read_project_toml(std::string_view content) {
-  try {
-    return read(toml::parse(content));
-  } catch (const toml::parse_error& error) {
-    return bad(fmt::format("line {}: {}", error.source().begin.line,
-                           one_line(std::string(error.description()))));
-  }
+  const auto parsed = parse_toml(content);
+  return parsed ? read(*parsed) : bad(parsed.error().message);
 }
 
 }  // namespace builder::domain::buildpacks

@@ -1,5 +1,6 @@
 #include "domain/buildpacks/result.hpp"
 
+#include "base/json.hpp"
 #include "base/text.hpp"
 #include "domain/buildpacks/toml.hpp"
 
@@ -18,17 +19,9 @@ using nlohmann::json;
 constexpr std::size_t k_most = 200;
 constexpr std::size_t k_longest = 200;
 
-std::optional<toml::table> parsed(std::string_view content) {
-  try {
-    return toml::parse(content);
-  } catch (const toml::parse_error&) {
-    return std::nullopt;
-  }
-}
-
 /// Names come from strangers' buildpacks and are shown.
 std::string shown(std::string_view text) {
-  return one_line(std::string(text.substr(0, k_longest)));
+  return printable_line(text.substr(0, k_longest));
 }
 
 json child(const json& object, const char* name) {
@@ -42,7 +35,7 @@ std::string text_of(const json& value) {
 }  // namespace
 
 Result<std::string> read_report(std::string_view content) {
-  const auto report = parsed(content);
+  const auto report = parse_toml(content);
   const auto digest =
       report ? (*report)["image"]["digest"].value<std::string>() : std::optional<std::string>();
   if (!digest || digest->empty()) {
@@ -53,7 +46,7 @@ Result<std::string> read_report(std::string_view content) {
 
 std::vector<Buildpack> read_group(std::string_view content) {
   std::vector<Buildpack> group;
-  const auto table = parsed(content);
+  const auto table = parse_toml(content);
   const toml::array* list = table ? (*table)["group"].as_array() : nullptr;
   if (list == nullptr) {
     return group;
@@ -69,10 +62,10 @@ std::vector<Buildpack> read_group(std::string_view content) {
 }
 
 std::vector<std::string> read_processes(std::string_view config_json) {
-  const json image = json::parse(config_json, nullptr, false);
+  const json image = parse_json(config_json);
   const json config = child(image, "config");
-  const json metadata = json::parse(
-      text_of(child(child(config, "Labels"), "io.buildpacks.build.metadata")), nullptr, false);
+  const json metadata =
+      parse_json(text_of(child(child(config, "Labels"), "io.buildpacks.build.metadata")));
   std::vector<std::string> types;
   for (const json& process : child(metadata, "processes")) {
     if (const std::string type = text_of(child(process, "type"));

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "adapters/buildkit/solver.hpp"
+#include "adapters/buildkit/client/solver.hpp"
 #include "fakes/memory_tree.hpp"
 #include "fakes/recording_events.hpp"
 

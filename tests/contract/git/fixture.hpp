@@ -9,12 +9,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -58,13 +60,25 @@ class GitContract : public ::testing::Test {
   GitContract() { fetcher_ = make_fetcher(adapters::git::NetworkPolicy::any); }
 
   [[nodiscard]] std::unique_ptr<ports::SourceFetcher> make_fetcher(
-      adapters::git::NetworkPolicy policy) const {
+      adapters::git::NetworkPolicy policy, std::string_view allowed_hosts = "",
+      std::uint64_t git_memory = 0) const {
     return *adapters::git::make_source_fetcher(
-        {.work_dir = work_dir(), .builds_dir = work_dir() + "/builds", .policy = policy},
+        {.work_dir = work_dir(),
+         .builds_dir = work_dir() + "/builds",
+         .policy = policy,
+         .allowed_hosts = *adapters::git::AllowedHosts::parse(allowed_hosts),
+         .git_memory = git_memory},
         Log(lines_));
   }
 
   [[nodiscard]] std::string work_dir() const { return folder_.path() + "/work"; }
+
+  /// The git host by its name, for lists that know its name alone.
+  [[nodiscard]] domain::SourceSpec named(domain::SourceSpec source) const {
+    source.base = "http://localhost:" + server_.port() + "/private";
+    source.url = "http://localhost:" + source.url.substr(source.url.find(server_.port()));
+    return source;
+  }
 
   /// With the right credentials.
   [[nodiscard]] domain::SourceSpec spec(const std::string& repository,
@@ -85,6 +99,14 @@ class GitContract : public ::testing::Test {
   Result<ports::FetchedSource> fetch(const domain::SourceSpec& source,
                                      const ports::JobContext& job = {}) {
     return fetcher_->fetch(job, source, *lines_);
+  }
+
+  /// Whether the server was asked since, and sent no object.
+  [[nodiscard]] bool only_let_in() {
+    const auto requests = server_.requests();
+    return !requests.empty() && std::ranges::all_of(requests, [](const Request& request) {
+      return request.sent < 1'000 && !request.path.contains("/info/lfs");
+    });
   }
 
   /// The content of a file, or the error's words.

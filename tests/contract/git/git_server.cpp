@@ -46,7 +46,7 @@ GitServer::GitServer() : folder_(*TempDir::make(::testing::TempDir(), "git-serve
          .input = {}},
         [&](std::string_view chunk) {
           if (!std::exchange(told, true)) {
-            promise.set_value(one_line(chunk));
+            promise.set_value(printable_line(chunk));
           }
         },
         [](std::string_view chunk) { std::fwrite(chunk.data(), 1, chunk.size(), stderr); }, stop,
@@ -94,7 +94,8 @@ std::vector<Request> GitServer::requests() {
     }
     std::istringstream words(line);
     Request request;
-    words >> request.method >> request.path >> request.authorization >> request.sent;
+    words >> request.method >> request.path >> request.authorization >> request.sent >>
+        request.headers;
     fresh.push_back(request);
   }
   seen_ += fresh.size();

@@ -13,6 +13,7 @@ struct Request {
   std::string path;
   std::string authorization;  ///< "-": none.
   std::size_t sent = 0;       ///< Bytes of the answer's body.
+  std::string headers = {};   ///< Names in lower case, with commas between.
 };
 
 /// A git host on a port of its own (git_server.py), ended with the object.

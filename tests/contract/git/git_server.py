@@ -7,13 +7,15 @@ behaviour: `private` (asks for the credentials), `public`, `flaky` (503 to the f
 status N to the repository of that name below `private` that ROOT/renamed names), `dumb` (plain files), `zipped`
 (answers compressed).
 ROOT/lfs_faults is a list of answers that LFS requests get first: [where ("batch" or "object"), status, body];
-status 0 closes the connection. A request for another host is answered as a proxy would, if it has the
+status 0 closes the connection, and the body of a redirection is its Location. ROOT/lfs_action is the action of every
+object, in JSON. A request for another host is answered as a proxy would, if it has the
 login in ROOT/proxy_login.
-Every answered request is one line in ROOT/requests: method, path, Authorization, bytes sent.
+Every answered request is one line in ROOT/requests: method, path, Authorization, bytes sent, names of the headers.
 """
 
 import base64
 import collections
+import contextlib
 import gzip
 import http.server
 import io
@@ -58,7 +60,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def reply(self, status, headers=(), body=b""):
         with LOCK, open(ROOT + "/requests", "a") as log:
             auth = self.headers.get("Authorization", "-").replace(" ", "_")
-            log.write(f"{self.command} {self.proxied}{self.path} {auth} {len(body)}\n")
+            names = ",".join(sorted(name.lower() for name in self.headers))
+            log.write(f"{self.command} {self.proxied}{self.path} {auth} {len(body)} {names}\n")
         connection, self.wfile = self.wfile, io.BytesIO()
         self.send_response(status)
         for key, value in headers:
@@ -66,7 +69,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         answer, self.wfile = self.wfile.getvalue() + body, connection
-        self.wfile.write(answer[: self.cut(len(answer))])
+        with contextlib.suppress(ConnectionError):  # Who asked has heard enough.
+            self.wfile.write(answer[: self.cut(len(answer))])
 
     def cut(self, size):
         mode = self.path.split("/")[1]
@@ -142,7 +146,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if status == 0:
             self.close_connection = True
             return True
-        self.reply(status, [("Content-Type", "application/vnd.git-lfs+json")], body.encode())
+        if 300 <= status < 400:
+            self.reply(status, [("Location", body)])
+        else:
+            self.reply(status, [("Content-Type", "application/vnd.git-lfs+json")], body.encode())
         return True
 
     def lfs_batch(self, mode, wanted):
@@ -155,6 +162,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if os.path.exists(ROOT + "/lfs_href"):
                 with open(ROOT + "/lfs_href") as file:
                     action = {"href": file.read() + "/" + item["oid"]}
+            if os.path.exists(ROOT + "/lfs_action"):
+                with open(ROOT + "/lfs_action") as file:
+                    action = json.load(file)
             objects.append({**item, "actions": {"download": action}})
         body = json.dumps({"transfer": "basic", "objects": objects}).encode()
         self.reply(200, [("Content-Type", "application/vnd.git-lfs+json")], body)

@@ -23,11 +23,13 @@ class Proxy : public GitContract {
   Proxy() { std::ofstream(server_.root() + "/proxy_login") << "proxy:s3cret/pass"; }
 
   void use(std::map<std::string, std::string> variables,
-           adapters::git::NetworkPolicy policy = adapters::git::NetworkPolicy::any) {
+           adapters::git::NetworkPolicy policy = adapters::git::NetworkPolicy::any,
+           std::string_view allowed_hosts = "") {
     fetcher_ = *adapters::git::make_source_fetcher(
         {.work_dir = work_dir(),
          .builds_dir = work_dir() + "/builds",
          .policy = policy,
+         .allowed_hosts = *adapters::git::AllowedHosts::parse(allowed_hosts),
          .proxies = adapters::http::Proxies([&](const char* name) { return variables[name]; })},
         Log(lines_));
   }
@@ -102,6 +104,8 @@ TEST_F(Proxy, DoesNotOpenWhatThePolicyCloses) {
   use({{"http_proxy", proxy()}}, adapters::git::NetworkPolicy::public_only);
   EXPECT_THAT(fetch(hidden()).error().customer, HasSubstr("network policy"));
   EXPECT_THAT(server_.requests(), IsEmpty());
+  use({{"http_proxy", proxy()}}, adapters::git::NetworkPolicy::public_only, "*.corp.invalid");
+  EXPECT_TRUE(fetch(hidden()));
 }
 
 TEST_F(Proxy, KeepsItsPasswordToItself) {

@@ -42,6 +42,7 @@ class Security : public GitContract {
   const std::vector<std::string> secrets_{
       GitServer::k_password,
       base64_encode(std::string(GitServer::k_user) + ":" + GitServer::k_password)};
+  std::size_t events_seen_ = 0;
 };
 
 TEST_F(Security, CredentialsAreInNoFileLogOrEvent) {
@@ -178,6 +179,86 @@ TEST_F(Security, TheNetworkPolicyHolds) {
   fetcher_ = make_fetcher(adapters::git::NetworkPolicy::any);
   EXPECT_EQ(fetch(metadata).error().kind, ErrorKind::invalid_input);
   EXPECT_THAT(server_.requests(), IsEmpty());
+}
+
+TEST_F(Security, WhatTheOperatorNamesIsAskedWhateverThePolicySays) {
+  make_repository("part");
+  make_repository("app");
+  server_.shell(
+      "cd app; git -c protocol.file.allow=always submodule add -q $R/part.git sub; "
+      "git config -f .gitmodules submodule.sub.url ../part.git; git add -A; "
+      "git commit -qm sub; git push -q o main");
+  for (const auto policy : {adapters::git::NetworkPolicy::public_only,
+                            adapters::git::NetworkPolicy::private_networks}) {
+    for (const char* list : {"127.0.0.1", "127.0.0.0/8", "other.test, 127.0.0.0/24"}) {
+      fetcher_ = make_fetcher(policy, list);
+      const auto fetched = fetch(spec("app"));
+      ASSERT_TRUE(fetched) << list << fetched.error().message;
+      EXPECT_EQ(read(*fetched, "sub/file"), "one\n");
+    }
+    fetcher_ = make_fetcher(policy, "localhost");
+    ASSERT_TRUE(fetch(named(spec("app"))));
+    server_.requests();
+    // A name stands for itself alone, not for its address.
+    EXPECT_EQ(fetch(spec("app")).error().kind, ErrorKind::invalid_input);
+    EXPECT_THAT(server_.requests(), IsEmpty());
+  }
+}
+
+/// What a customer sees of a host, and the builder's time for it.
+struct Sight {
+  std::string words;
+  ErrorKind kind;
+  std::chrono::steady_clock::duration time;
+};
+
+TEST_F(Security, RefusalsTellNothingAboutTheNetworksOfTheOperator) {
+  make_repository("app");
+  const auto look = [&](const std::string& host) {
+    domain::SourceSpec source = spec("app");
+    source.base = "http://" + host;
+    source.url = source.base + "/private/app.git";
+    const auto started = std::chrono::steady_clock::now();
+    const auto fetched = fetch(source);
+    Sight sight{.words = lines_->events().substr(events_seen_),
+                .kind = ErrorKind::internal,
+                .time = std::chrono::steady_clock::now() - started};
+    events_seen_ = lines_->events().size();
+    if (!fetched) {
+      sight.words += fetched.error().customer;
+      sight.kind = fetched.error().kind;
+    }
+    const std::string name = host.substr(0, host.rfind(':'));
+    for (std::size_t at = 0; (at = sight.words.find(name, at)) != std::string::npos;) {
+      sight.words.replace(at, name.size(), "HOST");
+    }
+    return sight;
+  };
+  for (const auto policy : {adapters::git::NetworkPolicy::public_only,
+                            adapters::git::NetworkPolicy::private_networks}) {
+    fetcher_ = make_fetcher(policy);
+    const Sight open = look("127.0.0.1:" + server_.port());
+    std::vector<std::string> hosts{"127.0.0.1:1",
+                                   "169.254.169.254:80",
+                                   "0.0.0.0:80",
+                                   "224.0.0.1:80",
+                                   "240.0.0.1:80",
+                                   "unknown..test:80",
+                                   "localhost:" + server_.port()};
+    if (policy == adapters::git::NetworkPolicy::public_only) {
+      // Nobody answers there, not even a router; under the other policy they are waited for.
+      hosts.insert(hosts.end(), {"10.255.255.1:80", "192.0.2.1:80", "198.18.0.1:80"});
+    }
+    for (const std::string& host : hosts) {
+      SCOPED_TRACE(host);
+      const Sight seen = look(host);
+      EXPECT_EQ(seen.words, open.words);
+      EXPECT_EQ(seen.kind, open.kind);
+      EXPECT_LT(seen.time, 5s);
+    }
+  }
+  EXPECT_THAT(server_.requests(), IsEmpty());
+  EXPECT_THAT(lines_->log() + fetch(spec("app")).error().message, HasSubstr("127.0.0.1"));
 }
 
 TEST_F(Security, NamesArePinnedToTheCheckedAddress) {

@@ -1,6 +1,7 @@
 #pragma once
 
-#include "adapters/redis/connection.hpp"
+#include "adapters/redis/client/connection.hpp"
+#include "adapters/redis/leased/job_queue.hpp"
 #include "ports/job_queue.hpp"
 
 #include <gtest/gtest.h>
@@ -11,6 +12,7 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -65,6 +67,16 @@ class Listener final : public ports::QueueListener {
 
   void malformed_element() override { ++malformed; }
 
+  void given_up(const domain::DeploymentId& deployment) override {
+    const std::scoped_lock lock(mutex_);
+    given_up_.push_back(deployment.str());
+  }
+
+  std::vector<std::string> given_up_ones() const {
+    const std::scoped_lock lock(mutex_);
+    return given_up_;
+  }
+
   ports::StopReason stop_of(const std::string& id) const {
     const std::scoped_lock lock(mutex_);
     const auto found = stops_.find(id);
@@ -77,6 +89,7 @@ class Listener final : public ports::QueueListener {
  private:
   mutable std::mutex mutex_;
   std::map<std::string, ports::StopReason> stops_;
+  std::vector<std::string> given_up_;
 };
 
 inline ports::StatusUpdate builded() {
@@ -84,6 +97,15 @@ inline ports::StatusUpdate builded() {
           .error = {},
           .log = domain::Message{domain::LogType::info, "done \u00e9"},
           .image_uri = "registry/x@sha256:1"};
+}
+
+/// A queue whose elements are in no doubt.
+inline std::unique_ptr<ports::JobQueue> trusted_queue(
+    const RedisConfig& settings, const adapters::redis::QueueSettings& queue_settings, Log log) {
+  auto queue = adapters::redis::make_job_queue(settings, queue_settings, std::move(log));
+  EXPECT_TRUE(queue->doubtful());
+  EXPECT_TRUE(queue->vetted({}));
+  return queue;
 }
 
 class RealRedisTest : public testing::Test {

@@ -1,17 +1,17 @@
 // The same suite runs against the fake, against the real server that REDIS_HOST and REDIS_PORT
 // name, and there also without scripts.
-#include "adapters/redis/job_queue.hpp"
+#include "adapters/redis/leased/job_queue.hpp"
 
 #include "adapters/redis/cancel_feed.hpp"
-#include "adapters/redis/script_runner.hpp"
-#include "adapters/redis/scripts.hpp"
-#include "adapters/redis/unsafe_queue.hpp"
+#include "adapters/redis/client/script_runner.hpp"
+#include "adapters/redis/leased/scripts.hpp"
+#include "adapters/redis/unleased/unsafe_queue.hpp"
 #include "base/temp_dir.hpp"
 #include "base/text.hpp"
 #include "fakes/fake_steps.hpp"
 #include "fakes/memory_queue.hpp"
 
-#include "fixture.hpp"
+#include "contract/redis/fixture.hpp"
 
 #include <gtest/gtest.h>
 
@@ -43,7 +43,7 @@ Subject make_real(const std::string& kind, const std::string& folder) {
       std::shared_ptr<Connection>(Connection::open(settings, "test", {}).value().release());
   return {kind == "unsafe" ? adapters::redis::make_unsafe_queue(
                                  settings, {.journal = folder + "/jobs"}, fakes::null_log())
-                           : adapters::redis::make_job_queue(settings, {}, fakes::null_log()),
+                           : trusted_queue(settings, {}, fakes::null_log()),
           [connection, queue = settings.queue](const std::string& payload) {
             ASSERT_TRUE(connection->call({"RPUSH", queue, payload}, {}));
           }};
@@ -325,7 +325,7 @@ TEST_P(JobQueueTest, AStopDuringTakeLosesNoJob) {
 
 TEST_F(RealRedisTest, SurvivesTheLossOfEveryConnection) {
   const RedisConfig settings = config("q" + random_hex(6));
-  const auto queue = adapters::redis::make_job_queue(settings, {}, fakes::null_log());
+  const auto queue = trusted_queue(settings, {}, fakes::null_log());
   Listener listener;
   queue->join(listener);
   const auto other = Connection::open(settings, "other", {}).value();
@@ -357,7 +357,7 @@ TEST_F(RealRedisTest, WhatASilentWorkerHadGoesToAnother) {
 
   adapters::redis::QueueSettings quick;
   quick.lease = 300ms;
-  const auto queue = adapters::redis::make_job_queue(settings, quick, fakes::null_log());
+  const auto queue = trusted_queue(settings, quick, fakes::null_log());
   queue->join(listener);
   std::optional<ports::TakenJob> taken;
   for (int i = 0; i < 10 && !taken; ++i) {
@@ -371,7 +371,7 @@ TEST_F(RealRedisTest, WhatASilentWorkerHadGoesToAnother) {
 TEST_F(RealRedisTest, ACancelBehindThePostLeavesWhatWasPosted) {
   const RedisConfig settings = config("q" + random_hex(6));
   Listener listener;
-  const auto queue = adapters::redis::make_job_queue(settings, {}, fakes::null_log());
+  const auto queue = trusted_queue(settings, {}, fakes::null_log());
   queue->join(listener);
   const auto other = Connection::open(settings, "other", {}).value();
   ASSERT_TRUE(other->call({"RPUSH", settings.queue, job("a")}, {}));
@@ -391,7 +391,7 @@ TEST_F(RealRedisTest, ALeaseThatWasTakenAwayStopsEverythingAndANewOneBegins) {
   Listener listener;
   adapters::redis::QueueSettings quick;
   quick.lease = 600ms;
-  const auto queue = adapters::redis::make_job_queue(settings, quick, fakes::null_log());
+  const auto queue = trusted_queue(settings, quick, fakes::null_log());
   queue->join(listener);
   const auto other = Connection::open(settings, "other", {}).value();
   ASSERT_TRUE(other->call({"RPUSH", settings.queue, job("a")}, {}));
@@ -435,7 +435,7 @@ TEST_F(RealRedisTest, RecoverGivesBackWhatVersion10AndDeadProcessesLeft) {
   after.ended_epochs = {"dead-epoch"};
   bool recovered = false;
   after.recovered = [&] { recovered = true; };
-  const auto queue = adapters::redis::make_job_queue(settings, after, fakes::null_log());
+  const auto queue = trusted_queue(settings, after, fakes::null_log());
   Listener listener;
   EXPECT_EQ(queue->recover().value(), 3u);
   EXPECT_TRUE(recovered);
@@ -470,7 +470,7 @@ TEST_F(RealRedisTest, TheCancelFeedHearsEveryMessageAndHealsByItself) {
   const auto say = [&](const char* message) {
     return other->call({"PUBLISH", settings.cancel_channel, message}, {}).value().integer;
   };
-  ASSERT_TRUE(eventually([&] { return feed->connected(); }));
+  ASSERT_TRUE(eventually([&] { return feed->subscribed().has_value(); }));
   for (const char* bad :
        {"", "x", "[]", "{}", R"({"deploymentId":5})", R"({"deploymentId":"../x"})"}) {
     say(bad);
@@ -484,6 +484,142 @@ TEST_F(RealRedisTest, TheCancelFeedHearsEveryMessageAndHealsByItself) {
     return heard >= 2;
   }));
   EXPECT_LT(heard, 100);
+}
+
+TEST_F(RealRedisTest, AnEndThatNobodyCouldDeliverForDaysIsToldAndKeptForTheOperator) {
+  const RedisConfig settings = config("q" + random_hex(6));
+  const auto other = Connection::open(settings, "other", {}).value();
+  const std::string out = "{" + settings.queue + "}:out";
+  ASSERT_TRUE(other->call({"HSET", out, "old", R"(- 1000 {"status":"FAILED","error":"e"})"}, {}));
+  Listener listener;
+  const auto queue = trusted_queue(settings, {}, fakes::null_log());
+  queue->join(listener);
+  ASSERT_TRUE(eventually([&] { return queue->length().has_value(); }));
+  EXPECT_FALSE(queue->adopt().value());
+  EXPECT_EQ(listener.given_up_ones(), std::vector<std::string>{"old"});
+  EXPECT_EQ(other->call({"HLEN", out}, {})->integer, 0);
+  EXPECT_EQ(other->call({"LLEN", "{" + settings.queue + "}:dead"}, {})->integer, 1);
+  queue->leave();
+}
+
+/// What a Redis that was set back makes of finished work: the elements are there again.
+class OldStateTest : public RealRedisTest {
+ protected:
+  void SetUp() override {
+    RealRedisTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) {
+      return;
+    }
+    other_ = Connection::open(settings_, "other", {}).value();
+    adapters::redis::QueueSettings quick;
+    quick.lease = 3s;
+    queue_ = adapters::redis::make_job_queue(settings_, quick, fakes::null_log());
+    queue_->join(listener_);
+  }
+
+  void TearDown() override {
+    if (queue_) {
+      queue_->leave();
+    }
+  }
+
+  /// How many were dropped. The server may have been started a moment ago.
+  std::size_t vet(const std::vector<std::string>& ended) {
+    std::vector<domain::DeploymentId> ids;
+    for (const std::string& id : ended) {
+      ids.emplace_back(id);
+    }
+    Result<std::size_t> dropped = std::size_t{0};
+    EXPECT_TRUE(eventually([&] { return bool(dropped = queue_->vetted(ids)); }));
+    return dropped.value_or(0);
+  }
+
+  void push(const std::string& id) {
+    ASSERT_TRUE(other_->call({"RPUSH", settings_.queue,
+                              R"({"deploymentId":")" + id + R"(","serviceId":"s)" + id + "\"}"},
+                             {}));
+  }
+
+  std::vector<std::string> doubtful() {
+    std::vector<std::string> ids;
+    const auto found = queue_->doubtful().value();
+    for (const std::string& element : found.value_or(std::vector<std::string>())) {
+      ids.push_back(element.substr(17, element.find('"', 17) - 17));
+    }
+    return ids;
+  }
+
+  std::string take() {
+    const auto taken = queue_->take(100ms, {}).value();
+    return taken ? taken->receipt.deployment.str() : "nothing";
+  }
+
+  const RedisConfig settings_ = config("q" + random_hex(6));
+  Listener listener_;
+  std::unique_ptr<Connection> other_;
+  std::unique_ptr<ports::JobQueue> queue_;
+};
+
+TEST_F(OldStateTest, NothingIsTakenUntilTheElementsAreVetted) {
+  push("a");
+  push("b");
+  EXPECT_EQ(take(), "nothing");
+  EXPECT_TRUE(queue_->look().value().empty());
+  EXPECT_EQ(doubtful(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(vet({"a"}), 1U);
+  EXPECT_EQ(take(), "b");
+  EXPECT_EQ(take(), "nothing") << "what has ended is dropped";
+  const auto dead =
+      other_->call({"LRANGE", "{" + settings_.queue + "}:dead", "0", "-1"}, {}).value();
+  ASSERT_EQ(dead.list.size(), 1U);
+  EXPECT_TRUE(dead.list[0].text.contains("built before"));
+  push("a");
+  push("c");
+  EXPECT_FALSE(queue_->doubtful().value()) << "vetted once for each start of the server";
+  EXPECT_EQ(take(), "c");
+}
+
+TEST_F(OldStateTest, WhatRedisRemembersIsInNoDoubt) {
+  const auto key = [&](const char* name) { return "{" + settings_.queue + "}:" + name; };
+  for (const char* id : {"seen", "att", "stage", "new"}) {
+    push(id);
+  }
+  ASSERT_TRUE(other_->call({"ZADD", key("seen"), "9999999999999", "seen"}, {}));
+  ASSERT_TRUE(other_->call({"HSET", key("att"), "att", "1"}, {}));
+  ASSERT_TRUE(other_->call({"HSET", key("stage"), "stage", "{}"}, {}));
+  EXPECT_EQ(doubtful(), (std::vector<std::string>{"new"}));
+  // They were begun while the registry was asked.
+  EXPECT_EQ(vet({"att", "stage"}), 0U);
+  EXPECT_EQ(take(), "att");
+  EXPECT_EQ(take(), "stage");
+  EXPECT_EQ(take(), "new");
+}
+
+TEST_F(OldStateTest, MoreElementsThanOneCallLooksAt) {
+  std::vector<std::string> push{"RPUSH", settings_.queue};
+  for (int i = 0; i < 2'500; ++i) {
+    push.push_back(job("d" + std::to_string(i)));
+  }
+  ASSERT_TRUE(other_->call(push, {}));
+  EXPECT_EQ(queue_->doubtful().value()->size(), 2'500U);
+}
+
+TEST_F(OldStateTest, WhatALivingWorkerRunsHasNotEnded) {
+  ASSERT_TRUE(queue_->doubtful());
+  ASSERT_TRUE(queue_->vetted({}));
+  push("a");
+  EXPECT_EQ(take(), "a");
+  // An old state comes back: the worker unknown, the element in the queue.
+  const auto keys = other_->call({"KEYS", "{" + settings_.queue + "}:*"}, {}).value();
+  for (const auto& key : keys.list) {
+    ASSERT_TRUE(other_->call({"DEL", key.text}, {}));
+  }
+  push("a");
+  ASSERT_TRUE(eventually([&] {
+    return other_->call({"HEXISTS", "{" + settings_.queue + "}:stage", "a"}, {})->integer == 1;
+  }));
+  const auto another = adapters::redis::make_job_queue(settings_, {}, fakes::null_log());
+  EXPECT_TRUE(another->doubtful().value()->empty());
 }
 
 }  // namespace

@@ -51,6 +51,20 @@ Ran shell(const std::string& script, const std::stop_token& stop = {},
              stop, deadline);
 }
 
+TEST(Subprocess, AProgramGetsNoMoreMemoryThanItMay) {
+  // tail(1) keeps a line whole, and zeros have no end of one.
+  const std::string script = "head -c 100000000 /dev/zero | tail -n 1 | wc -c";
+  EXPECT_EQ(shell(script).out, "100000000\n");
+  // The bound comes a moment behind the start; what is started before has none.
+  const std::string bounded =
+      "i=0; while [ \"$(ulimit -d)\" = unlimited ] && [ $i -lt 5000 ]; do i=$((i+1)); done; " +
+      script;
+  const Ran bound =
+      run({.arguments = {"sh", "-c", bounded}, .environment = {}, .largest_memory = 50'000'000});
+  EXPECT_NE(bound.out, "100000000\n");
+  EXPECT_THAT(bound.err, testing::HasSubstr("memory"));
+}
+
 int open_descriptors() {
   int count = 0;
   DIR* directory = ::opendir("/proc/self/fd");

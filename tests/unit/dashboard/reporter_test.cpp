@@ -6,7 +6,10 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <optional>
+#include <thread>
 #include <vector>
 
 namespace builder::adapters::dashboard {
@@ -31,6 +34,50 @@ TEST(StatusBody, IsWhatThePlatformReads) {
   EXPECT_FALSE(building.contains("data"));
 }
 
+/// Counts what is under way.
+class SlowPlatform final : public http::Client {
+ public:
+  Result<http::Response> send(const http::Request& request, const std::stop_token& /*stop*/,
+                              SteadyTime /*deadline*/) override {
+    const bool is_builded = request.body.contains("BUILDED");
+    std::atomic<int>& under_way = is_builded ? builded_ : others_;
+    std::atomic<int>& most = is_builded ? most_builded : most_others;
+    most = std::max(most.load(), ++under_way);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    --under_way;
+    return http::Response{.status = 200, .headers = {}, .body = R"({"status":"success"})"};
+  }
+
+  [[nodiscard]] http::FailureCounts failures() const override { return {}; }
+
+  std::atomic<int> most_builded = 0;
+  std::atomic<int> most_others = 0;
+
+ private:
+  std::atomic<int> builded_ = 0;
+  std::atomic<int> others_ = 0;
+};
+
+TEST(Reporter, PostsOneBuildedBehindTheOtherAndHoldsUpNothingElse) {
+  SlowPlatform platform;
+  const auto reporter =
+      make_reporter({.api_url = "http://api.test/api", .api_key = Secret("k")}, platform);
+  {
+    std::vector<std::jthread> posts;
+    for (int i = 0; i < 6; ++i) {
+      for (const auto status : {DeploymentStatus::builded, DeploymentStatus::failed}) {
+        posts.emplace_back([&, i, status] {
+          EXPECT_TRUE(reporter->post_status(
+              domain::DeploymentId("d" + std::to_string(i)),
+              {.status = status, .error = {}, .log = {}, .image_uri = {}}, {}));
+        });
+      }
+    }
+  }
+  EXPECT_EQ(platform.most_builded, 1);
+  EXPECT_GT(platform.most_others, 1);
+}
+
 TEST(StatusBody, CutsTheErrorToWhatThePlatformKeeps) {
   std::string error;
   for (int i = 0; i < 300; ++i) {
@@ -53,7 +100,7 @@ TEST(LogBody, StaysBelowTheLimitAndBetweenCharacters) {
   const json body = json::parse(log_body(domain::LogType::stderr_, text));
   EXPECT_EQ(body["type"], "STDERR");
   EXPECT_EQ(body["text"].get<std::string>().size(), 59'999u);
-  EXPECT_EQ(cut_bytes("\xE2\x82\xAC", 2), "");
+  EXPECT_EQ(truncate_bytes("\xE2\x82\xAC", 2), "");
 }
 
 TEST(StatusAnswer, IsReadLeniently) {

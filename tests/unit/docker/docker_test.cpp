@@ -4,6 +4,7 @@
 #include "adapters/docker/registry_auth.hpp"
 #include "fakes/random_text.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace builder::adapters::docker {
@@ -32,6 +33,21 @@ TEST(PushStream, OnlyADigestWithoutAnErrorIsASuccess) {
   EXPECT_EQ(stream.digest(), "sha256:d");
   stream.take(R"({"errorDetail":{"message":"denied: x"},"error":"denied: x"})");
   EXPECT_FALSE(stream.succeeded());
+}
+
+TEST(PushStream, KnowsTheSumWhenEveryLayerHasSaidItsSize) {
+  PushStream stream;
+  const auto say = [&](const char* layer, const char* status, const char* detail = "{}") {
+    stream.take(
+        fmt::format(R"({{"id":"{}","status":"{}","progressDetail":{}}})", layer, status, detail));
+    return std::pair(stream.bytes().sent, stream.bytes().total);
+  };
+  EXPECT_EQ(say("a", "Preparing"), std::pair(0UL, 0UL));
+  EXPECT_EQ(say("b", "Waiting"), std::pair(0UL, 0UL));
+  EXPECT_EQ(say("a", "Pushing", R"({"current":10,"total":100})"), std::pair(10UL, 0UL));
+  EXPECT_EQ(say("b", "Layer already exists"), std::pair(10UL, 100UL));
+  EXPECT_EQ(say("c", "Pushing", R"({"current":700,"total":500})"), std::pair(510UL, 600UL));
+  EXPECT_EQ(say("a", "Pushed"), std::pair(600UL, 600UL));
 }
 
 TEST(PushStream, TakesTheDigestFromTheLastStatusWhereThereIsNoRecordOfIt) {
@@ -82,7 +98,7 @@ TEST(PushStream, TakesWhateverARegistryMakesTheEngineSay) {
   for (int round = 0; round < 5'000; ++round) {
     PushStream stream;
     stream.take(random.damage(line));
-    static_cast<void>(stream.bytes_pushed());
+    static_cast<void>(stream.bytes());
   }
   PushStream stream;
   stream.take(std::string(1u << 20, '['));

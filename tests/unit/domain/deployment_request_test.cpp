@@ -3,6 +3,7 @@
 #include "domain/dockerignore.hpp"
 #include "domain/request_secrets.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -202,17 +203,57 @@ TEST(Dockerignore, TheDefaultKeepsSecretsAndHistoryOutButNotTheEnvironment) {
   EXPECT_FALSE(text.contains("\n.env\n"));
 }
 
-TEST(SecretsOf, KnowsSecretVariablesByNameAndPasswordsInUrls) {
+std::vector<std::string> secret_values(const std::string& key, const std::string& value) {
   DeploymentRequest request;
-  request.environment = {{"API_TOKEN", "t"},
-                         {"NODE_ENV", "production"},
-                         {"NEXT_PUBLIC_KEY", "p"},
-                         {"DATABASE_URL", "postgres://u:dbpass@h/x"}};
+  request.environment = {{key, value}};
   std::vector<std::string> values;
   for (const NamedSecret& secret : secrets_of(request)) {
+    EXPECT_EQ(secret.name, "variable " + key);
     values.push_back(secret.value.reveal());
   }
-  EXPECT_EQ(values, (std::vector<std::string>{"t", "dbpass"}));
+  return values;
+}
+
+TEST(SecretsOf, WhatAnHonestLogPrintsIsNoSecret) {
+  for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{
+           {"NODE_ENV", "production"},
+           {"PORT", "3000"},
+           {"APP_URL", "https://example.com"},
+           {"AUTH_URL", "https://auth.example.com/login"},
+           {"DB_NAME", "shop"},
+           {"DB_HOST", "db.internal.example.com:5432"},
+           {"DATA_DIR", "/var/lib/application/data"},
+           {"APP_NAME", "my-shop-frontend"},
+           {"AWS_REGION", "eu-central-1"},
+           {"NODE_VERSION", "20.11.1"},
+           {"BASE_IMAGE", "docker.io/library/node:20.11.1-alpine3.19"},
+           {"DEBUG", "true"},
+           {"MAIL_FROM", "no-reply@example.com"},
+           {"STARTED", "2024-01-01T12:00:00Z"},
+           {"TZ", "Europe/Zurich"},
+           {"NEXT_PUBLIC_KEY", "pk_live_x7Kp2qLm9RtVw3Zn"}}) {
+    EXPECT_EQ(secret_values(key, value), std::vector<std::string>()) << key;
+  }
+}
+
+TEST(SecretsOf, EveryOtherValueIsOneWhateverItsName) {
+  using Values = std::vector<std::string>;
+  EXPECT_EQ(secret_values("API_TOKEN", "summer24"), (Values{"summer24"}));
+  EXPECT_EQ(secret_values("JWT", "eyJhbGciOiJIUzI1NiJ9x7Kp2q"),
+            (Values{"eyJhbGciOiJIUzI1NiJ9x7Kp2q"}));
+  EXPECT_EQ(secret_values("SOMETHING", "x7Kp2qLm9R"), (Values{"x7Kp2qLm9R"}));
+  EXPECT_THAT(
+      secret_values("SLACK_WEBHOOK",
+                    "https://hooks.slack.com/services/T024BE7LD/B7XK2/x7Kp2qLm9RtVw3ZnQ4y8"),
+      testing::Contains("x7Kp2qLm9RtVw3ZnQ4y8"));
+  EXPECT_EQ(secret_values("DATABASE_URL", "postgres://u:dbpass@h/x"), (Values{"dbpass"}));
+  EXPECT_EQ(secret_values("DATABASE_URL", "postgres://u:db/pass@h/x"), (Values{"db/pass"}));
+  EXPECT_EQ(secret_values("DATABASE_URL", "postgres://u:db%2Fpass@h/x"),
+            (Values{"db%2Fpass", "db/pass"}));
+  EXPECT_THAT(secret_values("SQL", "Server=db.example.com;User=shop;Password=winter2023;"),
+              testing::Contains("winter2023"));
+  EXPECT_THAT(secret_values("CONFIG", R"({"user":"shop","password":"winter2023"})"),
+              testing::Contains("winter2023"));
 }
 
 }  // namespace

@@ -6,7 +6,7 @@ namespace builder::domain {
 namespace {
 
 std::size_t line_that_hides(std::string_view text, std::string_view path) {
-  const IgnoreFile file(text);
+  IgnoreFile file(text);
   const IgnoreFile::Line* line = file.hides(path);
   return line == nullptr ? 0 : line->number;
 }
@@ -46,8 +46,27 @@ TEST(IgnoreFile, FindsTheLineThatIsNoPattern) {
   }
 }
 
+TEST(IgnoreFile, FindsTheLineThatIsOneTooManyOrHasTooManyStars) {
+  std::string text = "# many\n";
+  for (std::size_t i = 0; i < IgnoreFile::k_most_patterns; ++i) {
+    text += "a" + std::to_string(i) + "\n";
+  }
+  EXPECT_EQ(faulty_line(text), 0U);
+  EXPECT_EQ(faulty_line(text + "# none\n\n"), 0U);
+  EXPECT_EQ(faulty_line(text + "\none-more\nand-more\n"), IgnoreFile::k_most_patterns + 3);
+  EXPECT_EQ(line_that_hides(text + "one-more\n", "one-more"), 0U);
+
+  std::string stars;
+  for (std::size_t i = 0; i < IgnoreFile::k_most_stars; ++i) {
+    stars += "*a";
+  }
+  EXPECT_EQ(faulty_line("x\n" + stars + "b\n"), 0U);
+  EXPECT_EQ(faulty_line("x\n" + stars + "*b\n"), 2U);
+  EXPECT_EQ(faulty_line("x\n" + std::string(1'000, '*') + "b\n"), 0U);
+}
+
 TEST(DefaultIgnoreFile, LeavesOutWhatTheOriginalLeavesOutAndKeepsTheServicesVariables) {
-  const IgnoreFile file(default_dockerignore());
+  IgnoreFile file(default_dockerignore());
   EXPECT_FALSE(file.fault());
   for (const char* out : {".env.local", ".env.development", ".env.test", ".env.production", "test",
                           "tests/a", "__tests__/a", "a.tmp", "a.temp", ".docker/config",

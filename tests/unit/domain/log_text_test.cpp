@@ -1,6 +1,7 @@
 #include "domain/log_text.hpp"
 
 #include "base/text.hpp"
+#include "base/utf8.hpp"
 
 #include <gtest/gtest.h>
 
@@ -67,6 +68,17 @@ TEST_F(LineAssemblerTest, WhatCannotBeShownIsDroppedOrReplaced) {
                   "c\n"}),
             (Rows{"abc"}));
   EXPECT_EQ(rows({"euro \xE2\x82"}), (Rows{"euro \uFFFD\uFFFD"}));
+}
+
+TEST_F(LineAssemblerTest, CharactersWithoutWidthAndDirectionMarksAreDropped) {
+  EXPECT_EQ(rows({"a\u200Bb\u200Fc\u202Ed\u2066e\u2028f\u2060g\uFEFFh\u061Ci\U000E0041j\n"}),
+            (Rows{"abcdefghij"}));
+  EXPECT_EQ(rows({"\u00E9 \u20AC \U0001F600\uFE0F\n"}), (Rows{"\u00E9 \u20AC \U0001F600\uFE0F"}));
+}
+
+TEST_F(LineAssemblerTest, AnyTextBecomesOneLine) {
+  EXPECT_EQ(shown_line(redactor_, "a\nthe-\u200Bsecret\x1B[1m-value\x1B[0m \u202Eb\x07"),
+            "a [REDACTED] b");
 }
 
 TEST_F(LineAssemblerTest, SecretsAreTakenOutAcrossChunks) {

@@ -61,15 +61,17 @@ class CredentialsTest : public testing::Test {
   }
 
   [[nodiscard]] CredentialSettings settings() const {
-    CredentialSettings settings{.endpoints = {.region = "eu-west-1"},
-                                .access_key_id = id_,
-                                .secret_access_key = Secret(id_.empty() ? "" : "secret"),
-                                .session_token = {},
-                                .environment = [this](std::string_view name) {
-                                  const auto found = variables_.find(name);
-                                  return found == variables_.end() ? std::nullopt
-                                                                   : std::optional(found->second);
-                                }};
+    CredentialSettings settings{
+        .endpoints = {.region = "eu-west-1"},
+        .access_key_id = id_,
+        .secret_access_key = Secret(id_.empty() ? "" : "secret"),
+        .session_token = {},
+        .environment =
+            [this](std::string_view name) {
+              const auto found = variables_.find(name);
+              return found == variables_.end() ? std::nullopt : std::optional(found->second);
+            },
+        .private_variables = private_variables_};
     return settings;
   }
 
@@ -87,6 +89,7 @@ class CredentialsTest : public testing::Test {
 
   TempDir folder_ = TempDir::make("/tmp", "credentials-").value();
   std::string id_;
+  std::set<std::string, std::less<>> private_variables_;
   std::map<std::string, std::string, std::less<>> variables_{
       {"AWS_SHARED_CREDENTIALS_FILE", folder_.path() + "/credentials"},
       {"AWS_CONFIG_FILE", folder_.path() + "/config"}};
@@ -183,6 +186,19 @@ TEST_F(CredentialsTest, WhatAProfileSays) {
             "profile typo: AWS_PROFILE: AWS credentials (profile typo): profile 'typo' is "
             "neither in " +
                 folder_.path() + "/credentials nor in " + folder_.path() + "/config");
+}
+
+TEST_F(CredentialsTest, AProcessDoesNotGetTheSecretsOfOtherPeers) {
+  write("config",
+        "[profile p]\ncredential_process=sh -c 'echo \"{\\\"Version\\\":1,\\\"AccessKeyId\\\":"
+        "\\\"got:$T_PRIVATE:$T_OTHER\\\",\\\"SecretAccessKey\\\":\\\"s\\\"}\"'\n");
+  variables_["AWS_PROFILE"] = "p";
+  private_variables_ = {"T_PRIVATE"};
+  ::setenv("T_PRIVATE", "platform-key", 1);
+  ::setenv("T_OTHER", "needed", 1);
+  EXPECT_EQ(got(), "profile p: got::needed");
+  ::unsetenv("T_PRIVATE");
+  ::unsetenv("T_OTHER");
 }
 
 TEST_F(CredentialsTest, ARoleIsTakenOnWithTheKeysOfItsSource) {

@@ -1,4 +1,5 @@
 #include "adapters/ecr/api_errors.hpp"
+#include "adapters/ecr/credential_answers.hpp"
 #include "adapters/ecr/credential_sources.hpp"
 #include "adapters/ecr/endpoints.hpp"
 #include "adapters/ecr/lifecycle_policy.hpp"

@@ -8,6 +8,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
+constexpr Asked k_asked{.host = "h", .repository = "shop/web", .authenticated = true};
+
 struct Row {
   const char* words;
   ErrorKind kind;
@@ -21,9 +23,10 @@ TEST(GitFailure, IsSortedByGitsWords) {
       {"fatal: Authentication failed for 'https://h/x'", ErrorKind::denied, "settings"},
       {"fatal: unable to access 'https://h/x/': The requested URL returned error: 403",
        ErrorKind::denied, "denies"},
-      {"fatal: repository 'https://h/x/' not found", ErrorKind::not_found, "not found on h"},
+      {"fatal: repository 'https://h/x/' not found", ErrorKind::not_found,
+       "shop/web was not found on h; check"},
       {"remote: Repository not found.\nfatal: repository 'x' not found", ErrorKind::not_found,
-       "not found on h"},
+       "shop/web was not found on h; check"},
       {"fatal: unable to access 'x': The requested URL returned error: 301",
        ErrorKind::invalid_input, "moved"},
       {"fatal: unable to access 'x': The requested URL returned error: 503", ErrorKind::unavailable,
@@ -52,7 +55,7 @@ TEST(GitFailure, IsSortedByGitsWords) {
       {"fatal: bad object HEAD", ErrorKind::internal, ""},
   };
   for (const Row& row : table) {
-    const Error error = explain_git_failure(128, row.words, "h", true);
+    const Error error = explain_git_failure(128, row.words, k_asked);
     EXPECT_EQ(error.kind, row.kind) << row.words;
     EXPECT_THAT(error.customer, HasSubstr(row.customer)) << row.words;
     EXPECT_EQ(error.customer.empty(), row.customer[0] == '\0') << row.words;
@@ -62,13 +65,14 @@ TEST(GitFailure, IsSortedByGitsWords) {
 
 TEST(GitFailure, SpeaksOfTokensWhereThePlatformGetsThem) {
   const Error error =
-      explain_git_failure(128, "fatal: Authentication failed for 'x'", "github.com", true);
+      explain_git_failure(128, "fatal: Authentication failed for 'x'",
+                          {.host = "github.com", .repository = "shop/web", .authenticated = true});
   EXPECT_THAT(error.customer, HasSubstr("expired: reconnect the account"));
 }
 
 TEST(GitFailure, AsksForAnAccountWhenNoneWasGiven) {
-  const Error error =
-      explain_git_failure(128, "fatal: could not read Username for 'https://h'", "h", false);
+  const Error error = explain_git_failure(128, "fatal: could not read Username for 'https://h'",
+                                          {.host = "h", .repository = "shop/web"});
   EXPECT_EQ(error.kind, ErrorKind::denied);
   EXPECT_THAT(error.customer, HasSubstr("connect an account"));
 }

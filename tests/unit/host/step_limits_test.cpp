@@ -228,6 +228,19 @@ TEST_F(StepLimitsHere, AreThereAsSoonAsTheGroup) {
   EXPECT_EQ(solve->exhausted_memory(), std::nullopt);
 }
 
+TEST_F(StepLimitsHere, ALowerLimitOfAnotherWorkerStays) {
+  const auto other =
+      make_step_limits({.limits = default_limits(), .asked_for = false}, fakes::null_log());
+  ASSERT_TRUE(other) << other.error().message;
+  const auto solve = limits_->watch(domain::DeploymentId("d"));
+  const auto beside = (*other)->watch(domain::DeploymentId("e"));
+  make_group();
+  ASSERT_TRUE(soon([&] { return value("pids", "pids.max") == "10\n"; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_EQ(value("pids", "pids.max"), "10\n");
+  EXPECT_EQ(value("memory", "memory.limit_in_bytes"), "67108864\n");
+}
+
 TEST_F(StepLimitsHere, AGroupThatGoesWasNotKilled) {
   const auto solve = limits_->watch(domain::DeploymentId("d"));
   make_group();
@@ -251,6 +264,16 @@ TEST_F(StepLimitsHere, CountTheTimeOfWhatRunsInTheGroup) {
       write_control(tree_.file("cpuacct", named(parent_ + "/buildkit/"), "cgroup.procs"), self));
   EXPECT_TRUE(soon([&] { return *limits_->cpu_time(deployment) > before; }));
   ASSERT_TRUE(write_control(tree_.file("cpuacct", "", "cgroup.procs"), self));
+}
+
+TEST(DefaultLimits, LeaveTheHostSomethingToLiveOn) {
+  const CgroupLimits limits = default_limits();
+  const auto total = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                     static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  EXPECT_LT(limits.memory, total);
+  EXPECT_GE(limits.memory, total / 2 - (1U << 20U));
+  EXPECT_EQ(limits.pids, 16'384);
+  EXPECT_EQ(limits.cpus, 0) << "the kernel shares them";
 }
 
 }  // namespace

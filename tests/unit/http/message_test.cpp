@@ -28,6 +28,8 @@ TEST(RetryAfter, IsSecondsOrADateAndNeverMoreThanAMinute) {
       {"Thu Jan  1 00:00:10 2026", 10s},
       {"Thu, 01 Jan 2020 00:00:00 GMT", 0ms},
       {"Fri, 01 Jan 2100 00:00:00 GMT", 1min},
+      {"Sun, 16081122 08:34 Nov", std::nullopt},
+      {"Fri, 01 Jan 9999 00:00:00 GMT", std::nullopt},
   };
   for (const auto& [value, wait] : table) {
     EXPECT_EQ(parse_retry_after(value, k_now), wait) << value;

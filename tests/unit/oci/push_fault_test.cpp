@@ -96,6 +96,28 @@ TEST(PushFault, A403WithoutTheRegistrysWordsIsNotARefusal) {
             PushFault::denied);
 }
 
+TEST(PushFault, APageOrABare404IsNotTheRegistry) {
+  for (const char* text :
+       {"error parsing HTTP 404 response body: invalid character '<' looking for beginning of "
+        "value: \"<html>\"",
+        "error parsing HTTP 404 response body: invalid character 'p' after top-level value: \"404 "
+        "page not found\"",
+        "error parsing HTTP 200 response body: invalid character '<' looking for beginning of "
+        "value",
+        "unexpected status from POST request to https://h/v2/x/blobs/uploads/: 404 Not Found",
+        "unexpected status from PUT request to https://h/v2/x/manifests/t: 405 Method Not Allowed",
+        "unexpected status from POST request to https://portal/login: 200 OK",
+        "received unexpected HTTP status: 302 Found"}) {
+    EXPECT_EQ(classify_push_error(text), PushFault::stranger) << text;
+    EXPECT_TRUE(push_error(classify_push_error(text), text).is_transient()) << text;
+  }
+  for (const char* text :
+       {"unexpected status from PUT request to https://h/v2/x/manifests/t: 400 Bad Request",
+        "manifest invalid: manifest invalid"}) {
+    EXPECT_EQ(classify_push_error(text), PushFault::other) << text;
+  }
+}
+
 TEST(PushFault, WhatRefusesEveryImageIsTheOperators) {
   for (const char* text :
        {"tls: failed to verify certificate: x509: certificate signed by unknown authority",

@@ -7,12 +7,30 @@
 namespace builder::domain::buildpacks {
 namespace {
 
+/// Matches `path` as the walk does: each folder hands down what it has.
+bool matches(const std::vector<std::string>& lines, std::string_view path, bool is_folder) {
+  IgnoreRules rules(lines);
+  MatchingBudget budget;
+  IgnoreRules::Folder parent;
+  for (std::size_t slash = path.find('/');; slash = path.find('/', slash + 1)) {
+    IgnoreRules::Folder own;
+    const bool is_last = slash == std::string_view::npos;
+    const bool matched = rules.matches(path.substr(0, slash), parent,
+                                       !is_last || is_folder ? &own : nullptr, budget);
+    EXPECT_FALSE(budget.exhausted());
+    if (is_last) {
+      return matched;
+    }
+    parent = own;
+  }
+}
+
 bool file(const std::vector<std::string>& lines, std::string_view path) {
-  return IgnoreRules(lines).matches(path, false);
+  return matches(lines, path, false);
 }
 
 bool folder(const std::vector<std::string>& lines, std::string_view path) {
-  return IgnoreRules(lines).matches(path, true);
+  return matches(lines, path, true);
 }
 
 TEST(IgnoreRules, NamesMatchAtAnyDepth) {
@@ -82,7 +100,7 @@ TEST(IgnoreRules, HostilePatternsTakeNoTime) {
     pattern += "**/a/";
   }
   EXPECT_FALSE(file({pattern + "b"}, deep + "c"));
-  EXPECT_FALSE(file({std::string(100'000, '[')}, "x"));
+  EXPECT_FALSE(file({std::string(4'096, '[')}, "x"));
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
 }
 

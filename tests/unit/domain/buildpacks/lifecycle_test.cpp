@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace builder::domain::buildpacks {
 namespace {
 
@@ -177,7 +179,11 @@ TEST(LifecycleExit, EveryCodeHasALineThatFits) {
   for (int code = 0; code < 260; ++code) {
     const auto failed = explain_exit(code, trace);
     EXPECT_FALSE(failed.error.customer.empty()) << code;
-    EXPECT_LE(failed.error.customer.size(), 191U) << code;
+    // The platform's column counts characters.
+    EXPECT_LE(
+        std::ranges::count_if(failed.error.customer, [](char c) { return (c & 0xC0) != 0x80; }),
+        191)
+        << code;
   }
 }
 
@@ -211,7 +217,7 @@ TEST(LifecycleResult, IsReadFromItsFiles) {
   EXPECT_THAT(read_group("[[group]]\nid = 'acme/node'\nversion = '1'\napi = '0.10'\n"),
               ElementsAre(Buildpack{"acme/node", "1"}));
   EXPECT_THAT(read_group("group = 5"), IsEmpty());
-  EXPECT_THAT(read_group("[[group]]\nid = \"a\\u001b[2J\"\n"), ElementsAre(Buildpack{"a [2J", ""}));
+  EXPECT_THAT(read_group("[[group]]\nid = \"a\\u001b[2J\"\n"), ElementsAre(Buildpack{"a", ""}));
 }
 
 TEST(LifecycleResult, NamesTheDefaultProcessFirst) {

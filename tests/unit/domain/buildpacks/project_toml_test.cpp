@@ -143,5 +143,57 @@ TEST(PlatformEnvironment, NamesThatAreNoFileNamesAreLeftOut) {
   EXPECT_THAT(merged.warnings, SizeIs(hostile.size()));
 }
 
+std::string repeated(const std::string& text, std::size_t times) {
+  std::string all;
+  for (std::size_t i = 0; i < times; ++i) {
+    all += text;
+  }
+  return all;
+}
+
+// The library has no limit for keys: its stack ended the worker.
+TEST(ProjectToml, ADeepOneIsRefusedBeforeItIsRead) {
+  constexpr std::size_t k_deep = 100'000;
+  const std::string dots = repeated("a.", k_deep) + "a";
+  const std::vector<std::string> texts{
+      dots + " = 1",
+      "[" + dots + "]",
+      "[[" + dots + "]]",
+      "x = 1\n[" + dots + "]\n",
+      repeated("a . ", k_deep) + "a = 1",
+      repeated("\"a\".", k_deep) + "\"a\" = 1",
+      repeated("'a\"'.", k_deep) + "'a' = 1",
+      repeated("\"\\\"\".", k_deep) + "a = 1",
+      "x = {" + dots + " = 1}",
+      "x = {y = 1, " + dots + " = 1}",
+      "x = [{" + dots + " = 1}]",
+      "x = [\n# [\n{" + dots + " = 1}]",
+      "x = \"\"\"\n'\"\"\"\n" + dots + " = 1",
+      "x = \"\"\"a\"\"\"\"\"\n" + dots + " = 1",
+      "x = '''\\'''\n" + dots + " = 1",
+      "x = ''\n" + dots + " = 1",
+      "x = '\\'\n" + dots + " = 1",
+      repeated("[a.b]\n", 10) + repeated("x = {a.b = ", k_deep),
+      "x = " + repeated("[", k_deep),
+      "x = " + repeated("[\n", k_deep),
+      repeated("x = {", k_deep),
+      "[" + repeated("a.", 40) + "a]\n" + repeated("b.", 40) + "b = 1",
+      "x = {" + repeated("a.", 40) + "a = {" + repeated("b.", 40) + "b = 1}}"};
+  for (const std::string& text : texts) {
+    EXPECT_THAT(complaint(text), HasSubstr("more than 64 levels of tables")) << text.substr(0, 60);
+  }
+}
+
+TEST(ProjectToml, DotsAndBracketsInTextsAndNumbersAreNoLevels) {
+  const std::string many = repeated(".[{", 200);
+  for (const std::string& text :
+       {"x = \"" + many + "\"", "x = '" + many + "'", "x = \"\"\"\n" + many + "\n\"\"\"",
+        "x = '''\n" + many + "\n'''", "# " + many, "x = [" + repeated("1.5, ", 200) + "]",
+        repeated("[[a.b]]\nc.d = 1.5\ne = {f = [1.5, {g.h = 2}]}\n", 200),
+        "x = [\n" + repeated("  [1.5],\n", 200) + "]"}) {
+    EXPECT_TRUE(read_project_toml(text)) << text.substr(0, 60);
+  }
+}
+
 }  // namespace
 }  // namespace builder::domain::buildpacks

@@ -1,0 +1,232 @@
+#include "adapters/buildkit/client/progress.hpp"
+
+#include "adapters/buildkit/diagnosis/engine_words.hpp"
+#include "base/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace builder::adapters::buildkit {
+
+namespace {
+
+namespace wire = moby::buildkit::v1;
+
+/// What the daemon adds to the piece of output behind which it drops the rest.
+bool is_clipped(const std::string& output) {
+  return output.ends_with(" reached]\n") && output.contains("\n[output clipped, log limit ");
+}
+
+/// The part of an export that goes to a registry: "pushing layers", "pushing manifest for …".
+constexpr std::string_view k_pushing = "pushing ";
+
+/// Of faults and warnings so many are kept to explain a failure by.
+constexpr std::size_t k_most_kept = 1'000;
+
+/// Enough to see why a command ended.
+void keep_end(std::string& kept, std::string_view output) {
+  constexpr std::size_t k_kept = 2048;
+  kept += output.substr(output.size() - std::min(output.size(), k_kept));
+  if (kept.size() > 2 * k_kept) {
+    kept.erase(0, kept.size() - k_kept);
+  }
+}
+
+std::string name_of(const wire::Vertex& vertex) {
+  return printable_columns(vertex.has_progress_group() ? vertex.progress_group().name()
+                                                       : vertex.name());
+}
+
+std::chrono::nanoseconds time_of(const google::protobuf::Timestamp& stamp) {
+  return std::chrono::seconds(stamp.seconds()) + std::chrono::nanoseconds(stamp.nanos());
+}
+
+}  // namespace
+
+void Progress::apply(const wire::StatusResponse& message, bool is_first_part) {
+  if (!message.vertexes().empty()) {
+    complete_late();
+  }
+  // One message may hold a step's start, output and end: in this order, whatever its layout.
+  for (const wire::Vertex& vertex : message.vertexes()) {
+    if (vertex.has_started()) {
+      start(step_of(vertex), vertex);
+    }
+  }
+  for (const wire::VertexStatus& status : message.statuses()) {
+    if (!push_began_ && status.id().starts_with(k_pushing)) {
+      push_began_ = std::chrono::steady_clock::now();
+      events_.info("Pushing image");
+      push_ = std::make_unique<oci::PushProgress>(events_);
+    }
+  }
+  if (!message.statuses().empty()) {
+    events_.emit(domain::Activity{});
+  }
+  for (const wire::VertexLog& log : message.logs()) {
+    output(log);
+  }
+  for (const wire::VertexWarning& entry : message.warnings()) {
+    warning(entry);
+  }
+  for (const wire::Vertex& vertex : message.vertexes()) {
+    if (vertex.has_completed()) {
+      late_.push_back(vertex);
+    }
+  }
+  if (!is_first_part && !message.vertexes().empty()) {
+    complete_late();
+  }
+}
+
+void Progress::complete_late() {
+  for (const wire::Vertex& vertex : std::exchange(late_, {})) {
+    complete(step_of(vertex), vertex);
+  }
+}
+
+Progress::Step& Progress::step_of(const wire::Vertex& vertex) {
+  if (vertex.has_progress_group()) {
+    groups_[vertex.digest()] = vertex.progress_group().id();
+  }
+  return step_of(vertex.digest());
+}
+
+Progress::Step& Progress::step_of(const std::string& digest) {
+  const auto group = groups_.find(digest);
+  return steps_[group == groups_.end() ? digest : group->second];
+}
+
+std::uint32_t Progress::number(Step& step) {
+  if (step.number == 0) {
+    step.number = next_step_++;
+    events_.emit(domain::StepStarted{.step = step.number, .name = step.name});
+  }
+  return step.number;
+}
+
+void Progress::start(Step& step, const wire::Vertex& vertex) {
+  for (const std::string& input : vertex.inputs()) {
+    release(input, step);
+  }
+  step.name = name_of(vertex);
+  step.started = std::max(step.started.value_or(Time::min()), time_of(vertex.started()));
+  number(step);
+}
+
+void Progress::complete(Step& step, const wire::Vertex& vertex) {
+  const Time completed = time_of(vertex.completed());
+  if (step.finished || step.completed == completed) {
+    return;
+  }
+  step.name = name_of(vertex);
+  number(step);
+  step.cached = vertex.cached() && (step.cached || !vertex.has_progress_group());
+  step.completed = completed;
+  step.spent += completed - step.started.value_or(completed);
+  ++step.runs;
+  if (!vertex.error().empty() && failed_.size() < k_most_kept) {
+    failed_.push_back({.number = step.number,
+                       .digest = vertex.digest(),
+                       .name = step.name,
+                       .error = vertex.error(),
+                       .output = step.output});
+  }
+  // The second run of an [internal] source is empty: it need not be waited for.
+  const bool may_run_again = vertex.inputs().empty() && !vertex.cached() &&
+                             vertex.error().empty() && step.runs < 2 &&
+                             !step.name.starts_with("[internal]");
+  const bool goes_on = vertex.progress_group().weak() && vertex.error().empty();
+  if (may_run_again || goes_on) {
+    step.held_back = true;
+    return;
+  }
+  emit_finished(step, vertex.error());
+}
+
+void Progress::emit_finished(Step& step, const std::string& error) {
+  step.finished = true;
+  step.held_back = false;
+  step.output = {};
+  events_.emit(domain::StepFinished{
+      .step = step.number,
+      .name = step.name,
+      .cached = step.cached,
+      .error = without_engine_paths(printable_columns(error)),
+      .duration = std::chrono::duration_cast<std::chrono::milliseconds>(step.spent)});
+}
+
+void Progress::release(const std::string& digest, const Step& user) {
+  if (Step& step = step_of(digest); step.held_back && &step != &user) {
+    emit_finished(step, {});
+  }
+}
+
+void Progress::gap() {
+  events_.emit(domain::OutputLost{
+      "The build engine lost its way in so much output at once: some lines may be missing here. "
+      "The build itself is not affected; an engine with BuildKit 0.10 or later does not do this."});
+}
+
+void Progress::broke_off() {
+  events_.emit(domain::OutputLost{
+      "The build engine did not end its log: the last lines of the output may be missing. The "
+      "build itself is not affected."});
+}
+
+void Progress::finish() {
+  push_.reset();
+  complete_late();
+  std::vector<Step*> held_back;
+  for (auto& [digest, step] : steps_) {
+    if (step.held_back) {
+      held_back.push_back(&step);
+    }
+  }
+  std::ranges::sort(held_back, {}, &Step::number);
+  for (Step* step : held_back) {
+    emit_finished(*step, {});
+  }
+}
+
+void Progress::output(const wire::VertexLog& log) {
+  Step& step = step_of(log.vertex());
+  const std::uint32_t step_number = number(step);
+  if (!step.finished) {
+    keep_end(step.output, log.msg());
+  }
+  // Of a container that could not be started the runtime speaks, not the customer's command.
+  events_.emit(domain::StepOutput{
+      .step = step_number,
+      .is_stderr = log.stream() == 2,
+      .data = is_runtime_message(log.msg()) ? without_engine_paths(log.msg()) : log.msg()});
+  if (!clip_explained_ && is_clipped(log.msg())) {
+    clip_explained_ = true;
+    events_.emit(domain::OutputLost{
+        "The build engine cut the output of this step at its log limit; the build itself is not "
+        "affected. The operator lifts the limit with BUILDKIT_STEP_LOG_MAX_SIZE and "
+        "BUILDKIT_STEP_LOG_MAX_SPEED in the engine's environment."});
+  }
+}
+
+void Progress::warning(const wire::VertexWarning& warning) {
+  std::string text = printable_columns(warning.short_());
+  if (warnings_.size() < k_most_kept) {
+    const int line = warning.ranges().empty() ? 0 : warning.ranges(0).start().line();
+    warnings_.push_back({.line = static_cast<std::size_t>(std::max(line, 0)), .text = text});
+  }
+  if (!warning.info().filename().empty()) {
+    const int line = warning.ranges().empty() ? 0 : warning.ranges(0).start().line();
+    const std::string file = printable_columns(warning.info().filename());
+    text =
+        line > 0 ? fmt::format("{}:{}: {}", file, line, text) : fmt::format("{}: {}", file, text);
+  }
+  if (!warning.url().empty()) {
+    text += fmt::format(" ({})", printable_columns(warning.url()));
+  }
+  events_.warning(std::move(text));
+}
+
+}  // namespace builder::adapters::buildkit

@@ -1,0 +1,68 @@
+#pragma once
+
+#include "adapters/buildkit/client/connector.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "ports/registry_login.hpp"
+#include "ports/source_tree.hpp"
+
+#include <grpcpp/grpcpp.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace builder::adapters::buildkit {
+
+/// What one build offers to the daemon.
+struct SessionContent {
+  std::string shared_key;  ///< Names the incremental copy of the files at the daemon.
+  std::shared_ptr<const ports::SourceTree> tree;
+  std::map<std::string, Secret> secrets;  ///< By id.
+  /// The tree that holds the Dockerfile, as the daemon is to see it; null: `tree`. An error refuses
+  /// it. Called on the session's threads, several times.
+  std::function<Result<std::shared_ptr<const ports::SourceTree>>()> dockerfile;
+  /// The login for a registry by its API's host, exactly as the daemon asks; nullptr: anonymous.
+  /// Called on the session's threads.
+  std::function<ports::SharedLogin(const std::string& host)> login;
+};
+
+/// One build's server for the daemon: it listens nowhere and is only reached through the
+/// connections attached to it.
+class Session {
+ public:
+  explicit Session(SessionContent content);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  /// Ends running calls and waits for their threads; a few milliseconds, 200 at most unless the
+  /// tree itself blocks.
+  ~Session();
+
+  Result<> attach(Connector& connector, const ports::JobContext& job);
+
+  [[nodiscard]] const std::string& id() const { return id_; }
+
+  [[nodiscard]] std::uint64_t bytes_sent() const;
+  [[nodiscard]] std::optional<Error> transfer_error();
+  /// The tar an exporter sent.
+  [[nodiscard]] std::string take_result();
+  /// No file is opened for the daemon any more. Does not wait.
+  void stop();
+
+ private:
+  struct Services;
+
+  std::string id_;
+  std::string shared_key_;
+  std::unique_ptr<Services> services_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<SessionLink> link_;
+};
+
+/// An id nobody else uses: sessions and solves are named by their client.
+std::string random_id();
+
+}  // namespace builder::adapters::buildkit

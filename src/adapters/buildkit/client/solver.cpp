@@ -1,0 +1,662 @@
+#include "adapters/buildkit/client/solver.hpp"
+
+#include "adapters/buildkit/client/grpc_library.hpp"
+#include "adapters/buildkit/client/progress.hpp"
+#include "adapters/buildkit/client/session.hpp"
+#include "adapters/buildkit/client/solve.hpp"
+#include "adapters/buildkit/diagnosis/build_error.hpp"
+#include "adapters/buildkit/diagnosis/dockerfile.hpp"
+#include "adapters/buildkit/transfer/tar.hpp"
+#include "base/sync.hpp"
+#include "base/text.hpp"
+#include "ports/overlay_tree.hpp"
+
+#include <grpcpp/health_check_service_interface.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <future>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <variant>
+
+namespace builder::adapters::buildkit {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+/// How often an engine that is away is knocked at.
+constexpr milliseconds k_return_interval{250};
+constexpr std::chrono::seconds k_describe_limit{10};
+constexpr std::string_view k_cgroup_parent = "cgroup-parent";
+constexpr std::string_view k_tar_exporter = "tar";
+/// Known to every frontend that knows cache mounts, Engine 20.10's included.
+constexpr std::string_view k_cache_namespace = "build-arg:BUILDKIT_CACHE_MOUNT_NS";
+constexpr std::string_view k_dockerfile = "Dockerfile";
+constexpr std::string_view k_platform = "linux/amd64";
+constexpr std::string_view k_add_hosts = "add-hosts";
+
+/// Closes sessions off the builds' threads. What was given to it is closed before its destructor
+/// returns.
+class SessionCloser {
+ public:
+  void add(std::unique_ptr<Session> session) {
+    {
+      const std::scoped_lock lock(mutex_);
+      sessions_.push_back(std::move(session));
+    }
+    changed_.notify_one();
+  }
+
+ private:
+  void run(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    while (changed_.wait(lock, stop, [this] { return !sessions_.empty(); }), !sessions_.empty()) {
+      std::unique_ptr<Session> session = std::move(sessions_.front());
+      sessions_.pop_front();
+      lock.unlock();
+      session.reset();
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::deque<std::unique_ptr<Session>> sessions_;
+  std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
+};
+
+/// Passes events on, and lets the limits know which steps run.
+class WatchedEvents final : public domain::EventSink {
+ public:
+  WatchedEvents(domain::EventSink& events, ports::WatchedSolve* watched)
+      : events_(events), watched_(watched) {}
+
+  void emit(domain::BuildEvent event) override {
+    if (const auto* started = std::get_if<domain::StepStarted>(&event);
+        started != nullptr && watched_ != nullptr) {
+      watched_->step_started(started->step, started->name);
+    } else if (const auto* ended = std::get_if<domain::StepFinished>(&event);
+               ended != nullptr && watched_ != nullptr) {
+      watched_->step_ended(ended->step);
+    }
+    events_.emit(std::move(event));
+  }
+
+ private:
+  domain::EventSink& events_;
+  ports::WatchedSolve* watched_;
+};
+
+std::optional<Error> interruption(const ports::JobContext& job) {
+  if (steady_clock::now() >= job.deadline) {
+    return Error{.kind = ErrorKind::timed_out, .message = "the build took too long"};
+  }
+  if (job.stop.stop_requested()) {
+    return Error{.kind = ErrorKind::cancelled, .message = "the build was stopped"};
+  }
+  return std::nullopt;
+}
+
+class BuildkitSolver final : public Solver {
+ public:
+  BuildkitSolver(SolverSettings settings, std::unique_ptr<Connector> connector,
+                 ports::RegistryLogins& logins, Log log)
+      : settings_(std::move(settings)),
+        logins_(logins),
+        log_(std::move(log)),
+        connector_(std::move(connector)) {}
+
+  std::expected<Solved, SolveFailure> solve(const ports::JobContext& job, const SolveSpec& spec,
+                                            domain::EventSink& events) override {
+    std::uint32_t next_step = 1;
+    Attempt attempt = solve_once(job, spec, events, next_step);
+    if (attempt.way == Way::mixes_results) {
+      return solve(job, with_own_results(spec), events);
+    }
+    if (attempt.way == Way::ended) {
+      return std::move(attempt.result);
+    }
+    log_.warning("deployment={} engine away: {}", job.deployment_id.str(),
+                 attempt.result.error().error.message);
+    engine_.lock()->reset();
+    const bool lost = attempt.way == Way::engine_lost;
+    events.warning(lost ? "The build engine went away during the build; waiting for it to return."
+                        : "The build engine cannot be reached; waiting for it to return.");
+    if (auto returned = wait_for_engine(job); !returned) {
+      Error away = std::move(returned).error();
+      // A build may have taken its engine with it; one that never began has not.
+      const bool never_began = !lost && away.kind == ErrorKind::unavailable;
+      return std::unexpected(
+          SolveFailure{.error = never_began ? std::move(away).for_operator(settings_.engine_setting)
+                                            : std::move(away)});
+    }
+    events.warning(lost ? "The build engine is back; the build starts again."
+                        : "The build engine is back; the build starts.");
+    attempt = solve_once(job, spec, events, next_step);
+    return attempt.way == Way::mixes_results ? solve(job, with_own_results(spec), events)
+                                             : std::move(attempt.result);
+  }
+
+  Result<EngineInfo> engine(const std::stop_token& stop) override {
+    auto described = connector_->describe({.deployment_id = domain::DeploymentId("-"),
+                                           .stop = stop,
+                                           .deadline = steady_clock::now() + k_describe_limit});
+    if (!described) {
+      return described;
+    }
+    if (settings_.needs_isolation && described->shares_network) {
+      engine_.lock()->reset();
+      return std::unexpected(
+          Error{.kind = ErrorKind::conflict,
+                .message = fmt::format("RUN steps of {} share its own network, which "
+                                       "BUILD_NETWORK_ISOLATION=require forbids: start it with "
+                                       "--oci-worker-net=bridge or cni",
+                                       described->name),
+                .setting = "BUILD_NETWORK_ISOLATION"});
+    }
+    const bool is_new = *engine_.lock() != *described;
+    *engine_.lock() = *described;
+    if (is_new) {
+      log_.info("engine: {}", described->name);
+      for (const std::string& feature : missing_features(*described)) {
+        log_.info("engine: it lacks {}", feature);
+      }
+      check_limits(*described);
+    }
+    return described;
+  }
+
+  Result<EngineInfo> known_engine(const std::stop_token& stop) override {
+    if (const auto known = *engine_.lock()) {
+      return *known;
+    }
+    return engine(stop);
+  }
+
+ private:
+  /// What became of an attempt, apart from its result.
+  enum class Way { ended, engine_lost, engine_unreachable, mixes_results };
+
+  struct Attempt {
+    std::expected<Solved, SolveFailure> result;
+    Way way = Way::ended;
+  };
+
+  /// What is found out while the engine asks for things. Shared with the session, which is closed
+  /// behind the solve.
+  class Findings {
+   public:
+    explicit Findings(domain::EventSink& events) : events_(&events) {}
+
+    std::atomic<bool> registry_is_closed = false;  ///< See `FailedSolve`.
+    /// The solve ends at once, and another one follows: see `with_own_results`.
+    std::atomic<bool> mixes_results = false;
+
+    void tell(std::string line) {
+      const std::scoped_lock lock(mutex_);
+      if (events_ != nullptr) {
+        events_->info(std::move(line));
+      }
+    }
+
+    /// Behind the solve nobody listens any more.
+    void end() {
+      const std::scoped_lock lock(mutex_);
+      events_ = nullptr;
+    }
+
+   private:
+    std::mutex mutex_;
+    domain::EventSink* events_;
+  };
+
+  /// A solve that is not to be has nothing to tell.
+  class UntilItEnds final : public domain::EventSink {
+   public:
+    UntilItEnds(domain::EventSink& events, const Findings& findings)
+        : events_(events), findings_(findings) {}
+
+    void emit(domain::BuildEvent event) override {
+      if (!findings_.mixes_results) {
+        events_.emit(std::move(event));
+      }
+    }
+
+   private:
+    domain::EventSink& events_;
+    const Findings& findings_;
+  };
+
+  /// Newer engines leave the id of a cache mount out of what they know a RUN's result by: a service
+  /// would get what another one made of its own cache. A host's name is part of it; its address is
+  /// not used. Results of other Dockerfiles stay common to all services.
+  static SolveSpec with_own_results(SolveSpec spec) {
+    const std::string whose = sha256_hex("results of " + spec.cache_namespace.reveal());
+    spec.frontend[std::string(k_add_hosts)] = "cache-" + whose.substr(0, 16) + ".invalid=0.0.0.0";
+    return spec;
+  }
+
+  [[nodiscard]] bool mixes_results(const ports::JobContext& job, const SolveSpec& spec,
+                                   std::string_view dockerfile) {
+    if (spec.cache_namespace.empty() || spec.frontend.contains(std::string(k_add_hosts)) ||
+        !names_cache_mounts(dockerfile)) {
+      return false;
+    }
+    const auto engine = known_engine(job.stop);
+    return !engine || forgets_cache_ids(*engine);
+  }
+
+  /// The first look at a Dockerfile decides.
+  struct Checked {
+    std::once_flag once;
+    Result<std::shared_ptr<const ports::SourceTree>> tree;
+  };
+
+  static Attempt failed(Error error) {
+    return {.result = std::unexpected(SolveFailure{.error = std::move(error)})};
+  }
+
+  Attempt solve_once(const ports::JobContext& job, const SolveSpec& spec, domain::EventSink& events,
+                     std::uint32_t& next_step) {
+    if (auto stopped = interruption(job)) {
+      return failed(*std::move(stopped));
+    }
+    if (settings_.needs_isolation) {
+      if (auto engine = known_engine(job.stop); !engine) {
+        return unreachable(job, std::move(engine).error());
+      }
+    }
+    const auto begin = steady_clock::now();
+    auto channel = connector_->control(job);
+    if (!channel) {
+      return unreachable(job, std::move(channel).error());
+    }
+    const auto findings = std::make_shared<Findings>(events);
+    UntilItEnds told(events, *findings);
+    SessionContent content{.shared_key = settings_.shared_key_prefix + spec.service_id.str(),
+                           .tree = spec.context,
+                           .secrets = spec.secrets,
+                           .dockerfile = {},
+                           .login = [this, job, spec, findings](const std::string& host) {
+                             return login_of_build(job, spec, host, *findings);
+                           }};
+    if (spec.repository) {
+      content.dockerfile = [this, job, spec, findings, checked = std::make_shared<Checked>()] {
+        std::call_once(checked->once,
+                       [&] { checked->tree = checked_dockerfile(job, spec, *findings); });
+        return checked->tree;
+      };
+    }
+    auto session = std::make_unique<Session>(std::move(content));
+    if (auto attached = session->attach(*connector_, job); !attached) {
+      return unreachable(job, std::move(attached).error());
+    }
+    const auto connected = steady_clock::now();
+    // Beside the solve: the Dockerfile may not be there yet, and the engine has other things to do.
+    std::future<void> foreseen;
+    if (next_step == 1 && !spec.frontend.contains(std::string(k_add_hosts)) && !is_recent()) {
+      foreseen = std::async(std::launch::async, [&] { foresee(job, spec, events); });
+    }
+    std::map<std::string, std::string> exporter = spec.exporter_attributes;
+    if (const auto engine = *engine_.lock(); spec.epoch && (!engine || has_image_epoch(*engine))) {
+      auto epoch = spec.epoch();
+      if (!epoch) {
+        return failed(std::move(epoch).error());
+      }
+      exporter["source-date-epoch"] = std::to_string(epoch->time_since_epoch().count());
+    }
+    const std::unique_ptr<ports::WatchedSolve> watched =
+        settings_.limits == nullptr ? nullptr : settings_.limits->watch(job.deployment_id);
+    WatchedEvents watched_events(told, watched.get());
+    Progress progress(watched_events, next_step);
+    const SolveOutcome outcome =
+        run_solve(*channel, reserve_for(job), job, request_for(spec, exporter, *session), progress);
+    next_step = progress.next_step();
+    log_.debug("deployment={} solve: connect={}us first_status={}us solve={}us tail={}us",
+               job.deployment_id.str(),
+               std::chrono::duration_cast<std::chrono::microseconds>(connected - begin).count(),
+               outcome.first_status.count(), outcome.solve.count(), outcome.tail.count());
+    session->stop();
+    findings->end();
+    Attempt attempt = judge(job, spec, events, outcome, progress, *session, *findings);
+    if (const auto limit = watched ? watched->exhausted_memory() : std::nullopt) {
+      tell_exhausted(*limit, attempt, events);
+    }
+    if (attempt.way == Way::engine_lost) {
+      connector_->discard(*channel);
+    }
+    // Closing takes milliseconds that the build need not wait for; it also ends the daemon's side.
+    closer_.add(std::move(session));
+    return attempt;
+  }
+
+  static Attempt unreachable(const ports::JobContext& job, Error error) {
+    Attempt attempt = failed(std::move(error));
+    const ErrorKind kind = attempt.result.error().error.kind;
+    if (!interruption(job) && (kind == ErrorKind::unavailable || kind == ErrorKind::timed_out)) {
+      attempt.way = Way::engine_unreachable;
+    }
+    return attempt;
+  }
+
+  /// Says which attributes of this build the engine's version ignores, which it does without a
+  /// word.
+  void foresee(const ports::JobContext& job, const SolveSpec& spec, domain::EventSink& events) {
+    const auto engine = known_engine(job.stop);
+    if (!engine) {
+      return;
+    }
+    for (const auto& [attribute, value] : spec.frontend) {
+      if (!knows_attribute(*engine, attribute)) {
+        log_.warning("deployment={} {} ignores '{}'", job.deployment_id.str(), engine->name,
+                     attribute);
+        events.warning("The build engine is too old for '" + attribute + "', which has no effect");
+      }
+    }
+  }
+
+  static void tell_exhausted(const std::string& limit, Attempt& attempt,
+                             domain::EventSink& events) {
+    const std::string what = "out of memory, a step may use " + limit;
+    events.warning("A process of this build was killed: " + what);
+    if (!attempt.result && attempt.result.error().error.kind == ErrorKind::build_failed) {
+      std::string& line = attempt.result.error().error.customer;
+      if (line.ends_with(k_killed_guess)) {
+        line.resize(line.size() - k_killed_guess.size());
+      }
+      const std::string end = " (" + what + ")";
+      line = truncate_characters(line, k_customer_limit - end.size()) + end;
+    }
+  }
+
+  /// Says what of the limits this engine cannot keep.
+  void check_limits(const EngineInfo& engine) const {
+    for (const auto& [attribute, value] : settings_.step_attributes) {
+      const bool is_kept = attribute != k_cgroup_parent &&
+                           (settings_.attributes_are_second || !settings_.attributes_are_asked_for);
+      if (!is_kept && !knows_attribute(engine, attribute)) {
+        log_.warning("{} ignores '{}': {} has no effect", engine.name, attribute,
+                     attribute == k_cgroup_parent   ? "BUILD_CGROUP_PARENT"
+                     : attribute.starts_with("cpu") ? "BUILD_CPUS"
+                                                    : "BUILD_MEMORY");
+      }
+    }
+  }
+
+  /// Nothing that a build may ask for is missing.
+  bool is_recent() {
+    const auto engine = *engine_.lock();
+    return engine && missing_features(*engine).empty();
+  }
+
+  bool keeps_policies(const std::stop_token& stop) {
+    const auto engine = known_engine(stop);
+    return engine && has_source_policies(*engine);
+  }
+
+  /// The login of the platform's own registry opens the images of all services. A build gets it
+  /// only where the engine itself keeps it away from those.
+  ports::SharedLogin login_of_build(const ports::JobContext& job, const SolveSpec& spec,
+                                    const std::string& host, Findings& findings) {
+    const bool own = spec.repository && host == spec.repository->host();
+    const bool pushes = spec.exporter_attributes.contains("push");
+    if (own && !pushes && !keeps_policies(job.stop)) {
+      findings.registry_is_closed = true;
+      return nullptr;
+    }
+    return login_for(job, host);
+  }
+
+  /// What the engine sees of a customer's Dockerfile: the text that was checked, and nothing that a
+  /// link or another spelling could put in its place.
+  Result<std::shared_ptr<const ports::SourceTree>> checked_dockerfile(const ports::JobContext& job,
+                                                                      const SolveSpec& spec,
+                                                                      Findings& findings) {
+    std::map<std::string, std::string> files;
+    BUILDER_TRY_ASSIGN(std::optional<std::string> text, read_source(spec, spec.dockerfile));
+    if (!text && spec.dockerfile.ends_with(k_dockerfile)) {
+      // Every frontend falls back to it.
+      std::string other = spec.dockerfile;
+      other[other.size() - k_dockerfile.size()] = 'd';
+      BUILDER_TRY_ASSIGN(text, read_source(spec, other));
+    }
+    if (text) {
+      if (mixes_results(job, spec, *text)) {
+        findings.mixes_results = true;
+        return failure(ErrorKind::cancelled, "solved anew");
+      }
+      BUILDER_TRY_ASSIGN(const auto frontends,
+                         check_frontends(settings_.frontends, spec.dockerfile, *text));
+      for (const std::string& frontend : frontends) {
+        log_.info("deployment={} frontend {}", job.deployment_id.str(), printable_line(frontend));
+        findings.tell("The Dockerfile is read by the frontend " + printable_line(frontend));
+      }
+      SourceRules rules = settings_.sources;
+      rules.registries.push_back(spec.repository->host());
+      BUILDER_TRY(
+          check_sources(rules, spec.dockerfile, *text, keeps_policies(job.stop), resolver_, job));
+      files.emplace(spec.dockerfile, *std::move(text));
+    }
+    const std::string ignore = spec.dockerfile + ".dockerignore";
+    BUILDER_TRY_ASSIGN(std::optional<std::string> patterns, read_source(spec, ignore));
+    if (patterns) {
+      files.emplace(ignore, *std::move(patterns));
+    }
+    // Away from where anybody looks.
+    return ports::make_overlay_tree(spec.context, std::move(files), ".source");
+  }
+
+  /// Nullopt: there is no such file.
+  static Result<std::optional<std::string>> read_source(const SolveSpec& spec,
+                                                        const std::string& path) {
+    auto text = ports::read_file(*spec.context, path, k_dockerfile_limit);
+    if (text) {
+      return *std::move(text);
+    }
+    Error error = std::move(text).error();
+    if (error.kind == ErrorKind::not_found) {
+      return std::nullopt;
+    }
+    if (error.kind == ErrorKind::invalid_input || error.kind == ErrorKind::denied) {
+      error.kind = ErrorKind::build_failed;
+      error.customer = truncate_characters(
+          printable_line(path) + " cannot be read: " + printable_line(error.message),
+          k_customer_limit);
+    }
+    return std::unexpected(std::move(error));
+  }
+
+  /// nullptr: anonymous. A login that cannot be had is the operator's matter; the registry's own
+  /// refusal tells the customer.
+  ports::SharedLogin login_for(const ports::JobContext& job, const std::string& host) {
+    auto login = logins_.login(job, host);
+    if (!login) {
+      log_.warning("deployment={} login for {}: {}", job.deployment_id.str(), host,
+                   login.error().message);
+      return nullptr;
+    }
+    return *std::move(login);
+  }
+
+  /// Whatever it holds that the engine makes a part of a step's cache key is the same for all
+  /// builds of the same content, of all services on all hosts (the ADR "Nothing of a build in a
+  /// cache key").
+  [[nodiscard]] moby::buildkit::v1::SolveRequest request_for(
+      const SolveSpec& spec, const std::map<std::string, std::string>& exporter_attributes,
+      const Session& session) {
+    moby::buildkit::v1::SolveRequest request;
+    request.set_ref(random_id());
+    request.set_session(session.id());
+    request.set_internal(true);
+    request.set_frontend("dockerfile.v0");
+    auto& frontend = *request.mutable_frontend_attrs();
+    frontend["filename"] = spec.dockerfile;
+    if (!tells_by_its_architecture()) {
+      frontend["platform"] = std::string(k_platform);
+    }
+    for (const auto& [name, value] : settings_.step_attributes) {
+      frontend[name] = value;
+    }
+    for (const auto& [name, value] : settings_.proxy_variables) {
+      frontend["build-arg:" + name] = value;
+    }
+    for (const auto& [name, value] : spec.frontend) {
+      frontend[name] = value;
+    }
+    if (!spec.cache_namespace.empty()) {
+      frontend[std::string(k_cache_namespace)] = spec.cache_namespace.reveal();
+    }
+    for (const std::string& entitlement : spec.entitlements) {
+      request.add_entitlements(entitlement);
+    }
+    if (spec.repository) {
+      *request.mutable_source_policy() = source_policy(settings_.sources, *spec.repository);
+    }
+    if (!spec.exporter.empty()) {
+      // Twice: daemons before 0.13 read the first, later ones the second.
+      request.set_exporter(spec.exporter);
+      auto* exporter = request.add_exporters();
+      exporter->set_type(spec.exporter);
+      for (const auto& [name, value] : exporter_attributes) {
+        (*request.mutable_exporter_attrs())[name] = value;
+        (*exporter->mutable_attrs())[name] = value;
+      }
+    }
+    return request;
+  }
+
+  /// An image keeps the architecture of its base where no platform is asked for. That is how an
+  /// engine whose frontend does not name foreign bases shows one.
+  bool tells_by_its_architecture() {
+    const auto engine = *engine_.lock();
+    return engine && !names_foreign_bases(*engine) && engine->platform == k_platform;
+  }
+
+  Attempt judge(const ports::JobContext& job, const SolveSpec& spec, domain::EventSink& events,
+                const SolveOutcome& outcome, const Progress& progress, Session& session,
+                const Findings& findings) const {
+    if (outcome.status.ok()) {
+      std::map<std::string, std::string> files;
+      if (spec.exporter == k_tar_exporter) {
+        auto read = read_tar(session.take_result());
+        if (!read) {
+          return failed(std::move(read).error());
+        }
+        files = *std::move(read);
+      }
+      if (auto foreign = foreign_image(spec, progress)) {
+        return failed(*std::move(foreign));
+      }
+      const auto& response = outcome.response.exporter_response();
+      return {.result = Solved{.exporter_response = {response.begin(), response.end()},
+                               .context_bytes_sent = session.bytes_sent(),
+                               .push = progress.push_began()
+                                           ? steady_clock::now() - *progress.push_began()
+                                           : steady_clock::duration::zero(),
+                               .files = std::move(files)}};
+    }
+    if (auto stopped = interruption(job)) {
+      return failed(*std::move(stopped));
+    }
+    if (findings.mixes_results) {
+      Attempt attempt = failed({.kind = ErrorKind::cancelled, .message = "solved anew"});
+      attempt.way = Way::mixes_results;
+      return attempt;
+    }
+    if (auto error = session.transfer_error()) {
+      if (error->kind == ErrorKind::build_failed ||
+          (error->kind == ErrorKind::invalid_input && !error->customer.empty())) {
+        return failed(*std::move(error));  // Of what is in the repository: it says so itself.
+      }
+      std::string customer = "The source could not be sent to the build engine: " + error->message;
+      return failed(
+          std::move(*error).with_context("sending the source").for_customer(std::move(customer)));
+    }
+    FailedSolve solve{.status = outcome.status,
+                      .steps = progress.failed(),
+                      .dockerfile = spec.dockerfile,
+                      .dockerfile_text = std::nullopt,
+                      .warnings = progress.warnings(),
+                      .context = spec.context.get(),
+                      .registry = spec.repository ? spec.repository->host() : std::string(),
+                      .registry_is_closed = findings.registry_is_closed};
+    if (auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit)) {
+      solve.dockerfile_text = *std::move(text);
+    }
+    Explanation explanation = explain(solve);
+    for (std::string& line : explanation.excerpt) {
+      events.emit(domain::Message{.type = domain::LogType::error, .text = std::move(line)});
+    }
+    return {.result = std::unexpected(SolveFailure{.error = std::move(explanation.error),
+                                                   .exit_code = explanation.exit_code,
+                                                   .push_error = explanation.push_error}),
+            .way = explanation.engine_lost ? Way::engine_lost : Way::ended};
+  }
+
+  /// The error of an image that was built for other machines; only of one that goes to a registry.
+  static std::optional<Error> foreign_image(const SolveSpec& spec, const Progress& progress) {
+    if (!spec.repository) {
+      return std::nullopt;
+    }
+    const auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit);
+    return text ? wrong_platform(spec.dockerfile, *text, progress.warnings(), "") : std::nullopt;
+  }
+
+  /// A second way to a daemon that needs one; null for others, and when it cannot be had.
+  std::shared_ptr<grpc::Channel> reserve_for(const ports::JobContext& job) {
+    const auto engine = *engine_.lock();
+    if (engine && !status_goes_astray(*engine)) {
+      return nullptr;
+    }
+    return connector_->reserve(job).value_or(nullptr);
+  }
+
+  Result<> wait_for_engine(const ports::JobContext& job) {
+    const ports::JobContext bounded = job.within(settings_.return_limit);
+    for (;;) {
+      const auto channel = connector_->control(bounded);
+      if (channel) {
+        return {};
+      }
+      if (auto stopped = interruption(job)) {
+        return std::unexpected(*std::move(stopped));
+      }
+      if (steady_clock::now() + k_return_interval >= bounded.deadline) {
+        return std::unexpected(
+            Error{.kind = ErrorKind::unavailable,
+                  .message = "the engine did not return: " + channel.error().message,
+                  .customer = "The build engine could not be reached (no fault of your project); "
+                              "please deploy again in a few minutes"});
+      }
+      sleep_for(k_return_interval, job.stop);
+    }
+  }
+
+  const SolverSettings settings_;
+  ports::RegistryLogins& logins_;
+  const Log log_;
+  std::unique_ptr<Connector> connector_;
+  Sync<std::optional<EngineInfo>> engine_;
+  network::Resolver resolver_;
+  SessionCloser closer_;
+};
+
+}  // namespace
+
+std::unique_ptr<Solver> make_solver(SolverSettings settings, std::unique_ptr<Connector> connector,
+                                    ports::RegistryLogins& logins, Log log) {
+  forward_grpc_log(log);
+  // The daemon polls grpc.health.v1 on every session and drops those that do not answer.
+  grpc::EnableDefaultHealthCheckService(true);
+  return std::make_unique<BuildkitSolver>(std::move(settings), std::move(connector), logins,
+                                          std::move(log));
+}
+
+}  // namespace builder::adapters::buildkit

@@ -1,0 +1,119 @@
+#pragma once
+
+#include "adapters/buildkit/client/connector.hpp"
+#include "adapters/buildkit/diagnosis/frontend.hpp"
+#include "adapters/buildkit/diagnosis/source_rules.hpp"
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "domain/build_event.hpp"
+#include "domain/ids.hpp"
+#include "ports/build_limits.hpp"
+#include "ports/job_context.hpp"
+#include "ports/registry.hpp"
+#include "ports/registry_login.hpp"
+#include "ports/source_tree.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace builder::adapters::buildkit {
+
+/// One solve of BuildKit's Dockerfile frontend.
+struct SolveSpec {
+  domain::ServiceId service_id;  ///< Names the context's incremental copy at the engine.
+  std::shared_ptr<const ports::SourceTree> context;  ///< Shared with the transfer threads.
+  std::string dockerfile;                            ///< Path inside the context.
+  /// Further attributes of the frontend (`build-arg:…`, `target`, `no-cache`, …). Unknown ones are
+  /// ignored by the engine without a word.
+  std::map<std::string, std::string> frontend = {};
+  /// `moby` (an Engine), `image` (a standalone daemon), `tar` (small files for us, on both); empty:
+  /// the result goes nowhere.
+  std::string exporter = {};
+  std::map<std::string, std::string> exporter_attributes = {};
+  /// Waits for the time that the image and its history are to bear; null: that of the build.
+  std::function<Result<std::chrono::sys_seconds>()> epoch = {};
+  /// Stands before the name of every cache mount. Without one the engine shares them with all.
+  Secret cache_namespace = {};
+  /// Set where the Dockerfile is a customer's, who may name no frontend and no source that the
+  /// settings forbid: the deployment's own repository. Images beside it belong to other services:
+  /// none of them can be a source of this build.
+  std::optional<ports::Repository> repository = {};
+  /// For `RUN --mount=type=secret,id=…`, by id.
+  std::map<std::string, Secret> secrets = {};
+  /// `network.host`, where the engine grants it.
+  std::vector<std::string> entitlements = {};
+};
+
+struct Solved {
+  std::map<std::string, std::string> exporter_response;
+  std::uint64_t context_bytes_sent = 0;
+  std::chrono::steady_clock::duration push{0};    ///< The part of the solve that was a push.
+  std::map<std::string, std::string> files = {};  ///< Of the exporter `tar`.
+};
+
+struct SolveFailure {
+  Error error;
+  /// Of the RUN that failed.
+  std::optional<int> exit_code = {};
+  /// The engine built the image but a registry did not take it: its words.
+  std::string push_error = {};
+};
+
+/// The way a solve is run on any BuildKit: a session of its own with the context, registry logins
+/// and secrets; steps, output and warnings as events; an engine that is away waited for, and a
+/// solve it lost started again once. What the engine's version cannot do is said before it is
+/// tried. Thread-safe. The destructor waits until the last session is closed; no solve may be
+/// running then.
+class Solver {
+ public:
+  virtual ~Solver() = default;
+  /// Errors: `build_failed` with the customer's line, `unavailable` when the engine is away or was
+  /// lost or a registry did not answer, `timed_out`, `cancelled` (the processes are gone or being
+  /// killed by the engine when this returns).
+  virtual std::expected<Solved, SolveFailure> solve(const ports::JobContext& job,
+                                                    const SolveSpec& spec,
+                                                    domain::EventSink& events) = 0;
+  /// Asks the engine who it is; what it lacks is remembered for the solves and told the log.
+  virtual Result<EngineInfo> engine(const std::stop_token& stop) = 0;
+  /// The same without asking again, unless the engine was lost since: another one may be back.
+  virtual Result<EngineInfo> known_engine(const std::stop_token& stop) = 0;
+};
+
+struct SolverSettings {
+  /// Stands before the service id in the key of the context's incremental copy at the engine.
+  std::string shared_key_prefix = "deployra-builder:";
+  /// How long a build waits for an engine that is away.
+  std::chrono::seconds return_limit{30};
+  /// Where the operator looks when no build could even begin.
+  std::string engine_setting = "DOCKER_HOST";
+  /// Told which steps run; outlives the solver. Null: they cannot be seen from here.
+  ports::BuildLimits* limits = nullptr;
+  FrontendRules frontends = {};
+  SourceRules sources = {};
+  /// Nothing is built by an engine whose steps share its own network.
+  bool needs_isolation = false;
+  /// Attributes of the frontend for every step of every build: limits, which are in no cache key,
+  /// and the operator's group, which is.
+  std::map<std::string, std::string> step_attributes = {};
+  /// `limits` holds the steps to the same, should the engine not know the attributes.
+  bool attributes_are_second = false;
+  /// By the operator, who is told which of them an engine ignores.
+  bool attributes_are_asked_for = true;
+  /// Proxies for the steps: BuildKit gives them these variables, and no cache key counts them.
+  std::vector<std::pair<std::string, std::string>> proxy_variables = {};
+};
+
+/// `logins` outlives the solver: the engine asks for them when a registry wants to know who we are.
+std::unique_ptr<Solver> make_solver(SolverSettings settings, std::unique_ptr<Connector> connector,
+                                    ports::RegistryLogins& logins, Log log);
+
+}  // namespace builder::adapters::buildkit

@@ -1,0 +1,35 @@
+#pragma once
+
+#include "adapters/redis/client/connection.hpp"
+#include "base/log.hpp"
+#include "ports/job_queue.hpp"
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace builder::adapters::redis {
+
+struct QueueSettings {
+  /// A worker that is silent for so long may lose its jobs to another one.
+  std::chrono::milliseconds lease{60'000};
+  /// Called with every new epoch before it is used, so that the next process can tell whose jobs
+  /// those are.
+  std::function<void(const std::string& epoch)> remember_epoch = [](const std::string&) {};
+  /// Called when what `ended_epochs` had is back in the queue.
+  std::function<void()> recovered = [] {};
+  /// Epochs of processes of this host that have ended.
+  std::vector<std::string> ended_epochs;
+  /// Names the list of what a worker of version 1.0 had taken; empty: there was none.
+  std::string old_worker_id;
+};
+
+/// The take protocol of docs/protocol.md: scripts/*.lua are its only writers. Keeps the lease alive
+/// and retires silent workers on a connection and a thread of its own. Calls that must not be lost
+/// are repeated through reconnects for half a minute.
+std::unique_ptr<ports::JobQueue> make_job_queue(RedisConfig config, QueueSettings settings,
+                                                const Log& log);
+
+}  // namespace builder::adapters::redis

@@ -1,0 +1,56 @@
+#include "app/compose/queue_parts.hpp"
+
+#include "adapters/redis/cancel_feed.hpp"
+#include "adapters/redis/chosen_queue.hpp"
+#include "adapters/redis/leased/job_queue.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace builder::app {
+
+namespace {
+
+adapters::redis::QueueSettings queue_settings(const Config& config, WorkDir& work) {
+  adapters::redis::QueueSettings settings;
+  settings.lease = config.lease_time;
+  settings.ended_epochs = work.ended_epochs();
+  settings.old_worker_id = work.old_worker_id();
+  settings.remember_epoch = [&work](const std::string& epoch) { work.remember_epoch(epoch); };
+  settings.recovered = [&work] { work.forget_ended(); };
+  return settings;
+}
+
+std::unique_ptr<ports::JobQueue> make_queue(const Config& config, WorkDir& work, const Log& log) {
+  std::vector<std::string> journals = work.ended_journals();
+  if (config.allow_unsafe_queue) {
+    return adapters::redis::make_chosen_queue(config.redis, queue_settings(config, work),
+                                              {.journal = work.journal(),
+                                               .lost_journals = std::move(journals),
+                                               .recovered = [&work] { work.forget_ended(); }},
+                                              log);
+  }
+  for (const std::string& journal : journals) {
+    log.warning("a worker with ALLOW_UNSAFE_QUEUE was lost; what it built has no end: {}", journal);
+  }
+  return adapters::redis::make_job_queue(config.redis, queue_settings(config, work), log);
+}
+
+}  // namespace
+
+QueueParts::QueueParts(const Config& config, WorkDir& work, const Log& log)
+    : queue(make_queue(config, work, log)),
+      cancels(adapters::redis::make_cancel_feed(config.redis, log)) {
+}
+
+Result<std::size_t> QueueParts::check() {
+  BUILDER_TRY_ASSIGN(const std::size_t length, queue->length());
+  if (auto heard = cancels->subscribed(); !heard) {
+    return std::unexpected(
+        std::move(heard).error().with_context("no cancel messages (REDIS_CANCEL_CHANNEL_NAME)"));
+  }
+  return length;
+}
+
+}  // namespace builder::app

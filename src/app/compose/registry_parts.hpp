@@ -1,0 +1,38 @@
+#pragma once
+
+#include "adapters/ecr/api.hpp"
+#include "adapters/ecr/credentials.hpp"
+#include "adapters/ecr/logins.hpp"
+#include "adapters/http/client.hpp"
+#include "adapters/oci/client.hpp"
+#include "adapters/oci/known_logins.hpp"
+#include "app/config/config.hpp"
+#include "base/log.hpp"
+#include "base/secret_store.hpp"
+#include "ports/registry.hpp"
+
+#include <memory>
+#include <stop_token>
+
+namespace builder::app {
+
+/// The registry that images go to, and the logins for every registry that builds meet. Needs the
+/// settings of `Concern::registry`. The arguments outlive it; members are made in this order.
+struct RegistryParts {
+  RegistryParts(const Config& config, adapters::http::Client& http, SecretStore& secrets,
+                const Log& log);
+  RegistryParts(const RegistryParts&) = delete;
+  RegistryParts& operator=(const RegistryParts&) = delete;
+
+  /// Whether it answers and takes us; waits for seconds at most.
+  Result<> check(const std::stop_token& stop);
+
+  std::unique_ptr<adapters::ecr::CredentialSource> credentials;
+  std::unique_ptr<adapters::ecr::Api> ecr;
+  adapters::ecr::Logins ecr_logins;
+  adapters::oci::KnownLogins logins;
+  std::unique_ptr<adapters::oci::Client> oci;
+  std::unique_ptr<ports::Registry> registry;
+};
+
+}  // namespace builder::app

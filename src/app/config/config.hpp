@@ -1,0 +1,143 @@
+#pragma once
+
+#include "adapters/buildkit/client/tls.hpp"
+#include "adapters/buildkit/compression.hpp"
+#include "adapters/buildkit/diagnosis/frontend.hpp"
+#include "adapters/buildkit/image_epoch.hpp"
+#include "adapters/ecr/credentials.hpp"
+#include "adapters/host/step_limits.hpp"
+#include "adapters/network/address_class.hpp"
+#include "adapters/network/allowed_hosts.hpp"
+#include "adapters/oci/known_logins.hpp"
+#include "adapters/redis/client/redis_config.hpp"
+#include "app/host/admission.hpp"
+#include "base/log.hpp"
+#include "base/redactor.hpp"
+#include "base/secret.hpp"
+#include "work/run_contract.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace builder::app {
+
+using adapters::network::NetworkPolicy;
+
+/// What a setting is about. A command needs those of its own concerns only: what is wrong with, or
+/// missing of, the others does not keep it from its work.
+enum class Concern {
+  general,   ///< Every command's.
+  queue,     ///< Redis, and what is taken from it.
+  platform,  ///< The API.
+  registry,  ///< Where images go.
+  build,     ///< Source, engine, and how an image is made of them.
+  worker,    ///< How a worker lives on its machine.
+};
+
+/// Everything the service can be told, read once at the start.
+struct Config {
+  /// What the settings that are marked as secret hold, for the redactor.
+  std::vector<NamedSecret> secrets;
+
+  adapters::redis::RedisConfig redis;
+
+  adapters::ecr::CredentialSettings aws;
+  std::string ecr_endpoint;  ///< Empty: AWS's own for the region.
+  int ecr_keep_images = 1;
+  work::ImageReference image_reference = work::ImageReference::automatic;
+
+  std::string api_url;  ///< Without a trailing slash.
+  Secret api_key;
+  std::chrono::seconds unknown_timeout{0};
+  std::string help_url;  ///< Without a trailing slash; empty: none.
+
+  adapters::buildkit::Compression image_compression;
+
+  std::string docker_host;
+  std::string buildkit_host;  ///< Empty: the Engine at `docker_host` builds.
+  std::optional<adapters::buildkit::TlsSettings> buildkit_tls;  ///< Absent: plain.
+  adapters::oci::LoginTable registry_logins;                    ///< For base images.
+  std::string github_url;                                       ///< Without a trailing slash.
+  domain::CacheSharing cache_sharing = domain::CacheSharing::service;
+  NetworkPolicy git_network_policy = NetworkPolicy::private_networks;
+  adapters::network::AllowedHosts git_allowed_hosts;
+  adapters::buildkit::FrontendRules frontends;
+  NetworkPolicy build_network_policy = NetworkPolicy::public_only;
+  bool build_network_isolation = false;  ///< No engine will do whose steps share its own network.
+
+  std::string cnb_builder;
+  std::vector<std::string> cnb_trusted_builders;  ///< Empty: the known ones and `cnb_builder`.
+  std::vector<std::string> cnb_allowed_builders;
+  std::string cnb_run_image;
+  std::string cnb_lifecycle_image;
+  bool cnb_host_network = false;
+  bool cnb_user_env = false;
+  std::string cnb_node_version;
+  std::string cnb_bindings;  ///< A folder; empty: none.
+  Secret cnb_dependency_mirror;
+
+  std::string work_dir;
+  std::string worker_id;  ///< Names what version 1.0 had taken; empty: kept in the work folder.
+  std::size_t max_parallel_builds = 1;
+  std::chrono::seconds build_timeout{0};
+  std::chrono::seconds fetch_timeout{0};
+  std::chrono::seconds silence_timeout{0};
+  std::chrono::seconds drain_timeout{0};
+  std::chrono::seconds lease_time{0};
+  bool allow_unsafe_queue = false;
+  AdmissionRules admission;
+  std::uint64_t mirror_cache_size = 0;
+  std::uint64_t max_source_size = 0;
+  adapters::buildkit::ImageEpoch image_epoch = adapters::buildkit::ImageEpoch::created;
+  adapters::host::CgroupLimits build_limits;
+  bool build_memory_auto = false;  ///< What the engine's machine can bear, where that is this one.
+  bool build_pids_auto = false;
+  std::string build_cgroup_parent;
+  bool build_proxy = false;
+  bool strict_versions = false;
+  std::uint64_t log_spool_size = 0;
+  std::uint64_t log_limit = 0;  ///< 0: none.
+  std::string engine_dir;   ///< Where the engine keeps its data; empty: it is asked, or not known.
+  std::string http_listen;  ///< `host:port`; empty: no endpoint.
+  LogLevel log_level = LogLevel::info;
+};
+
+/// One line of `deployra-builder config`.
+struct EffectiveSetting {
+  std::string name;
+  std::string value;   ///< Secrets are starred.
+  std::string origin;  ///< environment, .env or default.
+  std::string help;
+};
+
+struct ConfigError {
+  Concern concern;
+  std::string text;  ///< Names its variable.
+};
+
+struct LoadedConfig {
+  Config config;
+  std::vector<EffectiveSetting> settings;
+  std::vector<ConfigError> errors;    ///< Every one found.
+  std::vector<std::string> warnings;  ///< What is probably not meant.
+
+  /// Those that keep a command with these concerns from its work.
+  [[nodiscard]] std::vector<std::string> errors_of(std::initializer_list<Concern> concerns) const;
+};
+
+using EnvironmentLookup = std::function<std::optional<std::string>(std::string_view name)>;
+
+/// Reads every setting: the environment wins over `dotenv` (the text of a `.env` file). An empty
+/// value equals an absent one.
+LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view dotenv);
+
+/// From the process's environment and `.env` in the working directory.
+LoadedConfig load_config();
+
+}  // namespace builder::app

@@ -1,0 +1,247 @@
+#include "app/config/setting_values.hpp"
+
+#include "base/size.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <sstream>
+
+namespace builder::app::values {
+
+namespace {
+
+/// `host`, `host:port`, or the same with an IPv6 address in brackets.
+bool is_authority(std::string_view text, bool needs_port) {
+  const std::size_t host_end = text.starts_with('[') ? text.find(']') + 1 : text.rfind(':');
+  const std::string_view host = text.substr(0, host_end);
+  const std::string_view port = text.substr(std::min(host_end, text.size()));
+  const bool is_host = std::ranges::all_of(host, [&](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' ||
+           (host.starts_with('[') && (c == ':' || c == '[' || c == ']'));
+  });
+  const bool is_port = port.starts_with(':') ? whole_number(port.substr(1), 0, 65'535).has_value()
+                                             : port.empty() && !needs_port;
+  return is_host && !host.empty() && is_port;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> whole_number(std::string_view text, std::int64_t low,
+                                         std::int64_t high) {
+  std::int64_t parsed = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, parsed);
+  if (error != std::errc() || stopped != end || parsed < low || parsed > high) {
+    return std::nullopt;
+  }
+  return parsed;
+}
+
+ValueReader text(std::string& target) {
+  return [&target](const std::string& value) {
+    target = value;
+    return Complaint();
+  };
+}
+
+ValueReader host_name(std::string& target, std::string_view port_setting) {
+  return [&target, port_setting](const std::string& value) -> Complaint {
+    const bool is_bracketed = value.starts_with('[') && value.ends_with(']');
+    const std::string host = is_bracketed ? value.substr(1, value.size() - 2) : value;
+    const auto colons = std::ranges::count(host, ':');
+    if (host.empty() || host.find_first_of("/@[]") != std::string::npos ||
+        (colons != 0 && colons < 2)) {
+      return fmt::format("must be a host name or address alone; its port is {}", port_setting);
+    }
+    target = host;
+    return {};
+  };
+}
+
+ValueReader secret(Secret& target) {
+  return [&target](const std::string& value) {
+    target = Secret(value);
+    return Complaint();
+  };
+}
+
+ValueReader list(std::vector<std::string>& target) {
+  return [&target](const std::string& value) {
+    target.clear();
+    std::istringstream items(value);
+    for (std::string item; std::getline(items, item, ',');) {
+      std::erase_if(item, [](unsigned char c) { return std::isspace(c) != 0; });
+      if (!item.empty()) {
+        target.push_back(std::move(item));
+      }
+    }
+    return Complaint();
+  };
+}
+
+ValueReader duration(std::chrono::seconds& target, std::int64_t low) {
+  return [&target, low](const std::string& value) -> Complaint {
+    std::int64_t parsed = 0;
+    const char* end = value.data() + value.size();
+    const auto [stopped, error] = std::from_chars(value.data(), end, parsed);
+    const std::string_view unit(stopped, end);
+    const std::int64_t scale = unit.empty() || unit == "s" ? 1
+                               : unit == "m"               ? 60
+                               : unit == "h"               ? 3600
+                                                           : 0;
+    constexpr std::int64_t k_longest_seconds = 7 * 24 * 3600;
+    if (error != std::errc() || scale == 0 || parsed < low || parsed > k_longest_seconds / scale) {
+      return fmt::format("must be a time such as 90, 90s, 30m or 2h, at least {} s", low);
+    }
+    target = std::chrono::seconds(parsed * scale);
+    return {};
+  };
+}
+
+ValueReader size(std::uint64_t& target) {
+  return [&target](const std::string& value) -> Complaint {
+    const auto parsed = parse_size(value);
+    if (!parsed) {
+      return "must be a size such as 512MiB or 20GiB";
+    }
+    target = *parsed;
+    return {};
+  };
+}
+
+ValueReader or_auto(bool& is_auto, ValueReader other) {
+  return [&is_auto, other = std::move(other)](const std::string& value) -> Complaint {
+    is_auto = value == "auto";
+    return is_auto ? Complaint() : other(value);
+  };
+}
+
+ValueReader core_count(double& target) {
+  return [&target](const std::string& value) -> Complaint {
+    double parsed = 0;
+    const char* const end = value.data() + value.size();
+    const auto [stopped, error] = std::from_chars(value.data(), end, parsed);
+    // The kernel refuses less than 1 ms in 100.
+    if (error != std::errc() || stopped != end ||
+        !(parsed == 0 || (parsed >= 0.01 && parsed <= 1024))) {
+      return "must be a number of cores such as 2 or 1.5";
+    }
+    target = parsed;
+    return {};
+  };
+}
+
+ValueReader free_floor(FreeFloor& target) {
+  return [&target](const std::string& value) -> Complaint {
+    const auto floor = parse_free_floor(value);
+    if (!floor) {
+      return "must be a share (10%, at most 90%), a size (20GiB) or both (10%,20GiB)";
+    }
+    target = *floor;
+    return {};
+  };
+}
+
+ValueReader absolute_path(std::string& target) {
+  return [&target](const std::string& value) -> Complaint {
+    if (!value.empty() && !value.starts_with('/')) {
+      return "must be an absolute path";
+    }
+    target = value;
+    return {};
+  };
+}
+
+ValueReader http_url(std::string& target) {
+  return [&target](const std::string& value) -> Complaint {
+    const std::string_view scheme = value.starts_with("http://") ? "http://" : "https://";
+    if (!value.empty()) {
+      const std::string_view rest =
+          std::string_view(value).substr(std::min(scheme.size(), value.size()));
+      const std::string_view authority = rest.substr(0, rest.find('/'));
+      if (authority.contains('@')) {
+        return "must not hold credentials";
+      }
+      if (!value.starts_with(scheme) || !is_authority(authority, false) || value.contains(' ')) {
+        return "must be an http:// or https:// address";
+      }
+    }
+    target = value;
+    while (target.ends_with('/')) {
+      target.pop_back();
+    }
+    return {};
+  };
+}
+
+ValueReader listen_address(std::string& target) {
+  return [&target](const std::string& value) -> Complaint {
+    if (!value.empty() && !is_authority(value, true)) {
+      return "must be host:port, e.g. 127.0.0.1:9191";
+    }
+    target = value;
+    return {};
+  };
+}
+
+ValueReader engine_address(std::string& target) {
+  return [&target](const std::string& value) -> Complaint {
+    const bool tcp = value.starts_with("tcp://") && is_authority(value.substr(6), true);
+    if (!value.empty() && !value.starts_with("unix:///") && !tcp) {
+      return "must be unix:///path/of/its.sock or tcp://host:port";
+    }
+    target = value;
+    return {};
+  };
+}
+
+ValueReader compression(adapters::buildkit::Compression& target) {
+  return [&target](const std::string& value) -> Complaint {
+    const std::size_t colon = value.find(':');
+    adapters::buildkit::Compression parsed{.type = value.substr(0, colon), .level = {}};
+    const std::int64_t most = parsed.type == "gzip" ? 9 : parsed.type == "zstd" ? 22 : 0;
+    if (colon != std::string::npos) {
+      const auto level = whole_number(std::string_view(value).substr(colon + 1), 1, most);
+      parsed.level = level ? std::optional(static_cast<int>(*level)) : std::nullopt;
+    }
+    if (most == 0 || (colon != std::string::npos && !parsed.level)) {
+      return "must be gzip or zstd, or one with a level: gzip:1 to gzip:9, zstd:1 to zstd:22";
+    }
+    target = std::move(parsed);
+    return {};
+  };
+}
+
+ValueReader region(std::string& target) {
+  return [&target](const std::string& value) -> Complaint {
+    // It becomes part of a host name.
+    if (!std::ranges::all_of(value,
+                             [](unsigned char c) { return std::isalnum(c) != 0 || c == '-'; })) {
+      return "must be a region such as us-east-1";
+    }
+    target = value;
+    return {};
+  };
+}
+
+ValueReader auths_file(adapters::oci::LoginTable& target) {
+  return [&target](const std::string& path) -> Complaint {
+    if (path.empty()) {
+      return {};
+    }
+    std::ifstream file(path, std::ios::binary);
+    std::ostringstream text;
+    if (!file || !(text << file.rdbuf())) {
+      return "names a file that cannot be read";
+    }
+    auto logins = adapters::oci::parse_auths(text.view());
+    if (!logins) {
+      return logins.error().message;
+    }
+    target = *std::move(logins);
+    return {};
+  };
+}
+
+}  // namespace builder::app::values

@@ -1,0 +1,383 @@
+#include "build/build_plan.hpp"
+
+#include "base/ascii.hpp"
+#include "base/text.hpp"
+#include "build/filtered_tree.hpp"
+#include "domain/buildpacks/builder_image.hpp"
+#include "domain/buildpacks/ignore_rules.hpp"
+#include "domain/buildpacks/platform_env.hpp"
+#include "domain/buildpacks/project_toml.hpp"
+#include "domain/dockerignore.hpp"
+#include "domain/dotenv.hpp"
+#include "ports/overlay_tree.hpp"
+#include "ports/source_path.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace builder::build {
+
+namespace {
+
+namespace buildpacks = domain::buildpacks;
+
+constexpr std::size_t k_dockerignore_limit = 1u << 20;
+constexpr std::size_t k_project_toml_limit = 1u << 18;
+/// A variable of the service with which its owner has a build ignore what earlier ones left.
+constexpr std::string_view k_clear_cache = "CNB_CLEAR_CACHE";
+constexpr std::string_view k_default_dockerfile = "Dockerfile";
+constexpr std::string_view k_default_ignore_file = ".dockerignore";
+constexpr std::string_view k_dotenv = ".env";
+
+std::string shown(std::string_view text) {
+  return printable_line(text.substr(0, 80));
+}
+
+/// The ignore file of that name; nullopt when there is none.
+Result<std::optional<std::string>> existing_ignore_file(const std::string& name,
+                                                        const ports::SourceTree& tree,
+                                                        domain::EventSink& events) {
+  const auto info = tree.stat(name);
+  if (!info) {
+    if (info.error().kind == ErrorKind::not_found) {
+      return std::nullopt;
+    }
+    return std::unexpected(info.error());
+  }
+  auto content = ports::read_file(tree, name, k_dockerignore_limit);
+  if (content) {
+    return *std::move(content);
+  }
+  if (content.error().kind == ErrorKind::invalid_input) {
+    return std::unexpected(std::move(content).error().for_customer(
+        shown(name) + " is not a file of at most 1 MiB; please make it smaller"));
+  }
+  // A link that leads nowhere or out of the repository is as good as none.
+  events.warning(shown(name) +
+                 " is a link that does not lead to a file in the repository; ignored");
+  return std::nullopt;
+}
+
+/// Lays the ignore file in force, where the repository has none, and says which one it is. As in
+/// BuildKit's frontend `<Dockerfile>.dockerignore` goes before `.dockerignore`.
+Result<> settle_ignore_file(const std::string& dockerfile, const ports::SourceTree& tree,
+                            std::map<std::string, std::string>& generated,
+                            domain::EventSink& events) {
+  std::string name = dockerfile + std::string(k_default_ignore_file);
+  BUILDER_TRY_ASSIGN(std::optional<std::string> text, existing_ignore_file(name, tree, events));
+  if (!text) {
+    name = k_default_ignore_file;
+    BUILDER_TRY_ASSIGN(text, existing_ignore_file(name, tree, events));
+  }
+  if (!text) {
+    events.info(
+        "No .dockerignore in the repository; using the platform's default one, which leaves out "
+        "tests, logs, keys and dependencies (a .dockerignore of your own replaces it)");
+    generated[std::string(k_default_ignore_file)] = domain::default_dockerignore();
+    return {};
+  }
+  events.info("The ignore file in force is " + printable_line(name));
+  domain::IgnoreFile file(*text);
+  if (const auto& fault = file.fault()) {
+    return std::unexpected(
+        Error{.kind = ErrorKind::invalid_input,
+              .message = name + " holds a line that is no pattern, or one too many",
+              .customer = shown(name) + ":" + std::to_string(fault->line.number) + ": \"" +
+                          printable_line(fault->line.text, 30) + "\" " + std::string(fault->what)});
+  }
+  if (const auto* line = file.hides(k_dotenv);
+      line != nullptr && generated.contains(std::string(k_dotenv))) {
+    events.warning(shown(name) + ":" + std::to_string(line->number) + ": \"" +
+                   printable_line(line->text, 40) +
+                   "\" keeps .env out of the build: the service's variables do not reach it");
+  }
+  return {};
+}
+
+/// nullopt: there is none at that path.
+Result<std::optional<std::string>> find_dockerfile(const domain::DeploymentRequest& request,
+                                                   const ports::SourceTree& tree) {
+  BUILDER_TRY_ASSIGN(std::string path, dockerfile_path(request));
+  // Opening follows links that stay inside the tree and refuses all others.
+  const auto opened = tree.open(path);
+  if (opened) {
+    return path;
+  }
+  const std::string folder(ports::folder_of(path));
+  if (opened.error().kind == ErrorKind::not_found &&
+      path == ports::path_in(folder, k_default_dockerfile)) {
+    // `docker build` falls back to the lower case in the same folder.
+    std::string small = ports::path_in(folder, lower_case(k_default_dockerfile));
+    if (const auto other = tree.open(small)) {
+      return small;
+    }
+  }
+  if (const auto inside = ports::path_in(path, k_default_dockerfile);
+      opened.error().kind == ErrorKind::invalid_input && tree.open(inside)) {
+    return std::unexpected(Error(opened.error())
+                               .for_customer("'" + shown(path) +
+                                             "' is a folder; set the Dockerfile path to " +
+                                             shown(inside)));
+  }
+  switch (opened.error().kind) {
+    case ErrorKind::not_found:
+      return std::nullopt;
+    case ErrorKind::denied:
+      return std::unexpected(
+          Error(opened.error())
+              .for_customer("'" + shown(path) +
+                            "' is a link out of the repository; commit the file"));
+    default:
+      return std::unexpected(Error(opened.error())
+                                 .for_customer("'" + shown(path) +
+                                               "' is not a regular file; the "
+                                               "Dockerfile path must name a file"));
+  }
+}
+
+/// DockerFile, Dockerfile.txt, Containerfile, prod.Dockerfile: meant as one by a person, taken by
+/// no tool without being told.
+bool looks_like_dockerfile(std::string_view name) {
+  const std::string text = lower_case(name);
+  if (text.ends_with(k_default_ignore_file)) {
+    return false;
+  }
+  for (const std::string_view word : {"dockerfile", "containerfile"}) {
+    if (text == word || text.ends_with("." + std::string(word)) ||
+        (text.starts_with(word) && std::string_view("._-").contains(text[word.size()]))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/// Files below `folder` that look like Dockerfiles, those that lie higher first. Bounded: a person
+/// reads at most a few.
+std::vector<std::string> likely_dockerfiles(const ports::SourceTree& tree, std::string_view folder,
+                                            std::size_t depth) {
+  constexpr std::size_t k_shown = 3;
+  constexpr std::size_t k_folders = 2'000;
+  std::vector<std::string> found;
+  std::vector<std::string> folders{std::string(folder)};
+  std::size_t visited = 0;
+  for (std::size_t level = 0; level <= depth && found.size() < k_shown; ++level) {
+    std::vector<std::string> next;
+    for (const std::string& at : folders) {
+      const auto entries = tree.list(at);
+      if (!entries || ++visited > k_folders) {
+        continue;
+      }
+      for (const ports::DirectoryEntry& entry : *entries) {
+        if (entry.info.type == ports::FileType::directory) {
+          if (!entry.name.starts_with('.') && entry.name != "node_modules" &&
+              entry.name != "vendor") {
+            next.push_back(ports::path_in(at, entry.name));
+          }
+        } else if (looks_like_dockerfile(entry.name)) {
+          found.push_back(ports::path_in(at, entry.name));
+        }
+      }
+    }
+    folders = std::move(next);
+  }
+  found.resize(std::min(found.size(), k_shown));
+  return found;
+}
+
+/// Says where the Dockerfile may be that was not found.
+void name_likely_dockerfiles(const ports::SourceTree& tree, std::string_view wanted,
+                             domain::EventSink& events) {
+  constexpr std::size_t k_depth = 4;
+  std::vector<std::string> found = likely_dockerfiles(tree, ports::folder_of(wanted), 0);
+  if (found.empty()) {
+    found = likely_dockerfiles(tree, "", k_depth);
+  }
+  if (found.empty()) {
+    return;
+  }
+  std::string names;
+  for (const std::string& name : found) {
+    names += (names.empty() ? "" : ", ") + shown(name);
+  }
+  events.warning("No Dockerfile is at '" + shown(wanted) + "', but the repository has " + names +
+                 ": to build from it, set it as the Dockerfile path of the service");
+}
+
+std::map<std::string, std::string> dotenv_of(const domain::DeploymentRequest& request,
+                                             domain::EventSink& events) {
+  if (request.environment.empty()) {
+    return {};
+  }
+  domain::DotenvFile dotenv = domain::write_dotenv(request.environment);
+  for (std::string& warning : dotenv.warnings) {
+    events.warning(std::move(warning));
+  }
+  events.info("Writing " + std::to_string(request.environment.size()) +
+              " environment variables to .env");
+  return {{std::string(k_dotenv), std::move(dotenv.content)}};
+}
+
+Result<buildpacks::ProjectDescriptor> project_of(const ports::SourceTree& tree) {
+  auto content = ports::read_file(tree, "project.toml", k_project_toml_limit);
+  if (content) {
+    return buildpacks::read_project_toml(*content);
+  }
+  if (content.error().kind == ErrorKind::not_found) {
+    return buildpacks::ProjectDescriptor{};
+  }
+  return std::unexpected(std::move(content).error().for_customer(
+      "project.toml is not a file of at most 256 KiB in the repository; please correct or remove "
+      "it"));
+}
+
+std::string choose_builder(const std::string& wanted, const BuildpacksRules& rules,
+                           domain::EventSink& events) {
+  if (wanted.empty() || buildpacks::is_listed(wanted, {rules.builder})) {
+    return rules.builder;
+  }
+  if (buildpacks::is_listed(wanted, rules.allowed_builders)) {
+    return wanted;
+  }
+  events.warning("project.toml asks for the builder '" + printable_line(wanted.substr(0, 100)) +
+                 "', which is not allowed here; using " + rules.builder);
+  return rules.builder;
+}
+
+Result<std::shared_ptr<const ports::SourceTree>> selected(
+    std::shared_ptr<const ports::SourceTree> tree, const buildpacks::ProjectDescriptor& project) {
+  domain::MatchingBudget budget;
+  if (buildpacks::IgnoreRules include(project.include); !include.empty()) {
+    return make_filtered_tree(std::move(tree), include, Matched::kept, budget);
+  }
+  if (buildpacks::IgnoreRules exclude(project.exclude); !exclude.empty()) {
+    return make_filtered_tree(std::move(tree), exclude, Matched::left_out, budget);
+  }
+  return tree;
+}
+
+/// As people type paths: with blanks around them, from the root, or with Windows' separators. The
+/// original joined the path to the folder of the source, where a leading '/' says nothing.
+std::string plain_path(std::string_view requested) {
+  constexpr std::string_view k_blank = " \t\r\n";
+  const std::size_t begin = requested.find_first_not_of(k_blank);
+  if (begin == std::string_view::npos) {
+    return {};
+  }
+  std::string path(requested.substr(begin, requested.find_last_not_of(k_blank) - begin + 1));
+  std::ranges::replace(path, '\\', '/');
+  path.erase(0, path.find_first_not_of('/'));
+  return path;
+}
+
+Result<BuildPlan> plan_buildpacks(const domain::DeploymentRequest& request,
+                                  const BuildpacksRules& rules,
+                                  std::shared_ptr<const ports::SourceTree> tree,
+                                  domain::EventSink& events) {
+  BUILDER_TRY_ASSIGN(buildpacks::ProjectDescriptor project, project_of(*tree));
+  for (std::string& warning : project.warnings) {
+    events.warning(std::move(warning));
+  }
+  const std::vector<domain::EnvironmentVariable> none;
+  auto merged = buildpacks::merge_environment(
+      buildpacks::default_environment(request.ports, rules.node_version), project.environment,
+      rules.user_environment ? request.environment : none);
+  for (std::string& warning : merged.warnings) {
+    events.warning(std::move(warning));
+  }
+  merged.variables.erase(std::string(k_clear_cache));
+  BUILDER_TRY_ASSIGN(auto app, selected(std::move(tree), project));
+  const bool clear_cache =
+      std::ranges::any_of(request.environment, [](const domain::EnvironmentVariable& variable) {
+        return variable.key == k_clear_cache && (variable.value == "true" || variable.value == "1");
+      });
+  if (clear_cache) {
+    events.info("CNB_CLEAR_CACHE is set: nothing of earlier builds is used");
+  }
+  std::string builder = choose_builder(project.builder, rules, events);
+  if (buildpacks::is_archived_builder(builder)) {
+    events.warning("Builder " + builder +
+                   " is archived and gets no updates; the operator can change CNB_BUILDER to "
+                   "paketobuildpacks/builder-jammy-base");
+  }
+  return BuildpacksPlan{.app = std::move(app),
+                        .environment = std::move(merged.variables),
+                        .builder = std::move(builder),
+                        .clear_cache = clear_cache};
+}
+
+}  // namespace
+
+Result<std::string> clean_relative_path(std::string_view path) {
+  if (path.starts_with('/')) {
+    return failure(ErrorKind::invalid_input, "path is absolute");
+  }
+  if (std::ranges::any_of(path, [](char c) { return static_cast<unsigned char>(c) < 0x20; })) {
+    return failure(ErrorKind::invalid_input, "path holds control characters");
+  }
+  std::vector<std::string_view> parts;
+  while (!path.empty()) {
+    const std::size_t slash = std::min(path.find('/'), path.size());
+    const std::string_view part = path.substr(0, slash);
+    path.remove_prefix(std::min(slash + 1, path.size()));
+    if (part == "..") {
+      if (parts.empty()) {
+        return failure(ErrorKind::invalid_input, "path leaves the tree");
+      }
+      parts.pop_back();
+    } else if (!part.empty() && part != ".") {
+      parts.push_back(part);
+    }
+  }
+  if (parts.empty()) {
+    return failure(ErrorKind::invalid_input, "path names no file");
+  }
+  std::string cleaned;
+  for (const std::string_view part : parts) {
+    cleaned += cleaned.empty() ? "" : "/";
+    cleaned += part;
+  }
+  return cleaned;
+}
+
+Result<std::string> dockerfile_path(const domain::DeploymentRequest& request) {
+  const std::string requested = plain_path(request.runtime_file_path);
+  auto cleaned =
+      clean_relative_path(requested.empty() ? k_default_dockerfile : std::string_view(requested));
+  if (!cleaned) {
+    return std::unexpected(std::move(cleaned).error().for_customer(
+        "The Dockerfile path leaves the repository; use a path relative to its root"));
+  }
+  return cleaned;
+}
+
+Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
+                                  const BuildpacksRules& rules,
+                                  std::shared_ptr<const ports::SourceTree> source,
+                                  domain::EventSink& events) {
+  BUILDER_TRY_ASSIGN(std::optional<std::string> dockerfile, find_dockerfile(request, *source));
+  const std::string wanted = dockerfile ? *dockerfile : dockerfile_path(request).value_or("");
+  if (const std::string& typed = request.runtime_file_path; typed != plain_path(typed)) {
+    events.warning("The Dockerfile path '" + shown(typed) + "' is read as " + shown(wanted) +
+                   ": paths count from the repository's root");
+  }
+  std::map<std::string, std::string> generated = dotenv_of(request, events);
+  if (dockerfile) {
+    BUILDER_TRY(settle_ignore_file(*dockerfile, *source, generated, events));
+    return DockerfilePlan{.tree = ports::make_overlay_tree(std::move(source), std::move(generated)),
+                          .dockerfile = *std::move(dockerfile)};
+  }
+  if (request.runtime_file_path.empty()) {
+    events.info("No Dockerfile in the repository; building with buildpacks");
+  } else {
+    events.warning("No Dockerfile at '" + printable_line(request.runtime_file_path.substr(0, 100)) +
+                   "' in this commit; building with buildpacks");
+  }
+  name_likely_dockerfiles(*source, wanted, events);
+  return plan_buildpacks(request, rules,
+                         ports::make_overlay_tree(std::move(source), std::move(generated)), events);
+}
+
+}  // namespace builder::build

@@ -1,0 +1,81 @@
+#pragma once
+
+#include "base/log.hpp"
+#include "build/build_plan.hpp"
+#include "build/silence_watch.hpp"
+#include "build/step_contract.hpp"
+#include "domain/cache_namespaces.hpp"
+#include "domain/deployment_request.hpp"
+#include "domain/source_spec.hpp"
+#include "ports/image_builder.hpp"
+#include "ports/job_context.hpp"
+#include "ports/job_queue.hpp"
+#include "ports/metrics.hpp"
+#include "ports/registry.hpp"
+#include "ports/source_fetcher.hpp"
+
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace builder::build {
+
+/// From a request to an image in the registry with `latest` moved. What an attempt has done is
+/// recorded at the queue under names of content, so that the next one, here or on another worker,
+/// takes it up from there: it builds the same commit, pushes what an engine still has, only moves
+/// the tag, or only reports.
+class BuildSteps {
+ public:
+  /// All references outlive the object; `events` is what the steps are told to.
+  BuildSteps(StepPorts ports, const StepSettings& settings, ports::Metrics& metrics, Log log,
+             const domain::DeploymentRequest& request, const domain::CacheNamespaces& caches,
+             const ports::TakenJob& taken, const ports::JobContext& job, SilenceWatch& events);
+
+  /// May be called again after a failure. `wanted` is asked, on more than one thread, before
+  /// anything but the source is touched: an error of it ends the steps. `read` is told when the
+  /// source is fetched and planned.
+  Result<ports::PublishedImage> run(const std::function<Result<>()>& wanted,
+                                    const std::function<void()>& read);
+
+  /// Of the service's images, as soon as it is known.
+  [[nodiscard]] const std::optional<ports::Repository>& repository() const { return repository_; }
+
+  /// What is built, as far as it is known: a branch's head is once it was fetched.
+  [[nodiscard]] const std::string& commit() const {
+    return stages_.commit.empty() ? request_.commit_sha : stages_.commit;
+  }
+
+ private:
+  template <class F>
+  auto timed(std::string_view phase, F&& step);
+  void took(std::string_view phase, std::chrono::steady_clock::duration time);
+
+  Result<std::optional<ports::PublishedImage>> resume();
+  Result<ports::PublishedImage> build(const std::function<Result<>()>& wanted,
+                                      const std::function<void()>& read);
+  Result<ports::FetchedSource> fetch(domain::SourceSpec spec);
+  Result<std::shared_ptr<const ports::SourceTree>> with_times(
+      std::shared_ptr<const ports::SourceTree> tree, std::string_view way,
+      std::chrono::sys_seconds commit_time, const std::string& before);
+  Result<ports::Repository> ensure_repository(const ports::JobContext& job);
+  Result<ports::PublishResult> publish(BuildpacksPlan plan, const domain::SourceSpec& source,
+                                       const ports::FetchedSource& fetched);
+  Result<ports::PublishResult> or_pushed_before(Result<ports::PublishResult> published);
+  Result<ports::PublishedImage> promote(const ports::PublishResult& published);
+  [[nodiscard]] Result<> check_lease() const;
+  void record();
+
+  const StepPorts ports_;
+  const StepSettings& settings_;
+  ports::Metrics& metrics_;
+  const Log log_;
+  const domain::DeploymentRequest& request_;
+  const domain::CacheNamespaces& caches_;
+  const ports::TakenJob& taken_;
+  const ports::JobContext& job_;
+  SilenceWatch& events_;
+  domain::Stages stages_;
+  std::optional<ports::Repository> repository_;
+};
+
+}  // namespace builder::build

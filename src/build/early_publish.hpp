@@ -1,0 +1,44 @@
+#pragma once
+
+#include "ports/image_builder.hpp"
+#include "ports/registry.hpp"
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace builder::build {
+
+/// Starts an image build before its source is there. An engine spends tens of milliseconds on a
+/// build before it asks for the first file; here they pass while git fetches. The build sees a tree
+/// whose first look waits for the real one, so it gets no further than that.
+///
+/// Owned by the job's thread. Destroying it, or a stop of the job, ends a build that was not asked
+/// for.
+class EarlyPublish {
+ public:
+  struct Ports {
+    ports::ImageBuilder& image;
+    domain::EventSink& events;
+  };
+
+  /// `image` without context and repository; its Dockerfile need not exist. `repository` is called
+  /// on a thread of the build's own, which then starts the build.
+  EarlyPublish(Ports ports, const ports::JobContext& job, ports::ImageSpec image,
+               std::function<Result<ports::Repository>()> repository);
+  ~EarlyPublish();
+  EarlyPublish(const EarlyPublish&) = delete;
+  EarlyPublish& operator=(const EarlyPublish&) = delete;
+
+  [[nodiscard]] const std::string& dockerfile() const;
+  /// Gives the build its source and waits for its end. Called at most once.
+  Result<ports::PublishResult> finish(std::shared_ptr<const ports::SourceTree> source,
+                                      std::chrono::sys_seconds committed_at);
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace builder::build

@@ -1,0 +1,48 @@
+#pragma once
+
+#include "base/keyed_hash.hpp"
+#include "base/result.hpp"
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace builder::ports {
+class BuildpacksBuilder;
+class ImageBuilder;
+class JobQueue;
+class Registry;
+class SourceFetcher;
+}  // namespace builder::ports
+
+namespace builder::build {
+
+/// What the operator says about buildpacks.
+struct BuildpacksRules {
+  std::string builder = "paketobuildpacks/builder-jammy-base";
+  std::vector<std::string> allowed_builders;  ///< A project.toml may choose these.
+  std::string node_version;                   ///< BP_NODE_VERSION; empty: the app's own choice.
+  bool user_environment = false;              ///< The service's variables reach the buildpacks.
+};
+
+/// What the steps of a build are told by the operator.
+struct StepSettings {
+  std::string github_url = "https://github.com";
+  std::chrono::seconds fetch_timeout{600};
+  BuildpacksRules buildpacks;
+  KeyedHash::Key times_key{};  ///< Of what is remembered about a service's files.
+  /// Asked when a source could not be fetched: whether that was WORK_DIR's fault.
+  std::function<Result<>()> check_work_dir = [] { return Result<>(); };
+};
+
+/// Whom the steps of a build talk to. The queue remembers what was done, and the times of files.
+struct StepPorts {
+  ports::SourceFetcher& source;
+  ports::ImageBuilder& image;
+  ports::BuildpacksBuilder& buildpacks;
+  ports::Registry& registry;
+  ports::JobQueue& queue;
+};
+
+}  // namespace builder::build

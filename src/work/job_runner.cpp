@@ -1,0 +1,556 @@
+#include "work/job_runner.hpp"
+
+#include "base/text.hpp"
+#include "build/build_steps.hpp"
+#include "build/silence_watch.hpp"
+#include "domain/deployment_request.hpp"
+#include "domain/operator_line.hpp"
+#include "domain/request_secrets.hpp"
+#include "ports/build_limits.hpp"
+#include "ports/deployment_reporter.hpp"
+#include "ports/image_builder.hpp"
+#include "ports/insist.hpp"
+#include "ports/registry.hpp"
+#include "report/deployment_channel.hpp"
+#include "report/event_log.hpp"
+#include "report/final_status.hpp"
+#include "work/end_table.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <future>
+#include <optional>
+#include <utility>
+
+namespace builder::work {
+
+namespace {
+
+using domain::LogType;
+using domain::Message;
+using ports::DeploymentStatus;
+using ports::JobCancellation;
+using ports::JobContext;
+using ports::StatusUpdate;
+using ports::StopReason;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds k_clean_up_limit{30};
+/// A build that uses the processor for a smaller part of the time than this waits for something.
+constexpr int k_trace = 100;
+constexpr std::chrono::seconds k_tell_limit{10};
+constexpr std::chrono::seconds k_look_limit{20};
+constexpr std::size_t k_looks_at_once = 8;
+
+constexpr std::string_view k_our_fault =
+    "The build service had a problem that is not caused by your project; please deploy again or "
+    "ask the operator";
+constexpr std::string_view k_our_fault_passing =
+    "The build service had a problem that is not caused by your project";
+constexpr std::string_view k_operators_fault =
+    "The build service has a problem that its operator has to mend (no fault of your project); "
+    "this build waits, and starts again by itself";
+
+/// Names the page about a kind of failure; empty: there are none.
+std::string help_line(const JobSettings& settings, std::string_view kind) {
+  return settings.help_url.empty() ? std::string()
+                                   : "Help: " + settings.help_url + "/" + std::string(kind);
+}
+
+/// Ours or the network's: the same may succeed in a while. What the customer or the operator has to
+/// change is not tried again.
+bool may_pass(const Error& error) {
+  return error.setting.empty() && (error.is_transient() || error.kind == ErrorKind::internal);
+}
+
+/// What happened, without what to do about it.
+std::string without_advice(const std::string& line) {
+  return line.substr(0, std::min(line.find("; "), line.find(": please ")));
+}
+
+/// A build can read the namespace of its cache mounts; it is nobody else's business.
+std::vector<NamedSecret> all_secrets(const domain::DeploymentRequest& request,
+                                     const domain::CacheNamespaces& caches) {
+  std::vector<NamedSecret> secrets = domain::secrets_of(request);
+  secrets.push_back({"cache namespace", caches.dockerfile});
+  secrets.push_back({"cache namespace of buildpacks", caches.buildpacks});
+  return secrets;
+}
+
+/// One deployment on its way through the steps.
+class Run {
+ public:
+  Run(const RunPorts& ports, const JobSettings& settings, SecretStore& secrets,
+      ports::Metrics& metrics, OperatorFaults& faults, Log log, std::stop_token abort,
+      const domain::DeploymentRequest& request, const ports::TakenJob& taken,
+      JobCancellation& cancellation)
+      : ports_(ports),
+        settings_(settings),
+        metrics_(metrics),
+        faults_(faults),
+        log_(std::move(log)),
+        abort_(std::move(abort)),
+        request_(request),
+        taken_(taken),
+        cancellation_(cancellation),
+        caches_(domain::cache_namespaces(settings.cache_key, settings.cache_sharing, request)),
+        secrets_(secrets.add_deployment(all_secrets(request, caches_))),
+        job_{request.deployment_id, cancellation.token(), Clock::now() + settings.build_timeout},
+        channel_(ports.reporter, request.deployment_id, taken.receipt.lease, settings.channel,
+                 metrics, log_),
+        events_(channel_, secrets_),
+        watch_(
+            events_, settings.silence_timeout, [this] { return computes(); },
+            [this](const std::string& step) { end_silence(step); }),
+        steps_({ports.source, ports.image, ports.buildpacks, ports.registry, ports.queue},
+               settings.steps, metrics, log_, request, caches_, taken, job_, watch_) {}
+
+  void execute(const std::function<void(Outcome)>& settle, const std::function<void()>& read,
+               const std::function<void()>& rest) {
+    const auto started = Clock::now();
+    events_.hold();
+    log_.info("started: {}, attempt {}, engine {}", source(), taken_.attempt, settings_.engine);
+    events_.info(taken_.attempt == 1
+                     ? std::string("Build started")
+                     : "Build started again (attempt " + std::to_string(taken_.attempt) +
+                           "): the worker that had it was lost, and perhaps the end of its log");
+    warn_of_readable();
+    announced_ = std::async(std::launch::async, [this] { return announce(); }).share();
+    const Result<ports::PublishedImage> published = build(read);
+    events_.finish();
+    const Outcome outcome = conclude(published, rest);
+    channel_.close();
+    const report::EventLog::Steps steps = events_.steps();
+    log_.info("ended: {} after {:.1f} s, {}, engine {}, {} of {} steps cached{}",
+              to_string(outcome), std::chrono::duration<double>(Clock::now() - started).count(),
+              source(), settings_.engine, steps.cached, steps.all,
+              outcome == Outcome::builded ? ", " + image_uri_ : "");
+    settle(outcome);
+    // Whoever takes the job next pushes what the engine built for it under the same name.
+    if (outcome != Outcome::lost && (published || fate_of(outcome) == report::Fate::ended)) {
+      clean_up();
+    }
+  }
+
+ private:
+  void warn_of_readable() {
+    const std::shared_ptr<const Redactor> redactor = secrets_.redactor();
+    if (redactor->beyond().empty()) {
+      return;
+    }
+    constexpr std::size_t k_named = 20;
+    std::string names;
+    for (std::size_t i = 0; i < std::min(k_named, redactor->beyond().size()); ++i) {
+      names += (i == 0 ? "" : ", ") + redactor->beyond()[i];
+    }
+    events_.warning(
+        std::string("The values of all variables are too large to be taken out of this log: ") +
+        "if the build prints these, they stay readable: " + names +
+        (redactor->beyond().size() > k_named ? ", …" : ""));
+  }
+
+  /// For the operator's log: repository@commit, or its branch.
+  [[nodiscard]] std::string source() const {
+    constexpr std::size_t k_shown_name = 100;
+    constexpr std::size_t k_shown_commit = 12;
+    const std::string& commit = steps_.commit();
+    return truncate_characters(request_.repository_name, k_shown_name) + "@" +
+           (commit.empty() ? truncate_characters(request_.branch, k_shown_name)
+                           : commit.substr(0, k_shown_commit));
+  }
+
+  /// Posts BUILDING. Its answer tells whether the deployment had already ended; then nothing of
+  /// what was begun meanwhile is told.
+  Result<> announce() {
+    const StatusUpdate update{
+        .status = DeploymentStatus::building, .error = {}, .log = {}, .image_uri = {}};
+    const auto answer =
+        channel_.status(update, cancellation_.token(), Clock::now() + settings_.building_patience);
+    if (!answer) {
+      events_.discard();
+      return std::unexpected(answer.error());
+    }
+    if (answer->deployment_completed || answer->service_deleted) {
+      log_.info("the platform has ended this deployment already");
+      events_.discard();
+      cancellation_.request_stop(StopReason::cancelled_by_user);
+      return {};
+    }
+    events_.release();
+    return {};
+  }
+
+  /// Failures that are not the customer's are tried again, as often as the queue would, and the
+  /// customer is told.
+  Result<ports::PublishedImage> build(const std::function<void()>& read) {
+    auto random = make_random();
+    for (int attempt = taken_.attempt;; ++attempt) {
+      auto published = steps_.run([this] { return wait_for_answer(); }, read);
+      if (published || refusal() || job_.stop.stop_requested() || !may_pass(published.error()) ||
+          attempt >= domain::k_most_attempts) {
+        return published;
+      }
+      const auto delay = next_delay(settings_.repeat_backoff, attempt - taken_.attempt,
+                                    published.error().retry_after, random);
+      if (Clock::now() + delay >= job_.deadline) {
+        return published;
+      }
+      const Error& error = published.error();
+      log_.warning("trying again in {} ms after {}: {}", delay.count(), to_string(error.kind),
+                   error.message);
+      events_.finish();
+      events_.warning((error.customer.empty() ? std::string(k_our_fault_passing)
+                                              : without_advice(error.customer)) +
+                      ". Trying again (attempt " + std::to_string(attempt + 1) + " of " +
+                      std::to_string(domain::k_most_attempts) + ")");
+      if (!sleep_for(delay, job_.stop)) {
+        return failure(ErrorKind::cancelled, "stopped");
+      }
+    }
+  }
+
+  /// Only the source is fetched before the platform has said that it wants the build. Called by
+  /// whatever goes further, on threads of its own too.
+  Result<> wait_for_answer() const {
+    Result<> answer = std::shared_future(announced_).get();
+    if (job_.stop.stop_requested()) {
+      return failure(ErrorKind::cancelled, "stopped");
+    }
+    return answer;
+  }
+
+  /// Why the platform does not want the build.
+  std::optional<Error> refusal() const {
+    const Result<> answer = std::shared_future(announced_).get();
+    return answer || answer.error().kind == ErrorKind::cancelled ? std::nullopt
+                                                                 : std::optional(answer.error());
+  }
+
+  Outcome conclude(const Result<ports::PublishedImage>& published,
+                   const std::function<void()>& rest) {
+    if (published) {
+      faults_.published(request_.deployment_id, request_.service_id);
+    }
+    const auto untold = refusal();
+    const RunEnd end = decide_end(untold ? std::optional(untold->kind) : std::nullopt,
+                                  product_of(published), stop_reason());
+    if (untold) {
+      return not_announced(end.outcome, *untold);
+    }
+    if (published && end.outcome == Outcome::builded) {
+      return report_builded(*published);
+    }
+    return unfinished(end, published ? Error{} : published.error(), rest);
+  }
+
+  [[nodiscard]] Product product_of(const Result<ports::PublishedImage>& published) const {
+    if (published) {
+      return Product::image;
+    }
+    const Error& error = published.error();
+    return is_out_of_time(error)    ? Product::out_of_time
+           : !error.setting.empty() ? Product::operators_fault
+                                    : Product::failure;
+  }
+
+  [[nodiscard]] StopReason stop_reason() const {
+    return job_.stop.stop_requested() ? cancellation_.reason() : StopReason::none;
+  }
+
+  [[nodiscard]] bool is_out_of_time(const Error& error) const {
+    return error.kind == ErrorKind::timed_out && Clock::now() >= job_.deadline;
+  }
+
+  /// Whether the build used more than a trace of processor time since this was asked last.
+  bool computes() {
+    const auto used =
+        ports_.limits == nullptr ? std::nullopt : ports_.limits->cpu_time(request_.deployment_id);
+    const auto before = std::exchange(cpu_time_, used.value_or(cpu_time_));
+    return used && (*used < before || (*used - before) * k_trace > settings_.silence_timeout);
+  }
+
+  void end_silence(const std::string& step) {
+    silent_step_ = step;
+    cancellation_.request_stop(StopReason::silent);
+  }
+
+  /// After the job is settled: nobody waits for it.
+  void clean_up() {
+    if (const auto& repository = steps_.repository()) {
+      const JobContext job{.deployment_id = job_.deployment_id,
+                           .stop = abort_,
+                           .deadline = Clock::now() + k_clean_up_limit};
+      ports_.image.clean_up(job, *repository, request_.deployment_id.str());
+    }
+  }
+
+  Outcome not_announced(Outcome outcome, const Error& error) {
+    if (outcome == Outcome::gone) {
+      return end_unknown(final_context(), cancelled_update(), error);
+    }
+    if (fate_of(outcome) == report::Fate::goes_back) {
+      log_.error("BUILDING could not be reported, giving the job back: {}", error.message);
+    }
+    return outcome;
+  }
+
+  Outcome report_builded(const ports::PublishedImage& image) {
+    const bool by_digest =
+        settings_.image_reference == ImageReference::digest ||
+        (settings_.image_reference == ImageReference::automatic && settings_.keep_images > 1);
+    const std::string& repository = image.repository.uri;
+    image_uri_ = by_digest ? repository + "@" + image.digest : repository;
+    return report({.status = DeploymentStatus::builded,
+                   .error = {},
+                   .log = Message{LogType::info,
+                                  "Build completed successfully. Image is ready for deployment."},
+                   .image_uri = image_uri_});
+  }
+
+  Outcome unfinished(const RunEnd& end, const Error& error, const std::function<void()>& rest) {
+    switch (end.outcome) {
+      case Outcome::cancelled:
+      case Outcome::superseded:
+        return report(cancelled_update());
+      case Outcome::failed:
+        return report_failed(end.line, error);
+      case Outcome::blocked:
+        return go_back(error, rest);
+      case Outcome::given_back:
+        if (end.line == LastLine::disk_short) {
+          tell(
+              "The build machine is short of disk space: this build was stopped and starts again "
+              "when there is enough");
+        }
+        return end.outcome;
+      case Outcome::lost:
+        // It may be ours again: Redis came back with an old state and gave it to us.
+        give_back(ports_.queue, taken_.receipt, log_, abort_);
+        return end.outcome;
+      default:
+        return end.outcome;
+    }
+  }
+
+  Outcome go_back(const Error& error, const std::function<void()>& rest) {
+    log_.error("goes back to the queue: {}", domain::operator_line(error));
+    const auto met = faults_.met(request_.deployment_id, request_.service_id, error);
+    if (met.is_first) {
+      tell(std::string(k_operators_fault));
+    }
+    if (met.hold.count() > 0) {
+      log_.info("waits {} ms first: no other service has this trouble", met.hold.count());
+      rest();
+      if (!sleep_for(met.hold, job_.stop)) {
+        return unfinished(decide_end(std::nullopt, Product::failure, stop_reason()),
+                          {.kind = ErrorKind::cancelled, .message = "stopped"}, rest);
+      }
+    }
+    return Outcome::blocked;
+  }
+
+  Outcome report_failed(LastLine line, const Error& error) {
+    switch (line) {
+      case LastLine::disk_full:
+        return report_failed(
+            "The build machine ran out of disk space during this build, and again when it was "
+            "repeated; make the build write less, or ask the operator for more disk",
+            "disk_full");
+      case LastLine::silence:
+        return report_failed(
+            "The build showed no sign of life for " + in_words(settings_.silence_timeout) +
+                " and was stopped; does it wait for something? Last step: " + silent_step_,
+            "silent");
+      case LastLine::build_timeout:
+        log_.warning("build timeout: {}", error.message);
+        return report_failed("The build took longer than " + in_words(settings_.build_timeout) +
+                                 " and was stopped; make it shorter or ask for a higher limit",
+                             "build_timeout");
+      default:
+        break;
+    }
+    log_.warning("failed ({}): {}", to_string(error.kind), error.message);
+    const std::string text = error.customer.empty() ? std::string(k_our_fault) : error.customer;
+    return report_failed(error.last_words.empty() ? text : text + ": " + error.last_words,
+                         to_string(error.kind));
+  }
+
+  Outcome report_failed(const std::string& text, std::string_view kind) {
+    if (const std::string help = help_line(settings_, kind); !help.empty()) {
+      events_.info(help);
+    }
+    return report(report::failed_update(domain::shown_line(secrets_.redactor(), text)));
+  }
+
+  /// Brings a last line to the customer of a build that goes back to the queue.
+  void tell(std::string line) {
+    // Only a status is awaited; BUILDING changes nothing.
+    const StatusUpdate update{.status = DeploymentStatus::building,
+                              .error = {},
+                              .log = Message{LogType::error, std::move(line)},
+                              .image_uri = {}};
+    if (const auto told = channel_.status(update, abort_, Clock::now() + k_tell_limit); !told) {
+      log_.warning("the customer was not told: {}", told.error().message);
+    }
+  }
+
+  StatusUpdate cancelled_update() const {
+    return report::update_of({cancellation_.reason() == StopReason::superseded
+                                  ? ports::Verdict::superseded
+                                  : ports::Verdict::cancelled_by_user,
+                              {}});
+  }
+
+  Outcome report(const StatusUpdate& update) { return report::report_end(final_context(), update); }
+
+  report::FinalContext final_context() {
+    return {ports_.queue, channel_, taken_.receipt, cancellation_, abort_, settings_.final_patience,
+            metrics_,     log_};
+  }
+
+  const RunPorts& ports_;
+  const JobSettings& settings_;
+  ports::Metrics& metrics_;
+  OperatorFaults& faults_;
+  Log log_;
+  const std::stop_token abort_;
+  const domain::DeploymentRequest& request_;
+  const ports::TakenJob& taken_;
+  JobCancellation& cancellation_;
+  const domain::CacheNamespaces caches_;
+  const SecretStore::Registration secrets_;
+  JobContext job_;
+  report::DeploymentChannel channel_;
+  report::EventLog events_;
+  build::SilenceWatch watch_;
+  build::BuildSteps steps_;
+  std::shared_future<Result<>> announced_;
+  std::chrono::nanoseconds cpu_time_{0};  ///< The silence watch's alone.
+  std::string image_uri_;                 ///< Of an image that is in the registry.
+  std::string silent_step_;               ///< Written before the stop is requested.
+};
+
+}  // namespace
+
+void JobRunner::run(const domain::DeploymentRequest& request, const ports::TakenJob& job,
+                    JobCancellation& cancellation, const std::function<void(Outcome)>& settle,
+                    const std::function<void()>& read, const std::function<void()>& rest) {
+  const Log log = log_.with("deployment", request.deployment_id.str())
+                      .with("service", request.service_id.str());
+  bool settled = false;
+  const auto settle_once = [&](Outcome outcome) {
+    settled = true;
+    settle(outcome);
+  };
+  try {
+    Run(ports_, settings_, secrets_, metrics_, faults_, log, abort_, request, job, cancellation)
+        .execute(settle_once, read, rest);
+  } catch (const std::exception& error) {
+    if (settled) {
+      // By now it may be built again, by us too: that build is not to be ended.
+      log.error("after the end: {}", error.what());
+      return;
+    }
+    // A defect of ours must not take the other deployments with it, nor leave this one hanging.
+    settle(
+        reject(job.receipt, {.kind = ErrorKind::internal, .message = error.what()}, cancellation));
+  }
+}
+
+Outcome JobRunner::reject(const ports::Receipt& receipt, const Error& error,
+                          const JobCancellation& cancellation) {
+  const Log log = log_.with("deployment", receipt.deployment.str());
+  log.warning("rejected: {}", error.message);
+  try {
+    report::DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease,
+                                      settings_.channel, metrics_, log);
+    if (const std::string help = help_line(settings_, to_string(error.kind)); !help.empty()) {
+      channel.append(LogType::info, help);
+    }
+    return report::report_end(
+        {ports_.queue, channel, receipt, cancellation, abort_, settings_.final_patience, metrics_,
+         log},
+        report::failed_update(error.customer.empty() ? std::string(k_our_fault) : error.customer));
+  } catch (const std::exception& trouble) {
+    // There may be no thread to say it with.
+    log.error("giving the job back: {}", trouble.what());
+    return Outcome::given_back;
+  }
+}
+
+BuiltBefore JobRunner::built_before(const std::vector<std::string>& payloads,
+                                    const std::stop_token& stop) {
+  std::atomic<std::size_t> next = 0;
+  const auto look = [&] {
+    BuiltBefore found;
+    for (std::size_t i = next++; i < payloads.size() && !stop.stop_requested(); i = next++) {
+      const domain::ParsedJob parsed = domain::parse_job(payloads[i]);
+      if (!parsed.request) {
+        continue;
+      }
+      const auto there = has_image(*parsed.request, stop);
+      if (there && *there) {
+        found.ended.push_back(parsed.request->deployment_id);
+      } else if (!there && there.error().is_transient()) {
+        found.trouble = there.error();
+      }
+    }
+    return found;
+  };
+  std::vector<std::future<BuiltBefore>> looks;
+  for (std::size_t i = 0; i < std::min(payloads.size(), k_looks_at_once); ++i) {
+    looks.push_back(std::async(std::launch::async, look));
+  }
+  BuiltBefore all;
+  for (auto& one : looks) {
+    BuiltBefore found = one.get();
+    all.ended.insert(all.ended.end(), found.ended.begin(), found.ended.end());
+    all.trouble = found.trouble ? std::move(found.trouble) : std::move(all.trouble);
+  }
+  return all;
+}
+
+Result<bool> JobRunner::has_image(const domain::DeploymentRequest& request,
+                                  const std::stop_token& stop) {
+  const JobContext job{.deployment_id = request.deployment_id,
+                       .stop = stop,
+                       .deadline = Clock::now() + k_look_limit};
+  BUILDER_TRY_ASSIGN(const auto repository,
+                     ports_.registry.find_repository(job, request.service_id));
+  if (!repository) {
+    return false;
+  }
+  BUILDER_TRY_ASSIGN(const auto image,
+                     ports_.registry.find(job, *repository, request.deployment_id.str()));
+  return image.has_value();
+}
+
+void JobRunner::give_back(const ports::Receipt& receipt) {
+  ports::give_back(ports_.queue, receipt, log_.with("deployment", receipt.deployment.str()),
+                   abort_);
+}
+
+Outcome JobRunner::deliver(const ports::Undelivered& undelivered,
+                           const JobCancellation& cancellation) {
+  const ports::Receipt& receipt = undelivered.receipt;
+  const Log log = log_.with("deployment", receipt.deployment.str());
+  try {
+    report::DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease,
+                                      settings_.channel, metrics_, log);
+    const Outcome outcome = report::deliver_end({ports_.queue, channel, receipt, cancellation,
+                                                 abort_, settings_.adopted_patience, metrics_, log},
+                                                undelivered.ending);
+    if (outcome != Outcome::given_back && outcome != Outcome::refused && outcome != Outcome::lost) {
+      log.info("ended: {} without a build here", to_string(outcome));
+    }
+    return outcome;
+  } catch (const std::exception& trouble) {
+    log.error("leaving the status to others: {}", trouble.what());
+    leave_to_others(ports_.queue, receipt, log, abort_);
+    return Outcome::given_back;
+  }
+}
+
+}  // namespace builder::work

@@ -1,0 +1,90 @@
+#pragma once
+
+#include "base/log.hpp"
+#include "base/secret_store.hpp"
+#include "ports/job_context.hpp"
+#include "ports/job_queue.hpp"
+#include "ports/metrics.hpp"
+#include "report/outcome.hpp"
+#include "work/operator_faults.hpp"
+#include "work/run_contract.hpp"
+
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace builder::domain {
+struct DeploymentRequest;
+}  // namespace builder::domain
+
+namespace builder::work {
+
+using report::Outcome;
+
+struct BuiltBefore {
+  std::vector<domain::DeploymentId> ended;
+  /// Why one could not be looked up, if asking again may help; a registry that refuses makes a job
+  /// no old one.
+  std::optional<Error> trouble = {};
+};
+
+/// Runs one deployment from its request to its final status: source, context, image, registry,
+/// report. Knows neither Redis nor HTTP. Thread-safe: one object serves all slots.
+///
+/// How a deployment ended is decided by the queue (`JobQueue::finish`), then posted, then settled:
+/// whoever dies in between leaves an end that another worker delivers.
+class JobRunner {
+ public:
+  /// `abort` ends even the delivery of final statuses: the process is about to end.
+  JobRunner(RunPorts ports, JobSettings settings, SecretStore& secrets, ports::Metrics& metrics,
+            Log log, std::stop_token abort)
+      : ports_(ports),
+        settings_(std::move(settings)),
+        secrets_(secrets),
+        metrics_(metrics),
+        log_(std::move(log)),
+        abort_(std::move(abort)) {}
+
+  /// Never throws; every failure ends in a delivered status or is left to others. Calls `settle`
+  /// once, as soon as the outcome stands; cleaning up follows. `read` is called, if it comes to
+  /// that, when the source is fetched and planned, and may wait; `rest` when nothing is built any
+  /// more and the job is kept for a while before it goes back.
+  void run(
+      const domain::DeploymentRequest& request, const ports::TakenJob& job,
+      ports::JobCancellation& cancellation, const std::function<void(Outcome)>& settle,
+      const std::function<void()>& read = [] {}, const std::function<void()>& rest = [] {});
+
+  /// Reports a job that cannot be run at all (malformed) as FAILED with its customer line. Never
+  /// throws.
+  Outcome reject(const ports::Receipt& receipt, const Error& error,
+                 const ports::JobCancellation& cancellation);
+
+  /// Puts an unfinished job back into the queue.
+  void give_back(const ports::Receipt& receipt);
+
+  /// Posts an end that was decided elsewhere or by a worker that is gone. Never throws.
+  Outcome deliver(const ports::Undelivered& undelivered,
+                  const ports::JobCancellation& cancellation);
+
+  /// Which of the jobs were built before: the registry has their images.
+  BuiltBefore built_before(const std::vector<std::string>& payloads, const std::stop_token& stop);
+
+  /// What the deployments met that only the operator can mend.
+  [[nodiscard]] const OperatorFaults& faults() const { return faults_; }
+
+ private:
+  Result<bool> has_image(const domain::DeploymentRequest& request, const std::stop_token& stop);
+
+  RunPorts ports_;
+  JobSettings settings_;
+  SecretStore& secrets_;
+  ports::Metrics& metrics_;
+  Log log_;
+  const std::stop_token abort_;
+  OperatorFaults faults_;
+};
+
+}  // namespace builder::work

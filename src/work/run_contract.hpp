@@ -1,0 +1,59 @@
+#pragma once
+
+#include "base/backoff.hpp"
+#include "base/secret.hpp"
+#include "build/step_contract.hpp"
+#include "domain/cache_namespaces.hpp"
+#include "report/channel_limits.hpp"
+
+#include <chrono>
+#include <string>
+
+namespace builder::ports {
+class BuildLimits;
+class DeploymentReporter;
+}  // namespace builder::ports
+
+namespace builder::work {
+
+enum class ImageReference {
+  automatic,  ///< `tag` when one image is kept, else `digest`.
+  tag,        ///< The bare repository URI, which means `latest`.
+  digest,     ///< `repository@sha256:…`.
+};
+
+/// What the run of one deployment is told by the operator.
+struct JobSettings {
+  build::StepSettings steps;
+  std::string engine;  ///< What builds, for the log.
+  std::chrono::seconds build_timeout{1800};
+  /// A build that neither prints nor computes for so long is stopped; 0: never.
+  std::chrono::seconds silence_timeout{600};
+  /// Between two attempts in place.
+  BackoffPolicy repeat_backoff{.base = std::chrono::seconds(5), .cap = std::chrono::seconds(60)};
+  /// How long a BUILDING status is repeated while the API is away; then the job is given back.
+  std::chrono::seconds building_patience{120};
+  /// How long a final status is repeated.
+  std::chrono::seconds final_patience{24 * 3600};
+  /// How long one of another worker's is repeated before it is left again.
+  std::chrono::seconds adopted_patience{60};
+  std::string help_url;  ///< Of pages about failures, by their kind; empty: none.
+  ImageReference image_reference = ImageReference::automatic;
+  int keep_images = 1;
+  Secret cache_key;  ///< The platform's: see `domain::cache_namespaces`.
+  domain::CacheSharing cache_sharing = domain::CacheSharing::service;
+  report::ChannelLimits channel;
+};
+
+/// Whom the run of one deployment talks to; all of them outlive it.
+struct RunPorts {
+  ports::SourceFetcher& source;
+  ports::ImageBuilder& image;
+  ports::BuildpacksBuilder& buildpacks;
+  ports::Registry& registry;
+  ports::DeploymentReporter& reporter;
+  ports::JobQueue& queue;
+  const ports::BuildLimits* limits = nullptr;  ///< Null: nobody counts what builds use.
+};
+
+}  // namespace builder::work

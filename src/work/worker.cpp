@@ -1,0 +1,485 @@
+#include "work/worker.hpp"
+
+#include "ports/insist.hpp"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+namespace builder::work {
+
+namespace {
+
+using ports::CancelAnswer;
+using ports::StopReason;
+using ports::TakenJob;
+using Clock = std::chrono::steady_clock;
+
+/// How long one wait for a job lasts.
+constexpr std::chrono::milliseconds k_take_patience{2'000};
+/// With every slot taken the queue is looked at this often.
+constexpr std::chrono::milliseconds k_look_interval{500};
+/// How soon it is noticed that jobs can be built again.
+constexpr std::chrono::milliseconds k_cannot_build_interval{50};
+/// An outbox nobody speaks of is looked into this often: a worker that died left it.
+constexpr std::chrono::milliseconds k_outbox_interval{5'000};
+constexpr std::size_t k_deliveries = 8;
+/// How long a registry that answers nothing of use keeps jobs from being taken.
+constexpr std::chrono::minutes k_vet_patience{2};
+/// Between two builds that are stopped for want of disk: the engine frees what the first had.
+constexpr std::chrono::seconds k_shed_interval{10};
+/// Builds that filled the disk are remembered, so that none does it for ever.
+constexpr std::size_t k_most_shed = 1'000;
+/// Strangers may publish any number of cancels.
+constexpr std::size_t k_most_unrecorded = 10'000;
+constexpr std::chrono::seconds k_refused_pause{30};
+constexpr std::chrono::seconds k_unreachable_pause{5};
+constexpr std::chrono::seconds k_no_thread_pause{2};
+
+std::string_view word(CancelAnswer answer) {
+  switch (answer) {
+    case CancelAnswer::owned:
+      return "being built";
+    case CancelAnswer::removed:
+      return "removed from the queue";
+    case CancelAnswer::reporting:
+      return "its end was not delivered yet";
+    case CancelAnswer::late:
+      return "too late";
+    case CancelAnswer::noted:
+      return "not here";
+  }
+  return "";
+}
+
+/// The first of them, for a line.
+std::string names_of(const std::vector<domain::DeploymentId>& ids) {
+  constexpr std::size_t k_shown = 20;
+  std::string names;
+  for (std::size_t i = 0; i < std::min(ids.size(), k_shown); ++i) {
+    names += (i == 0 ? "" : ", ") + ids[i].str();
+  }
+  return ids.size() > k_shown ? names + ", …" : names;
+}
+
+}  // namespace
+
+Worker::Worker(ports::JobQueue& queue, JobRunner& runner, WorkerSettings settings,
+               ports::Metrics& metrics, Log log)
+    : queue_(queue),
+      runner_(runner),
+      settings_(std::move(settings)),
+      metrics_(metrics),
+      log_(std::move(log)) {
+}
+
+void Worker::run(const std::stop_token& stop) {
+  queue_.join(*this);
+  recover(stop);
+  postman_ = std::jthread([this](const std::stop_token& end) { deliver_for_others(end); });
+  while (!stop.stop_requested()) {
+    reap_slots();
+    const auto now = Clock::now();
+    if (settings_.must_shed && settings_.must_shed()) {
+      shed_newest();
+    }
+    if (const SteadyTime until = std::max(paused_until(), runner_.faults().until()); until > now) {
+      sleep_for(
+          std::min(std::chrono::ceil<std::chrono::milliseconds>(until - now), k_look_interval),
+          stop);
+      continue;
+    }
+    if (isolation_.is_closed() || (settings_.can_build && !settings_.can_build())) {
+      sleep_for(k_cannot_build_interval, stop);
+      continue;
+    }
+    if (!vet(stop)) {
+      sleep_for(k_look_interval, stop);
+      continue;
+    }
+    if (running_.wait_for_fewer_than(slots(), now, stop)) {
+      take_one(stop);
+    } else if (!stop.stop_requested()) {
+      look();  // At once: of a burst of one service nothing but the newest needs to be built.
+      running_.wait_for_fewer_than(slots(), now + k_look_interval, stop);
+    }
+  }
+}
+
+std::size_t Worker::slots() const {
+  return settings_.parallel_builds + resting_ + (settings_.waiting ? settings_.waiting() : 0);
+}
+
+void Worker::recover(const std::stop_token& stop) {
+  for (Recurrence trouble; !stop.stop_requested();) {
+    const auto count = queue_.recover();
+    if (count) {
+      if (*count > 0) {
+        log_.warning("{} unfinished jobs of an earlier process go back to the queue", *count);
+      }
+      return;
+    }
+    if (trouble.is_news(count.error().message)) {
+      log_.error("the queue is not reachable: {}", count.error().message);
+    }
+    sleep_for(k_unreachable_pause, stop);
+  }
+}
+
+void Worker::shed_newest() {
+  const auto newest = running_.newest_if_none_ends();
+  if (!newest || Clock::now() < next_shed_) {
+    return;
+  }
+  next_shed_ = Clock::now() + k_shed_interval;
+  if (shed_.size() >= k_most_shed) {
+    shed_.clear();
+  }
+  const bool first = shed_.insert(*newest).second;
+  log_.error("the disk is nearly full: deployment {} is stopped and {}", newest->str(),
+             first ? "goes back to the queue" : "fails, it was stopped for that before");
+  running_.stop(*newest, first ? StopReason::host_full : StopReason::host_full_again);
+}
+
+/// A Redis that came back with an old state has jobs in its queue that were built long ago, and
+/// does not know it. The registry does: it has an image under the name of the deployment.
+bool Worker::vet(const std::stop_token& stop) {
+  const auto trouble = [&](const Error& error) {
+    not_taken(error);
+    return false;
+  };
+  const auto doubtful = queue_.doubtful();
+  if (!doubtful) {
+    return trouble(doubtful.error());
+  }
+  if (!*doubtful) {
+    return true;
+  }
+  const BuiltBefore found = runner_.built_before(**doubtful, stop);
+  const auto now = Clock::now();
+  if (!vet_until_) {
+    vet_until_ = now + k_vet_patience;
+  }
+  if (stop.stop_requested() || (found.trouble && now < *vet_until_)) {
+    return found.trouble ? trouble(*found.trouble) : false;
+  }
+  const auto dropped = queue_.vetted(found.ended);
+  if (!dropped) {
+    return trouble(dropped.error());
+  }
+  vet_until_.reset();
+  if (*dropped > 0) {
+    log_.error(
+        "{} queued deployments were built before, the registry has their images: Redis came back "
+        "with an old state. They are not built again: {}",
+        *dropped, names_of(found.ended));
+    for (std::size_t i = 0; i < *dropped; ++i) {
+      metrics_.dead_letter("built_before");
+    }
+  }
+  return true;
+}
+
+void Worker::not_taken(const Error& error) {
+  if (error.kind == ErrorKind::cancelled) {
+    return;
+  }
+  if (take_trouble_.is_news(error.message)) {
+    log_.warning("no job could be taken: {}", error.message);
+  }
+  // Who is away is told by the checks of the peers.
+  *take_problem_.lock() = error.is_transient() ? std::string() : error.message;
+}
+
+void Worker::take_one(const std::stop_token& stop) {
+  auto taken = queue_.take(k_take_patience, stop);
+  if (!taken) {
+    not_taken(taken.error());
+    if (taken.error().kind != ErrorKind::cancelled) {
+      sleep_for(k_look_interval, stop);
+    }
+    return;
+  }
+  take_trouble_.over();
+  take_problem_.lock()->clear();
+  if (!*taken) {
+    return;
+  }
+  if ((settings_.can_build && !settings_.can_build()) || runner_.faults().until() > Clock::now()) {
+    // It came while we waited for one, and so did the news.
+    const ports::Receipt& receipt = (*taken)->receipt;
+    if (!run_in_slot([this, receipt] { runner_.give_back(receipt); })) {
+      give_back(queue_, receipt, log_.with("deployment", receipt.deployment.str()), stop);
+    }
+    return;
+  }
+  handle(**std::move(taken), stop);
+}
+
+void Worker::look() {
+  const auto queued = queue_.look();
+  if (!queued) {
+    return;
+  }
+  std::map<domain::DeploymentId, SteadyTime> seen;
+  for (const domain::DeploymentId& id : *queued) {
+    const auto known = first_seen_.find(id);
+    seen[id] = known == first_seen_.end() ? Clock::now() : known->second;
+  }
+  first_seen_ = std::move(seen);
+}
+
+void Worker::handle(TakenJob job, const std::stop_token& stop) {
+  const ports::Receipt receipt = job.receipt;
+  const domain::DeploymentId& id = receipt.deployment;
+  const auto cancellation = running_.enter(id);
+  const auto seen = first_seen_.find(id);
+  metrics_.queue_wait(seen == first_seen_.end() ? Clock::duration::zero()
+                                                : Clock::now() - seen->second);
+  // From here on: before the next job is taken.
+  auto pass = std::make_shared<Isolation::Pass>(isolation_, kind_of(job));
+  const bool runs =
+      run_in_slot([this, cancellation, job = std::move(job), pass = std::move(pass)]() mutable {
+        metrics_.build_started();
+        running_.wait_for_turn(cancellation);
+        pass->begin(cancellation->token());
+        bool rests = false;
+        run_job(
+            job, *cancellation,
+            [&](Outcome outcome) {
+              metrics_.build_finished(to_string(outcome));
+              settle(job, cancellation->reason(), outcome);
+            },
+            [&] { pass->cleared(cancellation->token()); },
+            [&] {
+              pass->rest();
+              rests = true;
+              ++resting_;
+            });
+        pass.reset();
+        resting_ -= rests ? 1 : 0;
+        running_.leave(cancellation);
+      });
+  if (!runs) {
+    running_.leave(cancellation);
+    // What `stop` leaves unsaid the queue's `leave` says.
+    give_back(queue_, receipt, log_.with("deployment", receipt.deployment.str()), stop);
+  }
+}
+
+Isolation::Kind Worker::kind_of(const TakenJob& job) {
+  if (job.attempt == 1) {
+    return Isolation::Kind::ordinary;
+  }
+  return job.attempt < domain::k_most_attempts ? Isolation::Kind::suspect : Isolation::Kind::last;
+}
+
+void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation,
+                     const std::function<void(Outcome)>& settle, const std::function<void()>& read,
+                     const std::function<void()>& rest) {
+  if (cancellation.reason() == StopReason::shutdown ||
+      cancellation.reason() == StopReason::host_full) {
+    settle(Outcome::given_back);
+    return;
+  }
+  domain::ParsedJob parsed = domain::parse_job(job.payload);
+  if (parsed.request && parsed.deployment_id != job.receipt.deployment) {
+    parsed.request = failure(ErrorKind::invalid_input, "the job names two deployments");
+  }
+  if (!parsed.request) {
+    metrics_.malformed_job();
+    settle(runner_.reject(job.receipt, parsed.request.error(), cancellation));
+    return;
+  }
+  runner_.run(*parsed.request, job, cancellation, settle, read, rest);
+}
+
+void Worker::settle(const TakenJob& job, StopReason reason, Outcome outcome) {
+  // No fault of the platform's API; the disk itself says when jobs are taken again.
+  if (reason != StopReason::host_full) {
+    pause_after(outcome);
+  }
+  if (fate_of(outcome) == report::Fate::goes_back) {
+    runner_.give_back(job.receipt);
+  }
+}
+
+void Worker::deliver_for_others(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    {
+      std::unique_lock lock(outbox_mutex_);
+      outbox_changed_.wait_for(lock, stop, k_outbox_interval, [this] { return outbox_filled_; });
+      outbox_filled_ = false;
+    }
+    record_old_cancels();
+    while (!stop.stop_requested() && paused_until() <= Clock::now() &&
+           delivering_.wait_for_fewer_than(k_deliveries, SteadyTime::max(), stop)) {
+      const auto adopted = queue_.adopt();
+      if (!adopted || !*adopted) {
+        break;
+      }
+      deliver(**adopted, stop);
+    }
+  }
+}
+
+void Worker::deliver(const ports::Undelivered& undelivered, const std::stop_token& stop) {
+  const auto cancellation = delivering_.enter(undelivered.receipt.deployment);
+  // On a thread of its own: a slow API must not hold up the others.
+  const bool runs = run_in_slot([this, cancellation, undelivered] {
+    pause_after(runner_.deliver(undelivered, *cancellation));
+    delivering_.leave(cancellation);
+  });
+  if (!runs) {
+    delivering_.leave(cancellation);
+    const ports::Receipt& receipt = undelivered.receipt;
+    leave_to_others(queue_, receipt, log_.with("deployment", receipt.deployment.str()), stop);
+  }
+}
+
+void Worker::must_stop(const domain::DeploymentId& deployment, StopReason reason) {
+  running_.stop(deployment, reason);
+  delivering_.stop(deployment, reason);
+}
+
+void Worker::outbox_filled() {
+  {
+    const std::scoped_lock lock(outbox_mutex_);
+    outbox_filled_ = true;
+  }
+  outbox_changed_.notify_all();
+}
+
+void Worker::malformed_element() {
+  metrics_.malformed_job();
+}
+
+void Worker::given_up(const domain::DeploymentId& deployment) {
+  metrics_.dead_letter("undelivered");
+  log_.error("dead letter: the status of deployment {} could not be delivered for days",
+             deployment.str());
+}
+
+void Worker::on_cancel(const domain::DeploymentId& deployment) {
+  // At once what is ours; recorded in any case, for the other workers and for later.
+  must_stop(deployment, StopReason::cancelled_by_user);
+  if (record_cancel(deployment)) {
+    return;
+  }
+  const std::scoped_lock lock(outbox_mutex_);
+  if (unrecorded_cancels_.size() < k_most_unrecorded) {
+    unrecorded_cancels_.insert(deployment);
+  }
+}
+
+void Worker::record_old_cancels() {
+  std::set<domain::DeploymentId> cancels;
+  {
+    const std::scoped_lock lock(outbox_mutex_);
+    cancels = unrecorded_cancels_;
+  }
+  for (const domain::DeploymentId& deployment : cancels) {
+    if (!record_cancel(deployment)) {
+      return;
+    }
+    const std::scoped_lock lock(outbox_mutex_);
+    unrecorded_cancels_.erase(deployment);
+  }
+}
+
+bool Worker::record_cancel(const domain::DeploymentId& deployment) {
+  const auto answer = queue_.cancel(deployment);
+  if (!answer) {
+    log_.error("cancel of {} could not be recorded yet: {}", deployment.str(),
+               answer.error().message);
+    return false;
+  }
+  log_.info("cancel of {} ({})", deployment.str(), word(*answer));
+  // Again: a job that was taken in between was not here to be told.
+  if (*answer == CancelAnswer::owned || *answer == CancelAnswer::reporting) {
+    must_stop(deployment, StopReason::cancelled_by_user);
+  } else if (*answer == CancelAnswer::removed) {
+    outbox_filled();
+  }
+  return true;
+}
+
+void Worker::pause_after(Outcome outcome) {
+  if (outcome != Outcome::refused && outcome != Outcome::given_back) {
+    return;
+  }
+  const bool refused = outcome == Outcome::refused;
+  pause(refused ? k_refused_pause : k_unreachable_pause,
+        refused ? "the platform's API refuses the API key (API_KEY)"
+                : "the platform's API could not be reached");
+}
+
+void Worker::pause(std::chrono::seconds length, std::string reason) {
+  const std::scoped_lock lock(pause_mutex_);
+  paused_until_ = Clock::now() + length;
+  pause_reason_ = std::move(reason);
+}
+
+SteadyTime Worker::paused_until() const {
+  const std::scoped_lock lock(pause_mutex_);
+  return paused_until_;
+}
+
+std::string Worker::paused_because() const {
+  const std::scoped_lock lock(pause_mutex_);
+  return Clock::now() < paused_until_ ? pause_reason_ : std::string();
+}
+
+std::string Worker::take_problem() const {
+  return *take_problem_.lock();
+}
+
+bool Worker::run_in_slot(std::function<void()> body) {
+  const std::scoped_lock lock(slots_mutex_);
+  Slot& slot = slots_.emplace_back();
+  try {
+    slot.thread = std::jthread([&slot, body = std::move(body)] {
+      body();
+      slot.done = true;
+    });
+  } catch (const std::system_error& error) {
+    slots_.pop_back();
+    const std::string trouble = std::string("no thread could be made: ") + error.what();
+    if (thread_trouble_.is_news(trouble)) {
+      log_.error("{}", trouble);
+    }
+    pause(k_no_thread_pause, trouble);
+    return false;
+  }
+  thread_trouble_.over();
+  return true;
+}
+
+void Worker::reap_slots() {
+  const std::scoped_lock lock(slots_mutex_);
+  slots_.remove_if([](const Slot& slot) { return slot.done.load(); });
+}
+
+void Worker::drain(const std::stop_token& hurry, std::stop_source& abort) {
+  if (running_.count() > 0) {
+    log_.info("waiting up to {} s for {} running builds", settings_.drain_timeout.count(),
+              running_.count());
+  }
+  const auto deadline = Clock::now() + settings_.drain_timeout;
+  if (!running_.wait_for_fewer_than(1, deadline, hurry)) {
+    log_.warning("{} builds go back to the queue", running_.count());
+  }
+  running_.stop_all(StopReason::shutdown);
+  postman_ = {};  // Ends it; what it has begun to deliver is left to others.
+  abort.request_stop();
+  delivering_.stop_all(StopReason::shutdown);  // Behind `abort`: nothing is begun anew.
+  std::list<Slot> last;
+  {
+    const std::scoped_lock lock(slots_mutex_);
+    last.swap(slots_);
+  }
+  last.clear();  // Joins them.
+  queue_.leave();
+}
+
+}  // namespace builder::work

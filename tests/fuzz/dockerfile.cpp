@@ -1,0 +1,70 @@
+// Any Dockerfile is read: its instructions follow each other, each is found again by its lines, and
+// what would be told of it is text.
+#include "adapters/buildkit/diagnosis/dockerfile.hpp"
+
+#include "adapters/buildkit/diagnosis/source_rules.hpp"
+#include "adapters/buildkit/diagnosis/syntax_advice.hpp"
+#include "base/text.hpp"
+
+#include "fuzz/target.hpp"
+
+namespace {
+
+void check_instruction(const builder::adapters::buildkit::Dockerfile& file,
+                       const builder::adapters::buildkit::Instruction& instruction) {
+  using namespace builder;
+  using namespace builder::adapters::buildkit;
+  const LineRange lines = instruction.lines;
+  fuzz::expect(lines.first >= 1 && lines.first <= lines.last && lines.last <= file.lines().size(),
+               "lines outside of the file");
+  fuzz::expect(
+      file.at_line(lines.first) == &instruction && file.at_line(lines.last) == &instruction,
+      "an instruction does not cover its lines");
+  static_cast<void>(context_sources(instruction.text));
+  static_cast<void>(named_images(instruction));
+  static_cast<void>(file.platform_of(instruction));
+  static_cast<void>(file.stage_of(instruction));
+  static_cast<void>(misread_flag(instruction));
+  static_cast<void>(file.find_step("[" + instruction.stage + " 1/2] " + instruction.text));
+}
+
+}  // namespace
+
+BUILDER_FUZZ(dockerfile) {
+  using namespace builder;
+  using namespace builder::adapters::buildkit;
+  const Dockerfile file(input);
+  std::size_t last = 0;
+  for (const Instruction& instruction : file.instructions()) {
+    fuzz::expect(instruction.lines.first > last, "instructions overlap");
+    last = instruction.lines.last;
+    check_instruction(file, instruction);
+  }
+  if (!file.instructions().empty()) {
+    const Instruction& first = file.instructions().front();
+    static_cast<void>(nearest_keyword(first.keyword));
+    for (const std::string& flag : parts_of(first.text).flags) {
+      static_cast<void>(nearest_flag(first.keyword, flag));
+    }
+  }
+  static_cast<void>(file.final_base());
+  static_cast<void>(file.directive_line("check"));
+  static_cast<void>(file.find_step(input.substr(0, input.find('\n'))));
+  for (const std::string& row : file.excerpt({.first = 1, .last = file.lines().size()})) {
+    fuzz::expect(!row.contains('\n'), "a row of the excerpt has two");
+  }
+  for (const RemoteSource& source : remote_sources(input)) {
+    fuzz::expect(source.line >= 1 && source.line <= file.lines().size() + 1,
+                 "a source outside of the file");
+  }
+  for (const NamedFrontend& frontend : named_frontends(input)) {
+    fuzz::expect(frontend.line <= file.lines().size() + 1, "a frontend outside of the file");
+  }
+  const auto checked = check_frontends({}, "Dockerfile", input);
+  fuzz::expect(
+      checked || (!checked.error().customer.empty() && checked.error().customer.size() <= 191),
+      "no short line for the customer");
+  static_cast<void>(names_cache_mounts(input));
+  static_cast<void>(encoding_fault(input));
+  static_cast<void>(first_line_not_utf8(file));
+}

@@ -1,0 +1,391 @@
+#include "build/build_plan.hpp"
+
+#include "fakes/memory_tree.hpp"
+#include "ports/overlay_tree.hpp"
+
+#include <gtest/gtest.h>
+
+namespace builder::build {
+namespace {
+
+using fakes::MemoryTree;
+using ports::make_overlay_tree;
+
+class EventList final : public domain::EventSink {
+ public:
+  void emit(domain::BuildEvent event) override {
+    if (const auto* message = std::get_if<domain::Message>(&event)) {
+      text += message->text + "\n";
+    }
+  }
+
+  std::string text;
+};
+
+std::shared_ptr<MemoryTree> tree_with_dockerfile() {
+  auto tree = std::make_shared<MemoryTree>();
+  tree->add_file("Dockerfile", "FROM busybox\n");
+  return tree;
+}
+
+domain::DeploymentRequest request() {
+  domain::DeploymentRequest request;
+  request.deployment_id = domain::DeploymentId("d1");
+  request.service_id = domain::ServiceId("s1");
+  return request;
+}
+
+std::string read(const ports::SourceTree& tree, std::string_view path) {
+  return ports::read_file(tree, path, 1 << 20).value();
+}
+
+Result<DockerfilePlan> dockerfile_plan(const domain::DeploymentRequest& job,
+                                       std::shared_ptr<const ports::SourceTree> source,
+                                       domain::EventSink& events) {
+  BUILDER_TRY_ASSIGN(auto plan, make_build_plan(job, {}, std::move(source), events));
+  return std::get<DockerfilePlan>(std::move(plan));
+}
+
+Result<BuildpacksPlan> buildpacks_plan(const domain::DeploymentRequest& job,
+                                       const BuildpacksRules& rules,
+                                       std::shared_ptr<const ports::SourceTree> source,
+                                       domain::EventSink& events) {
+  BUILDER_TRY_ASSIGN(auto plan, make_build_plan(job, rules, std::move(source), events));
+  return std::get<BuildpacksPlan>(std::move(plan));
+}
+
+TEST(OverlayTree, GeneratedFilesHideWhatTheRepositoryHas) {
+  auto base = tree_with_dockerfile();
+  base->add_symlink(".env", "/etc/passwd");
+  base->add_file("a", "from the repository");
+  const auto tree = make_overlay_tree(base, {{".env", "A=1\n"}, {"zz", ""}});
+  EXPECT_EQ(read(*tree, ".env"), "A=1\n");
+  EXPECT_EQ(tree->stat(".env")->type, ports::FileType::regular);
+  EXPECT_FALSE(tree->read_link(".env"));
+  EXPECT_EQ(read(*tree, "a"), "from the repository");
+  std::string names;
+  const auto entries = tree->list("");
+  ASSERT_TRUE(entries);
+  for (const auto& entry : *entries) {
+    names += entry.name + " ";
+  }
+  EXPECT_EQ(names, ".env Dockerfile a zz ");
+}
+
+TEST(OverlayTree, TellsTheContentsOfGeneratedFilesApart) {
+  const auto one = make_overlay_tree(tree_with_dockerfile(), {{".env", "A=1"}});
+  const auto same = make_overlay_tree(tree_with_dockerfile(), {{".env", "A=1"}});
+  const auto other = make_overlay_tree(tree_with_dockerfile(), {{".env", "A=2"}});
+  EXPECT_EQ(one->stat(".env")->content, same->stat(".env")->content);
+  EXPECT_NE(one->stat(".env")->content, other->stat(".env")->content);
+}
+
+TEST(OverlayTree, HangsTheBaseBelowAFolder) {
+  auto base = std::make_shared<MemoryTree>();
+  base->add_file("a/b", "from the base");
+  const auto tree = make_overlay_tree(
+      base, {{"Dockerfile", "FROM x"}, {"platform/env/PORT", "1"}, {"app/x", "beside"}}, "app");
+  const auto names = [&](std::string_view folder) {
+    std::string text;
+    const auto entries = tree->list(folder);
+    for (const auto& entry : entries.value()) {
+      text += entry.name + (entry.info.type == ports::FileType::directory ? "/ " : " ");
+    }
+    return text;
+  };
+  EXPECT_EQ(names(""), "Dockerfile app/ platform/ ");
+  EXPECT_EQ(names("platform"), "env/ ");
+  EXPECT_EQ(names("platform/env"), "PORT ");
+  EXPECT_EQ(names("app"), "a/ x ");
+  EXPECT_EQ(names("app/a"), "b ");
+  EXPECT_EQ(read(*tree, "app/a/b"), "from the base");
+  EXPECT_EQ(read(*tree, "app/x"), "beside");
+  EXPECT_EQ(read(*tree, "platform/env/PORT"), "1");
+  EXPECT_EQ(tree->stat("app")->type, ports::FileType::directory);
+  EXPECT_EQ(tree->stat("platform/env")->type, ports::FileType::directory);
+  EXPECT_FALSE(tree->stat("a/b"));
+  EXPECT_FALSE(tree->open("platform"));
+  EXPECT_FALSE(tree->list("nothing"));
+  EXPECT_FALSE(tree->stat("application"));
+}
+
+TEST(BuildPlan, WritesVariablesAndADefaultIgnoreFile) {
+  EventList events;
+  auto job = request();
+  job.environment = {{"A", "1"}};
+  const auto context = dockerfile_plan(job, tree_with_dockerfile(), events);
+  ASSERT_TRUE(context) << context.error().message;
+  EXPECT_TRUE(read(*context->tree, ".env").starts_with("A=")) << read(*context->tree, ".env");
+  EXPECT_TRUE(read(*context->tree, ".dockerignore").contains(".git"));
+  EXPECT_EQ(context->dockerfile, "Dockerfile");
+}
+
+TEST(BuildPlan, TheRepositorysOwnIgnoreFileStays) {
+  EventList events;
+  auto source = tree_with_dockerfile();
+  source->add_file(".dockerignore", "mine\n");
+  const auto context = dockerfile_plan(request(), source, events);
+  ASSERT_TRUE(context);
+  EXPECT_EQ(read(*context->tree, ".dockerignore"), "mine\n");
+  EXPECT_FALSE(context->tree->stat(".env")) << "no variables, no file";
+}
+
+TEST(BuildPlan, DockerfilePathsAreCleanedAndStayInside) {
+  for (const auto& [path, cleaned] : std::vector<std::pair<std::string, std::string>>{
+           {"./a/Dockerfile", "a/Dockerfile"}, {"a//b/../Dockerfile", "a/Dockerfile"}}) {
+    EXPECT_EQ(clean_relative_path(path).value(), cleaned);
+  }
+  for (const std::string path : {"/etc/passwd", "../x", "a/../../x", ".", "", "a\nb"}) {
+    EXPECT_FALSE(clean_relative_path(path)) << path;
+  }
+}
+
+TEST(BuildPlan, PathsAreTakenAsPeopleTypeThem) {
+  for (const std::string typed : {"/docker/Dockerfile", "//docker/Dockerfile",
+                                  " docker/Dockerfile\n", "docker\\Dockerfile"}) {
+    EventList events;
+    auto source = std::make_shared<MemoryTree>();
+    source->add_file("docker/Dockerfile", "FROM busybox\n");
+    auto job = request();
+    job.runtime_file_path = typed;
+    const auto plan = dockerfile_plan(job, source, events);
+    ASSERT_TRUE(plan) << typed;
+    EXPECT_EQ(plan->dockerfile, "docker/Dockerfile");
+    EXPECT_TRUE(events.text.contains("is read as docker/Dockerfile")) << events.text;
+  }
+  for (const std::string typed : {"", "./docker/Dockerfile"}) {
+    EventList events;
+    auto job = request();
+    job.runtime_file_path = typed;
+    static_cast<void>(make_build_plan(job, {}, tree_with_dockerfile(), events));
+    EXPECT_FALSE(events.text.contains("is read as")) << typed;
+  }
+  auto job = request();
+  job.runtime_file_path = "/../x";
+  EXPECT_FALSE(dockerfile_path(job));
+}
+
+TEST(BuildPlan, TheLowerCaseIsTakenWhereTheDockerfileIsAbsent) {
+  EventList events;
+  auto source = std::make_shared<MemoryTree>();
+  source->add_file("dockerfile", "FROM a\n");
+  source->add_file("docker/dockerfile", "FROM b\n");
+  EXPECT_EQ(dockerfile_plan(request(), source, events)->dockerfile, "dockerfile");
+  auto job = request();
+  job.runtime_file_path = "docker/Dockerfile";
+  EXPECT_EQ(dockerfile_plan(job, source, events)->dockerfile, "docker/dockerfile");
+  source->add_file("Dockerfile", "FROM c\n");
+  EXPECT_EQ(dockerfile_plan(request(), source, events)->dockerfile, "Dockerfile");
+}
+
+TEST(BuildPlan, FilesThatLookLikeADockerfileAreNamed) {
+  for (const std::string name : {"DockerFile", "Dockerfile.txt", "dockerfile.txt", "Containerfile",
+                                 "prod.Dockerfile", "vote/Dockerfile", "a/b/c/Dockerfile"}) {
+    EventList events;
+    auto source = std::make_shared<MemoryTree>();
+    source->add_file(name, "FROM a\n");
+    source->add_file("Dockerfile.dockerignore", "");
+    ASSERT_TRUE(buildpacks_plan(request(), {}, source, events)) << name;
+    EXPECT_TRUE(events.text.contains("but the repository has " + name + ":")) << events.text;
+  }
+  EventList events;
+  auto source = std::make_shared<MemoryTree>();
+  source->add_file("node_modules/x/Dockerfile", "");
+  source->add_file("dockerfiles.md", "");
+  ASSERT_TRUE(buildpacks_plan(request(), {}, source, events));
+  EXPECT_FALSE(events.text.contains("but the repository has")) << events.text;
+}
+
+TEST(BuildPlan, AFolderAsPathNamesTheFileInIt) {
+  EventList events;
+  auto source = std::make_shared<MemoryTree>();
+  source->add_file("docker/Dockerfile", "FROM a\n");
+  auto job = request();
+  job.runtime_file_path = "docker/";
+  const auto plan = dockerfile_plan(job, source, events);
+  ASSERT_FALSE(plan);
+  EXPECT_TRUE(plan.error().customer.contains("docker/Dockerfile")) << plan.error().customer;
+}
+
+TEST(BuildPlan, TheIgnoreFileInForceIsNamed) {
+  const auto said = [](const std::map<std::string, std::string>& files) {
+    EventList events;
+    auto source = tree_with_dockerfile();
+    for (const auto& [name, text] : files) {
+      source->add_file(name, text);
+    }
+    const auto plan = dockerfile_plan(request(), source, events);
+    const bool has_default =
+        plan && !files.contains(".dockerignore") && plan->tree->stat(".dockerignore");
+    return events.text + (has_default ? "(laid)" : "");
+  };
+  EXPECT_TRUE(said({}).contains("using the platform's default one")) << said({});
+  EXPECT_TRUE(said({}).contains("(laid)"));
+  EXPECT_TRUE(said({{".dockerignore", "a"}}).contains("in force is .dockerignore"));
+  const auto own = said({{".dockerignore", "a"}, {"Dockerfile.dockerignore", "b"}});
+  EXPECT_TRUE(own.contains("in force is Dockerfile.dockerignore")) << own;
+  EXPECT_FALSE(said({{"Dockerfile.dockerignore", "b"}}).contains("(laid)"));
+}
+
+TEST(BuildPlan, AnIgnoreFileThatHidesTheVariablesIsWarnedAbout) {
+  auto source = tree_with_dockerfile();
+  source->add_file(".dockerignore", "a\n.env*\n");
+  EventList events;
+  auto job = request();
+  ASSERT_TRUE(dockerfile_plan(job, source, events));
+  EXPECT_FALSE(events.text.contains("keeps .env out")) << "there are no variables";
+  job.environment = {{"A", "1"}};
+  ASSERT_TRUE(dockerfile_plan(job, source, events));
+  EXPECT_TRUE(events.text.contains(".dockerignore:2: \".env*\" keeps .env out")) << events.text;
+}
+
+TEST(BuildPlan, ALineThatIsNoPatternIsTheCustomersToMend) {
+  auto source = tree_with_dockerfile();
+  source->add_file(".dockerignore", "a\nsecret[\n");
+  EventList events;
+  const auto plan = dockerfile_plan(request(), source, events);
+  ASSERT_FALSE(plan);
+  EXPECT_TRUE(
+      plan.error().customer.starts_with(".dockerignore:2: \"secret[\" is not a valid pattern: "))
+      << plan.error().customer;
+}
+
+TEST(BuildPlan, AnIgnoreFileWithTooManyPatternsIsTheCustomersToMend) {
+  auto source = tree_with_dockerfile();
+  std::string text;
+  for (int i = 0; i < 10'001; ++i) {
+    text += "a/*/" + std::to_string(i) + "\n";
+  }
+  source->add_file(".dockerignore", text);
+  EventList events;
+  const auto plan = dockerfile_plan(request(), source, events);
+  ASSERT_FALSE(plan);
+  EXPECT_TRUE(
+      plan.error().customer.starts_with(".dockerignore:10001: \"a/*/10000\" is one pattern"))
+      << plan.error().customer;
+  EXPECT_LE(plan.error().customer.size(), 191U);
+}
+
+TEST(BuildPlan, WithoutADockerfileBuildpacksAreUsed) {
+  EventList events;
+  auto source = std::make_shared<MemoryTree>();
+  source->add_file("package.json", "{}");
+  auto job = request();
+  job.environment = {{"A", "1"}};
+  job.ports = {{.service_port = 80, .container_port = 5001}};
+  const auto plan = buildpacks_plan(job, {.builder = "acme/builder"}, source, events);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->builder, "acme/builder");
+  EXPECT_EQ(read(*plan->app, "package.json"), "{}");
+  EXPECT_TRUE(read(*plan->app, ".env").starts_with("A="));
+  EXPECT_FALSE(plan->app->stat(".dockerignore")) << "buildpacks do not read one";
+  EXPECT_EQ(plan->environment.at("PORT"), "5001");
+  EXPECT_EQ(plan->environment.at("BP_INCLUDE_FILES"), "*");
+  EXPECT_FALSE(plan->environment.contains("BP_NODE_VERSION")) << "the app's own choice wins";
+  EXPECT_FALSE(plan->environment.contains("A"));
+  EXPECT_FALSE(plan->clear_cache);
+  EXPECT_TRUE(events.text.contains("No Dockerfile in the repository"));
+}
+
+TEST(BuildPlan, AMissingDockerfileIsNamed) {
+  EventList events;
+  auto job = request();
+  job.runtime_file_path = "./docker/Dockerfile";
+  const auto plan = buildpacks_plan(job, {}, tree_with_dockerfile(), events);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_TRUE(events.text.contains("No Dockerfile at './docker/Dockerfile'")) << events.text;
+}
+
+TEST(BuildPlan, TheServicesVariablesReachBuildpacksByOptionOnly) {
+  EventList events;
+  auto job = request();
+  job.environment = {{"A", "1"}, {"PORT", "9"}, {"CNB_CLEAR_CACHE", "true"}};
+  const auto source = std::make_shared<MemoryTree>();
+  source->add_file("x", "");
+  const auto plan =
+      buildpacks_plan(job, {.node_version = "18.*", .user_environment = true}, source, events);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->environment.at("A"), "1");
+  EXPECT_EQ(plan->environment.at("PORT"), "9");
+  EXPECT_EQ(plan->environment.at("BP_NODE_VERSION"), "18.*");
+  EXPECT_FALSE(plan->environment.contains("CNB_CLEAR_CACHE"));
+  EXPECT_TRUE(plan->clear_cache);
+}
+
+TEST(BuildPlan, ProjectTomlSelectsFilesVariablesAndAnAllowedBuilder) {
+  EventList events;
+  auto source = std::make_shared<MemoryTree>();
+  source->add_file("src/main.c", "x");
+  source->add_file("docs/a.md", "x");
+  source->add_file("b.md", "x");
+  source->add_file("project.toml", R"([io.buildpacks]
+builder = "heroku/builder:24"
+exclude = ["*.md", ".env"]
+[[io.buildpacks.build.env]]
+name = "BP_X"
+value = "y"
+)");
+  auto job = request();
+  job.environment = {{"A", "1"}};
+  const BuildpacksRules rules{.builder = "acme/builder", .allowed_builders = {"heroku/builder:24"}};
+  const auto plan = buildpacks_plan(job, rules, source, events);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->builder, "heroku/builder:24");
+  EXPECT_EQ(plan->environment.at("BP_X"), "y");
+  EXPECT_EQ(read(*plan->app, "src/main.c"), "x");
+  EXPECT_FALSE(plan->app->stat("b.md"));
+  EXPECT_FALSE(plan->app->open("docs/a.md"));
+  EXPECT_FALSE(plan->app->stat("docs")) << "nothing is left in it";
+  EXPECT_FALSE(plan->app->stat(".env")) << "its owner keeps it out of the image";
+  EXPECT_FALSE(plan->app->list("docs"));
+
+  const auto other = buildpacks_plan(job, {.builder = "acme/builder"}, source, events);
+  ASSERT_TRUE(other);
+  EXPECT_EQ(other->builder, "acme/builder");
+  EXPECT_TRUE(events.text.contains("not allowed here"));
+}
+
+TEST(BuildPlan, IncludeKeepsWhatItNamesOnly) {
+  EventList events;
+  auto source = std::make_shared<MemoryTree>();
+  source->add_file("src/a/main.c", "x");
+  source->add_file("test/t.c", "x");
+  source->add_file("project.toml", "[io.buildpacks]\ninclude = ['src/']\n");
+  const auto plan = buildpacks_plan(request(), {}, source, events);
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(plan->app->list("")->size(), 1u);
+  EXPECT_EQ(read(*plan->app, "src/a/main.c"), "x");
+}
+
+TEST(BuildPlan, ABrokenProjectTomlIsTheCustomersToMend) {
+  EventList events;
+  auto source = std::make_shared<MemoryTree>();
+  source->add_file("project.toml", "[[[");
+  const auto plan = buildpacks_plan(request(), {}, source, events);
+  ASSERT_FALSE(plan);
+  EXPECT_TRUE(plan.error().customer.contains("project.toml: line 1")) << plan.error().customer;
+  auto linked = std::make_shared<MemoryTree>();
+  linked->add_symlink("project.toml", "/etc/passwd");
+  EXPECT_FALSE(buildpacks_plan(request(), {}, linked, events));
+}
+
+TEST(BuildPlan, TheArchivedBuilderIsWarnedAbout) {
+  EventList events;
+  auto source = std::make_shared<MemoryTree>();
+  source->add_file("x", "");
+  ASSERT_TRUE(
+      buildpacks_plan(request(), {.builder = "paketobuildpacks/builder:base"}, source, events));
+  EXPECT_TRUE(events.text.contains("archived")) << events.text;
+}
+
+TEST(BuildPlan, ADockerfileLinkOutOfTheTreeIsRefused) {
+  EventList events;
+  auto source = std::make_shared<MemoryTree>();
+  source->add_symlink("Dockerfile", "/etc/shadow");
+  const auto context = dockerfile_plan(request(), source, events);
+  ASSERT_FALSE(context);
+  EXPECT_FALSE(context.error().customer.empty());
+}
+
+}  // namespace
+}  // namespace builder::build

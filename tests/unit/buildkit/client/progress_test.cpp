@@ -1,0 +1,230 @@
+#include "adapters/buildkit/client/progress.hpp"
+
+#include "fakes/recording_events.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace builder::adapters::buildkit {
+
+namespace {
+
+using moby::buildkit::v1::StatusResponse;
+using testing::ElementsAre;
+
+class ProgressTest : public testing::Test {
+ protected:
+  struct Vertex {
+    std::string digest;
+    std::string name = "step";
+    int started = 0;  ///< Seconds; 0: not yet.
+    int completed = 0;
+    bool cached = false;
+    std::string error = {};
+    std::vector<std::string> inputs = {"other"};
+    std::string group = {};
+    bool weak = false;
+  };
+
+  static void add(StatusResponse& message, const Vertex& from) {
+    auto* vertex = message.add_vertexes();
+    vertex->set_digest(from.digest);
+    vertex->set_name(from.name);
+    vertex->set_cached(from.cached);
+    vertex->set_error(from.error);
+    for (const std::string& input : from.inputs) {
+      vertex->add_inputs(input);
+    }
+    if (!from.group.empty()) {
+      vertex->mutable_progress_group()->set_id(from.group);
+      vertex->mutable_progress_group()->set_name("name of " + from.group);
+      vertex->mutable_progress_group()->set_weak(from.weak);
+    }
+    if (from.started != 0) {
+      vertex->mutable_started()->set_seconds(from.started);
+    }
+    if (from.completed != 0) {
+      vertex->mutable_completed()->set_seconds(from.completed);
+    }
+  }
+
+  static void log(StatusResponse& message, const std::string& digest, const std::string& text,
+                  int stream = 1) {
+    auto* entry = message.add_logs();
+    entry->set_vertex(digest);
+    entry->set_stream(stream);
+    entry->set_msg(text);
+  }
+
+  void say(const Vertex& vertex) {
+    StatusResponse message;
+    add(message, vertex);
+    progress.apply(message);
+  }
+
+  fakes::RecordingEvents events;
+  Progress progress{events, 1};
+};
+
+TEST_F(ProgressTest, VerticesOfOneGroupAreOneStep) {
+  const Vertex copy{
+      .digest = "copy", .started = 1, .completed = 2, .cached = true, .group = "g", .weak = true};
+  say(copy);
+  say({.digest = "merge", .started = 3, .inputs = {"base", "copy"}, .group = "g"});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 name of g"));
+  say({.digest = "merge",
+       .started = 3,
+       .completed = 4,
+       .cached = true,
+       .inputs = {"base", "copy"},
+       .group = "g"});
+  say({.digest = "next", .name = "N", .started = 5, .inputs = {"merge"}});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 name of g", "cached 1", "start 2 N"));
+}
+
+TEST_F(ProgressTest, AGroupIsCachedWhenAllOfItIs) {
+  say({.digest = "copy", .started = 1, .completed = 2, .group = "g", .weak = true});
+  say({.digest = "merge", .started = 3, .completed = 4, .cached = true, .group = "g"});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 name of g", "done 1"));
+}
+
+TEST_F(ProgressTest, WhatFailsInAGroupIsTheFailureOfTheStep) {
+  say({.digest = "copy", .started = 1, .completed = 2, .error = "no", .group = "g", .weak = true});
+  ASSERT_EQ(progress.failed().size(), 1U);
+  EXPECT_EQ(progress.failed().front().digest, "copy");
+  EXPECT_EQ(progress.failed().front().name, "name of g");
+}
+
+TEST_F(ProgressTest, NumbersStepsInOrderOfStartAndReportsEachOnce) {
+  say({.digest = "a", .name = "A"});
+  say({.digest = "b", .name = "B", .started = 1});
+  say({.digest = "a", .name = "A", .started = 2});
+  say({.digest = "b", .name = "B", .started = 1});
+  say({.digest = "b", .name = "B", .started = 1, .completed = 3});
+  say({.digest = "b", .name = "B", .started = 1, .completed = 3});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 B", "start 2 A", "done 1"));
+  EXPECT_EQ(progress.next_step(), 3U);
+}
+
+TEST_F(ProgressTest, ReportsACachedStepAsStartedAndFinished) {
+  say({.digest = "a", .started = 1, .completed = 1, .cached = true});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 step", "cached 1"));
+}
+
+TEST_F(ProgressTest, PutsOutputBetweenStartAndEndOfOneMessage) {
+  StatusResponse message;
+  add(message, {.digest = "a", .started = 1, .completed = 2});
+  log(message, "a", "one\n");
+  log(message, "a", "two\n", 2);
+  progress.apply(message);
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 step", "out 1 one\n", "err 1 two\n", "done 1"));
+}
+
+TEST_F(ProgressTest, EndsAStepBehindTheOutputThatComesWithLaterMessages) {
+  StatusResponse first;
+  add(first, {.digest = "a", .started = 1, .completed = 2});
+  log(first, "a", "one");
+  progress.apply(first, true);
+  StatusResponse second;
+  log(second, "a", "two");
+  progress.apply(second);
+  say({.digest = "b", .started = 2});
+  EXPECT_THAT(events.lines(),
+              ElementsAre("start 1 step", "out 1 one", "out 1 two", "done 1", "start 2 step"));
+}
+
+TEST_F(ProgressTest, KeepsTheOrderOfInterleavedOutput) {
+  StatusResponse message;
+  add(message, {.digest = "a", .started = 1});
+  add(message, {.digest = "b", .started = 1});
+  log(message, "b", "1");
+  log(message, "a", "2");
+  log(message, "b", std::string("\xff\0", 2));
+  progress.apply(message);
+  EXPECT_EQ(events.output(), std::string("12\xff\0", 4));
+}
+
+TEST_F(ProgressTest, WaitsForTheSecondRunOfASource) {
+  const std::vector<std::string> none;
+  say({.digest = "s", .started = 1, .completed = 2, .inputs = none});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 step"));
+  say({.digest = "s", .started = 3, .inputs = none});
+  say({.digest = "s", .started = 3, .completed = 9, .inputs = none});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 step", "done 1"));
+}
+
+TEST_F(ProgressTest, EndsAnInternalSourceAtOnce) {
+  say({.digest = "s", .name = "[internal] load x", .started = 1, .completed = 2, .inputs = {}});
+  say({.digest = "s", .name = "[internal] load x", .started = 3, .completed = 3, .inputs = {}});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 [internal] load x", "done 1"));
+}
+
+TEST_F(ProgressTest, EndsASourceBeforeTheStepThatUsesIt) {
+  const std::vector<std::string> none;
+  say({.digest = "s", .name = "S", .started = 1, .completed = 2, .inputs = none});
+  say({.digest = "r", .name = "R", .started = 3, .inputs = {"s"}});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 S", "done 1", "start 2 R"));
+}
+
+TEST_F(ProgressTest, EndsHeldBackSourcesAtTheEnd) {
+  say({.digest = "z", .name = "A", .started = 1, .completed = 2, .inputs = {}});
+  say({.digest = "a", .name = "B", .started = 1, .completed = 2, .inputs = {}});
+  progress.finish();
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 A", "start 2 B", "done 1", "done 2"));
+}
+
+TEST_F(ProgressTest, SaysOnceThatThePushBegan) {
+  say({.digest = "e", .name = "exporting to image", .started = 1});
+  EXPECT_FALSE(progress.push_began());
+  for (const char* part : {"exporting layers", "pushing layers", "pushing manifest for h/x:t"}) {
+    StatusResponse message;
+    auto* status = message.add_statuses();
+    status->set_vertex("e");
+    status->set_id(part);
+    progress.apply(message);
+  }
+  EXPECT_TRUE(progress.push_began());
+  EXPECT_THAT(events.lines(), ElementsAre(testing::HasSubstr("exporting to image"),
+                                          testing::HasSubstr("Pushing image")));
+}
+
+TEST_F(ProgressTest, RemembersFailures) {
+  say({.digest = "a", .name = "RUN x", .started = 1, .completed = 2, .error = "exit code: 1"});
+  EXPECT_THAT(events.lines(), ElementsAre("start 1 RUN x", "failed 1 exit code: 1"));
+  ASSERT_EQ(progress.failed().size(), 1U);
+  EXPECT_EQ(progress.failed().front().name, "RUN x");
+}
+
+TEST_F(ProgressTest, ExplainsTheClipNoticeOnce) {
+  StatusResponse message;
+  add(message, {.digest = "a", .started = 1});
+  log(message, "a", "it says [output clipped, log limit 1MiB reached]: a quotation\n");
+  log(message, "a", "\n[output clipped, log limit 200KiB/s reached]\n");
+  log(message, "a", "\n[output clipped, log limit 1MiB reached]\n");
+  progress.apply(message);
+  const auto lines = events.lines();
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_THAT(lines[3], testing::StartsWith("lost The build engine cut"));
+  EXPECT_THAT(lines[3], testing::HasSubstr("BUILDKIT_STEP_LOG_MAX_SIZE"));
+}
+
+TEST_F(ProgressTest, AGapIsOutputThatIsLost) {
+  progress.gap();
+  EXPECT_THAT(events.lines(), ElementsAre(testing::StartsWith("lost The build engine lost its")));
+}
+
+TEST_F(ProgressTest, ShowsWarningsWithTheirPlace) {
+  StatusResponse message;
+  auto* warning = message.add_warnings();
+  warning->set_short_("Legacy key/value format");
+  warning->set_url("https://docs.example/rule");
+  warning->mutable_info()->set_filename("Dockerfile");
+  warning->add_ranges()->mutable_start()->set_line(3);
+  progress.apply(message);
+  EXPECT_THAT(events.lines(), ElementsAre("WARNING Dockerfile:3: Legacy key/value format "
+                                          "(https://docs.example/rule)"));
+}
+
+}  // namespace
+
+}  // namespace builder::adapters::buildkit

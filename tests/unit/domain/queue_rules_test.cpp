@@ -1,0 +1,275 @@
+#include "domain/queue_rules.hpp"
+
+#include <gtest/gtest.h>
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace builder::domain {
+
+void PrintTo(const Placement& placement, std::ostream* out) {
+  *out << "place " << static_cast<int>(placement.place) << ", verdict "
+       << static_cast<int>(placement.verdict);
+}
+
+namespace {
+
+constexpr Placement k_dropped{.place = Place::dropped};
+constexpr Placement k_by_user{.place = Place::ended, .verdict = Verdict::cancelled_by_user};
+constexpr Placement k_by_newer{.place = Place::ended, .verdict = Verdict::superseded};
+constexpr Placement k_used_up{.place = Place::ended, .verdict = Verdict::attempts_used};
+constexpr Placement k_waits{.place = Place::waiting};
+constexpr Placement k_built{.place = Place::built};
+
+TEST(QueueRules, WhereAnElementGoes) {
+  struct Row {
+    const char* why;
+    Known known;
+    Placement placement;
+  };
+
+  const std::vector<Row> rows{
+      {"nothing is known of it", {}, k_built},
+      {"attempts are left", {.attempts = 2}, k_built},
+      {"every worker that had it was lost", {.attempts = 3}, k_used_up},
+      {"the older build of its service runs", {.service_busy = true}, k_waits},
+      {"it waits first, whatever it has used", {.service_busy = true, .attempts = 3}, k_waits},
+      {"the user does not want it", {.cancelled = true}, k_by_user},
+      {"a newer one has come", {.superseded = true}, k_by_newer},
+      {"a cancel is stronger", {.cancelled = true, .superseded = true}, k_by_user},
+      {"it need not wait for its end", {.cancelled = true, .service_busy = true}, k_by_user},
+      {"nor here", {.superseded = true, .service_busy = true}, k_by_newer},
+      {"a cancel is no failure", {.cancelled = true, .attempts = 3}, k_by_user},
+      {"it was queued twice", {.owned = true}, k_dropped},
+      {"it is cancelled where it is built", {.owned = true, .cancelled = true}, k_dropped},
+      {"it is not newer than itself", {.owned = true, .service_busy = true}, k_dropped},
+      {"it has ended", {.ended = true}, k_dropped},
+      {"its end is on its way", {.ended = true, .undelivered = true}, k_dropped},
+      {"it ends once", {.ended = true, .cancelled = true}, k_dropped},
+      {"it supersedes nothing any more", {.ended = true, .service_busy = true}, k_dropped},
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(place_of(row.known, 3), row.placement) << row.why;
+  }
+}
+
+TEST(QueueRules, HowABuildEnds) {
+  EXPECT_EQ(verdict_on({.owned = true}), Verdict::as_reported);
+  EXPECT_EQ(verdict_on({.owned = true, .superseded = true}), Verdict::superseded);
+  EXPECT_EQ(verdict_on({.owned = true, .cancelled = true}), Verdict::cancelled_by_user);
+  EXPECT_EQ(verdict_on({.owned = true, .cancelled = true, .superseded = true}),
+            Verdict::cancelled_by_user);
+}
+
+TEST(QueueRules, WhatACancelMeets) {
+  struct Row {
+    const char* why;
+    Known known;
+    bool queued;
+    CancelAnswer answer;
+  };
+
+  const std::vector<Row> rows{
+      {"it may come later", {}, false, CancelAnswer::noted},
+      {"it is queued or waits", {}, true, CancelAnswer::removed},
+      {"superseded, and still queued", {.superseded = true}, true, CancelAnswer::removed},
+      {"it is built", {.owned = true}, false, CancelAnswer::owned},
+      {"it is built, and queued again", {.owned = true}, true, CancelAnswer::owned},
+      {"its end can be changed",
+       {.ended = true, .undelivered = true},
+       false,
+       CancelAnswer::reporting},
+      {"its end can be changed, whatever is queued",
+       {.ended = true, .undelivered = true},
+       true,
+       CancelAnswer::reporting},
+      {"the platform has its end", {.ended = true}, false, CancelAnswer::late},
+      {"and it stays, whatever is queued", {.ended = true}, true, CancelAnswer::late},
+      {"also twice", {.ended = true, .cancelled = true}, false, CancelAnswer::late},
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(answer_to_cancel(row.known, row.queued), row.answer) << row.why;
+  }
+}
+
+using Ids = std::vector<DeploymentId>;
+
+Ids ids(const std::vector<QueuedJob>& jobs) {
+  Ids ids;
+  for (const QueuedJob& job : jobs) {
+    ids.push_back(job.id);
+  }
+  return ids;
+}
+
+const DeploymentId a("a");
+const DeploymentId b("b");
+const DeploymentId c("c");
+const StatusUpdate k_builded{
+    .status = DeploymentStatus::builded, .error = {}, .log = {}, .image_uri = "r/x"};
+
+QueuedJob job(const DeploymentId& id, const std::string& service = "s") {
+  return {.id = id,
+          .service = service.empty() ? std::nullopt : std::optional(ServiceId(service)),
+          .element = "element " + id.str()};
+}
+
+class JobLedgerTest : public testing::Test {
+ protected:
+  std::optional<Stages> take(const QueuedJob& job) {
+    changes_ = {};
+    return ledger_.take(job, changes_);
+  }
+
+  std::vector<QueuedJob> look(const std::vector<QueuedJob>& queued) {
+    changes_ = {};
+    return ledger_.look(queued, changes_);
+  }
+
+  [[nodiscard]] Verdict verdict(const DeploymentId& id) const {
+    return ledger_.outgoing().at(id).ending.verdict;
+  }
+
+  JobLedger ledger_;
+  JobLedger::Changes changes_;
+};
+
+TEST_F(JobLedgerTest, AnElementIsReadOnceAndIsNoJobWithoutAnId) {
+  const auto read = read_queued_job(R"({"deploymentId":"a","serviceId":"s"})");
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->id, a);
+  EXPECT_EQ(read->service, ServiceId("s"));
+  EXPECT_EQ(read->element, R"({"deploymentId":"a","serviceId":"s"})");
+  EXPECT_FALSE(read_queued_job(R"({"serviceId":"s"})"));
+  EXPECT_FALSE(read_queued_job("x"));
+}
+
+TEST_F(JobLedgerTest, ANewerJobWaitsForTheOlderOneAndIsNext) {
+  ASSERT_TRUE(take(job(a)));
+  EXPECT_FALSE(take(job(b)));
+  EXPECT_EQ(changes_.superseded, Ids{a});
+  EXPECT_TRUE(changes_.ended.empty());
+  const auto finished = ledger_.finish(a, k_builded);
+  ASSERT_TRUE(finished);
+  EXPECT_EQ(finished->ending.verdict, Verdict::superseded);
+  EXPECT_EQ(finished->ending.update.image_uri, "");
+  ASSERT_TRUE(finished->next);
+  EXPECT_EQ(finished->next->element, "element b");
+  EXPECT_TRUE(take(*finished->next));
+}
+
+TEST_F(JobLedgerTest, OnlyTheNewestWaits) {
+  take(job(a));
+  take(job(b));
+  EXPECT_FALSE(take(job(c)));
+  EXPECT_TRUE(changes_.superseded.empty()) << "it knows";
+  EXPECT_EQ(changes_.ended, Ids{b});
+  EXPECT_EQ(verdict(b), Verdict::superseded);
+  EXPECT_EQ(ledger_.finish(a, k_builded)->next->id, c);
+}
+
+TEST_F(JobLedgerTest, JobsOfOtherServicesAndOfNoneAreBuiltBeside) {
+  EXPECT_TRUE(take(job(a)));
+  EXPECT_TRUE(take(job(b, "other")));
+  EXPECT_TRUE(take(job(c, "")));
+  EXPECT_TRUE(take(job(DeploymentId("d"), "")));
+  EXPECT_FALSE(ledger_.finish(c, k_builded)->next);
+}
+
+TEST_F(JobLedgerTest, ALookSupersedesAllButTheNewest) {
+  take(job(a));
+  take(job(b));
+  const DeploymentId d("d");
+  const DeploymentId other("x");
+  const auto overtaken = look({job(c), job(other, "other"), job(c), job(d), job(c), job(a)});
+  EXPECT_EQ(ids(overtaken), Ids{c}) << "it was there twice and more, and ends once";
+  EXPECT_EQ(changes_.ended, Ids{b}) << "it waited";
+  EXPECT_TRUE(ledger_.waiting().empty()) << "the newest keeps its place in the queue";
+  EXPECT_FALSE(ledger_.known(other).ended);
+}
+
+TEST_F(JobLedgerTest, ALookAtWhatWaitsChangesNothing) {
+  take(job(a));
+  take(job(b));
+  EXPECT_TRUE(look({job(b)}).empty());
+  EXPECT_TRUE(changes_.superseded.empty());
+  EXPECT_EQ(ledger_.waiting().at(ServiceId("s")).id, b);
+}
+
+TEST_F(JobLedgerTest, WhatIsGivenBackComesBeforeWhatWaited) {
+  take(job(a, "t"));
+  take(job(b, "t"));
+  EXPECT_EQ(ids(ledger_.give_back(a)), (Ids{a, b}));
+  EXPECT_TRUE(ledger_.give_back(a).empty()) << "it is not ours any more";
+  EXPECT_FALSE(take(job(a, "t")));
+  EXPECT_EQ(verdict(a), Verdict::superseded) << "the newer one is behind it";
+}
+
+TEST_F(JobLedgerTest, WhatIsRecordedLastsUntilTheEnd) {
+  const Stages stages{.commit = "1234", .image_id = {}, .repository = {}, .digest = {}};
+  EXPECT_FALSE(ledger_.record(a, stages));
+  take(job(a));
+  EXPECT_TRUE(ledger_.record(a, stages));
+  ledger_.give_back(a);
+  EXPECT_EQ(take(job(a)), stages);
+  ledger_.finish(a, k_builded);
+  EXPECT_EQ(ledger_.stages(a), Stages{});
+}
+
+TEST_F(JobLedgerTest, AnEndIsOursUntilItIsDelivered) {
+  EXPECT_FALSE(ledger_.finish(a, k_builded)) << "it was never ours";
+  EXPECT_FALSE(ledger_.settle(a, Delivery::done));
+  take(job(a));
+  ledger_.finish(a, k_builded);
+  EXPECT_EQ(ledger_.finish(a, {})->ending.update.image_uri, "r/x") << "the first answer was lost";
+  EXPECT_FALSE(ledger_.adopt()) << "somebody delivers it";
+  EXPECT_TRUE(ledger_.settle(a, Delivery::later));
+  EXPECT_FALSE(ledger_.settle(a, Delivery::done)) << "it is not ours any more";
+  const auto adopted = ledger_.adopt();
+  ASSERT_TRUE(adopted);
+  EXPECT_EQ(adopted->first, a);
+  EXPECT_TRUE(ledger_.settle(a, Delivery::done));
+  EXPECT_FALSE(ledger_.adopt());
+  EXPECT_FALSE(take(job(a))) << "it has ended";
+}
+
+TEST_F(JobLedgerTest, ACancelChangesWhatIsNotDelivered) {
+  ledger_.conclude(a, {.verdict = Verdict::attempts_used, .update = {}});
+  ledger_.conclude(b, {.verdict = Verdict::superseded, .update = {}});
+  EXPECT_EQ(ledger_.cancel(a), CancelAnswer::reporting);
+  EXPECT_EQ(ledger_.cancel(b), CancelAnswer::reporting);
+  EXPECT_EQ(verdict(a), Verdict::cancelled_by_user);
+  EXPECT_EQ(verdict(b), Verdict::superseded) << "it is CANCELLED already";
+  ledger_.adopt();
+  ledger_.settle(a, Delivery::done);
+  EXPECT_EQ(ledger_.cancel(a), CancelAnswer::late);
+}
+
+TEST_F(JobLedgerTest, ACancelReachesAJobWhereverItIs) {
+  EXPECT_EQ(ledger_.cancel(c), CancelAnswer::noted);
+  EXPECT_FALSE(take(job(c)));
+  EXPECT_EQ(changes_.ended, Ids{c});
+  EXPECT_EQ(verdict(c), Verdict::cancelled_by_user);
+  take(job(a));
+  take(job(b));
+  EXPECT_EQ(ledger_.cancel(b), CancelAnswer::removed) << "it waits";
+  EXPECT_EQ(verdict(b), Verdict::cancelled_by_user);
+  EXPECT_EQ(ledger_.cancel(a), CancelAnswer::owned);
+  const auto finished = ledger_.finish(a, k_builded);
+  EXPECT_EQ(finished->ending.verdict, Verdict::cancelled_by_user);
+  EXPECT_FALSE(finished->next);
+}
+
+TEST_F(JobLedgerTest, OldEndsAreForgotten) {
+  RecentIds recent;
+  for (int i = 0; i <= 100'000; ++i) {
+    recent.insert(DeploymentId(std::to_string(i)));
+  }
+  EXPECT_FALSE(recent.contains(DeploymentId("0")));
+  EXPECT_TRUE(recent.contains(DeploymentId("1")));
+  EXPECT_TRUE(recent.contains(DeploymentId("100000")));
+}
+
+}  // namespace
+}  // namespace builder::domain

@@ -1,0 +1,671 @@
+#include "work/job_runner.hpp"
+
+#include "fakes/fake_reporter.hpp"
+#include "fakes/fake_steps.hpp"
+#include "fakes/memory_queue.hpp"
+#include "fakes/thread_limit.hpp"
+#include "ports/build_limits.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+namespace builder::work {
+namespace {
+
+using fakes::FakeReporter;
+using ports::DeploymentStatus;
+using ports::StopReason;
+using namespace std::chrono_literals;
+
+using Statuses = std::vector<DeploymentStatus>;
+
+class JobRunnerTest : public testing::Test {
+ protected:
+  JobRunnerTest() {
+    auto tree = std::make_shared<fakes::MemoryTree>();
+    tree->add_file("Dockerfile", "FROM busybox\n");
+    source_.tree = tree;
+    settings_.channel.linger = std::chrono::milliseconds(1);
+    settings_.repeat_backoff = {.base = std::chrono::milliseconds(1),
+                                .cap = std::chrono::milliseconds(1)};
+    request_.deployment_id = domain::DeploymentId("d1");
+    request_.service_id = domain::ServiceId("s1");
+    request_.branch = "main";
+    request_.repository_name = "octo/hello";
+  }
+
+  Outcome run() {
+    queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
+    const auto job = queue_.take(0ms, {}).value();
+    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                     secrets_, metrics_, fakes::null_log(), abort_.get_token());
+    std::vector<Outcome> outcomes;
+    runner.run(request_, *job, cancellation_,
+               [&](Outcome outcome) { outcomes.push_back(outcome); });
+    EXPECT_EQ(outcomes.size(), 1u) << "settled once";
+    return outcomes.at(0);
+  }
+
+  [[nodiscard]] Statuses statuses() const { return reporter_.statuses("d1"); }
+
+  [[nodiscard]] FakeReporter::Post last() const { return reporter_.posts().back(); }
+
+  fakes::StepRecord record_;
+  fakes::FakeSource source_{record_};
+  fakes::FakeImageBuilder image_{record_};
+  fakes::FakeBuildpacks buildpacks_{record_};
+  fakes::FakeRegistry registry_{record_};
+  FakeReporter reporter_;
+  fakes::MemoryQueue queue_;
+  SecretStore secrets_;
+  ports::Metrics metrics_;
+  JobSettings settings_;
+  domain::DeploymentRequest request_;
+  ports::JobCancellation cancellation_;
+  std::stop_source abort_;
+};
+
+TEST_F(JobRunnerTest, BuildsPushesPromotesAndReports) {
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::builded}));
+  EXPECT_EQ(last().image_uri, "registry.test/deployra/s1");
+  EXPECT_EQ(image_.built.repository.uri, "registry.test/deployra/s1");
+  EXPECT_EQ(image_.built.tag, "d1");
+  EXPECT_TRUE(reporter_.log_text().contains("hello from the build"));
+  const auto steps = record_.steps();
+  const auto at = [&](const std::string& step) {
+    return std::find(steps.begin(), steps.end(), step) - steps.begin();
+  };
+  EXPECT_LT(at("build"), at("push d1"));
+  EXPECT_LT(at("push d1"), at("promote d1"));
+  EXPECT_LT(at("promote d1"), at("clean_up"));
+}
+
+TEST_F(JobRunnerTest, BuildsWithBuildpacksWhereThereIsNoDockerfile) {
+  auto tree = std::make_shared<fakes::MemoryTree>();
+  tree->add_file("package.json", "{}");
+  source_.tree = tree;
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_TRUE(record_.has("buildpacks d1"));
+  EXPECT_TRUE(record_.has("promote d1"));
+  EXPECT_FALSE(record_.has("build"));
+  EXPECT_EQ(buildpacks_.built.commit, std::string(40, 'a'));
+  EXPECT_TRUE(reporter_.log_text().contains("acme/node 1.0, acme/procfile 2.0; process types: web"))
+      << reporter_.log_text();
+}
+
+TEST_F(JobRunnerTest, SaysWhenAnImageHasNothingToStart) {
+  auto tree = std::make_shared<fakes::MemoryTree>();
+  tree->add_file("package.json", "{}");
+  source_.tree = tree;
+  buildpacks_.processes.clear();
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_TRUE(reporter_.log_text().contains("add a Procfile")) << reporter_.log_text();
+}
+
+TEST_F(JobRunnerTest, ReportsADigestWhenMoreImagesAreKept) {
+  settings_.keep_images = 3;
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_EQ(last().image_uri, "registry.test/deployra/s1@sha256:d");
+}
+
+TEST_F(JobRunnerTest, ReportsTheCustomersLineOfAFailedBuild) {
+  image_.hook = fakes::failing(
+      {.kind = ErrorKind::build_failed, .message = "m", .customer = "Dockerfile:2: RUN failed"});
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::failed}));
+  EXPECT_EQ(last().error, "Dockerfile:2: RUN failed");
+  EXPECT_FALSE(record_.has("push d1"));
+}
+
+TEST_F(JobRunnerTest, AFailureOfOursDoesNotShowItsDetailsToTheCustomer) {
+  image_.push_hook = fakes::failing({.kind = ErrorKind::internal, .message = "10.0.0.7 said no"});
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_FALSE(last().error.contains("10.0.0.7"));
+  EXPECT_FALSE(last().error.empty());
+}
+
+TEST_F(JobRunnerTest, AFailureThatMayPassIsTriedAgainAndTheCustomerIsTold) {
+  int calls = 0;
+  image_.push_hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    return ++calls < 3 ? std::optional(Error{.kind = ErrorKind::unavailable,
+                                             .message = "10.0.0.7 said no",
+                                             .customer = "The registry is away (no fault of "
+                                                         "yours); please contact the operator"})
+                       : std::nullopt;
+  };
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_EQ(calls, 3);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::builded}));
+  EXPECT_TRUE(reporter_.log_text().contains(
+      "The registry is away (no fault of yours). Trying again (attempt 3 of 3)"))
+      << reporter_.log_text();
+}
+
+TEST_F(JobRunnerTest, AFailureThatDoesNotPassEndsAfterAllAttempts) {
+  source_.hook = fakes::failing(
+      {.kind = ErrorKind::timed_out, .message = "m", .customer = "github.com does not answer"});
+  settings_.help_url = "https://help.test";
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"fetch", "fetch", "fetch"}));
+  EXPECT_EQ(last().error, "github.com does not answer");
+  EXPECT_TRUE(reporter_.log_text().contains("\nHelp: https://help.test/timed_out\n"));
+}
+
+TEST_F(JobRunnerTest, WhatTheCustomerHasToMendIsNotTriedAgain) {
+  for (const ErrorKind kind : {ErrorKind::denied, ErrorKind::not_found, ErrorKind::build_failed,
+                               ErrorKind::invalid_input}) {
+    source_.hook = fakes::failing({.kind = kind, .message = "m", .customer = "mend it"});
+    const auto before = record_.steps().size();
+    request_.deployment_id = domain::DeploymentId("d" + std::to_string(static_cast<int>(kind)));
+    queue_.push(R"({"deploymentId":")" + request_.deployment_id.str() + R"(","serviceId":"s1"})");
+    const auto job = queue_.take(0ms, {}).value();
+    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                     secrets_, metrics_, fakes::null_log(), {});
+    ports::JobCancellation cancellation;
+    runner.run(request_, *job, cancellation, [](Outcome) {});
+    EXPECT_EQ(record_.steps().size(), before + 1) << to_string(kind);
+  }
+}
+
+Error of_the_operator(ErrorKind kind = ErrorKind::denied) {
+  return Error{.kind = kind, .message = "AccessDenied"}.for_operator("AWS_ACCESS_KEY_ID");
+}
+
+class OperatorTest : public JobRunnerTest, public testing::WithParamInterface<ErrorKind> {};
+
+TEST_P(OperatorTest, ItsFaultSendsTheJobBackAtOnceAndTheCustomerIsTold) {
+  image_.push_hook = fakes::failing(of_the_operator(GetParam()));
+  EXPECT_EQ(run(), Outcome::blocked);
+  EXPECT_EQ(std::ranges::count(record_.steps(), "push d1"), 1) << "not tried in place";
+  EXPECT_EQ(std::ranges::count(statuses(), DeploymentStatus::failed), 0);
+  EXPECT_TRUE(last().text.contains("starts again by itself")) << last().text;
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, OperatorTest,
+                         testing::Values(ErrorKind::denied, ErrorKind::unavailable,
+                                         ErrorKind::internal),
+                         [](const auto& test) { return std::string(to_string(test.param)); });
+
+TEST_F(JobRunnerTest, ASourceThatWorkDirDoesNotTakeGoesBack) {
+  source_.hook = fakes::failing({.kind = ErrorKind::invalid_input, .message = "m"});
+  settings_.steps.check_work_dir = [] { return failure(ErrorKind::internal, "no space"); };
+  EXPECT_EQ(run(), Outcome::blocked);
+}
+
+TEST_F(JobRunnerTest, NothingButTheSourceIsTouchedBeforeThePlatformWantsTheBuild) {
+  reporter_.fail_next(ErrorKind::denied, 100);
+  EXPECT_EQ(run(), Outcome::refused);
+  EXPECT_EQ(registry_.ensured, 0);
+  EXPECT_FALSE(record_.has("build"));
+}
+
+TEST_F(JobRunnerTest, ATagThatMayNotMoveHoldsWhatAnEarlierAttemptPushed) {
+  image_.push_hook = fakes::failing({.kind = ErrorKind::conflict, .message = "tag invalid"});
+  registry_.there = "sha256:there";
+  settings_.image_reference = ImageReference::digest;
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_TRUE(last().image_uri.ends_with("@sha256:there")) << last().image_uri;
+}
+
+TEST_F(JobRunnerTest, AFetchThatTakesTooLongIsSaidAsSuch) {
+  settings_.steps.fetch_timeout = 0s;
+  source_.hook = fakes::failing({.kind = ErrorKind::timed_out, .message = "deadline"});
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_TRUE(last().error.contains("Fetching the repository took longer than")) << last().error;
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"fetch"}));
+}
+
+TEST_F(JobRunnerTest, ASilentBuildIsStopped) {
+  settings_.silence_timeout = 1s;
+  settings_.help_url = "https://help.test";
+  image_.hook = fakes::until_stopped();
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_TRUE(reporter_.log_text().contains("\nHelp: https://help.test/silent\n"));
+  EXPECT_TRUE(last().error.contains("no sign of life for 1 second and was stopped"))
+      << last().error;
+  EXPECT_TRUE(last().error.contains("[1/1] RUN true")) << last().error;
+}
+
+TEST_F(JobRunnerTest, ASilentBuildThatComputesIsLeftAlone) {
+  class Counter final : public ports::BuildLimits {
+   public:
+    std::unique_ptr<ports::WatchedSolve> watch(const domain::DeploymentId&) override {
+      return nullptr;
+    }
+
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> cpu_time(
+        const domain::DeploymentId&) const override {
+      return ++asked * 1s;
+    }
+
+    mutable std::atomic<int> asked = 0;
+  } counter;
+
+  settings_.silence_timeout = 1s;
+  image_.hook = [&](const ports::JobContext& job) -> std::optional<Error> {
+    while (counter.asked < 2 && !job.stop.stop_requested()) {
+      std::this_thread::sleep_for(10ms);
+    }
+    return std::nullopt;
+  };
+  queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
+  const auto job = queue_.take(0ms, {}).value();
+  JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_, &counter},
+                   settings_, secrets_, metrics_, fakes::null_log(), {});
+  runner.run(request_, *job, cancellation_, [](Outcome) {});
+  EXPECT_EQ(statuses().back(), DeploymentStatus::builded);
+}
+
+TEST_F(JobRunnerTest, FilesKeepTheirTimesOverTheDeploymentsOfAService) {
+  const auto deploy = [this](const std::string& id, const std::string& service,
+                             const std::string& content) {
+    auto tree = std::make_shared<fakes::MemoryTree>();
+    tree->add_file("Dockerfile", "FROM busybox\n");
+    tree->add_file("page", content);
+    source_.tree = tree;
+    request_.deployment_id = domain::DeploymentId(id);
+    request_.service_id = domain::ServiceId(service);
+    queue_.push(R"({"deploymentId":")" + id + R"(","serviceId":")" + service + "\"}");
+    const auto job = queue_.take(0ms, {}).value();
+    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                     secrets_, metrics_, fakes::null_log(), {});
+    runner.run(request_, *job, cancellation_, [](Outcome) {});
+    return std::pair{image_.built.context->stat("Dockerfile")->modified,
+                     image_.built.context->stat("page")->modified};
+  };
+  const std::int64_t second = 1'000'000'000;
+  source_.committed_at = std::chrono::sys_seconds(std::chrono::seconds(1'750'000'000));
+  const auto first = deploy("e1", "s1", "1");
+  EXPECT_EQ(first.second.value() / second, 1'750'000'000);
+  const auto then = deploy("e2", "s1", "2");
+  EXPECT_EQ(then.first, first.first);
+  EXPECT_EQ(then.second.value() / second, 1'750'000'001);
+  EXPECT_EQ(deploy("e3", "s1", "2"), then);
+  EXPECT_EQ(deploy("e4", "s2", "2").second.value() / second, 1'750'000'000) << "another service";
+}
+
+class ResumeTest : public JobRunnerTest {
+ protected:
+  /// A worker that came as far as `stages` was lost.
+  Outcome run_after(domain::Stages stages) {
+    queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
+    const auto first = queue_.take(0ms, {}).value();
+    EXPECT_TRUE(queue_.record(first->receipt, stages));
+    EXPECT_TRUE(queue_.give_back(first->receipt));
+    const auto job = queue_.take(0ms, {}).value();
+    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                     secrets_, metrics_, fakes::null_log(), {});
+    Outcome result{};
+    runner.run(request_, *job, cancellation_, [&](Outcome outcome) { result = outcome; });
+    return result;
+  }
+
+  const std::string uri_ = "registry.test/deployra/s1";
+  const std::string commit_ = std::string(40, 'b');
+};
+
+TEST_F(ResumeTest, BuildsTheSameCommit) {
+  EXPECT_EQ(run_after({.commit = commit_}), Outcome::builded);
+  EXPECT_EQ(record_.steps().front(), "fetch " + commit_);
+}
+
+TEST_F(ResumeTest, ACommitThatIsGoneGivesWayToTheBranch) {
+  source_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    return record_.has("fetch")
+               ? std::nullopt
+               : std::optional(Error{.kind = ErrorKind::not_found, .message = "no such commit"});
+  };
+  EXPECT_EQ(run_after({.commit = commit_}), Outcome::builded);
+  EXPECT_TRUE(record_.has("fetch"));
+}
+
+TEST_F(ResumeTest, PushesWhatTheEngineStillHas) {
+  image_.image_id = "sha256:i";
+  EXPECT_EQ(run_after({.image_id = "sha256:i"}), Outcome::builded);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"push d1", "promote d1", "clean_up"}));
+}
+
+TEST_F(ResumeTest, BuildsAgainWhatTheEngineLost) {
+  EXPECT_EQ(run_after({.commit = commit_, .image_id = "sha256:i"}), Outcome::builded);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"fetch " + commit_, "build", "push d1",
+                                                       "promote d1", "clean_up"}));
+}
+
+TEST_F(ResumeTest, OnlyMovesTheTagOfWhatWasPushed) {
+  EXPECT_EQ(run_after({.repository = uri_, .digest = "sha256:p"}), Outcome::builded);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"promote d1", "clean_up"}));
+}
+
+TEST_F(ResumeTest, OnlyReportsWhatWasPromoted) {
+  EXPECT_EQ(run_after({.repository = uri_, .digest = "sha256:p", .promoted = true}),
+            Outcome::builded);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"clean_up"}));
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::builded}));
+}
+
+TEST_F(ResumeTest, BuildsAgainWhatTheRegistryLost) {
+  registry_.promote_hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    return record_.has("build")
+               ? std::nullopt
+               : std::optional(Error{.kind = ErrorKind::not_found, .message = "no such manifest"});
+  };
+  EXPECT_EQ(run_after({.repository = uri_, .digest = "sha256:p"}), Outcome::builded);
+  EXPECT_TRUE(record_.has("build"));
+}
+
+TEST_F(ResumeTest, AnotherRegistrysDigestIsNotOurs) {
+  EXPECT_EQ(run_after({.repository = "old.test/deployra/s1", .digest = "sha256:p"}),
+            Outcome::builded);
+  EXPECT_TRUE(record_.has("build"));
+}
+
+TEST_F(ResumeTest, ARepetitionInPlaceBuildsNothingTwice) {
+  int calls = 0;
+  registry_.promote_hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    return ++calls < 3 ? std::optional(Error{.kind = ErrorKind::unavailable, .message = "m"})
+                       : std::nullopt;
+  };
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"fetch", "build", "push d1", "promote d1",
+                                                       "promote d1", "promote d1", "clean_up"}));
+}
+
+TEST_F(ResumeTest, ACancelledDeploymentIsNotResumed) {
+  reporter_.answer.deployment_completed = true;
+  EXPECT_EQ(run_after({.repository = uri_, .digest = "sha256:p"}), Outcome::cancelled);
+  EXPECT_FALSE(record_.has("promote d1"));
+}
+
+TEST_F(JobRunnerTest, ADeploymentThatEndedBeforeIsCancelledAgainAndNotBuilt) {
+  reporter_.answer.deployment_completed = true;
+  source_.hook = fakes::until_stopped();
+  EXPECT_EQ(run(), Outcome::cancelled);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::cancelled}));
+  EXPECT_FALSE(record_.has("build"));
+  EXPECT_EQ(reporter_.log_text(), "") << "nothing of a build that never was";
+}
+
+TEST_F(JobRunnerTest, ADeletedServiceIsNotBuilt) {
+  reporter_.answer.service_deleted = true;
+  EXPECT_EQ(run(), Outcome::cancelled);
+  EXPECT_FALSE(record_.has("build"));
+}
+
+TEST_F(JobRunnerTest, AnUnknownDeploymentEndsWithoutAWordToAnyButTheOperator) {
+  reporter_.fail_next(ErrorKind::not_found, 100);
+  EXPECT_EQ(run(), Outcome::gone);
+  EXPECT_TRUE(metrics_.render().contains("dead_letters_total{reason=\"unknown\"} 1"));
+  EXPECT_TRUE(statuses().empty());
+  EXPECT_FALSE(record_.has("build"));
+}
+
+TEST_F(JobRunnerTest, ARefusedKeyGivesTheJobBack) {
+  reporter_.fail_next(ErrorKind::denied, 100);
+  EXPECT_EQ(run(), Outcome::refused);
+}
+
+TEST_F(JobRunnerTest, AnApiThatStaysAwayGivesTheJobBack) {
+  settings_.building_patience = 0s;
+  reporter_.fail_next(ErrorKind::unavailable, 100);
+  EXPECT_EQ(run(), Outcome::given_back);
+  EXPECT_FALSE(record_.has("build"));
+}
+
+struct CancelCase {
+  const char* phase;
+  StopReason reason;
+  Outcome outcome;
+};
+
+class CancelTest : public JobRunnerTest, public testing::WithParamInterface<CancelCase> {};
+
+TEST_P(CancelTest, EndsTheDeploymentInEveryPhase) {
+  const CancelCase& test = GetParam();
+  const auto stop_here = [&](const ports::JobContext& job) -> std::optional<Error> {
+    if (test.reason == StopReason::superseded) {
+      queue_.push(R"({"deploymentId":"d2","serviceId":"s1"})");
+      EXPECT_TRUE(queue_.look());
+    }
+    cancellation_.request_stop(test.reason);
+    return fakes::until_stopped()(job);
+  };
+  const std::string phase = test.phase;
+  (phase == "fetch" ? source_.hook : phase == "build" ? image_.hook : image_.push_hook) = stop_here;
+  EXPECT_EQ(run(), test.outcome);
+  EXPECT_FALSE(record_.has("promote d1"));
+  if (test.outcome == Outcome::given_back) {
+    const auto all = statuses();
+    EXPECT_EQ(std::count(all.begin(), all.end(), DeploymentStatus::cancelled), 0);
+  } else {
+    EXPECT_EQ(statuses().back(), DeploymentStatus::cancelled);
+    EXPECT_EQ(last().type, domain::LogType::error);
+    EXPECT_TRUE(last().is_status) << "nothing follows CANCELLED";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Phases, CancelTest,
+    testing::Values(CancelCase{"fetch", StopReason::cancelled_by_user, Outcome::cancelled},
+                    CancelCase{"build", StopReason::cancelled_by_user, Outcome::cancelled},
+                    CancelCase{"push", StopReason::cancelled_by_user, Outcome::cancelled},
+                    CancelCase{"fetch", StopReason::superseded, Outcome::superseded},
+                    CancelCase{"build", StopReason::superseded, Outcome::superseded},
+                    CancelCase{"push", StopReason::shutdown, Outcome::given_back},
+                    CancelCase{"build", StopReason::shutdown, Outcome::given_back},
+                    CancelCase{"fetch", StopReason::shutdown, Outcome::given_back}),
+    [](const auto& test) {
+      return std::string(test.param.phase) + "_" +
+             std::to_string(static_cast<int>(test.param.reason));
+    });
+
+TEST_F(JobRunnerTest, ACancelIsSeenWhileLatestMoves) {
+  registry_.promote_hook = [&](const ports::JobContext& job) -> std::optional<Error> {
+    cancellation_.request_stop(StopReason::cancelled_by_user);
+    return fakes::until_stopped()(job);
+  };
+  EXPECT_EQ(run(), Outcome::cancelled);
+  EXPECT_EQ(statuses().back(), DeploymentStatus::cancelled);
+}
+
+TEST_F(JobRunnerTest, ABuildTimeoutIsSaidAsSuch) {
+  settings_.build_timeout = 0s;
+  image_.hook = fakes::failing({.kind = ErrorKind::timed_out, .message = "deadline"});
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_TRUE(last().error.contains("took longer than 0 seconds")) << last().error;
+}
+
+TEST_F(JobRunnerTest, AFailedCommandsLastWordsEndItsLineWithoutSecrets) {
+  domain::GitProvider git;
+  git.password = Secret("gho_verysecrettoken");
+  request_.git_provider = git;
+  image_.hook = fakes::failing({.kind = ErrorKind::build_failed,
+                                .message = "m",
+                                .customer = "Dockerfile:3: \"RUN x\" failed with exit code 1",
+                                .last_words = "no access with gho_verysecrettoken"});
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_EQ(last().error,
+            "Dockerfile:3: \"RUN x\" failed with exit code 1: no access with [REDACTED]");
+}
+
+TEST_F(JobRunnerTest, SecretsOfTheJobAreTakenOutOfLogAndError) {
+  domain::GitProvider git;
+  git.password = Secret("gho_verysecrettoken");
+  request_.git_provider = git;
+  image_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    return Error{.kind = ErrorKind::build_failed,
+                 .message = "m",
+                 .customer = "curl gho_verysecrettoken failed"};
+  };
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_FALSE(last().error.contains("verysecret")) << last().error;
+  EXPECT_FALSE(last().text.contains("verysecret")) << last().text;
+}
+
+TEST_F(JobRunnerTest, AnAbortEndsEvenTheDeliveryOfAFinalStatus) {
+  source_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    cancellation_.request_stop(StopReason::cancelled_by_user);
+    reporter_.fail_next(ErrorKind::unavailable, 1'000);
+    abort_.request_stop();
+    return Error{.kind = ErrorKind::cancelled, .message = "stopped"};
+  };
+  EXPECT_EQ(run(), Outcome::given_back);
+}
+
+TEST_F(JobRunnerTest, ARejectedJobFailsWithItsLine) {
+  settings_.help_url = "https://help.test";
+  queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
+  const auto job = queue_.take(0ms, {}).value();
+  JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                   secrets_, metrics_, fakes::null_log(), {});
+  EXPECT_EQ(runner.reject(job->receipt,
+                          {.kind = ErrorKind::invalid_input, .message = "m", .customer = "bad"},
+                          cancellation_),
+            Outcome::failed);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::failed}));
+  EXPECT_EQ(last().error, "bad");
+  EXPECT_EQ(reporter_.log_text(), "Help: https://help.test/invalid_input\nLog complete: 1 line\n");
+  EXPECT_TRUE(queue_.idle());
+}
+
+TEST_F(JobRunnerTest, ACancelRecordedElsewhereBeforeTheEndWins) {
+  registry_.promote_hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    EXPECT_EQ(queue_.cancel(domain::DeploymentId("d1")).value(), ports::CancelAnswer::owned);
+    return std::nullopt;
+  };
+  EXPECT_EQ(run(), Outcome::cancelled);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::cancelled}));
+  EXPECT_TRUE(queue_.idle());
+}
+
+TEST_F(JobRunnerTest, ABuildedThatCouldNotBeDeliveredGivesWayToACancel) {
+  reporter_.on_post = [&](const std::stop_token&) {
+    if (reporter_.log_text().contains("Log complete") &&
+        cancellation_.request_stop(StopReason::cancelled_by_user)) {  // BUILDED comes next.
+      reporter_.fail_next(ErrorKind::unavailable, 1);
+      queue_.cancel(domain::DeploymentId("d1")).value();
+    }
+  };
+  EXPECT_EQ(run(), Outcome::cancelled);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::cancelled}));
+}
+
+TEST_F(JobRunnerTest, AFinalStatusThatIsNotTakenWaitsForAnotherWorker) {
+  settings_.final_patience = 0s;
+  image_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    reporter_.fail_next(ErrorKind::unavailable, 100);
+    return Error{.kind = ErrorKind::build_failed, .message = "m", .customer = "bad"};
+  };
+  settings_.channel.final_flush = 0ms;
+  EXPECT_EQ(run(), Outcome::given_back);
+  EXPECT_TRUE(queue_.queued().empty()) << "it has an end";
+  const auto left = queue_.adopt().value();
+  ASSERT_TRUE(left);
+  EXPECT_EQ(left->ending.update.error, "bad");
+}
+
+TEST_F(JobRunnerTest, AnEndIsSettledHoweverOftenTheQueueRefuses) {
+  reporter_.on_post = [&](const std::stop_token&) {
+    if (reporter_.log_text().contains("Log complete")) {  // BUILDED comes next.
+      queue_.refuse_next(ErrorKind::denied, 3);
+    }
+  };
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::builded}));
+  EXPECT_TRUE(queue_.idle());
+}
+
+TEST_F(JobRunnerTest, AnUnknownDeploymentIsEndedHoweverOftenTheQueueRefuses) {
+  reporter_.fail_next(ErrorKind::not_found, 100);
+  queue_.refuse_next(ErrorKind::denied, 2);
+  EXPECT_EQ(run(), Outcome::gone);
+  EXPECT_TRUE(queue_.idle());
+}
+
+TEST_F(JobRunnerTest, AnAbortEndsEvenTheSettlement) {
+  queue_.refuse_next(ErrorKind::unavailable, 1'000'000);
+  image_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    abort_.request_stop();
+    return std::nullopt;
+  };
+  EXPECT_EQ(run(), Outcome::given_back);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building})) << "nothing was decided";
+}
+
+TEST_F(JobRunnerTest, WithoutALeaseNothingIsPostedAndNothingMoved) {
+  image_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    queue_.lose_lease();
+    return std::nullopt;
+  };
+
+  class Listener final : public ports::QueueListener {
+    void must_stop(const domain::DeploymentId&, StopReason) override {}
+
+    void outbox_filled() override {}
+
+    void malformed_element() override {}
+
+    void given_up(const domain::DeploymentId&) override {}
+  } listener;
+
+  queue_.join(listener);
+  EXPECT_EQ(run(), Outcome::lost);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building}));
+  EXPECT_FALSE(record_.has("promote d1"));
+  EXPECT_FALSE(record_.has("clean_up")) << "the engine's image is the next worker's";
+}
+
+TEST_F(JobRunnerTest, AJobGivenBackLeavesWhatWasBuiltForIt) {
+  image_.push_hook = [this](const ports::JobContext&) -> std::optional<Error> {
+    cancellation_.request_stop(StopReason::shutdown);
+    return Error{.kind = ErrorKind::cancelled, .message = "stopped"};
+  };
+  EXPECT_EQ(run(), Outcome::given_back);
+  EXPECT_FALSE(record_.has("clean_up")) << "whoever takes it next pushes it";
+}
+
+TEST_F(JobRunnerTest, ADefectAfterTheJobIsSettledDoesNotEndItAgain) {
+  image_.clean_up_hook = [] { throw std::runtime_error("a defect"); };
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_TRUE(record_.has("clean_up"));
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::builded}));
+  EXPECT_TRUE(queue_.idle());
+}
+
+TEST_F(JobRunnerTest, WithoutAThreadToBeHadNothingEndsAndNothingIsKept) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto in_child = [this] {
+    fakes::ThreadLimit threads;
+    if (!threads.binds()) {
+      std::_Exit(0);
+    }
+    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                     secrets_, metrics_, fakes::null_log(), abort_.get_token());
+    queue_.leave_behind("d0", {ports::Verdict::attempts_used, {}});
+    const auto left = queue_.adopt().value();
+    threads.forbid();
+    EXPECT_EQ(run(), Outcome::given_back);
+    EXPECT_EQ(runner.reject(fakes::receipt("d2"), {}, cancellation_), Outcome::given_back);
+    EXPECT_EQ(runner.deliver(*left, cancellation_), Outcome::given_back);
+    EXPECT_EQ(queue_.undelivered(), 0u);
+    EXPECT_TRUE(reporter_.posts().empty());
+    std::_Exit(HasFailure() ? 1 : 0);
+  };
+  EXPECT_EXIT(in_child(), testing::ExitedWithCode(0), "");
+}
+
+TEST_F(JobRunnerTest, AnEndLeftBehindIsDelivered) {
+  queue_.leave_behind("d1", {ports::Verdict::attempts_used, {}});
+  JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                   secrets_, metrics_, fakes::null_log(), {});
+  EXPECT_EQ(runner.deliver(*queue_.adopt().value(), cancellation_), Outcome::failed);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::failed}));
+  EXPECT_LE(last().error.size(), 191u);
+  EXPECT_TRUE(queue_.idle());
+}
+
+}  // namespace
+}  // namespace builder::work
