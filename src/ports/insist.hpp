@@ -2,7 +2,7 @@
 
 #include "base/backoff.hpp"
 #include "base/log.hpp"
-#include "base/recurrence.hpp"
+#include "base/log_throttle.hpp"
 #include "base/result.hpp"
 #include "base/stop.hpp"
 #include "ports/job_queue.hpp"
@@ -24,7 +24,7 @@ auto insist(const Log& log, const std::stop_token& abort, std::string_view what,
   constexpr BackoffPolicy k_pauses{.base = std::chrono::milliseconds(200),
                                    .cap = std::chrono::milliseconds(5'000)};
   auto random = make_random();
-  Recurrence trouble;
+  LogThrottle trouble;
   for (int attempt = 0;; ++attempt) {
     auto answer = call();
     if (answer || answer.error().kind == ErrorKind::conflict) {

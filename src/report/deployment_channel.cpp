@@ -561,7 +561,7 @@ Result<ports::StatusAnswer> DeploymentChannel::post_in_any_words(const ports::St
 Result<ports::StatusAnswer> DeploymentChannel::send_status(const PendingStatus& pending,
                                                            const std::stop_token& abort) {
   auto random = make_random();
-  Recurrence told;
+  LogThrottle told;
   // Either stop ends a pause: the job's (a cancel) or the channel's (abort).
   std::stop_source pause;
   const std::stop_callback on_stop(pending.stop, [&pause] { pause.request_stop(); });

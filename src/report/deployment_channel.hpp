@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/log.hpp"
-#include "base/recurrence.hpp"
+#include "base/log_throttle.hpp"
 #include "base/result.hpp"
 #include "ports/deployment_reporter.hpp"
 #include "ports/lease.hpp"
@@ -142,7 +142,7 @@ class DeploymentChannel {
   std::uint64_t refused_ = 0;
   std::uint64_t drops_counted_ = 0;
   bool maybe_twice_ = false;
-  Recurrence told_;  ///< To the operator.
+  LogThrottle told_;  ///< To the operator.
   SteadyTime last_log_post_{};
   std::jthread sender_;
 };

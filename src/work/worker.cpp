@@ -111,7 +111,7 @@ std::size_t Worker::slots() const {
 }
 
 void Worker::recover(const std::stop_token& stop) {
-  for (Recurrence trouble; !stop.stop_requested();) {
+  for (LogThrottle trouble; !stop.stop_requested();) {
     const auto count = queue_.recover();
     if (count) {
       if (*count > 0) {

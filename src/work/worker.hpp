@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/log.hpp"
-#include "base/recurrence.hpp"
+#include "base/log_throttle.hpp"
 #include "base/sync.hpp"
 #include "ports/job_queue.hpp"
 #include "ports/metrics.hpp"
@@ -116,13 +116,13 @@ class Worker final : private ports::QueueListener {
 
   std::mutex slots_mutex_;
   std::list<Slot> slots_;
-  Recurrence thread_trouble_;                              ///< With the slots' mutex.
+  LogThrottle thread_trouble_;                             ///< With the slots' mutex.
   std::map<domain::DeploymentId, SteadyTime> first_seen_;  ///< Dispatcher only.
   std::set<domain::DeploymentId> shed_;                    ///< Dispatcher only.
   SteadyTime next_shed_{};                                 ///< Dispatcher only.
   std::optional<SteadyTime> vet_until_;                    ///< Dispatcher only.
   mutable Sync<std::string> take_problem_;
-  Recurrence take_trouble_;  ///< Dispatcher only.
+  LogThrottle take_trouble_;  ///< Dispatcher only.
   mutable std::mutex pause_mutex_;
   SteadyTime paused_until_{};
   std::string pause_reason_;

@@ -1,7 +1,7 @@
 #include "adapters/redis/cancel_feed.hpp"
 
 #include "base/backoff.hpp"
-#include "base/recurrence.hpp"
+#include "base/log_throttle.hpp"
 #include "base/sync.hpp"
 #include "domain/deployment_request.hpp"
 
@@ -26,7 +26,7 @@ class RedisCancelFeed final : public ports::CancelFeed {
   void run(const std::stop_token& stop,
            const std::function<void(const domain::DeploymentId&)>& on_cancel) override {
     auto random = make_random();
-    Recurrence trouble;
+    LogThrottle trouble;
     bool ever_heard = false;  // Until then it is no news: the service has never been ready.
     for (int attempt = 0; !stop.stop_requested(); ++attempt) {
       const SteadyTime started = Clock::now();

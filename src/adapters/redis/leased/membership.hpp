@@ -5,7 +5,7 @@
 #include "adapters/redis/leased/epoch_lease.hpp"
 #include "adapters/redis/leased/job_queue.hpp"
 #include "base/log.hpp"
-#include "base/recurrence.hpp"
+#include "base/log_throttle.hpp"
 #include "ports/job_queue.hpp"
 
 #include <atomic>
@@ -111,7 +111,7 @@ class Membership {
   bool hurry_ = false;
 
   std::unique_ptr<Connection> connection_;  ///< Of the thread.
-  Recurrence trouble_;                      ///< Of the thread.
+  LogThrottle trouble_;                     ///< Of the thread.
   bool ever_beat_ = false;                  ///< Of the thread.
   SteadyTime next_eviction_look_{};
   std::string forgetful_run_;  ///< The start of Redis that was told to have lost writes.

@@ -9,7 +9,7 @@ namespace builder {
 
 /// Decides whether a problem that comes up again and again gets another line in the log: at once
 /// if it is new or has changed, otherwise every ten minutes. Not thread-safe.
-class Recurrence {
+class LogThrottle {
  public:
   [[nodiscard]] bool is_news(std::string_view message) {
     const auto now = std::chrono::steady_clock::now();
