@@ -329,20 +329,20 @@ Result<Fd> make_memory_file(std::string_view text) {
   return fd;
 }
 
-struct Dialogue::Program {
+struct Coprocess::Program {
   std::string name;
   Fd channel;
   Child child;  // Last: it is killed before the channel closes.
 };
 
-Dialogue::Dialogue(std::unique_ptr<Program> program) : program_(std::move(program)) {
+Coprocess::Coprocess(std::unique_ptr<Program> program) : program_(std::move(program)) {
 }
 
-Dialogue::Dialogue(Dialogue&&) noexcept = default;
-Dialogue& Dialogue::operator=(Dialogue&&) noexcept = default;
-Dialogue::~Dialogue() = default;
+Coprocess::Coprocess(Coprocess&&) noexcept = default;
+Coprocess& Coprocess::operator=(Coprocess&&) noexcept = default;
+Coprocess::~Coprocess() = default;
 
-Result<Dialogue> Dialogue::start(const Command& command) {
+Result<Coprocess> Coprocess::start(const Command& command) {
   // A socket, since a pipe whose reader has ended would raise a signal.
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
@@ -356,14 +356,14 @@ Result<Dialogue> Dialogue::start(const Command& command) {
   }
   BUILDER_TRY_ASSIGN(const pid_t pid, spawn(command, its.get(), its.get(), null.get()));
   bound(pid, command);
-  return Dialogue(std::unique_ptr<Program>(
+  return Coprocess(std::unique_ptr<Program>(
       new Program{.name = command.arguments.front(),
                   .channel = std::move(ours),
                   .child = Child(pid, Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))))}));
 }
 
-Result<> Dialogue::write(std::string_view request, const std::stop_token& stop,
-                         SteadyTime deadline) {
+Result<> Coprocess::write(std::string_view request, const std::stop_token& stop,
+                          SteadyTime deadline) {
   const StopFd stop_fd(stop);
   while (!request.empty()) {
     const ssize_t count = ::send(program_->channel.get(), request.data(), request.size(),
@@ -381,8 +381,8 @@ Result<> Dialogue::write(std::string_view request, const std::stop_token& stop,
   return {};
 }
 
-Result<std::size_t> Dialogue::read(std::span<char> buffer, const std::stop_token& stop,
-                                   SteadyTime deadline) {
+Result<std::size_t> Coprocess::read(std::span<char> buffer, const std::stop_token& stop,
+                                    SteadyTime deadline) {
   const StopFd stop_fd(stop);
   for (;;) {
     std::array<pollfd, 1> fds{{{.fd = program_->channel.get(), .events = POLLIN, .revents = 0}}};

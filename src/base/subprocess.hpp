@@ -51,13 +51,13 @@ Result<Fd> make_memory_file(std::string_view text);
 
 /// A program that takes questions on its stdin and answers on its stdout while the object lives.
 /// Its stderr is dropped. The destructor kills and reaps it. Used by one thread at a time.
-class Dialogue {
+class Coprocess {
  public:
   /// `command.input` is not used.
-  static Result<Dialogue> start(const Command& command);
-  Dialogue(Dialogue&&) noexcept;
-  Dialogue& operator=(Dialogue&&) noexcept;
-  ~Dialogue();
+  static Result<Coprocess> start(const Command& command);
+  Coprocess(Coprocess&&) noexcept;
+  Coprocess& operator=(Coprocess&&) noexcept;
+  ~Coprocess();
 
   /// Errors of both: `timed_out`, `cancelled`; `internal` when the program has ended or closed its
   /// side.
@@ -68,7 +68,7 @@ class Dialogue {
 
  private:
   struct Program;
-  explicit Dialogue(std::unique_ptr<Program> program);
+  explicit Coprocess(std::unique_ptr<Program> program);
   std::unique_ptr<Program> program_;
 };
 

@@ -301,9 +301,9 @@ Command GitProcess::command(const std::vector<std::string>& arguments,
   return command;
 }
 
-Result<Dialogue> GitProcess::start(const std::vector<std::string>& arguments,
-                                   const Options& options) const {
-  return Dialogue::start(command(arguments, options));
+Result<Coprocess> GitProcess::start(const std::vector<std::string>& arguments,
+                                    const Options& options) const {
+  return Coprocess::start(command(arguments, options));
 }
 
 Result<std::string> GitProcess::run(const ports::JobContext& job,

@@ -51,7 +51,7 @@ class GitProcess {
   Result<std::string> run(const ports::JobContext& job, const std::vector<std::string>& arguments,
                           const Options& options) const;
   /// A git command that stays and is talked to; it gets no access.
-  Result<Dialogue> start(const std::vector<std::string>& arguments, const Options& options) const;
+  Result<Coprocess> start(const std::vector<std::string>& arguments, const Options& options) const;
 
  private:
   [[nodiscard]] Command command(const std::vector<std::string>& arguments,

@@ -22,9 +22,9 @@ std::unexpected<Error> unreadable(const std::string& object, std::string_view wh
 Result<ObjectReader> ObjectReader::start(const GitProcess& git, const std::string& git_dir) {
   // With --buffer git answers at "flush" only: nothing comes while requests still go out, so that
   // neither side ever waits for the other to read.
-  BUILDER_TRY_ASSIGN(Dialogue dialogue,
+  BUILDER_TRY_ASSIGN(Coprocess coprocess,
                      git.start({"cat-file", "--batch-command", "--buffer"}, {.git_dir = git_dir}));
-  return ObjectReader(std::move(dialogue));
+  return ObjectReader(std::move(coprocess));
 }
 
 Result<std::vector<std::string>> ObjectReader::contents(const ports::JobContext& job,

@@ -34,7 +34,7 @@ class ObjectReader {
                                            std::string_view type);
 
  private:
-  explicit ObjectReader(Dialogue git) : git_(std::move(git)) {}
+  explicit ObjectReader(Coprocess git) : git_(std::move(git)) {}
 
   Result<> ask(const ports::JobContext& job, std::string_view command,
                std::span<const std::string> objects);
@@ -46,7 +46,7 @@ class ObjectReader {
   Result<std::string> body(const ports::JobContext& job, std::uint64_t size);
   Result<> more(const ports::JobContext& job);
 
-  Dialogue git_;
+  Coprocess git_;
   std::string received_;
   std::size_t used_ = 0;  ///< Of `received_`.
 };

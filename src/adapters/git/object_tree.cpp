@@ -28,7 +28,7 @@ JobContext patience() {
 
 class LargeFile final : public FileReader {
  public:
-  explicit LargeFile(Dialogue git) : git_(std::move(git)) {}
+  explicit LargeFile(Coprocess git) : git_(std::move(git)) {}
 
   Result<std::size_t> read(std::span<std::byte> buffer) override {
     return git_.read(std::span(reinterpret_cast<char*>(buffer.data()), buffer.size()), {},
@@ -36,7 +36,7 @@ class LargeFile final : public FileReader {
   }
 
  private:
-  Dialogue git_;
+  Coprocess git_;
 };
 
 class ObjectTree final : public ports::SourceTree {
@@ -75,8 +75,8 @@ class ObjectTree final : public ports::SourceTree {
       BUILDER_TRY_ASSIGN(std::string content, read_object(*node));
       return ports::make_memory_reader(std::move(content));
     }
-    BUILDER_TRY_ASSIGN(Dialogue git, git_.start({"cat-file", "blob", node->object.hex()},
-                                                {.git_dir = mirror_.folder()}));
+    BUILDER_TRY_ASSIGN(Coprocess git, git_.start({"cat-file", "blob", node->object.hex()},
+                                                 {.git_dir = mirror_.folder()}));
     return std::make_unique<LargeFile>(std::move(git));
   }
 

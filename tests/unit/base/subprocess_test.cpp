@@ -154,18 +154,18 @@ TEST(Subprocess, KeepsAHeldLockForTheProgramsOwnChildren) {
   Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   ASSERT_EQ(::flock(lock.get(), LOCK_EX), 0);
   const Fd other(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  auto dialogue = Dialogue::start({.arguments = {"sh", "-c", "(echo begun; read line)"},
-                                   .environment = {"PATH=/usr/bin:/bin"},
-                                   .directory = {},
-                                   .input = {},
-                                   .held = lock.get()});
-  ASSERT_TRUE(dialogue);
+  auto coprocess = Coprocess::start({.arguments = {"sh", "-c", "(echo begun; read line)"},
+                                     .environment = {"PATH=/usr/bin:/bin"},
+                                     .directory = {},
+                                     .input = {},
+                                     .held = lock.get()});
+  ASSERT_TRUE(coprocess);
   std::array<char, 16> begun{};
-  ASSERT_TRUE(dialogue->read(begun, {}, Clock::now() + 10s));
+  ASSERT_TRUE(coprocess->read(begun, {}, Clock::now() + 10s));
   lock.reset();
   EXPECT_NE(::flock(other.get(), LOCK_EX | LOCK_NB), 0);
   {
-    const Dialogue ended = *std::move(dialogue);
+    const Coprocess ended = *std::move(coprocess);
   }
   // The kernel closes what a killed grandchild held in its own time.
   const auto until = Clock::now() + 10s;
