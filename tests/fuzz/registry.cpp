@@ -4,7 +4,7 @@
 #include "adapters/dashboard/answer.hpp"
 #include "adapters/ecr/api_errors.hpp"
 #include "adapters/oci/challenge.hpp"
-#include "adapters/oci/known_logins.hpp"
+#include "adapters/oci/configured_logins.hpp"
 #include "adapters/oci/reference.hpp"
 #include "domain/buildpacks/builder_image.hpp"
 

@@ -5,7 +5,7 @@
 #include "adapters/ecr/logins.hpp"
 #include "adapters/http/client.hpp"
 #include "adapters/oci/client.hpp"
-#include "adapters/oci/known_logins.hpp"
+#include "adapters/oci/configured_logins.hpp"
 #include "app/config/config.hpp"
 #include "base/log.hpp"
 #include "base/secret_store.hpp"
@@ -30,7 +30,7 @@ struct RegistryParts {
   std::unique_ptr<adapters::ecr::CredentialSource> credentials;
   std::unique_ptr<adapters::ecr::Api> ecr;
   adapters::ecr::Logins ecr_logins;
-  adapters::oci::KnownLogins logins;
+  adapters::oci::ConfiguredLogins logins;
   std::unique_ptr<adapters::oci::Client> oci;
   std::unique_ptr<ports::Registry> registry;
 };

@@ -8,7 +8,7 @@
 #include "adapters/host/step_limits.hpp"
 #include "adapters/network/address_class.hpp"
 #include "adapters/network/allowed_hosts.hpp"
-#include "adapters/oci/known_logins.hpp"
+#include "adapters/oci/configured_logins.hpp"
 #include "adapters/redis/client/redis_config.hpp"
 #include "app/host/admission.hpp"
 #include "base/log.hpp"

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "adapters/buildkit/compression.hpp"
-#include "adapters/oci/known_logins.hpp"
+#include "adapters/oci/configured_logins.hpp"
 #include "app/host/admission.hpp"
 #include "base/secret.hpp"
 

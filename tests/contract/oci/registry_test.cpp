@@ -1,5 +1,5 @@
 #include "adapters/oci/client.hpp"
-#include "adapters/oci/known_logins.hpp"
+#include "adapters/oci/configured_logins.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -52,7 +52,7 @@ class RegistryTest : public testing::Test {
   }
 
   Client& client(LoginTable table = {}) {
-    logins = std::make_unique<KnownLogins>(none, std::move(table));
+    logins = std::make_unique<ConfiguredLogins>(none, std::move(table));
     made = make_client(
         {.attempts = 3,
          .backoff = {.base = std::chrono::milliseconds(10), .cap = std::chrono::milliseconds(20)}},
@@ -72,7 +72,7 @@ class RegistryTest : public testing::Test {
   }
 
   NoLogins none;
-  std::unique_ptr<KnownLogins> logins;
+  std::unique_ptr<ConfiguredLogins> logins;
   std::unique_ptr<http::Client> http = http::make_client();
   std::unique_ptr<Client> made;
   ports::JobContext job{.deployment_id = domain::DeploymentId("contract"),

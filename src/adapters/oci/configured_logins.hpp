@@ -18,10 +18,10 @@ using LoginTable = std::map<std::string, ports::RegistryLogin, std::less<>>;
 Result<LoginTable> parse_auths(std::string_view text);
 
 /// The platform's own registry, and besides it what the operator has written down.
-class KnownLogins final : public ports::RegistryLogins {
+class ConfiguredLogins final : public ports::RegistryLogins {
  public:
   /// `own` outlives it; its hosts are its own, whatever the table says of them.
-  KnownLogins(ports::RegistryLogins& own, LoginTable table);
+  ConfiguredLogins(ports::RegistryLogins& own, LoginTable table);
 
   Result<ports::SharedLogin> login(const ports::JobContext& job, const std::string& host) override;
   void renew(const std::string& host, const ports::SharedLogin& refused) override;

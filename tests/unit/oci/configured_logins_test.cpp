@@ -1,4 +1,4 @@
-#include "adapters/oci/known_logins.hpp"
+#include "adapters/oci/configured_logins.hpp"
 
 #include "base/text.hpp"
 
@@ -60,12 +60,12 @@ TEST(Auths, WhatCannotBeUsedIsNamedWithoutItsSecret) {
   }
 }
 
-TEST(KnownLogins, TheOwnRegistryComesFirstAndTheOthersDoNotNeedIt) {
+TEST(ConfiguredLogins, TheOwnRegistryComesFirstAndTheOthersDoNotNeedIt) {
   Own own;
   LoginTable table;
   table["own.example.com"] = {.username = "stale", .password = Secret("x")};
   table["ghcr.io"] = {.username = "me", .password = Secret("x")};
-  KnownLogins logins(own, std::move(table));
+  ConfiguredLogins logins(own, std::move(table));
   const ports::JobContext job{.deployment_id = domain::DeploymentId("d"), .stop = {}};
   EXPECT_EQ((*logins.login(job, "own.example.com"))->username, "AWS");
   EXPECT_EQ((*logins.login(job, "ghcr.io"))->username, "me");

@@ -1,4 +1,4 @@
-#include "adapters/oci/known_logins.hpp"
+#include "adapters/oci/configured_logins.hpp"
 
 #include "base/json.hpp"
 #include "base/text.hpp"
@@ -69,14 +69,14 @@ Result<LoginTable> parse_auths(std::string_view text) {
   return table;
 }
 
-KnownLogins::KnownLogins(ports::RegistryLogins& own, LoginTable table) : own_(own) {
+ConfiguredLogins::ConfiguredLogins(ports::RegistryLogins& own, LoginTable table) : own_(own) {
   for (auto& [host, login] : table) {
     table_.emplace(host, std::make_shared<const ports::RegistryLogin>(std::move(login)));
   }
 }
 
-Result<ports::SharedLogin> KnownLogins::login(const ports::JobContext& job,
-                                              const std::string& host) {
+Result<ports::SharedLogin> ConfiguredLogins::login(const ports::JobContext& job,
+                                                   const std::string& host) {
   auto own = own_.login(job, host);
   if (own && *own != nullptr) {
     return own;
@@ -85,7 +85,7 @@ Result<ports::SharedLogin> KnownLogins::login(const ports::JobContext& job,
   return found == table_.end() ? own : found->second;
 }
 
-void KnownLogins::renew(const std::string& host, const ports::SharedLogin& refused) {
+void ConfiguredLogins::renew(const std::string& host, const ports::SharedLogin& refused) {
   own_.renew(host, refused);
 }
 
