@@ -16,7 +16,7 @@ using ports::SourceTree;
 
 /// A tree that comes later: every look at it waits until it is there, or until it is known that it
 /// never will be.
-class LateTree final : public SourceTree {
+class DeferredTree final : public SourceTree {
  public:
   struct Source {
     std::shared_ptr<const SourceTree> tree;
@@ -135,7 +135,7 @@ class EarlyPublish::State {
                                       std::chrono::sys_seconds committed_at) {
     const auto delivered = Clock::now();
     events_.delivered();
-    tree_->deliver(LateTree::Source{.tree = std::move(source), .committed_at = committed_at});
+    tree_->deliver(DeferredTree::Source{.tree = std::move(source), .committed_at = committed_at});
     Result<ports::PublishResult> result = result_.get();
     if (result) {
       ports::PublishFigures& figures = result->figures;
@@ -161,7 +161,7 @@ class EarlyPublish::State {
   FromDelivery events_;
   std::stop_source stop_;
   // Shared with the engine's transfer threads.
-  std::shared_ptr<LateTree> tree_ = std::make_shared<LateTree>();
+  std::shared_ptr<DeferredTree> tree_ = std::make_shared<DeferredTree>();
   std::stop_callback<std::function<void()>> forward_;
   ports::ImageSpec spec_;
   std::future<Result<ports::PublishResult>> result_;
