@@ -43,14 +43,14 @@ class ScopedStop {
 };
 
 /// The time in which something can be silent.
-class Watched {
+class SilenceScope {
  public:
-  explicit Watched(SilenceWatch& watch) : watch_(watch) { watch_.begin(); }
+  explicit SilenceScope(SilenceWatch& watch) : watch_(watch) { watch_.begin(); }
 
-  Watched(const Watched&) = delete;
-  Watched& operator=(const Watched&) = delete;
+  SilenceScope(const SilenceScope&) = delete;
+  SilenceScope& operator=(const SilenceScope&) = delete;
 
-  ~Watched() { watch_.end(); }
+  ~SilenceScope() { watch_.end(); }
 
  private:
   SilenceWatch& watch_;
@@ -199,7 +199,7 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
   BUILDER_TRY_ASSIGN(repository_, repository.get());
   read();
   BUILDER_TRY(check_lease());
-  const Watched watched(events_);
+  const SilenceScope watched(events_);
   if (dockerfile != nullptr) {
     events_.info("Building image from " + dockerfile->dockerfile);
     if (early->dockerfile() != dockerfile->dockerfile) {
