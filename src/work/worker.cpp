@@ -76,7 +76,7 @@ Worker::Worker(ports::JobQueue& queue, JobRunner& runner, WorkerSettings setting
 void Worker::run(const std::stop_token& stop) {
   queue_.join(*this);
   recover(stop);
-  postman_ = std::jthread([this](const std::stop_token& end) { deliver_for_others(end); });
+  outbox_relay_ = std::jthread([this](const std::stop_token& end) { deliver_for_others(end); });
   while (!stop.stop_requested()) {
     reap_slots();
     const auto now = Clock::now();
@@ -470,7 +470,7 @@ void Worker::drain(const std::stop_token& hurry, std::stop_source& abort) {
     log_.warning("{} builds go back to the queue", running_.count());
   }
   running_.stop_all(StopReason::shutdown);
-  postman_ = {};  // Ends it; what it has begun to deliver is left to others.
+  outbox_relay_ = {};  // Ends it; what it has begun to deliver is left to others.
   abort.request_stop();
   delivering_.stop_all(StopReason::shutdown);  // Behind `abort`: nothing is begun anew.
   std::list<Slot> last;

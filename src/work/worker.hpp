@@ -131,7 +131,7 @@ class Worker final : private ports::QueueListener {
   bool outbox_filled_ = false;
   std::set<domain::DeploymentId> unrecorded_cancels_;
   /// Delivers what others left and records cancels; from `run` to the end of `drain`.
-  std::jthread postman_;
+  std::jthread outbox_relay_;
 };
 
 }  // namespace builder::work

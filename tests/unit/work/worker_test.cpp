@@ -471,7 +471,7 @@ TEST_F(WorkerTest, WithoutAThreadToBeHadAnEndIsLeftToOthers) {
     EXPECT_TRUE(eventually([&] { return queue_.idle(); }));
     queue_.push(job("d2", "s2"));
     threads.forbid();
-    worker_->on_cancel(domain::DeploymentId("d2"));  // Its end is one for the postman.
+    worker_->on_cancel(domain::DeploymentId("d2"));  // Its end is one for the outbox relay.
     EXPECT_TRUE(eventually([&] { return !worker_->paused_because().empty(); }));
     EXPECT_TRUE(eventually([&] { return queue_.undelivered() == 0; }));
     EXPECT_TRUE(reporter_.statuses("d2").empty());
