@@ -4,7 +4,7 @@
 #include "build/early_publish.hpp"
 #include "build/file_times.hpp"
 #include "ports/buildpacks_builder.hpp"
-#include "ports/insist.hpp"
+#include "ports/retry_until_answered.hpp"
 
 #include <future>
 #include <utility>
@@ -161,8 +161,9 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
         return ensure_repository(beside);
       }).share();
   times = std::async(std::launch::async, [this, stop = beside.stop] {
-    return ports::insist(log_, stop, "the times of the files are not known",
-                         [&] { return ports_.queue.times(taken_.receipt, request_.service_id); });
+    return ports::retry_until_answered(log_, stop, "the times of the files are not known", [&] {
+      return ports_.queue.times(taken_.receipt, request_.service_id);
+    });
   });
   const auto begin_build = [&](std::string dockerfile) {
     early.emplace(EarlyPublish::Ports{ports_.image, events_}, job_,
@@ -267,9 +268,9 @@ Result<std::shared_ptr<const ports::SourceTree>> BuildSteps::with_times(
                  service.str());
   }
   if (timed.record != before) {
-    BUILDER_TRY(ports::insist(log_, job_.stop, "the times of the files are not remembered", [&] {
-      return ports_.queue.remember_times(taken_.receipt, service, timed.record);
-    }));
+    BUILDER_TRY(ports::retry_until_answered(
+        log_, job_.stop, "the times of the files are not remembered",
+        [&] { return ports_.queue.remember_times(taken_.receipt, service, timed.record); }));
   }
   log_.debug("times of {} files, {} of them new: {} us", timed.files, timed.changed,
              std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count());

@@ -1,7 +1,7 @@
 #include "report/final_status.hpp"
 
 #include "domain/log_text.hpp"
-#include "ports/insist.hpp"
+#include "ports/retry_until_answered.hpp"
 
 #include <utility>
 
@@ -48,9 +48,9 @@ Outcome outcome_of(const Ending& ending) {
 
 /// While the queue is out of reach the end stays undecided: nothing may be posted before.
 Result<Ending> decide(const FinalContext& context, const StatusUpdate& update) {
-  return ports::insist(context.log, context.abort,
-                       "the end of the deployment could not be recorded",
-                       [&] { return context.queue.finish(context.receipt, update); });
+  return ports::retry_until_answered(context.log, context.abort,
+                                     "the end of the deployment could not be recorded",
+                                     [&] { return context.queue.finish(context.receipt, update); });
 }
 
 Outcome undecided(const Error& error) {
@@ -60,9 +60,9 @@ Outcome undecided(const Error& error) {
 /// Not settled, it would be delivered again whenever this worker ends.
 void settle(const FinalContext& context, Delivery delivery,
             std::optional<DeploymentStatus> posted = std::nullopt) {
-  [[maybe_unused]] const auto settled =
-      ports::insist(context.log, context.abort, "a delivered status could not be settled",
-                    [&] { return context.queue.settle(context.receipt, delivery, posted); });
+  [[maybe_unused]] const auto settled = ports::retry_until_answered(
+      context.log, context.abort, "a delivered status could not be settled",
+      [&] { return context.queue.settle(context.receipt, delivery, posted); });
 }
 
 /// Nobody to tell: it ends all the same, and the operator can see that it did.
@@ -146,9 +146,9 @@ Outcome deliver_end(const FinalContext& context, Ending ending) {
     // A cancel that came while BUILDED could not be delivered wins: a BUILDED whose answer was lost
     // is followed by CANCELLED, never by another BUILDED. Who told us may not have recorded it yet.
     if (context.cancellation.reason() == ports::StopReason::cancelled_by_user) {
-      const auto recorded =
-          ports::insist(context.log, context.abort, "a cancel could not be recorded",
-                        [&] { return context.queue.cancel(context.receipt.deployment); });
+      const auto recorded = ports::retry_until_answered(
+          context.log, context.abort, "a cancel could not be recorded",
+          [&] { return context.queue.cancel(context.receipt.deployment); });
       if (!recorded) {
         return not_delivered(context, recorded.error());
       }

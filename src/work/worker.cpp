@@ -1,6 +1,6 @@
 #include "work/worker.hpp"
 
-#include "ports/insist.hpp"
+#include "ports/retry_until_answered.hpp"
 
 #include <algorithm>
 #include <system_error>

@@ -362,7 +362,7 @@ class UnsafeQueue final : public ports::JobQueue {
     for (auto job = jobs.rbegin(); job != jobs.rend(); ++job) {
       push.push_back(job->element);
     }
-    const auto pushed = shared_.command(push, Clock::now() + settings_.insistence);
+    const auto pushed = shared_.command(push, Clock::now() + settings_.patience);
     const std::scoped_lock lock(mutex_);
     if (!pushed) {
       jobs_.keep(jobs);

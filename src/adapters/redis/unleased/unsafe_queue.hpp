@@ -19,7 +19,7 @@ struct UnsafeSettings {
   /// Called when no lost process's jobs are left.
   std::function<void()> recovered = [] {};
   /// How long what goes back to the queue is tried.
-  std::chrono::milliseconds insistence{30'000};
+  std::chrono::milliseconds patience{30'000};
 };
 
 /// The queue of a Redis that refuses scripts (guarantee C): elements are popped, and everything

@@ -438,7 +438,7 @@ TEST_F(UnsafeQueueTest, AJobThatCanNeitherBeNotedNorGivenBackStaysHere) {
   Wire wire(settings_);
   const std::string folder = folder_.path() + "/later";
   const auto queue = adapters::redis::make_unsafe_queue(
-      wire.config(), {.journal = folder + "/jobs", .insistence = 200ms}, fakes::null_log());
+      wire.config(), {.journal = folder + "/jobs", .patience = 200ms}, fakes::null_log());
   queue->join(listener_);
   push("a", "s");
   wire.at("LPOP", [&] {

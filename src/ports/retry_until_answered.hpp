@@ -20,7 +20,8 @@ namespace builder::ports {
 /// an answer: it is no longer ours. Gives up only on `abort`, with the last error: whoever leaves
 /// the queue gives everything back. The trouble is logged as `what`.
 template <std::invocable Call>
-auto insist(const Log& log, const std::stop_token& abort, std::string_view what, Call&& call) {
+auto retry_until_answered(const Log& log, const std::stop_token& abort, std::string_view what,
+                          Call&& call) {
   constexpr BackoffPolicy k_pauses{.base = std::chrono::milliseconds(200),
                                    .cap = std::chrono::milliseconds(5'000)};
   auto random = make_random();
@@ -43,16 +44,16 @@ auto insist(const Log& log, const std::stop_token& abort, std::string_view what,
 /// another worker has it.
 inline void give_back(ports::JobQueue& queue, const ports::Receipt& receipt, const Log& log,
                       const std::stop_token& abort) {
-  [[maybe_unused]] const auto given =
-      insist(log, abort, "a job could not be given back", [&] { return queue.give_back(receipt); });
+  [[maybe_unused]] const auto given = retry_until_answered(
+      log, abort, "a job could not be given back", [&] { return queue.give_back(receipt); });
 }
 
 /// Leaves an end that was adopted for somebody else to post.
 inline void leave_to_others(ports::JobQueue& queue, const ports::Receipt& receipt, const Log& log,
                             const std::stop_token& abort) {
-  [[maybe_unused]] const auto left =
-      insist(log, abort, "a status could not be left to others",
-             [&] { return queue.settle(receipt, ports::Delivery::later, std::nullopt); });
+  [[maybe_unused]] const auto left = retry_until_answered(
+      log, abort, "a status could not be left to others",
+      [&] { return queue.settle(receipt, ports::Delivery::later, std::nullopt); });
 }
 
 }  // namespace builder::ports
