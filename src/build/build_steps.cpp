@@ -79,7 +79,7 @@ BuildSteps::BuildSteps(StepPorts ports, const StepSettings& settings, ports::Met
       taken_(taken),
       job_(job),
       events_(events),
-      stages_(taken.stages) {
+      checkpoint_(taken.checkpoint) {
 }
 
 template <class F>
@@ -98,14 +98,14 @@ void BuildSteps::took(std::string_view phase, Clock::duration time) {
 
 Result<PublishedImage> BuildSteps::run(const std::function<Result<>()>& wanted,
                                        const std::function<void()>& read) {
-  if (!stages_.digest.empty() || !stages_.image_id.empty()) {
+  if (!checkpoint_.digest.empty() || !checkpoint_.image_id.empty()) {
     BUILDER_TRY(wanted());
     BUILDER_TRY_ASSIGN(auto image, resume());
     if (image) {
       return *std::move(image);
     }
     // What was recorded is not there any more. The commit stays.
-    stages_ = {.commit = stages_.commit};
+    checkpoint_ = {.commit = checkpoint_.commit};
   }
   return build(wanted, read);
 }
@@ -114,9 +114,9 @@ Result<PublishedImage> BuildSteps::run(const std::function<Result<>()>& wanted,
 Result<std::optional<PublishedImage>> BuildSteps::resume() {
   BUILDER_TRY_ASSIGN(repository_, ensure_repository(job_));
   const std::string tag = request_.deployment_id.str();
-  if (!stages_.digest.empty() && stages_.repository == repository_->uri) {
-    PublishedImage image{.repository = *repository_, .tag = tag, .digest = stages_.digest};
-    if (stages_.promoted) {
+  if (!checkpoint_.digest.empty() && checkpoint_.repository == repository_->uri) {
+    PublishedImage image{.repository = *repository_, .tag = tag, .digest = checkpoint_.digest};
+    if (checkpoint_.promoted) {
       events_.info("An earlier attempt has built and pushed the image: nothing is left to do");
       return image;
     }
@@ -127,8 +127,9 @@ Result<std::optional<PublishedImage>> BuildSteps::resume() {
     }
     events_.info("The image is not in the registry any more: building it again");
   }
-  if (!stages_.image_id.empty()) {
-    auto published = ports_.image.publish_built(job_, *repository_, tag, stages_.image_id, events_);
+  if (!checkpoint_.image_id.empty()) {
+    auto published =
+        ports_.image.publish_built(job_, *repository_, tag, checkpoint_.image_id, events_);
     if (!published || *published) {
       BUILDER_TRY_ASSIGN(const PublishResult there,
                          or_pushed_before(published ? Result<PublishResult>(**std::move(published))
@@ -175,7 +176,7 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
                                    .cache_namespace = caches_.dockerfile,
                                    .on_built =
                                        [this](const std::string& image_id) {
-                                         stages_.image_id = image_id;
+                                         checkpoint_.image_id = image_id;
                                          record();
                                        }},
                   [repository] { return repository.get(); });
@@ -223,7 +224,7 @@ Result<ports::FetchedSource> BuildSteps::fetch(domain::SourceSpec spec) {
   const JobContext limited = job_.within(settings_.fetch_timeout);
   const auto fetch_once = [&] { return ports_.source.fetch(limited, spec, events_); };
   if (follows_branch) {
-    spec.commit = stages_.commit;
+    spec.commit = checkpoint_.commit;
   }
   auto fetched = fetch_once();
   if (!fetched && fetched.error().kind == ErrorKind::not_found && follows_branch &&
@@ -247,8 +248,8 @@ Result<ports::FetchedSource> BuildSteps::fetch(domain::SourceSpec spec) {
                           " and was stopped; keep large files out of its history, or ask for a "
                           "higher limit"});
   }
-  if (fetched && follows_branch && stages_.commit != fetched->commit.str()) {
-    stages_.commit = fetched->commit.str();
+  if (fetched && follows_branch && checkpoint_.commit != fetched->commit.str()) {
+    checkpoint_.commit = fetched->commit.str();
     record();
   }
   return fetched;
@@ -335,13 +336,13 @@ Result<PublishResult> BuildSteps::or_pushed_before(Result<PublishResult> publish
 
 /// `latest` moves, unless the deployment was cancelled in the last moment.
 Result<PublishedImage> BuildSteps::promote(const PublishResult& published) {
-  if (stages_.digest != published.image.digest) {
+  if (checkpoint_.digest != published.image.digest) {
     took("build", published.figures.build);
     took("push", published.figures.push);
     metrics_.context_bytes_sent(published.figures.context_bytes_sent);
     metrics_.bytes_pushed(published.figures.bytes_pushed);
-    stages_.repository = published.image.repository.uri;
-    stages_.digest = published.image.digest;
+    checkpoint_.repository = published.image.repository.uri;
+    checkpoint_.digest = published.image.digest;
     record();
   }
 
@@ -358,7 +359,7 @@ Result<PublishedImage> BuildSteps::promote(const PublishResult& published) {
   if (!promoted) {
     return std::unexpected(Error(promoted.error()).with_context("moving latest"));
   }
-  stages_.promoted = true;
+  checkpoint_.promoted = true;
   record();
   return published.image;
 }
@@ -374,7 +375,7 @@ Result<> BuildSteps::check_lease() const {
 
 /// Best effort: without it the next attempt does more than it had to.
 void BuildSteps::record() {
-  if (const auto recorded = ports_.queue.record(taken_.receipt, stages_); !recorded) {
+  if (const auto recorded = ports_.queue.record(taken_.receipt, checkpoint_); !recorded) {
     log_.debug("progress not recorded: {}", recorded.error().message);
   }
 }

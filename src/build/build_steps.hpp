@@ -42,7 +42,7 @@ class BuildSteps {
 
   /// What is built, as far as it is known: a branch's head is once it was fetched.
   [[nodiscard]] const std::string& commit() const {
-    return stages_.commit.empty() ? request_.commit_sha : stages_.commit;
+    return checkpoint_.commit.empty() ? request_.commit_sha : checkpoint_.commit;
   }
 
  private:
@@ -74,7 +74,7 @@ class BuildSteps {
   const ports::TakenJob& taken_;
   const ports::JobContext& job_;
   SilenceWatch& events_;
-  domain::Stages stages_;
+  domain::Checkpoint checkpoint_;
   std::optional<ports::Repository> repository_;
 };
 

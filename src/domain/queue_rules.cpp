@@ -39,7 +39,7 @@ Placement JobLedger::placement(const QueuedJob& job) const {
   return place_of(about);
 }
 
-std::optional<Stages> JobLedger::take(QueuedJob job, Changes& changes) {
+std::optional<Checkpoint> JobLedger::take(QueuedJob job, Changes& changes) {
   const Placement placed = placement(job);
   switch (placed.place) {
     case Place::dropped:
@@ -59,7 +59,7 @@ std::optional<Stages> JobLedger::take(QueuedJob job, Changes& changes) {
   }
   const DeploymentId id = job.id;
   owned_.emplace(id, std::move(job));
-  return stages(id);
+  return checkpoint(id);
 }
 
 std::vector<QueuedJob> JobLedger::look(const std::vector<QueuedJob>& queued, Changes& changes) {
@@ -101,11 +101,11 @@ void JobLedger::supersede_by(const QueuedJob& job, Changes& changes) {
   waiting_.erase(before);
 }
 
-bool JobLedger::record(const DeploymentId& id, const Stages& stages) {
+bool JobLedger::record(const DeploymentId& id, const Checkpoint& checkpoint) {
   if (!owns(id)) {
     return false;
   }
-  stages_[id] = stages;
+  checkpoint_[id] = checkpoint;
   return true;
 }
 
@@ -186,7 +186,7 @@ void JobLedger::conclude(const DeploymentId& id, Ending ending) {
 /// The one way to an end.
 void JobLedger::end(const DeploymentId& id, Ending ending, bool ours) {
   ended_.insert(id);
-  stages_.erase(id);
+  checkpoint_.erase(id);
   superseded_.erase(id);
   outgoing_.insert_or_assign(id, Outgoing{.ending = std::move(ending), .ours = ours});
 }
@@ -219,9 +219,9 @@ std::optional<DeploymentId> JobLedger::builder_of(const ServiceId& service) cons
   return running == owned_.end() ? std::nullopt : std::optional(running->first);
 }
 
-Stages JobLedger::stages(const DeploymentId& id) const {
-  const auto found = stages_.find(id);
-  return found == stages_.end() ? Stages{} : found->second;
+Checkpoint JobLedger::checkpoint(const DeploymentId& id) const {
+  const auto found = checkpoint_.find(id);
+  return found == checkpoint_.end() ? Checkpoint{} : found->second;
 }
 
 }  // namespace builder::domain

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "domain/checkpoint.hpp"
 #include "domain/ending.hpp"
 #include "domain/ids.hpp"
-#include "domain/stages.hpp"
 
 #include <cstddef>
 #include <deque>
@@ -149,14 +149,14 @@ class JobLedger {
 
   /// A job has left the queue. Returns how far it had come. nullopt: we do not build it, and it is
   /// where it has to be.
-  std::optional<Stages> take(QueuedJob job, Changes& changes);
+  std::optional<Checkpoint> take(QueuedJob job, Changes& changes);
   /// Looks at jobs in the queue's order, without taking them. A newer job supersedes what we build
   /// of its service, and what waits for that. Returns the jobs that a still newer one supersedes:
   /// the caller takes them out of the queue and calls `conclude`.
   std::vector<QueuedJob> look(const std::vector<QueuedJob>& queued, Changes& changes);
 
   /// False, here and from `settle`: the deployment is not ours.
-  bool record(const DeploymentId& id, const Stages& stages);
+  bool record(const DeploymentId& id, const Checkpoint& checkpoint);
   /// Returns the job and the one that waited for it. The caller puts them at the head of the queue,
   /// in this order. Empty: the job is not ours.
   std::vector<QueuedJob> give_back(const DeploymentId& id);
@@ -176,7 +176,7 @@ class JobLedger {
 
   [[nodiscard]] bool owns(const DeploymentId& id) const { return owned_.contains(id); }
 
-  [[nodiscard]] Stages stages(const DeploymentId& id) const;
+  [[nodiscard]] Checkpoint checkpoint(const DeploymentId& id) const;
 
   [[nodiscard]] const std::map<DeploymentId, QueuedJob>& owned() const { return owned_; }
 
@@ -194,7 +194,7 @@ class JobLedger {
   std::map<DeploymentId, QueuedJob> owned_;
   std::map<ServiceId, QueuedJob> waiting_;
   std::map<DeploymentId, Outgoing> outgoing_;
-  std::map<DeploymentId, Stages> stages_;
+  std::map<DeploymentId, Checkpoint> checkpoint_;
   std::set<DeploymentId> superseded_;
   RecentIds ended_;
   RecentIds cancelled_;

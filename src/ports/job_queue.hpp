@@ -1,9 +1,9 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "domain/checkpoint.hpp"
 #include "domain/ids.hpp"
 #include "domain/queue_rules.hpp"
-#include "domain/stages.hpp"
 #include "ports/deployment_reporter.hpp"
 #include "ports/job_context.hpp"
 #include "ports/lease.hpp"
@@ -28,9 +28,9 @@ struct Receipt {
 /// A job we own until it is finished or given back, or until the lease is lost.
 struct TakenJob {
   Receipt receipt;
-  int attempt = 1;        ///< The first is 1; higher after workers were lost with it.
-  std::string payload;    ///< As the platform wrote it.
-  domain::Stages stages;  ///< What earlier attempts recorded.
+  int attempt = 1;                ///< The first is 1; higher after workers were lost with it.
+  std::string payload;            ///< As the platform wrote it.
+  domain::Checkpoint checkpoint;  ///< What earlier attempts recorded.
 };
 
 using domain::CancelAnswer;
@@ -93,7 +93,7 @@ class JobQueue {
   /// their places in the queue. The ids that are queued, oldest first, as far as it looked.
   virtual Result<std::vector<domain::DeploymentId>> look() = 0;
   /// Remembers how far a job of ours has come, for whoever has it next.
-  virtual Result<> record(const Receipt& receipt, const domain::Stages& stages) = 0;
+  virtual Result<> record(const Receipt& receipt, const domain::Checkpoint& checkpoint) = 0;
   /// What the deployments of the job's service remember of its files' times; empty: nothing (any
   /// more). Opaque here; text.
   virtual Result<std::string> times(const Receipt& receipt, const domain::ServiceId& service) = 0;

@@ -182,9 +182,10 @@ class MemoryQueue final : public ports::JobQueue {
     return ids;
   }
 
-  Result<> record(const ports::Receipt& receipt, const domain::Stages& stages) override {
+  Result<> record(const ports::Receipt& receipt, const domain::Checkpoint& checkpoint) override {
     const std::scoped_lock lock(mutex_);
-    return owns(receipt) && ledger_.record(receipt.deployment, stages) ? Result<>() : not_ours();
+    return owns(receipt) && ledger_.record(receipt.deployment, checkpoint) ? Result<>()
+                                                                           : not_ours();
   }
 
   Result<std::string> times(const ports::Receipt& receipt,
@@ -318,14 +319,14 @@ class MemoryQueue final : public ports::JobQueue {
       ++calls.malformed;
       return std::nullopt;
     }
-    const auto stages = ledger_.take(*job, calls.changes);
-    if (!stages) {
+    const auto checkpoint = ledger_.take(*job, calls.changes);
+    if (!checkpoint) {
       return std::nullopt;
     }
     return ports::TakenJob{.receipt = receipt(job->id),
                            .attempt = 1,
                            .payload = std::move(job->element),
-                           .stages = *stages};
+                           .checkpoint = *checkpoint};
   }
 
   /// At the head, the first job first.

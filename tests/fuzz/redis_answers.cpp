@@ -1,8 +1,8 @@
 // What lies in Redis is read or refused, and what we wrote is read back as it was.
 #include "adapters/redis/client/refusal.hpp"
 #include "adapters/redis/client/server_info.hpp"
+#include "adapters/redis/leased/checkpoint_entry.hpp"
 #include "adapters/redis/leased/outbox_entry.hpp"
-#include "adapters/redis/leased/stages_entry.hpp"
 
 #include "fuzz/target.hpp"
 
@@ -16,9 +16,9 @@ BUILDER_FUZZ(redis_answers) {
     fuzz::expect(again->verdict == ending->verdict && write_entry(*again) == written,
                  "another entry: " + written);
   }
-  const domain::Stages stages = read_stages(input);
-  const domain::Stages again = read_stages(write_stages(stages));
-  fuzz::expect(again == stages, "other stages: " + write_stages(stages));
+  const domain::Checkpoint checkpoint = read_checkpoint(input);
+  const domain::Checkpoint again = read_checkpoint(write_checkpoint(checkpoint));
+  fuzz::expect(again == checkpoint, "other checkpoint: " + write_checkpoint(checkpoint));
   static_cast<void>(read_refusal(input));
   const std::string run = info_field(std::string(input), "run_id");
   fuzz::expect(!run.contains('\n'), "a field of two lines");

@@ -62,9 +62,9 @@ class ChosenQueue final : public JobQueue {
     return queue->look();
   }
 
-  Result<> record(const Receipt& receipt, const domain::Stages& stages) override {
+  Result<> record(const Receipt& receipt, const domain::Checkpoint& checkpoint) override {
     BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
-    return queue->record(receipt, stages);
+    return queue->record(receipt, checkpoint);
   }
 
   Result<std::string> times(const Receipt& receipt, const domain::ServiceId& service) override {

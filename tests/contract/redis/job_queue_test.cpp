@@ -157,16 +157,16 @@ TEST_P(JobQueueTest, GivingBackPutsAJobFirstAndCountsNoAttempt) {
 TEST_P(JobQueueTest, WhatWasRecordedComesWithTheNextAttempt) {
   push("a", "s1");
   const auto job = take();
-  EXPECT_EQ(job.stages, domain::Stages{});
-  const domain::Stages stages{.commit = std::string(40, 'c'),
-                              .repository = "registry.test/deployra/s1",
-                              .digest = "sha256:" + std::string(64, '1')};
-  EXPECT_TRUE(queue().record(job.receipt, {.commit = stages.commit}));
-  EXPECT_TRUE(queue().record(job.receipt, stages)) << "the last one counts";
+  EXPECT_EQ(job.checkpoint, domain::Checkpoint{});
+  const domain::Checkpoint checkpoint{.commit = std::string(40, 'c'),
+                                      .repository = "registry.test/deployra/s1",
+                                      .digest = "sha256:" + std::string(64, '1')};
+  EXPECT_TRUE(queue().record(job.receipt, {.commit = checkpoint.commit}));
+  EXPECT_TRUE(queue().record(job.receipt, checkpoint)) << "the last one counts";
   EXPECT_TRUE(queue().give_back(job.receipt));
   EXPECT_EQ(queue().record(job.receipt, {}).error().kind, ErrorKind::conflict);
   const auto again = take();
-  EXPECT_EQ(again.stages, stages);
+  EXPECT_EQ(again.checkpoint, checkpoint);
   end(again);
 }
 

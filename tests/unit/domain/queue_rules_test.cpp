@@ -117,7 +117,7 @@ QueuedJob job(const DeploymentId& id, const std::string& service = "s") {
 
 class JobLedgerTest : public testing::Test {
  protected:
-  std::optional<Stages> take(const QueuedJob& job) {
+  std::optional<Checkpoint> take(const QueuedJob& job) {
     changes_ = {};
     return ledger_.take(job, changes_);
   }
@@ -207,14 +207,14 @@ TEST_F(JobLedgerTest, WhatIsGivenBackComesBeforeWhatWaited) {
 }
 
 TEST_F(JobLedgerTest, WhatIsRecordedLastsUntilTheEnd) {
-  const Stages stages{.commit = "1234", .image_id = {}, .repository = {}, .digest = {}};
-  EXPECT_FALSE(ledger_.record(a, stages));
+  const Checkpoint checkpoint{.commit = "1234", .image_id = {}, .repository = {}, .digest = {}};
+  EXPECT_FALSE(ledger_.record(a, checkpoint));
   take(job(a));
-  EXPECT_TRUE(ledger_.record(a, stages));
+  EXPECT_TRUE(ledger_.record(a, checkpoint));
   ledger_.give_back(a);
-  EXPECT_EQ(take(job(a)), stages);
+  EXPECT_EQ(take(job(a)), checkpoint);
   ledger_.finish(a, k_builded);
-  EXPECT_EQ(ledger_.stages(a), Stages{});
+  EXPECT_EQ(ledger_.checkpoint(a), Checkpoint{});
 }
 
 TEST_F(JobLedgerTest, AnEndIsOursUntilItIsDelivered) {

@@ -290,11 +290,11 @@ TEST_F(JobRunnerTest, FilesKeepTheirTimesOverTheDeploymentsOfAService) {
 
 class ResumeTest : public JobRunnerTest {
  protected:
-  /// A worker that came as far as `stages` was lost.
-  Outcome run_after(domain::Stages stages) {
+  /// A worker that came as far as `checkpoint` was lost.
+  Outcome run_after(domain::Checkpoint checkpoint) {
     queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
     const auto first = queue_.take(0ms, {}).value();
-    EXPECT_TRUE(queue_.record(first->receipt, stages));
+    EXPECT_TRUE(queue_.record(first->receipt, checkpoint));
     EXPECT_TRUE(queue_.give_back(first->receipt));
     const auto job = queue_.take(0ms, {}).value();
     JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,

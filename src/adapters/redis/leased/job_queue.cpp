@@ -2,10 +2,10 @@
 
 #include "adapters/redis/client/server_info.hpp"
 #include "adapters/redis/client/shared_connection.hpp"
+#include "adapters/redis/leased/checkpoint_entry.hpp"
 #include "adapters/redis/leased/membership.hpp"
 #include "adapters/redis/leased/outbox_entry.hpp"
 #include "adapters/redis/leased/scripts.hpp"
-#include "adapters/redis/leased/stages_entry.hpp"
 #include "base/backoff.hpp"
 
 #include <fmt/format.h>
@@ -174,9 +174,9 @@ class RedisJobQueue final : public ports::JobQueue {
     return ids;
   }
 
-  Result<> record(const Receipt& receipt, const domain::Stages& stages) override {
+  Result<> record(const Receipt& receipt, const domain::Checkpoint& checkpoint) override {
     BUILDER_TRY_ASSIGN(const Reply reply, run(record_, {receipt.epoch, receipt.deployment.str(),
-                                                        write_stages(stages)}));
+                                                        write_checkpoint(checkpoint)}));
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
 
@@ -352,7 +352,7 @@ class RedisJobQueue final : public ports::JobQueue {
       TakenJob job{.receipt = receipt(lease, reply.list[2].text),
                    .attempt = static_cast<int>(reply.list[3].integer),
                    .payload = reply.list[4].text,
-                   .stages = read_stages(reply.list[5].text)};
+                   .checkpoint = read_checkpoint(reply.list[5].text)};
       const bool known = membership_.held(lease->epoch()).contains(job.receipt.deployment.str());
       membership_.tell(reply.list[1]);
       if (known) {

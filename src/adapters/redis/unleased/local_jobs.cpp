@@ -36,15 +36,15 @@ Result<std::optional<ports::TakenJob>> LocalJobs::accept(QueuedJob job, Changes&
   if (place == Place::built) {
     supersede_ready(job, changes);
   }
-  const auto stages = ledger_.take(job, changes);
+  const auto checkpoint = ledger_.take(job, changes);
   note(changes);
-  if (!stages) {
+  if (!checkpoint) {
     return std::nullopt;
   }
   return ports::TakenJob{.receipt = receipt(job.id),
                          .attempt = 1,
                          .payload = std::move(job.element),
-                         .stages = *stages};
+                         .checkpoint = *checkpoint};
 }
 
 /// A build may have ended while the job was on its way to us: what waited for it is older.
@@ -115,8 +115,8 @@ void LocalJobs::queued(const Jobs& jobs) {
   }
 }
 
-Result<> LocalJobs::record(const domain::DeploymentId& id, const domain::Stages& stages) {
-  return ledger_.record(id, stages) ? Result<>() : not_ours(id);
+Result<> LocalJobs::record(const domain::DeploymentId& id, const domain::Checkpoint& checkpoint) {
+  return ledger_.record(id, checkpoint) ? Result<>() : not_ours(id);
 }
 
 Result<std::string> LocalJobs::times(const domain::DeploymentId& id,

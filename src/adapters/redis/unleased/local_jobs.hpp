@@ -41,7 +41,7 @@ class LocalJobs {
   /// The journal stays only if something has not ended or is not delivered.
   void close() { journal_.close(); }
 
-  Result<> record(const domain::DeploymentId& id, const domain::Stages& stages);
+  Result<> record(const domain::DeploymentId& id, const domain::Checkpoint& checkpoint);
   /// For as long as the process lives.
   Result<std::string> times(const domain::DeploymentId& id, const domain::ServiceId& service) const;
   Result<> remember_times(const domain::DeploymentId& id, const domain::ServiceId& service,

@@ -151,9 +151,9 @@ class UnsafeQueue final : public ports::JobQueue {
     return ids;
   }
 
-  Result<> record(const Receipt& receipt, const domain::Stages& stages) override {
+  Result<> record(const Receipt& receipt, const domain::Checkpoint& checkpoint) override {
     const std::scoped_lock lock(mutex_);
-    return jobs_.record(receipt.deployment, stages);
+    return jobs_.record(receipt.deployment, checkpoint);
   }
 
   Result<std::string> times(const Receipt& receipt, const domain::ServiceId& service) override {

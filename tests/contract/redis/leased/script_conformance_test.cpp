@@ -244,7 +244,7 @@ Picture picture_of(const fakes::MemoryQueue& queue) {
         picture[what + id.str()] = value;
       }
     };
-    const std::string stage = ledger.stages(id).commit;
+    const std::string stage = ledger.checkpoint(id).commit;
     add(known.ended, "seen ");
     add(known.cancelled, "tomb ");
     add(known.superseded, "newer ");
@@ -486,7 +486,7 @@ void ScriptConformance::call_take(Small epoch) {
   if (taken) {
     EXPECT_EQ(taken->receipt.deployment.str(), id_text(answer.id)) << doing_;
     EXPECT_EQ(taken->attempt, answer.attempt) << doing_;
-    EXPECT_EQ(taken->stages.commit, answer.stage == 0 ? "" : std::to_string(answer.stage));
+    EXPECT_EQ(taken->checkpoint.commit, answer.stage == 0 ? "" : std::to_string(answer.stage));
   }
 }
 
@@ -530,9 +530,9 @@ void ScriptConformance::call_record(Small epoch) {
   const bool lost = model::record(state_, rules_, epoch, id, stage).word == Word::lost;
   same(reply, 0, lost ? "LOST" : "OK");
   if (alone_) {
-    domain::Stages stages;
-    stages.commit = std::to_string(stage);
-    EXPECT_EQ(alone_->record(receipt(id), stages).has_value(), !lost) << doing_;
+    domain::Checkpoint checkpoint;
+    checkpoint.commit = std::to_string(stage);
+    EXPECT_EQ(alone_->record(receipt(id), checkpoint).has_value(), !lost) << doing_;
   }
 }
 

@@ -1,7 +1,7 @@
 -- ARGV: epoch, deployment, how far it has come. For the next attempt, should there be one.
-local epoch, id, stages = ARGV[1], ARGV[2], ARGV[3]
+local epoch, id, checkpoint = ARGV[1], ARGV[2], ARGV[3]
 if owner(id) ~= epoch then
   return { 'LOST' }
 end
-redis.call('HSET', stage, id, stages)
+redis.call('HSET', stage, id, checkpoint)
 return { 'OK' }

@@ -1,4 +1,4 @@
-#include "adapters/redis/leased/stages_entry.hpp"
+#include "adapters/redis/leased/checkpoint_entry.hpp"
 
 #include "base/json.hpp"
 #include "base/text.hpp"
@@ -21,28 +21,28 @@ bool is_text(std::string_view text) {
 
 }  // namespace
 
-std::string write_stages(const domain::Stages& stages) {
+std::string write_checkpoint(const domain::Checkpoint& checkpoint) {
   Json entry = Json::object();
   const auto put = [&entry](const char* name, const std::string& value) {
     if (!value.empty()) {
       entry[name] = value;
     }
   };
-  put("commit", stages.commit);
-  put("built", stages.image_id);
-  put("repository", stages.repository);
-  put("pushed", stages.digest);
-  if (stages.promoted) {
+  put("commit", checkpoint.commit);
+  put("built", checkpoint.image_id);
+  put("repository", checkpoint.repository);
+  put("pushed", checkpoint.digest);
+  if (checkpoint.promoted) {
     entry["promoted"] = true;
   }
   return entry.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-domain::Stages read_stages(std::string_view text) {
+domain::Checkpoint read_checkpoint(std::string_view text) {
   const Json entry = parse_json<Json>(text);
-  domain::Stages stages;
+  domain::Checkpoint checkpoint;
   if (!entry.is_object()) {
-    return stages;
+    return checkpoint;
   }
   const auto get = [&entry](const char* name, bool (*is_valid)(std::string_view)) {
     const auto found = entry.find(name);
@@ -50,13 +50,13 @@ domain::Stages read_stages(std::string_view text) {
         found != entry.end() && found->is_string() ? found->get<std::string>() : std::string();
     return is_valid(value) ? value : std::string();
   };
-  stages.commit = get("commit", is_commit);
-  stages.image_id = get("built", is_digest);
-  stages.repository = get("repository", is_text);
-  stages.digest = get("pushed", is_digest);
+  checkpoint.commit = get("commit", is_commit);
+  checkpoint.image_id = get("built", is_digest);
+  checkpoint.repository = get("repository", is_text);
+  checkpoint.digest = get("pushed", is_digest);
   const auto promoted = entry.find("promoted");
-  stages.promoted = !stages.digest.empty() && promoted != entry.end() && *promoted == true;
-  return stages;
+  checkpoint.promoted = !checkpoint.digest.empty() && promoted != entry.end() && *promoted == true;
+  return checkpoint;
 }
 
 }  // namespace builder::adapters::redis
