@@ -105,7 +105,7 @@ bool JobLedger::record(const DeploymentId& id, const Checkpoint& checkpoint) {
   if (!owns(id)) {
     return false;
   }
-  checkpoint_[id] = checkpoint;
+  checkpoints_[id] = checkpoint;
   return true;
 }
 
@@ -186,7 +186,7 @@ void JobLedger::conclude(const DeploymentId& id, Ending ending) {
 /// The one way to an end.
 void JobLedger::end(const DeploymentId& id, Ending ending, bool ours) {
   ended_.insert(id);
-  checkpoint_.erase(id);
+  checkpoints_.erase(id);
   superseded_.erase(id);
   outgoing_.insert_or_assign(id, Outgoing{.ending = std::move(ending), .ours = ours});
 }
@@ -220,8 +220,8 @@ std::optional<DeploymentId> JobLedger::builder_of(const ServiceId& service) cons
 }
 
 Checkpoint JobLedger::checkpoint(const DeploymentId& id) const {
-  const auto found = checkpoint_.find(id);
-  return found == checkpoint_.end() ? Checkpoint{} : found->second;
+  const auto found = checkpoints_.find(id);
+  return found == checkpoints_.end() ? Checkpoint{} : found->second;
 }
 
 }  // namespace builder::domain

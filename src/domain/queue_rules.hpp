@@ -194,7 +194,7 @@ class JobLedger {
   std::map<DeploymentId, QueuedJob> owned_;
   std::map<ServiceId, QueuedJob> waiting_;
   std::map<DeploymentId, Outgoing> outgoing_;
-  std::map<DeploymentId, Checkpoint> checkpoint_;
+  std::map<DeploymentId, Checkpoint> checkpoints_;
   std::set<DeploymentId> superseded_;
   RecentIds ended_;
   RecentIds cancelled_;
