@@ -102,7 +102,7 @@ int main() {
       for (;;) {
         if (const auto taken = queue->take(std::chrono::seconds(5), {}); taken && *taken) {
           const auto now = Clock::now();
-          queue->give_back((*taken)->receipt).value();
+          queue->requeue((*taken)->receipt).value();
           pusher->call({"DEL", config.queue}, {}).value();
           return now;
         }

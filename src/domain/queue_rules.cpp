@@ -109,7 +109,7 @@ bool JobLedger::record(const DeploymentId& id, const Checkpoint& checkpoint) {
   return true;
 }
 
-std::vector<QueuedJob> JobLedger::give_back(const DeploymentId& id) {
+std::vector<QueuedJob> JobLedger::requeue(const DeploymentId& id) {
   const auto owned = owned_.find(id);
   if (owned == owned_.end()) {
     return {};

@@ -159,7 +159,7 @@ class JobLedger {
   bool record(const DeploymentId& id, const Checkpoint& checkpoint);
   /// Returns the job and the one that waited for it. The caller puts them at the head of the queue,
   /// in this order. Empty: the job is not ours.
-  std::vector<QueuedJob> give_back(const DeploymentId& id);
+  std::vector<QueuedJob> requeue(const DeploymentId& id);
   /// Decides how a build of ours ended; we deliver that end. A repeated call gets the same answer.
   /// nullopt: it is not ours.
   std::optional<Finished> finish(const DeploymentId& id, const StatusUpdate& update);

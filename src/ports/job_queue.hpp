@@ -100,7 +100,7 @@ class JobQueue {
   virtual Result<> remember_times(const Receipt& receipt, const domain::ServiceId& service,
                                   const std::string& times) = 0;
   /// Puts an unfinished job back to the head of the queue; the attempt is not counted.
-  virtual Result<> give_back(const Receipt& receipt) = 0;
+  virtual Result<> requeue(const Receipt& receipt) = 0;
 
   /// Decides how a deployment ended; a cancel or a newer job that came first wins. What is returned
   /// has to be posted. Asked again, it tells what has to be posted now.

@@ -79,8 +79,7 @@ struct Metrics::Families {
 
 Metrics::Metrics() : families_(std::make_unique<Families>()) {
   // A series that exists from the start shows as 0 instead of "no data".
-  for (const char* result :
-       {"builded", "failed", "cancelled", "superseded", "given_back", "gone"}) {
+  for (const char* result : {"builded", "failed", "cancelled", "superseded", "requeued", "gone"}) {
     families_->finished.Add({{"result", result}});
   }
   set_queue_length(0);

@@ -19,7 +19,7 @@ class Metrics {
 
   void set_queue_length(std::size_t length);
   void build_started();
-  /// `result`: builded, failed, cancelled, superseded, given_back, gone.
+  /// `result`: builded, failed, cancelled, superseded, requeued, gone.
   void build_finished(std::string_view result);
   /// `phase`: fetch, build, push, promote.
   void phase_took(std::string_view phase, std::chrono::steady_clock::duration duration);

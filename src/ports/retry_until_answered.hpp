@@ -42,10 +42,10 @@ auto retry_until_answered(const Log& log, const std::stop_token& abort, std::str
 
 /// Puts an unfinished job back. In a conflict it has an end, which is only not delivered yet, or
 /// another worker has it.
-inline void give_back(ports::JobQueue& queue, const ports::Receipt& receipt, const Log& log,
-                      const std::stop_token& abort) {
+inline void requeue(ports::JobQueue& queue, const ports::Receipt& receipt, const Log& log,
+                    const std::stop_token& abort) {
   [[maybe_unused]] const auto given = retry_until_answered(
-      log, abort, "a job could not be given back", [&] { return queue.give_back(receipt); });
+      log, abort, "a job could not be given back", [&] { return queue.requeue(receipt); });
 }
 
 /// Leaves an end that was adopted for somebody else to post.

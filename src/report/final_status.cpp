@@ -54,7 +54,7 @@ Result<Ending> decide(const FinalContext& context, const StatusUpdate& update) {
 }
 
 Outcome undecided(const Error& error) {
-  return error.kind == ErrorKind::conflict ? Outcome::lost : Outcome::given_back;
+  return error.kind == ErrorKind::conflict ? Outcome::lost : Outcome::requeued;
 }
 
 /// Not settled, it would be delivered again whenever this worker ends.

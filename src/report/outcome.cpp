@@ -12,8 +12,8 @@ std::string_view to_string(Outcome outcome) {
       return "cancelled";
     case Outcome::superseded:
       return "superseded";
-    case Outcome::given_back:
-      return "given_back";
+    case Outcome::requeued:
+      return "requeued";
     case Outcome::gone:
       return "gone";
     case Outcome::refused:
@@ -34,7 +34,7 @@ Fate fate_of(Outcome outcome) {
     case Outcome::superseded:
     case Outcome::gone:
       return Fate::ended;
-    case Outcome::given_back:
+    case Outcome::requeued:
     case Outcome::refused:
     case Outcome::blocked:
       return Fate::goes_back;
@@ -53,7 +53,7 @@ Outcome not_told(ErrorKind error) {
     case ErrorKind::conflict:
       return Outcome::lost;
     default:
-      return Outcome::given_back;
+      return Outcome::requeued;
   }
 }
 

@@ -12,11 +12,11 @@ enum class Outcome {
   failed,
   cancelled,
   superseded,
-  given_back,  ///< Not for us to end: the job, or its final status, is left to whoever comes next.
-  gone,        ///< The platform no longer knows the deployment; nothing to report to.
-  refused,     ///< Left to others because the platform refuses our API key.
-  blocked,     ///< Goes back: it met what only the operator can mend.
-  lost,        ///< The lease was lost: the job is another worker's by now.
+  requeued,  ///< Not for us to end: the job, or its final status, is left to whoever comes next.
+  gone,      ///< The platform no longer knows the deployment; nothing to report to.
+  refused,   ///< Left to others because the platform refuses our API key.
+  blocked,   ///< Goes back: it met what only the operator can mend.
+  lost,      ///< The lease was lost: the job is another worker's by now.
 };
 
 /// What becomes of the job.

@@ -318,7 +318,7 @@ class Run {
         return report_failed(end.line, error);
       case Outcome::blocked:
         return go_back(error, rest);
-      case Outcome::given_back:
+      case Outcome::requeued:
         if (end.line == LastLine::disk_short) {
           tell(
               "The build machine is short of disk space: this build was stopped and starts again "
@@ -327,7 +327,7 @@ class Run {
         return end.outcome;
       case Outcome::lost:
         // It may be ours again: Redis came back with an old state and gave it to us.
-        give_back(ports_.queue, taken_.receipt, log_, abort_);
+        requeue(ports_.queue, taken_.receipt, log_, abort_);
         return end.outcome;
       default:
         return end.outcome;
@@ -476,7 +476,7 @@ Outcome JobRunner::reject(const ports::Receipt& receipt, const Error& error,
   } catch (const std::exception& trouble) {
     // There may be no thread to say it with.
     log.error("giving the job back: {}", trouble.what());
-    return Outcome::given_back;
+    return Outcome::requeued;
   }
 }
 
@@ -527,9 +527,8 @@ Result<bool> JobRunner::has_image(const domain::DeploymentRequest& request,
   return image.has_value();
 }
 
-void JobRunner::give_back(const ports::Receipt& receipt) {
-  ports::give_back(ports_.queue, receipt, log_.with("deployment", receipt.deployment.str()),
-                   abort_);
+void JobRunner::requeue(const ports::Receipt& receipt) {
+  ports::requeue(ports_.queue, receipt, log_.with("deployment", receipt.deployment.str()), abort_);
 }
 
 Outcome JobRunner::deliver(const ports::Undelivered& undelivered,
@@ -542,14 +541,14 @@ Outcome JobRunner::deliver(const ports::Undelivered& undelivered,
     const Outcome outcome = report::deliver_end({ports_.queue, channel, receipt, cancellation,
                                                  abort_, settings_.adopted_patience, metrics_, log},
                                                 undelivered.ending);
-    if (outcome != Outcome::given_back && outcome != Outcome::refused && outcome != Outcome::lost) {
+    if (outcome != Outcome::requeued && outcome != Outcome::refused && outcome != Outcome::lost) {
       log.info("ended: {} without a build here", to_string(outcome));
     }
     return outcome;
   } catch (const std::exception& trouble) {
     log.error("leaving the status to others: {}", trouble.what());
     leave_to_others(ports_.queue, receipt, log, abort_);
-    return Outcome::given_back;
+    return Outcome::requeued;
   }
 }
 

@@ -63,7 +63,7 @@ class JobRunner {
                  const ports::JobCancellation& cancellation);
 
   /// Puts an unfinished job back into the queue.
-  void give_back(const ports::Receipt& receipt);
+  void requeue(const ports::Receipt& receipt);
 
   /// Posts an end that was decided elsewhere or by a worker that is gone. Never throws.
   Outcome deliver(const ports::Undelivered& undelivered,

@@ -208,8 +208,8 @@ void Worker::take_one(const std::stop_token& stop) {
   if ((settings_.can_build && !settings_.can_build()) || runner_.faults().until() > Clock::now()) {
     // It came while we waited for one, and so did the news.
     const ports::Receipt& receipt = (*taken)->receipt;
-    if (!run_in_slot([this, receipt] { runner_.give_back(receipt); })) {
-      give_back(queue_, receipt, log_.with("deployment", receipt.deployment.str()), stop);
+    if (!run_in_slot([this, receipt] { runner_.requeue(receipt); })) {
+      requeue(queue_, receipt, log_.with("deployment", receipt.deployment.str()), stop);
     }
     return;
   }
@@ -263,7 +263,7 @@ void Worker::handle(TakenJob job, const std::stop_token& stop) {
   if (!runs) {
     running_.leave(cancellation);
     // What `stop` leaves unsaid the queue's `leave` says.
-    give_back(queue_, receipt, log_.with("deployment", receipt.deployment.str()), stop);
+    requeue(queue_, receipt, log_.with("deployment", receipt.deployment.str()), stop);
   }
 }
 
@@ -279,7 +279,7 @@ void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation,
                      const std::function<void()>& rest) {
   if (cancellation.reason() == StopReason::shutdown ||
       cancellation.reason() == StopReason::host_full) {
-    settle(Outcome::given_back);
+    settle(Outcome::requeued);
     return;
   }
   domain::ParsedJob parsed = domain::parse_job(job.payload);
@@ -300,7 +300,7 @@ void Worker::settle(const TakenJob& job, StopReason reason, Outcome outcome) {
     pause_after(outcome);
   }
   if (fate_of(outcome) == report::Fate::goes_back) {
-    runner_.give_back(job.receipt);
+    runner_.requeue(job.receipt);
   }
 }
 
@@ -405,7 +405,7 @@ bool Worker::record_cancel(const domain::DeploymentId& deployment) {
 }
 
 void Worker::pause_after(Outcome outcome) {
-  if (outcome != Outcome::refused && outcome != Outcome::given_back) {
+  if (outcome != Outcome::refused && outcome != Outcome::requeued) {
     return;
   }
   const bool refused = outcome == Outcome::refused;

@@ -75,7 +75,7 @@ class MemoryQueue final : public ports::JobQueue {
   void forget(const std::string& id) {
     {
       const std::scoped_lock lock(mutex_);
-      requeue(ledger_.give_back(domain::DeploymentId(id)));
+      put_back(ledger_.requeue(domain::DeploymentId(id)));
     }
     listener_->must_stop(domain::DeploymentId(id), ports::StopReason::lost_lease);
   }
@@ -89,7 +89,7 @@ class MemoryQueue final : public ports::JobQueue {
       lease_ = std::make_shared<FakeLease>();
       while (!ledger_.owned().empty()) {
         lost.push_back(ledger_.owned().begin()->first);
-        ledger_.give_back(lost.back());
+        ledger_.requeue(lost.back());
       }
     }
     for (const domain::DeploymentId& id : lost) {
@@ -102,7 +102,7 @@ class MemoryQueue final : public ports::JobQueue {
   void leave() override {
     const std::scoped_lock lock(mutex_);
     while (!ledger_.owned().empty()) {
-      requeue(ledger_.give_back(ledger_.owned().begin()->first));
+      put_back(ledger_.requeue(ledger_.owned().begin()->first));
     }
     for (const auto& [id, out] : ledger_.outgoing()) {
       ledger_.settle(id, ports::Delivery::later);
@@ -204,13 +204,13 @@ class MemoryQueue final : public ports::JobQueue {
     return {};
   }
 
-  Result<> give_back(const ports::Receipt& receipt) override {
+  Result<> requeue(const ports::Receipt& receipt) override {
     const std::scoped_lock lock(mutex_);
     BUILDER_TRY(may_answer());
     if (!owns(receipt)) {
       return not_ours();
     }
-    requeue(ledger_.give_back(receipt.deployment));
+    put_back(ledger_.requeue(receipt.deployment));
     return {};
   }
 
@@ -224,7 +224,7 @@ class MemoryQueue final : public ports::JobQueue {
       return not_ours();
     }
     if (finished->next) {
-      requeue({*std::move(finished->next)});
+      put_back({*std::move(finished->next)});
     }
     return std::move(finished->ending);
   }
@@ -330,7 +330,7 @@ class MemoryQueue final : public ports::JobQueue {
   }
 
   /// At the head, the first job first.
-  void requeue(const std::vector<domain::QueuedJob>& jobs) {
+  void put_back(const std::vector<domain::QueuedJob>& jobs) {
     for (auto job = jobs.rbegin(); job != jobs.rend(); ++job) {
       queue_.push_front(job->element);
     }

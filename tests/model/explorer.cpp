@@ -298,7 +298,7 @@ class Explorer {
   void return_strays(World& world, const Process& process, std::uint8_t strays) const {
     for (Small id = 0; at(id) < k_ids; ++id) {
       if ((strays & bit(id)) != 0 &&
-          give_back(world.redis, rules_, process.epoch, id).word == Word::lost) {
+          requeue(world.redis, rules_, process.epoch, id).word == Word::lost) {
         settle(world.redis, process.epoch, id, true, false);
       }
     }
@@ -584,7 +584,7 @@ class Explorer {
       if (world.left.drains > 0 && (self.phase == Phase::taken || self.phase == Phase::announced)) {
         step(world, i == 0 ? "A gives back" : "B gives back", [&](World& w) {
           --w.left.drains;
-          give_back(w.redis, rules_, self.epoch, self.job);
+          requeue(w.redis, rules_, self.epoch, self.job);
           ++w.records[at(self.job)].building_limit;
           drop_job(w.processes[i]);
         });

@@ -311,7 +311,7 @@ Answer record(QueueState& state, const Rules& rules, Small epoch, Small id, Smal
   return {.word = Word::ok};
 }
 
-Answer give_back(QueueState& state, const Rules& rules, Small epoch, Small id) {
+Answer requeue(QueueState& state, const Rules& rules, Small epoch, Small id) {
   if (state.owner[at(id)] != epoch && rules.guards.give_back_checks_owner) {
     return {.word = Word::lost};
   }

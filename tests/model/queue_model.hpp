@@ -143,7 +143,7 @@ Answer take(QueueState& state, const Rules& rules, Small epoch);
 Answer look(QueueState& state, const Rules& rules, Small epoch);
 Answer finish(QueueState& state, const Rules& rules, Small epoch, Small id, Final final);
 Answer record(QueueState& state, const Rules& rules, Small epoch, Small id, Small stage);
-Answer give_back(QueueState& state, const Rules& rules, Small epoch, Small id);
+Answer requeue(QueueState& state, const Rules& rules, Small epoch, Small id);
 /// `preferred`: which entry is found first is up to Redis; the test tells which one it was.
 Answer adopt(QueueState& state, const Rules& rules, Small epoch, Small preferred);
 Answer settle(QueueState& state, Small epoch, Small id, bool later, bool bury);

@@ -78,9 +78,9 @@ class ChosenQueue final : public JobQueue {
     return queue->remember_times(receipt, service, times);
   }
 
-  Result<> give_back(const Receipt& receipt) override {
+  Result<> requeue(const Receipt& receipt) override {
     BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
-    return queue->give_back(receipt);
+    return queue->requeue(receipt);
   }
 
   Result<ports::Ending> finish(const Receipt& receipt, const ports::StatusUpdate& update) override {

@@ -146,8 +146,8 @@ TEST_P(JobQueueTest, GivingBackPutsAJobFirstAndCountsNoAttempt) {
   push("a", "s1");
   push("b", "s2");
   const auto job = take();
-  EXPECT_TRUE(queue().give_back(job.receipt));
-  EXPECT_EQ(queue().give_back(job.receipt).error().kind, ErrorKind::conflict);
+  EXPECT_TRUE(queue().requeue(job.receipt));
+  EXPECT_EQ(queue().requeue(job.receipt).error().kind, ErrorKind::conflict);
   const auto again = take();
   EXPECT_EQ(again.receipt.deployment.str(), "a");
   EXPECT_EQ(again.attempt, 1);
@@ -163,7 +163,7 @@ TEST_P(JobQueueTest, WhatWasRecordedComesWithTheNextAttempt) {
                                       .digest = "sha256:" + std::string(64, '1')};
   EXPECT_TRUE(queue().record(job.receipt, {.commit = checkpoint.commit}));
   EXPECT_TRUE(queue().record(job.receipt, checkpoint)) << "the last one counts";
-  EXPECT_TRUE(queue().give_back(job.receipt));
+  EXPECT_TRUE(queue().requeue(job.receipt));
   EXPECT_EQ(queue().record(job.receipt, {}).error().kind, ErrorKind::conflict);
   const auto again = take();
   EXPECT_EQ(again.checkpoint, checkpoint);

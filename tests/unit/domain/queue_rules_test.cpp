@@ -200,8 +200,8 @@ TEST_F(JobLedgerTest, ALookAtWhatWaitsChangesNothing) {
 TEST_F(JobLedgerTest, WhatIsGivenBackComesBeforeWhatWaited) {
   take(job(a, "t"));
   take(job(b, "t"));
-  EXPECT_EQ(ids(ledger_.give_back(a)), (Ids{a, b}));
-  EXPECT_TRUE(ledger_.give_back(a).empty()) << "it is not ours any more";
+  EXPECT_EQ(ids(ledger_.requeue(a)), (Ids{a, b}));
+  EXPECT_TRUE(ledger_.requeue(a).empty()) << "it is not ours any more";
   EXPECT_FALSE(take(job(a, "t")));
   EXPECT_EQ(verdict(a), Verdict::superseded) << "the newer one is behind it";
 }
@@ -211,7 +211,7 @@ TEST_F(JobLedgerTest, WhatIsRecordedLastsUntilTheEnd) {
   EXPECT_FALSE(ledger_.record(a, checkpoint));
   take(job(a));
   EXPECT_TRUE(ledger_.record(a, checkpoint));
-  ledger_.give_back(a);
+  ledger_.requeue(a);
   EXPECT_EQ(take(job(a)), checkpoint);
   ledger_.finish(a, k_builded);
   EXPECT_EQ(ledger_.checkpoint(a), Checkpoint{});

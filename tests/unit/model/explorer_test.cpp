@@ -154,7 +154,7 @@ INSTANTIATE_TEST_SUITE_P(
                }},
         Mutant{"ReapGivesBack", [](Scope& s) { s.rules.guards.reap_gives_back = false; }},
         Mutant{"ReapRemovesWorker", [](Scope& s) { s.rules.guards.reap_removes_worker = false; }},
-        Mutant{"GiveBackChecksOwner",
+        Mutant{"RequeueChecksOwner",
                [](Scope& s) { s.rules.guards.give_back_checks_owner = false; }},
         Mutant{"AdoptSparesLiving", [](Scope& s) { s.rules.guards.adopt_spares_living = false; }},
         Mutant{"CancelLeavesTombstone",

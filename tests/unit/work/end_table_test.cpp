@@ -50,8 +50,8 @@ TEST(EndTable, WithoutAnImageTheStopDecides) {
     EXPECT_EQ(end(StopReason::cancelled_by_user), (RunEnd{Outcome::cancelled, LastLine::cancel}));
     EXPECT_EQ(end(StopReason::superseded), (RunEnd{Outcome::superseded, LastLine::cancel}));
     EXPECT_EQ(end(StopReason::silent), (RunEnd{Outcome::failed, LastLine::silence}));
-    EXPECT_EQ(end(StopReason::shutdown), (RunEnd{Outcome::given_back, LastLine::none}));
-    EXPECT_EQ(end(StopReason::host_full), (RunEnd{Outcome::given_back, LastLine::disk_short}));
+    EXPECT_EQ(end(StopReason::shutdown), (RunEnd{Outcome::requeued, LastLine::none}));
+    EXPECT_EQ(end(StopReason::host_full), (RunEnd{Outcome::requeued, LastLine::disk_short}));
     EXPECT_EQ(end(StopReason::host_full_again), (RunEnd{Outcome::failed, LastLine::disk_full}));
     EXPECT_EQ(end(StopReason::lost_lease), (RunEnd{Outcome::lost, LastLine::none}));
   }
@@ -66,9 +66,9 @@ TEST(EndTable, WhatWasNeverAnnouncedEndsAsThePlatformsAnswerSays) {
       EXPECT_EQ(outcome(ErrorKind::not_found), Outcome::gone);
       EXPECT_EQ(outcome(ErrorKind::denied), Outcome::refused);
       EXPECT_EQ(outcome(ErrorKind::conflict), Outcome::lost);
-      EXPECT_EQ(outcome(ErrorKind::unavailable), Outcome::given_back);
-      EXPECT_EQ(outcome(ErrorKind::timed_out), Outcome::given_back);
-      EXPECT_EQ(outcome(ErrorKind::internal), Outcome::given_back);
+      EXPECT_EQ(outcome(ErrorKind::unavailable), Outcome::requeued);
+      EXPECT_EQ(outcome(ErrorKind::timed_out), Outcome::requeued);
+      EXPECT_EQ(outcome(ErrorKind::internal), Outcome::requeued);
     }
   }
 }
@@ -78,7 +78,7 @@ TEST(EndTable, SaysWhatBecomesOfTheJob) {
                                 Outcome::superseded, Outcome::gone}) {
     EXPECT_EQ(fate_of(outcome), Fate::ended) << to_string(outcome);
   }
-  for (const Outcome outcome : {Outcome::given_back, Outcome::refused, Outcome::blocked}) {
+  for (const Outcome outcome : {Outcome::requeued, Outcome::refused, Outcome::blocked}) {
     EXPECT_EQ(fate_of(outcome), Fate::goes_back) << to_string(outcome);
   }
   EXPECT_EQ(fate_of(Outcome::lost), Fate::anothers);

@@ -290,12 +290,12 @@ TEST_F(JobRunnerTest, FilesKeepTheirTimesOverTheDeploymentsOfAService) {
 
 class ResumeTest : public JobRunnerTest {
  protected:
-  /// A worker that came as far as `checkpoint` was lost.
+  /// A worker that came as far as this checkpoint was lost.
   Outcome run_after(domain::Checkpoint checkpoint) {
     queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
     const auto first = queue_.take(0ms, {}).value();
     EXPECT_TRUE(queue_.record(first->receipt, checkpoint));
-    EXPECT_TRUE(queue_.give_back(first->receipt));
+    EXPECT_TRUE(queue_.requeue(first->receipt));
     const auto job = queue_.take(0ms, {}).value();
     JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
                      secrets_, metrics_, fakes::null_log(), {});
@@ -411,7 +411,7 @@ TEST_F(JobRunnerTest, ARefusedKeyGivesTheJobBack) {
 TEST_F(JobRunnerTest, AnApiThatStaysAwayGivesTheJobBack) {
   settings_.building_patience = 0s;
   reporter_.fail_next(ErrorKind::unavailable, 100);
-  EXPECT_EQ(run(), Outcome::given_back);
+  EXPECT_EQ(run(), Outcome::requeued);
   EXPECT_FALSE(record_.has("build"));
 }
 
@@ -437,7 +437,7 @@ TEST_P(CancelTest, EndsTheDeploymentInEveryPhase) {
   (phase == "fetch" ? source_.hook : phase == "build" ? image_.hook : image_.push_hook) = stop_here;
   EXPECT_EQ(run(), test.outcome);
   EXPECT_FALSE(record_.has("promote d1"));
-  if (test.outcome == Outcome::given_back) {
+  if (test.outcome == Outcome::requeued) {
     const auto all = statuses();
     EXPECT_EQ(std::count(all.begin(), all.end(), DeploymentStatus::cancelled), 0);
   } else {
@@ -454,9 +454,9 @@ INSTANTIATE_TEST_SUITE_P(
                     CancelCase{"push", StopReason::cancelled_by_user, Outcome::cancelled},
                     CancelCase{"fetch", StopReason::superseded, Outcome::superseded},
                     CancelCase{"build", StopReason::superseded, Outcome::superseded},
-                    CancelCase{"push", StopReason::shutdown, Outcome::given_back},
-                    CancelCase{"build", StopReason::shutdown, Outcome::given_back},
-                    CancelCase{"fetch", StopReason::shutdown, Outcome::given_back}),
+                    CancelCase{"push", StopReason::shutdown, Outcome::requeued},
+                    CancelCase{"build", StopReason::shutdown, Outcome::requeued},
+                    CancelCase{"fetch", StopReason::shutdown, Outcome::requeued}),
     [](const auto& test) {
       return std::string(test.param.phase) + "_" +
              std::to_string(static_cast<int>(test.param.reason));
@@ -512,7 +512,7 @@ TEST_F(JobRunnerTest, AnAbortEndsEvenTheDeliveryOfAFinalStatus) {
     abort_.request_stop();
     return Error{.kind = ErrorKind::cancelled, .message = "stopped"};
   };
-  EXPECT_EQ(run(), Outcome::given_back);
+  EXPECT_EQ(run(), Outcome::requeued);
 }
 
 TEST_F(JobRunnerTest, ARejectedJobFailsWithItsLine) {
@@ -560,7 +560,7 @@ TEST_F(JobRunnerTest, AFinalStatusThatIsNotTakenWaitsForAnotherWorker) {
     return Error{.kind = ErrorKind::build_failed, .message = "m", .customer = "bad"};
   };
   settings_.channel.final_flush = 0ms;
-  EXPECT_EQ(run(), Outcome::given_back);
+  EXPECT_EQ(run(), Outcome::requeued);
   EXPECT_TRUE(queue_.queued().empty()) << "it has an end";
   const auto left = queue_.adopt().value();
   ASSERT_TRUE(left);
@@ -591,7 +591,7 @@ TEST_F(JobRunnerTest, AnAbortEndsEvenTheSettlement) {
     abort_.request_stop();
     return std::nullopt;
   };
-  EXPECT_EQ(run(), Outcome::given_back);
+  EXPECT_EQ(run(), Outcome::requeued);
   EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building})) << "nothing was decided";
 }
 
@@ -623,7 +623,7 @@ TEST_F(JobRunnerTest, AJobGivenBackLeavesWhatWasBuiltForIt) {
     cancellation_.request_stop(StopReason::shutdown);
     return Error{.kind = ErrorKind::cancelled, .message = "stopped"};
   };
-  EXPECT_EQ(run(), Outcome::given_back);
+  EXPECT_EQ(run(), Outcome::requeued);
   EXPECT_FALSE(record_.has("clean_up")) << "whoever takes it next pushes it";
 }
 
@@ -647,9 +647,9 @@ TEST_F(JobRunnerTest, WithoutAThreadToBeHadNothingEndsAndNothingIsKept) {
     queue_.leave_behind("d0", {ports::Verdict::attempts_used, {}});
     const auto left = queue_.adopt().value();
     threads.forbid();
-    EXPECT_EQ(run(), Outcome::given_back);
-    EXPECT_EQ(runner.reject(fakes::receipt("d2"), {}, cancellation_), Outcome::given_back);
-    EXPECT_EQ(runner.deliver(*left, cancellation_), Outcome::given_back);
+    EXPECT_EQ(run(), Outcome::requeued);
+    EXPECT_EQ(runner.reject(fakes::receipt("d2"), {}, cancellation_), Outcome::requeued);
+    EXPECT_EQ(runner.deliver(*left, cancellation_), Outcome::requeued);
     EXPECT_EQ(queue_.undelivered(), 0u);
     EXPECT_TRUE(reporter_.posts().empty());
     std::_Exit(HasFailure() ? 1 : 0);

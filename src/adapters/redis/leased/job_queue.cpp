@@ -196,10 +196,9 @@ class RedisJobQueue final : public ports::JobQueue {
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
 
-  Result<> give_back(const Receipt& receipt) override {
+  Result<> requeue(const Receipt& receipt) override {
     const auto handover = membership_.handover();
-    BUILDER_TRY_ASSIGN(const Reply reply,
-                       run(giveback_, {receipt.epoch, receipt.deployment.str()}));
+    BUILDER_TRY_ASSIGN(const Reply reply, run(requeue_, {receipt.epoch, receipt.deployment.str()}));
     membership_.release(receipt.epoch, receipt.deployment);
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
@@ -418,7 +417,7 @@ class RedisJobQueue final : public ports::JobQueue {
   const Script adopt_{scripts::k_adopt, config_.queue};
   const Script cancel_{scripts::k_cancel, config_.queue};
   const Script finish_{scripts::k_finish, config_.queue};
-  const Script giveback_{scripts::k_giveback, config_.queue};
+  const Script requeue_{scripts::k_requeue, config_.queue};
   const Script look_{scripts::k_look, config_.queue};
   const Script record_{scripts::k_record, config_.queue};
   const Script remember_{scripts::k_remember, config_.queue};

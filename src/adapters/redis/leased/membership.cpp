@@ -34,7 +34,7 @@ Membership::Membership(RedisConfig config, const QueueSettings& settings, Log lo
       settings_(settings),
       log_(std::move(log)),
       beat_(scripts::k_beat, config_.queue),
-      giveback_(scripts::k_giveback, config_.queue),
+      requeue_(scripts::k_requeue, config_.queue),
       reap_(scripts::k_reap, config_.queue),
       rights_(scripts::k_rights, config_.queue),
       running_(scripts::k_running, config_.queue),
@@ -205,7 +205,7 @@ Result<> Membership::return_strays(const std::string& epoch, const Reply& ids,
       continue;
     }
     log_.warning("deployment {} became ours without our knowing; it is given back", id.text);
-    BUILDER_TRY_ASSIGN(const Reply given, giveback_.run(*connection_, {epoch, id.text}, stop));
+    BUILDER_TRY_ASSIGN(const Reply given, requeue_.run(*connection_, {epoch, id.text}, stop));
     if (given.list.empty() || given.list[0].text != "OK") {
       BUILDER_TRY(settle_.run(*connection_, {epoch, id.text, "later"}, stop));
       listener_->outbox_filled();

@@ -89,7 +89,7 @@ class Membership {
   const QueueSettings& settings_;
   const Log log_;
   const Script beat_;
-  const Script giveback_;
+  const Script requeue_;
   const Script reap_;
   const Script rights_;
   const Script running_;

@@ -75,11 +75,11 @@ std::optional<QueuedJob> LocalJobs::next_ready() {
 
 /// A cancelled one has its end instead: who takes it from the queue may not know of the cancel.
 /// What waited for the job goes with it: another process must not take it for the older one.
-Result<LocalJobs::Jobs> LocalJobs::give_back(const domain::DeploymentId& id, Changes& changes) {
+Result<LocalJobs::Jobs> LocalJobs::requeue(const domain::DeploymentId& id, Changes& changes) {
   if (!ledger_.owns(id)) {
     return not_ours(id);
   }
-  Jobs jobs = ledger_.give_back(id);
+  Jobs jobs = ledger_.requeue(id);
   end_cancelled(jobs, changes);
   return jobs;
 }
@@ -87,7 +87,7 @@ Result<LocalJobs::Jobs> LocalJobs::give_back(const domain::DeploymentId& id, Cha
 LocalJobs::Jobs LocalJobs::give_back_all(Changes& changes) {
   Jobs jobs;
   while (!ledger_.owned().empty()) {
-    std::ranges::move(ledger_.give_back(ledger_.owned().begin()->first), std::back_inserter(jobs));
+    std::ranges::move(ledger_.requeue(ledger_.owned().begin()->first), std::back_inserter(jobs));
   }
   std::ranges::move(std::exchange(ready_, {}), std::back_inserter(jobs));
   end_cancelled(jobs, changes);

@@ -32,7 +32,7 @@ class LocalJobs {
 
   /// The jobs that go back to the queue's head, first ones first. They are not here any more; then
   /// `queued`, or `keep` when that failed: they are ready here.
-  Result<Jobs> give_back(const domain::DeploymentId& id, Changes& changes);
+  Result<Jobs> requeue(const domain::DeploymentId& id, Changes& changes);
   /// The same of everything.
   Jobs give_back_all(Changes& changes);
   void queued(const Jobs& jobs);

@@ -167,14 +167,14 @@ class UnsafeQueue final : public ports::JobQueue {
     return jobs_.remember_times(receipt.deployment, service, times);
   }
 
-  Result<> give_back(const Receipt& receipt) override {
+  Result<> requeue(const Receipt& receipt) override {
     LocalJobs::Changes changes;
     {
       const std::scoped_lock moving(moves_);
       LocalJobs::Jobs jobs;
       {
         const std::scoped_lock lock(mutex_);
-        BUILDER_TRY_ASSIGN(jobs, jobs_.give_back(receipt.deployment, changes));
+        BUILDER_TRY_ASSIGN(jobs, jobs_.requeue(receipt.deployment, changes));
       }
       if (const auto returned = push_back(jobs); !returned) {
         log_.warning("a job stays here, it could not be given back: {}", returned.error().message);

@@ -92,7 +92,7 @@ TEST_F(HandoverTest, AJobThatIsGivenBackWhileATakeWaitsIsHandedOut) {
   auto mine = take();
   for (int round = 0; round < k_rounds; ++round) {
     auto waiting = std::async(std::launch::async, [&] { return queue_->take(5s, {}); });
-    ASSERT_TRUE(queue_->give_back(mine.receipt));
+    ASSERT_TRUE(queue_->requeue(mine.receipt));
     const auto taken = waiting.get();
     ASSERT_TRUE(taken && *taken) << "round " << round;
     mine = **taken;
@@ -135,7 +135,7 @@ TEST_F(HandoverTest, AJobThatRedisForgotIsHandedOutAgainOnceItsRunHasEnded) {
   ASSERT_TRUE(eventually([&] { return listener_.stop_of("a") == ports::StopReason::lost_lease; }));
   const auto swallowed = queue_->take(10ms, {});  // Perhaps: it is the one that we still build.
   ASSERT_TRUE(swallowed && !*swallowed);
-  [[maybe_unused]] const auto given = queue_->give_back(mine.receipt);
+  [[maybe_unused]] const auto given = queue_->requeue(mine.receipt);
   EXPECT_EQ(take().receipt.deployment.str(), "a");
 }
 

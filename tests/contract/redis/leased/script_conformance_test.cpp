@@ -388,7 +388,7 @@ class ScriptConformance : public RealRedisTest {
   void call_look(Small epoch);
   void call_finish(Small epoch);
   void call_record(Small epoch);
-  void call_give_back(Small epoch);
+  void call_requeue(Small epoch);
   Answer adopt_one(Small epoch);
   void call_adopt(Small epoch);
   void call_settle(Small epoch);
@@ -403,7 +403,7 @@ class ScriptConformance : public RealRedisTest {
   const Script beat_{scripts::k_beat, queue_};
   const Script cancel_{scripts::k_cancel, queue_};
   const Script finish_{scripts::k_finish, queue_};
-  const Script giveback_{scripts::k_giveback, queue_};
+  const Script requeue_{scripts::k_requeue, queue_};
   const Script look_{scripts::k_look, queue_};
   const Script reap_{scripts::k_reap, queue_};
   const Script record_{scripts::k_record, queue_};
@@ -536,14 +536,14 @@ void ScriptConformance::call_record(Small epoch) {
   }
 }
 
-void ScriptConformance::call_give_back(Small epoch) {
+void ScriptConformance::call_requeue(Small epoch) {
   const Small id = pick(model::k_ids);
-  doing_ = "giveback " + epoch_text(epoch) + " " + id_text(id);
-  const Reply reply = call(giveback_, {epoch_text(epoch), id_text(id)});
-  const bool lost = model::give_back(state_, rules_, epoch, id).word == Word::lost;
+  doing_ = "requeue " + epoch_text(epoch) + " " + id_text(id);
+  const Reply reply = call(requeue_, {epoch_text(epoch), id_text(id)});
+  const bool lost = model::requeue(state_, rules_, epoch, id).word == Word::lost;
   same(reply, 0, lost ? "LOST" : "OK");
   if (alone_) {
-    EXPECT_EQ(alone_->give_back(receipt(id)).has_value(), !lost) << doing_;
+    EXPECT_EQ(alone_->requeue(receipt(id)).has_value(), !lost) << doing_;
   }
 }
 
@@ -663,7 +663,7 @@ void ScriptConformance::random_call() {
     case 8:
       return call_finish(epoch);
     case 9:
-      return call_give_back(epoch);
+      return call_requeue(epoch);
     case 10:
       return call_adopt(epoch);
     case 11:

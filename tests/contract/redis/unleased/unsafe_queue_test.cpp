@@ -280,7 +280,7 @@ TEST_F(UnsafeQueueTest, WhatIsGivenBackAndWhatWaitsForItKeepTheirOrder) {
   EXPECT_FALSE(queue->take(10ms, {}).value());
   EXPECT_EQ(listener_.stop_of("a"), ports::StopReason::superseded);
   push("z", "third");
-  EXPECT_TRUE(queue->give_back(job->receipt));
+  EXPECT_TRUE(queue->requeue(job->receipt));
   EXPECT_EQ(queued(), (std::vector<std::string>{"a", "b", "z"}));
   // Should it be lost now, the queue still has them: only "o" was its own.
   const auto mine = adapters::redis::JobJournal::read(journal(1));
@@ -304,7 +304,7 @@ TEST_F(UnsafeQueueTest, WhatIsGivenBackIsTakenByWhoWaitsForAJob) {
   const auto until = std::chrono::steady_clock::now() + 8s;
   for (int round = 0; round < 2'000 && job && std::chrono::steady_clock::now() < until; ++round) {
     auto given = std::async(std::launch::async, [&queue, receipt = job->receipt] {
-      EXPECT_TRUE(queue->give_back(receipt));
+      EXPECT_TRUE(queue->requeue(receipt));
     });
     job = queue->take(2s, {}).value();
     given.get();
@@ -328,7 +328,7 @@ TEST_F(UnsafeQueueTest, WhatIsTakenAgainBeforeTheGivingBackIsAnsweredIsOurs) {
     std::this_thread::sleep_for(300ms);
     return true;
   });
-  auto given = std::async(std::launch::async, [&] { return queue->give_back(job->receipt); });
+  auto given = std::async(std::launch::async, [&] { return queue->requeue(job->receipt); });
   EXPECT_EQ(id_of(queue->take(2s, {}).value()), "b");
   EXPECT_TRUE(given.get());
   EXPECT_EQ(ends_of(*queue),
@@ -345,7 +345,7 @@ TEST_F(UnsafeQueueTest, WhatIsBeingTakenIsNewerThanWhatIsGivenBack) {
   const auto queue = start_at(wire.config());
   push("a", "s");
   const auto job = queue->take(5s, {}).value();
-  pop_newer_while(wire, *queue, "a", [&] { EXPECT_TRUE(queue->give_back(job->receipt)); });
+  pop_newer_while(wire, *queue, "a", [&] { EXPECT_TRUE(queue->requeue(job->receipt)); });
   queue->leave();
 }
 
@@ -401,7 +401,7 @@ TEST_F(UnsafeQueueTest, ACancelledJobThatIsGivenBackHasItsEnd) {
   push("a", "s");
   const auto job = queue->take(5s, {}).value();
   EXPECT_EQ(queue->cancel(domain::DeploymentId("a")).value(), ports::CancelAnswer::owned);
-  EXPECT_TRUE(queue->give_back(job->receipt));
+  EXPECT_TRUE(queue->requeue(job->receipt));
   EXPECT_TRUE(listener_.outbox);
   queue->leave();
   EXPECT_EQ(queued(), std::vector<std::string>{}) << "who takes it next would not know";
@@ -478,7 +478,7 @@ TEST_F(UnsafeQueueTest, WhoWaitsForAJobIsNotHeldUpByASlowGivingBack) {
     std::this_thread::sleep_for(1'500ms);
     return true;
   });
-  auto given = std::async(std::launch::async, [&] { return queue->give_back(job->receipt); });
+  auto given = std::async(std::launch::async, [&] { return queue->requeue(job->receipt); });
   pushed.get_future().get();
   EXPECT_EQ(id_of(queue->take(100ms, {}).value()), "nothing");
   EXPECT_EQ(given.wait_for(0s), std::future_status::timeout);
