@@ -312,7 +312,7 @@ Answer record(QueueState& state, const Rules& rules, Small epoch, Small id, Smal
 }
 
 Answer requeue(QueueState& state, const Rules& rules, Small epoch, Small id) {
-  if (state.owner[at(id)] != epoch && rules.guards.give_back_checks_owner) {
+  if (state.owner[at(id)] != epoch && rules.guards.requeue_checks_owner) {
     return {.word = Word::lost};
   }
   if (state.attempts[at(id)] > 0) {

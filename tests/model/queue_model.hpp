@@ -67,7 +67,7 @@ struct Guards {
   bool finish_repeats_lost_answers = true;
   bool reap_gives_back = true;
   bool reap_removes_worker = true;
-  bool give_back_checks_owner = true;
+  bool requeue_checks_owner = true;
   bool adopt_spares_living = true;
   bool cancel_leaves_tombstone = true;
   bool record_checks_owner = true;

@@ -66,7 +66,7 @@ def test_no_job_is_taken_while_the_disk_is_short(stack, small, repo) -> None:
     assert worker.text().count("are free on the disk") == 1, "told once"
 
 
-def test_a_build_that_fills_the_disk_is_given_back_once_and_then_fails(stack, small, repo) -> None:
+def test_a_build_that_fills_the_disk_is_requeued_once_and_then_fails(stack, small, repo) -> None:
     small.leave(FLOOR * 2)
     worker = small.worker.start()
     identity = stack.api.enqueue(stack.job(repo(SLOW).name))

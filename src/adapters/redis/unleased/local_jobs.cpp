@@ -84,7 +84,7 @@ Result<LocalJobs::Jobs> LocalJobs::requeue(const domain::DeploymentId& id, Chang
   return jobs;
 }
 
-LocalJobs::Jobs LocalJobs::give_back_all(Changes& changes) {
+LocalJobs::Jobs LocalJobs::requeue_all(Changes& changes) {
   Jobs jobs;
   while (!ledger_.owned().empty()) {
     std::ranges::move(ledger_.requeue(ledger_.owned().begin()->first), std::back_inserter(jobs));

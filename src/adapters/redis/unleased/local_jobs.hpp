@@ -34,7 +34,7 @@ class LocalJobs {
   /// `queued`, or `keep` when that failed: they are ready here.
   Result<Jobs> requeue(const domain::DeploymentId& id, Changes& changes);
   /// The same of everything.
-  Jobs give_back_all(Changes& changes);
+  Jobs requeue_all(Changes& changes);
   void queued(const Jobs& jobs);
   void keep(const Jobs& jobs);
 

@@ -60,7 +60,7 @@ class UnsafeQueue final : public ports::JobQueue {
     LocalJobs::Jobs jobs;
     {
       const std::scoped_lock lock(mutex_);
-      jobs = jobs_.give_back_all(changes);
+      jobs = jobs_.requeue_all(changes);
     }
     lease_->end();
     if (const auto returned = push_back(jobs); !returned) {
