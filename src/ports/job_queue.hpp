@@ -21,7 +21,7 @@ namespace builder::ports {
 /// Names a deployment and the lease under which we have it.
 struct Receipt {
   domain::DeploymentId deployment;
-  std::string epoch;                   ///< The queue's name for the lease.
+  std::string lease_id;                ///< The queue's name for the lease.
   std::shared_ptr<const Lease> lease;  ///< Shared with the queue, which renews it.
 };
 

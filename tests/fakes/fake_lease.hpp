@@ -41,7 +41,7 @@ class FakeLease final : public ports::Lease {
 
 inline ports::Receipt receipt(const std::string& id,
                               std::shared_ptr<FakeLease> lease = std::make_shared<FakeLease>()) {
-  return {domain::DeploymentId(id), "epoch", std::move(lease)};
+  return {domain::DeploymentId(id), "lease", std::move(lease)};
 }
 
 }  // namespace builder::fakes

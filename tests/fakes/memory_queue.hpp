@@ -42,7 +42,7 @@ class MemoryQueue final : public ports::JobQueue {
   [[nodiscard]] const domain::JobLedger& ledger() const { return ledger_; }
 
   [[nodiscard]] ports::Receipt receipt(const domain::DeploymentId& id) const {
-    return {id, "epoch", lease_};
+    return {id, "lease", lease_};
   }
 
   /// Another worker was lost with the end of this deployment undelivered.

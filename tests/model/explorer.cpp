@@ -15,7 +15,7 @@ enum class Phase : std::uint8_t { idle, taken, announced, deciding, reporting };
 
 /// One process with a slot for a build and one for a status it delivers for others.
 struct Process {
-  Small epoch = k_none;
+  Small lease_id = k_none;
   bool up = true;
   bool fence = true;  ///< The last beat is young enough.
   Phase phase = Phase::idle;
@@ -47,7 +47,7 @@ struct World {
   std::array<Process, 2> processes;
   std::array<Record, k_ids> records;
   Small next_push = 0;
-  Small next_epoch = 0;
+  Small next_lease = 0;
   Budgets left;
 };
 
@@ -245,12 +245,12 @@ class Explorer {
   // The worker.
 
   void join(World& world, Process& process) {
-    process.epoch = world.next_epoch++;
+    process.lease_id = world.next_lease++;
     process.fence = true;
-    beat(world.redis, rules_, process.epoch, true);
+    beat(world.redis, rules_, process.lease_id, true);
   }
 
-  [[nodiscard]] bool may_join(const World& world) const { return at(world.next_epoch) < k_epochs; }
+  [[nodiscard]] bool may_join(const World& world) const { return at(world.next_lease) < k_leases; }
 
   static void explain_repetition(World& world, Process& process) {
     if (process.posted) {
@@ -263,7 +263,7 @@ class Explorer {
 
   static void drop_all(World& world, Process& process) {
     explain_repetition(world, process);
-    process = {.epoch = process.epoch, .up = process.up, .fence = process.fence};
+    process = {.lease_id = process.lease_id, .up = process.up, .fence = process.fence};
   }
 
   static void drop_job(Process& process) {
@@ -298,8 +298,8 @@ class Explorer {
   void return_strays(World& world, const Process& process, std::uint8_t strays) const {
     for (Small id = 0; at(id) < k_ids; ++id) {
       if ((strays & bit(id)) != 0 &&
-          requeue(world.redis, rules_, process.epoch, id).word == Word::lost) {
-        settle(world.redis, process.epoch, id, true, false);
+          requeue(world.redis, rules_, process.lease_id, id).word == Word::lost) {
+        settle(world.redis, process.lease_id, id, true, false);
       }
     }
   }
@@ -342,16 +342,17 @@ class Explorer {
   }
 
   void expire_leases(const World& world) {
-    for (Small epoch = 0; at(epoch) < k_epochs; ++epoch) {
-      if ((world.redis.workers & bit(epoch)) == 0 || (world.redis.expired & bit(epoch)) != 0) {
+    for (Small lease_id = 0; at(lease_id) < k_leases; ++lease_id) {
+      if ((world.redis.workers & bit(lease_id)) == 0 ||
+          (world.redis.expired & bit(lease_id)) != 0) {
         continue;
       }
       const bool held = std::ranges::any_of(world.processes, [&](const Process& process) {
-        return process.up && process.epoch == epoch && process.fence;
+        return process.up && process.lease_id == lease_id && process.fence;
       });
       if (!held || !scope_.fence_ends_before_lease) {
         step(world, "lease ends", [&](World& w) {
-          w.redis.expired = static_cast<std::uint8_t>(w.redis.expired | bit(epoch));
+          w.redis.expired = static_cast<std::uint8_t>(w.redis.expired | bit(lease_id));
         });
       }
     }
@@ -362,7 +363,7 @@ class Explorer {
     const bool may_post = self.fence || !scope_.fence_before_posts;
     step(world, i == 0 ? "A beats" : "B beats", [&](World& w) {
       Process& process = w.processes[i];
-      const Answer answer = beat(w.redis, rules_, process.epoch, false, held(process));
+      const Answer answer = beat(w.redis, rules_, process.lease_id, false, held(process));
       if (answer.word == Word::lost) {
         if (may_join(w)) {
           lost(w, process);
@@ -379,7 +380,7 @@ class Explorer {
     }
     if (self.phase == Phase::announced) {
       step(world, i == 0 ? "A looks" : "B looks",
-           [&](World& w) { hear(w.processes[i], look(w.redis, rules_, w.processes[i].epoch)); });
+           [&](World& w) { hear(w.processes[i], look(w.redis, rules_, w.processes[i].lease_id)); });
     }
     if (self.phase == Phase::taken && may_post && !self.told) {
       step(world, i == 0 ? "A: BUILDING" : "B: BUILDING", [&](World& w) {
@@ -390,7 +391,7 @@ class Explorer {
     if (self.phase == Phase::announced && world.left.records > 0) {
       step(world, i == 0 ? "A records" : "B records", [&](World& w) {
         --w.left.records;
-        record(w.redis, rules_, self.epoch, self.job, 1);
+        record(w.redis, rules_, self.lease_id, self.job, 1);
       });
     }
     if (self.phase == Phase::announced || self.phase == Phase::deciding ||
@@ -407,7 +408,7 @@ class Explorer {
   void take_job(const World& world, std::size_t i) {
     const auto body = [&](World& w, bool heard) {
       Process& process = w.processes[i];
-      const Answer answer = take(w.redis, rules_, process.epoch);
+      const Answer answer = take(w.redis, rules_, process.lease_id);
       if (w.redis.queued < world.redis.queued) {
         check_order(w, world.redis.queue[0], answer);
       }
@@ -435,7 +436,7 @@ class Explorer {
   }
 
   static bool self_owns(const World& world, std::size_t i, Small id) {
-    return world.redis.owner[at(id)] == world.processes[i].epoch;
+    return world.redis.owner[at(id)] == world.processes[i].lease_id;
   }
 
   void decide(const World& world, std::size_t i, Final wanted) {
@@ -443,8 +444,8 @@ class Explorer {
       Process& process = w.processes[i];
       Record& record = w.records[at(process.job)];
       const bool cancelled = (w.redis.tomb & bit(process.job)) != 0 || record.cancelled_early;
-      const bool decides = w.redis.owner[at(process.job)] == process.epoch;
-      const Answer answer = finish(w.redis, rules_, process.epoch, process.job, wanted);
+      const bool decides = w.redis.owner[at(process.job)] == process.lease_id;
+      const Answer answer = finish(w.redis, rules_, process.lease_id, process.job, wanted);
       if (answer.word == Word::ok && decides) {
         if (record.finished) {
           violate("I2: finished twice");
@@ -478,7 +479,7 @@ class Explorer {
     const Process& self = world.processes[i];
     if (self.posted) {
       step(world, i == 0 ? "A settles" : "B settles", [&](World& w) {
-        settle(w.redis, self.epoch, self.job, false, false);
+        settle(w.redis, self.lease_id, self.job, false, false);
         drop_job(w.processes[i]);
       });
       return;
@@ -487,7 +488,8 @@ class Explorer {
       // Between two attempts the worker heard of a cancel: what is to be sent now?
       step(world, i == 0 ? "A asks again" : "B asks again", [&](World& w) {
         Process& process = w.processes[i];
-        const Answer answer = finish(w.redis, rules_, process.epoch, process.job, process.decided);
+        const Answer answer =
+            finish(w.redis, rules_, process.lease_id, process.job, process.decided);
         if (answer.word == Word::lost) {
           drop_job(process);
         } else {
@@ -521,7 +523,7 @@ class Explorer {
       }
     } else if (self.pump_posted) {
       step(world, i == 0 ? "A settles the adopted" : "B settles the adopted", [&](World& w) {
-        settle(w.redis, self.epoch, self.pump, false, false);
+        settle(w.redis, self.lease_id, self.pump, false, false);
         drop_pump(w.processes[i]);
       });
     } else if (may_post) {
@@ -535,7 +537,7 @@ class Explorer {
   void adopt_one(const World& world, std::size_t i) {
     const auto body = [&](World& w, bool heard) {
       Process& process = w.processes[i];
-      const Answer answer = adopt(w.redis, rules_, process.epoch, k_none);
+      const Answer answer = adopt(w.redis, rules_, process.lease_id, k_none);
       if (answer.word != Word::out) {
         return;
       }
@@ -571,7 +573,7 @@ class Explorer {
         step(world, i == 0 ? "A dies" : "B dies", [&](World& w) {
           --w.left.crashes;
           drop_all(w, w.processes[i]);
-          w.processes[i] = {.epoch = self.epoch, .up = false, .fence = false};
+          w.processes[i] = {.lease_id = self.lease_id, .up = false, .fence = false};
         });
       }
       if (world.left.pauses > 0 && self.fence) {
@@ -584,7 +586,7 @@ class Explorer {
       if (world.left.drains > 0 && (self.phase == Phase::taken || self.phase == Phase::announced)) {
         step(world, i == 0 ? "A gives back" : "B gives back", [&](World& w) {
           --w.left.drains;
-          requeue(w.redis, rules_, self.epoch, self.job);
+          requeue(w.redis, rules_, self.lease_id, self.job);
           ++w.records[at(self.job)].building_limit;
           drop_job(w.processes[i]);
         });

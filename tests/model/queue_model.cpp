@@ -115,14 +115,14 @@ Final final_of(domain::Verdict verdict, Final reported = Final::none) {
 }
 
 /// Builds it, or delivers its status.
-bool holds(const QueueState& state, Small epoch, Small id) {
-  return state.owner[at(id)] == epoch ||
-         (state.out[at(id)] != Final::none && state.sender[at(id)] == epoch);
+bool holds(const QueueState& state, Small lease_id, Small id) {
+  return state.owner[at(id)] == lease_id ||
+         (state.out[at(id)] != Final::none && state.sender[at(id)] == lease_id);
 }
 
-void mark(const QueueState& state, Small epoch, Answer& answer) {
+void mark(const QueueState& state, Small lease_id, Answer& answer) {
   for (Small id = 0; at(id) < k_ids; ++id) {
-    if (!holds(state, epoch, id)) {
+    if (!holds(state, lease_id, id)) {
       continue;
     }
     if (has(state.tomb, id)) {
@@ -133,19 +133,19 @@ void mark(const QueueState& state, Small epoch, Answer& answer) {
   }
 }
 
-Small retire(QueueState& state, const Rules& rules, Small epoch) {
+Small retire(QueueState& state, const Rules& rules, Small lease_id) {
   Small count = 0;
   for (Small id = 0; at(id) < k_ids; ++id) {
-    if (state.owner[at(id)] == epoch && rules.guards.reap_gives_back) {
+    if (state.owner[at(id)] == lease_id && rules.guards.reap_gives_back) {
       disown(state, rules, id);
       push_front(state, id);
       ++count;
     }
   }
   if (rules.guards.reap_removes_worker) {
-    remove(state.workers, epoch);
+    remove(state.workers, lease_id);
   }
-  remove(state.expired, epoch);
+  remove(state.expired, lease_id);
   return count;
 }
 
@@ -170,31 +170,31 @@ bool push(QueueState& state, Small element) {
   return true;
 }
 
-Answer beat(QueueState& state, const Rules& rules, Small epoch, bool join, std::uint8_t held) {
-  if (!join && !has(state.workers, epoch)) {
+Answer beat(QueueState& state, const Rules& rules, Small lease_id, bool join, std::uint8_t held) {
+  if (!join && !has(state.workers, lease_id)) {
     return {.word = Word::lost};
   }
-  add(state.workers, epoch);
-  remove(state.expired, epoch);
+  add(state.workers, lease_id);
+  remove(state.expired, lease_id);
   Answer answer{.word = Word::ok};
-  mark(state, epoch, answer);
+  mark(state, lease_id, answer);
   for (Small id = 0; at(id) < k_ids; ++id) {
-    if (has(held, id) && !holds(state, epoch, id)) {
+    if (has(held, id) && !holds(state, lease_id, id)) {
       add(answer.gone, id);
-    } else if (!has(held, id) && holds(state, epoch, id) && rules.guards.beat_names_strays) {
+    } else if (!has(held, id) && holds(state, lease_id, id) && rules.guards.beat_names_strays) {
       add(answer.strays, id);
     }
   }
   return answer;
 }
 
-Answer take(QueueState& state, const Rules& rules, Small epoch) {
-  if (!has(state.workers, epoch)) {
+Answer take(QueueState& state, const Rules& rules, Small lease_id) {
+  if (!has(state.workers, lease_id)) {
     return {.word = Word::lost};
   }
   Answer answer;
   if (state.queued == 0) {
-    mark(state, epoch, answer);
+    mark(state, lease_id, answer);
     answer.word = Word::empty;
     return answer;
   }
@@ -204,7 +204,7 @@ Answer take(QueueState& state, const Rules& rules, Small epoch) {
   if (id == k_garbage) {
     ++state.dead;
     answer.note = Note::malformed;
-    mark(state, epoch, answer);
+    mark(state, lease_id, answer);
     return answer;
   }
   const Guards& guards = rules.guards;
@@ -230,7 +230,7 @@ Answer take(QueueState& state, const Rules& rules, Small epoch) {
       break;
     }
     case domain::Place::built:
-      state.owner[at(id)] = epoch;
+      state.owner[at(id)] = lease_id;
       if (service != k_none) {
         state.building[at(service)] = id;
       }
@@ -240,12 +240,12 @@ Answer take(QueueState& state, const Rules& rules, Small epoch) {
       answer.stage = state.stage[at(id)];
       break;
   }
-  mark(state, epoch, answer);
+  mark(state, lease_id, answer);
   return answer;
 }
 
-Answer look(QueueState& state, const Rules& rules, Small epoch) {
-  if (!has(state.workers, epoch)) {
+Answer look(QueueState& state, const Rules& rules, Small lease_id) {
+  if (!has(state.workers, lease_id)) {
     return {.word = Word::lost};
   }
   Answer answer{.word = Word::ok};
@@ -254,7 +254,7 @@ Answer look(QueueState& state, const Rules& rules, Small epoch) {
   for (Small position = 0; position < state.queued; ++position) {
     const Small id = state.queue[at(position)];
     if (id == k_garbage ||
-        domain::place_of(known(state, rules, id, epoch), rules.most_attempts).place !=
+        domain::place_of(known(state, rules, id, lease_id), rules.most_attempts).place !=
             domain::Place::waiting) {
       continue;
     }
@@ -283,13 +283,13 @@ Answer look(QueueState& state, const Rules& rules, Small epoch) {
     add(state.newer, running);
     newest[at(service)] = id;
   }
-  mark(state, epoch, answer);
+  mark(state, lease_id, answer);
   return answer;
 }
 
-Answer finish(QueueState& state, const Rules& rules, Small epoch, Small id, Final final) {
-  if (state.owner[at(id)] != epoch && rules.guards.finish_checks_owner) {
-    if (state.out[at(id)] != Final::none && state.sender[at(id)] == epoch &&
+Answer finish(QueueState& state, const Rules& rules, Small lease_id, Small id, Final final) {
+  if (state.owner[at(id)] != lease_id && rules.guards.finish_checks_owner) {
+    if (state.out[at(id)] != Final::none && state.sender[at(id)] == lease_id &&
         rules.guards.finish_repeats_lost_answers) {
       return {.word = Word::ok, .final = state.out[at(id)]};
     }
@@ -299,20 +299,20 @@ Answer finish(QueueState& state, const Rules& rules, Small epoch, Small id, Fina
   seen.cancelled = seen.cancelled && rules.guards.finish_obeys_cancels;
   final = final_of(domain::verdict_on(seen), final);
   disown(state, rules, id);
-  conclude(state, id, epoch, final);
+  conclude(state, id, lease_id, final);
   return {.word = Word::ok, .final = final};
 }
 
-Answer record(QueueState& state, const Rules& rules, Small epoch, Small id, Small stage) {
-  if (state.owner[at(id)] != epoch && rules.guards.record_checks_owner) {
+Answer record(QueueState& state, const Rules& rules, Small lease_id, Small id, Small stage) {
+  if (state.owner[at(id)] != lease_id && rules.guards.record_checks_owner) {
     return {.word = Word::lost};
   }
   state.stage[at(id)] = stage;
   return {.word = Word::ok};
 }
 
-Answer requeue(QueueState& state, const Rules& rules, Small epoch, Small id) {
-  if (state.owner[at(id)] != epoch && rules.guards.requeue_checks_owner) {
+Answer requeue(QueueState& state, const Rules& rules, Small lease_id, Small id) {
+  if (state.owner[at(id)] != lease_id && rules.guards.requeue_checks_owner) {
     return {.word = Word::lost};
   }
   if (state.attempts[at(id)] > 0) {
@@ -323,15 +323,15 @@ Answer requeue(QueueState& state, const Rules& rules, Small epoch, Small id) {
   return {.word = Word::ok};
 }
 
-Answer adopt(QueueState& state, const Rules& rules, Small epoch, Small preferred) {
-  if (!has(state.workers, epoch)) {
+Answer adopt(QueueState& state, const Rules& rules, Small lease_id, Small preferred) {
+  if (!has(state.workers, lease_id)) {
     return {.word = Word::lost};
   }
   const auto adoptable = [&](Small id) {
     const Small sender = state.sender[at(id)];
     return state.out[at(id)] != Final::none &&
            (sender == k_none || !has(state.workers, sender) ||
-            (!rules.guards.adopt_spares_living && sender != epoch));
+            (!rules.guards.adopt_spares_living && sender != lease_id));
   };
   Small found = preferred;
   if (found == k_none || !adoptable(found)) {
@@ -341,12 +341,12 @@ Answer adopt(QueueState& state, const Rules& rules, Small epoch, Small preferred
   if (at(found) == k_ids) {
     return {.word = Word::none};
   }
-  state.sender[at(found)] = epoch;
+  state.sender[at(found)] = lease_id;
   return {.word = Word::out, .id = found, .final = state.out[at(found)]};
 }
 
-Answer settle(QueueState& state, Small epoch, Small id, bool later, bool bury) {
-  if (state.out[at(id)] == Final::none || state.sender[at(id)] != epoch) {
+Answer settle(QueueState& state, Small lease_id, Small id, bool later, bool bury) {
+  if (state.out[at(id)] == Final::none || state.sender[at(id)] != lease_id) {
     return {.word = Word::lost};
   }
   state.sender[at(id)] = k_none;
@@ -391,10 +391,10 @@ Answer cancel(QueueState& state, const Rules& rules, Small id) {
   }
 }
 
-Answer reap(QueueState& state, const Rules& rules, Small epoch) {
+Answer reap(QueueState& state, const Rules& rules, Small lease_id) {
   Answer answer;
-  for (Small late = 0; at(late) < k_epochs; ++late) {
-    const bool wanted = epoch == k_none ? has(state.expired, late) : late == epoch;
+  for (Small late = 0; at(late) < k_leases; ++late) {
+    const bool wanted = lease_id == k_none ? has(state.expired, late) : late == lease_id;
     if (wanted && has(state.workers, late)) {
       answer.jobs = static_cast<Small>(answer.jobs + retire(state, rules, late));
       ++answer.retired;

@@ -7,7 +7,7 @@
 /// The scripts of adapters/redis/leased/scripts as a table of states and transitions: one function
 /// here for each script there. The explorer proves properties of this table; the conformance test
 /// compares it with the scripts on a real server. Small integers stand for ids, services and
-/// epochs.
+/// leases.
 ///
 /// What is decided is decided by domain/queue_rules, as in the service: the explorer's invariants
 /// say nothing about how, so they find a fault in the rules as well as one here. The bookkeeping is
@@ -16,7 +16,7 @@ namespace builder::model {
 
 constexpr std::size_t k_ids = 5;
 constexpr std::size_t k_services = 2;
-constexpr std::size_t k_epochs = 8;
+constexpr std::size_t k_leases = 8;
 constexpr std::size_t k_queue = 16;
 
 using Small = std::int8_t;
@@ -94,8 +94,8 @@ struct QueueState {
   Small queued = 0;
   std::uint8_t newer = 0;    ///< Ids that are superseded.
   std::uint8_t tomb = 0;     ///< Ids that are cancelled.
-  std::uint8_t workers = 0;  ///< Epochs.
-  std::uint8_t expired = 0;  ///< Epochs whose lease is over, still in `workers`.
+  std::uint8_t workers = 0;  ///< Leases.
+  std::uint8_t expired = 0;  ///< Those whose time is over, still in `workers`.
   std::uint8_t dead = 0;
 
   bool operator==(const QueueState&) const = default;
@@ -138,17 +138,18 @@ struct Answer {
 bool push(QueueState& state,
           Small element);  ///< The platform; false when the model's queue is full.
 /// `held`: ids the worker believes to be its own.
-Answer beat(QueueState& state, const Rules& rules, Small epoch, bool join, std::uint8_t held = 0);
-Answer take(QueueState& state, const Rules& rules, Small epoch);
-Answer look(QueueState& state, const Rules& rules, Small epoch);
-Answer finish(QueueState& state, const Rules& rules, Small epoch, Small id, Final final);
-Answer record(QueueState& state, const Rules& rules, Small epoch, Small id, Small stage);
-Answer requeue(QueueState& state, const Rules& rules, Small epoch, Small id);
+Answer beat(QueueState& state, const Rules& rules, Small lease_id, bool join,
+            std::uint8_t held = 0);
+Answer take(QueueState& state, const Rules& rules, Small lease_id);
+Answer look(QueueState& state, const Rules& rules, Small lease_id);
+Answer finish(QueueState& state, const Rules& rules, Small lease_id, Small id, Final final);
+Answer record(QueueState& state, const Rules& rules, Small lease_id, Small id, Small stage);
+Answer requeue(QueueState& state, const Rules& rules, Small lease_id, Small id);
 /// `preferred`: which entry is found first is up to Redis; the test tells which one it was.
-Answer adopt(QueueState& state, const Rules& rules, Small epoch, Small preferred);
-Answer settle(QueueState& state, Small epoch, Small id, bool later, bool bury);
+Answer adopt(QueueState& state, const Rules& rules, Small lease_id, Small preferred);
+Answer settle(QueueState& state, Small lease_id, Small id, bool later, bool bury);
 Answer cancel(QueueState& state, const Rules& rules, Small id);
 /// k_none: every expired worker.
-Answer reap(QueueState& state, const Rules& rules, Small epoch);
+Answer reap(QueueState& state, const Rules& rules, Small lease_id);
 
 }  // namespace builder::model

@@ -149,7 +149,7 @@ def test_the_work_dir_may_be_emptied_at_any_time(stack, make_worker, repo, itsel
     stuck = stack.api.enqueue(stack.job(repo(SLOW).name))
     stack.api.wait_output(stuck, "now-running")
     empty(worker.work_dir, itself)
-    wait_for(lambda: list(worker.work_dir.glob("processes/*/epochs")), 20, "made again")
+    wait_for(lambda: list(worker.work_dir.glob("processes/*/leases")), 20, "made again")
     second = make_worker(WORK_DIR=str(worker.work_dir))
     assert stack.redis.client.hlen("{builder-queue}:own") == 1 and stack.api.outputs(stuck, "now-running") == 1
     second.stop()

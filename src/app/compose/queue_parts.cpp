@@ -15,9 +15,9 @@ namespace {
 adapters::redis::QueueSettings queue_settings(const Config& config, WorkDir& work) {
   adapters::redis::QueueSettings settings;
   settings.lease = config.lease_time;
-  settings.ended_epochs = work.ended_epochs();
+  settings.ended_leases = work.ended_leases();
   settings.old_worker_id = work.old_worker_id();
-  settings.remember_epoch = [&work](const std::string& epoch) { work.remember_epoch(epoch); };
+  settings.remember_lease = [&work](const std::string& lease_id) { work.remember_lease(lease_id); };
   settings.recovered = [&work] { work.forget_ended(); };
   return settings;
 }

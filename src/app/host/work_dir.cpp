@@ -93,7 +93,7 @@ Result<WorkDir> WorkDir::open(const std::string& configured, std::string worker_
   BUILDER_TRY_ASSIGN(const Fd starting, lock_processes(work.processes()));
   work.ended_folders_ = ended_processes(work.processes());
   for (const std::string& folder : work.ended_folders_) {
-    std::ranges::move(lines_of(folder + "/epochs"), std::back_inserter(work.ended_epochs_));
+    std::ranges::move(lines_of(folder + "/leases"), std::back_inserter(work.ended_leases_));
     BUILDER_TRY(remove_tree(folder + "/builds"));
   }
   if (auto made = work.hold_own(); !made) {
@@ -125,7 +125,7 @@ bool WorkDir::is_whole() const {
   return is_still_at(own_folder_, own_) && is_still_at(own_lock_, own_ + "/lock") &&
          is_still_at(shared_lock_, path_ + "/lock") && is_still_at(folder_, path_) &&
          std::filesystem::is_directory(builds(), error) &&
-         (epochs_.empty() || std::filesystem::exists(own_ + "/epochs", error));
+         (leases_.empty() || std::filesystem::exists(own_ + "/leases", error));
 }
 
 /// What all processes have locked together.
@@ -167,8 +167,8 @@ Result<> WorkDir::hold_own() {
   BUILDER_TRY_ASSIGN(Fd lock, open_lock(own_ + "/lock"));
   BUILDER_TRY(hold(own_lock_, std::move(lock), own_ + "/lock"));
   std::error_code error;
-  if (!epochs_.empty() && !std::filesystem::exists(own_ + "/epochs", error)) {
-    append_epochs(epochs_);
+  if (!leases_.empty() && !std::filesystem::exists(own_ + "/leases", error)) {
+    append_leases(leases_);
   }
   return {};
 }
@@ -207,18 +207,18 @@ void WorkDir::forget_ended() {
   }
 }
 
-void WorkDir::remember_epoch(const std::string& epoch) {
+void WorkDir::remember_lease(const std::string& lease_id) {
   const std::scoped_lock lock(*mutex_);
-  epochs_.push_back(epoch);
-  append_epochs({epoch});
+  leases_.push_back(lease_id);
+  append_leases({lease_id});
 }
 
-void WorkDir::append_epochs(const std::vector<std::string>& epochs) const {
+void WorkDir::append_leases(const std::vector<std::string>& leases) const {
   const Fd file(
-      ::open((own_ + "/epochs").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+      ::open((own_ + "/leases").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   std::string lines;
-  for (const std::string& epoch : epochs) {
-    lines += epoch + "\n";
+  for (const std::string& lease_id : leases) {
+    lines += lease_id + "\n";
   }
   // Without it the jobs of a dead process come back when its lease ends, not at the next start.
   if (file &&

@@ -37,7 +37,7 @@ class WorkDir {
   [[nodiscard]] const std::string& old_worker_id() const { return old_worker_id_; }
 
   /// Leases of processes that have ended without giving them up.
-  [[nodiscard]] const std::vector<std::string>& ended_epochs() const { return ended_epochs_; }
+  [[nodiscard]] const std::vector<std::string>& ended_leases() const { return ended_leases_; }
 
   /// Where this process notes the jobs it has, should the queue need it to.
   [[nodiscard]] std::string journal() const { return own_ + "/jobs"; }
@@ -50,7 +50,7 @@ class WorkDir {
   /// Work trees of processes that have died since; their leases are left to the next start.
   void remove_orphans() const;
   /// On disk before the lease begins.
-  void remember_epoch(const std::string& epoch);
+  void remember_lease(const std::string& lease_id);
 
  private:
   WorkDir() = default;
@@ -60,16 +60,16 @@ class WorkDir {
   [[nodiscard]] bool is_whole() const;
   Result<> hold_shared();
   Result<> hold_own();
-  void append_epochs(const std::vector<std::string>& epochs) const;
+  void append_leases(const std::vector<std::string>& leases) const;
 
   std::string path_;
   std::string own_;
   std::string old_worker_id_;
-  std::vector<std::string> ended_epochs_;
+  std::vector<std::string> ended_leases_;
   std::vector<std::string> ended_folders_;
   /// Guards what follows.
   std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();
-  std::vector<std::string> epochs_;
+  std::vector<std::string> leases_;
   Fd folder_;
   Fd shared_lock_;
   Fd own_folder_;

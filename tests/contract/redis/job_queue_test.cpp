@@ -352,8 +352,8 @@ TEST_F(RealRedisTest, WhatASilentWorkerHadGoesToAnother) {
   ASSERT_TRUE(silent->call({"RPUSH", settings.queue, job("a")}, {}));
   const adapters::redis::Script beat(adapters::redis::scripts::k_beat, settings.queue);
   const adapters::redis::Script take(adapters::redis::scripts::k_take, settings.queue);
-  ASSERT_TRUE(beat.run(*silent, {"dead-epoch", "50", "1"}));
-  ASSERT_EQ(take.run(*silent, {"dead-epoch", "3"})->list.at(0).text, "JOB");
+  ASSERT_TRUE(beat.run(*silent, {"dead-lease", "50", "1"}));
+  ASSERT_EQ(take.run(*silent, {"dead-lease", "3"})->list.at(0).text, "JOB");
 
   adapters::redis::QueueSettings quick;
   quick.lease = 300ms;
@@ -398,7 +398,7 @@ TEST_F(RealRedisTest, ALeaseThatWasTakenAwayStopsEverythingAndANewOneBegins) {
   const auto taken = queue->take(5s, {}).value();
   ASSERT_TRUE(taken);
   const adapters::redis::Script reap(adapters::redis::scripts::k_reap, settings.queue);
-  ASSERT_EQ(reap.run(*other, {taken->receipt.epoch})->list.at(1).integer, 1);
+  ASSERT_EQ(reap.run(*other, {taken->receipt.lease_id})->list.at(1).integer, 1);
   const auto again = [&] {
     for (;;) {
       if (auto job = queue->take(2s, {}); job && *job) {
@@ -407,7 +407,7 @@ TEST_F(RealRedisTest, ALeaseThatWasTakenAwayStopsEverythingAndANewOneBegins) {
     }
   }();
   EXPECT_EQ(again.receipt.deployment.str(), "a");
-  EXPECT_NE(again.receipt.epoch, taken->receipt.epoch);
+  EXPECT_NE(again.receipt.lease_id, taken->receipt.lease_id);
   EXPECT_EQ(listener.stop_of("a"), ports::StopReason::lost_lease);
   EXPECT_FALSE(taken->receipt.lease->holds());
   EXPECT_FALSE(taken->receipt.lease->wait({}));
@@ -427,12 +427,12 @@ TEST_F(RealRedisTest, RecoverGivesBackWhatVersion10AndDeadProcessesLeft) {
   ASSERT_TRUE(other->call({"RPUSH", settings.queue, job("c")}, {}));
   const adapters::redis::Script beat(adapters::redis::scripts::k_beat, settings.queue);
   const adapters::redis::Script take(adapters::redis::scripts::k_take, settings.queue);
-  ASSERT_TRUE(beat.run(*other, {"dead-epoch", "600000", "1"}));
-  ASSERT_EQ(take.run(*other, {"dead-epoch", "3"})->list.at(0).text, "JOB");
+  ASSERT_TRUE(beat.run(*other, {"dead-lease", "600000", "1"}));
+  ASSERT_EQ(take.run(*other, {"dead-lease", "3"})->list.at(0).text, "JOB");
 
   adapters::redis::QueueSettings after;
   after.old_worker_id = "w1";
-  after.ended_epochs = {"dead-epoch"};
+  after.ended_leases = {"dead-lease"};
   bool recovered = false;
   after.recovered = [&] { recovered = true; };
   const auto queue = trusted_queue(settings, after, fakes::null_log());

@@ -58,8 +58,8 @@ class RedisJobQueue final : public ports::JobQueue {
 
   Result<std::size_t> recover() override {
     std::size_t jobs = 0;
-    if (!settings_.ended_epochs.empty()) {
-      BUILDER_TRY_ASSIGN(const Reply reply, run(reap_, settings_.ended_epochs));
+    if (!settings_.ended_leases.empty()) {
+      BUILDER_TRY_ASSIGN(const Reply reply, run(reap_, settings_.ended_leases));
       jobs += reply.list.size() == 2 ? static_cast<std::size_t>(reply.list[1].integer) : 0;
     }
     if (!settings_.old_worker_id.empty()) {
@@ -155,7 +155,7 @@ class RedisJobQueue final : public ports::JobQueue {
     }
     BUILDER_TRY_ASSIGN(
         const Reply reply,
-        look_.run(*own_, {lease->epoch(), std::to_string(k_look_ahead)}, {}, k_reply_patience));
+        look_.run(*own_, {lease->id(), std::to_string(k_look_ahead)}, {}, k_reply_patience));
     std::vector<domain::DeploymentId> ids;
     if (word(reply) == "LOST") {
       membership_.hurry();
@@ -175,14 +175,14 @@ class RedisJobQueue final : public ports::JobQueue {
   }
 
   Result<> record(const Receipt& receipt, const domain::Checkpoint& checkpoint) override {
-    BUILDER_TRY_ASSIGN(const Reply reply, run(record_, {receipt.epoch, receipt.deployment.str(),
+    BUILDER_TRY_ASSIGN(const Reply reply, run(record_, {receipt.lease_id, receipt.deployment.str(),
                                                         write_checkpoint(checkpoint)}));
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
 
   Result<std::string> times(const Receipt& receipt, const domain::ServiceId& service) override {
     BUILDER_TRY_ASSIGN(Reply reply,
-                       run(times_, {receipt.epoch, receipt.deployment.str(), service.str()}));
+                       run(times_, {receipt.lease_id, receipt.deployment.str(), service.str()}));
     if (word(reply) != "OK" || reply.list.size() != 2) {
       return not_ours(receipt);
     }
@@ -191,23 +191,24 @@ class RedisJobQueue final : public ports::JobQueue {
 
   Result<> remember_times(const Receipt& receipt, const domain::ServiceId& service,
                           const std::string& times) override {
-    BUILDER_TRY_ASSIGN(const Reply reply, run(times_, {receipt.epoch, receipt.deployment.str(),
+    BUILDER_TRY_ASSIGN(const Reply reply, run(times_, {receipt.lease_id, receipt.deployment.str(),
                                                        service.str(), times}));
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
 
   Result<> requeue(const Receipt& receipt) override {
     const auto handover = membership_.handover();
-    BUILDER_TRY_ASSIGN(const Reply reply, run(requeue_, {receipt.epoch, receipt.deployment.str()}));
-    membership_.release(receipt.epoch, receipt.deployment);
+    BUILDER_TRY_ASSIGN(const Reply reply,
+                       run(requeue_, {receipt.lease_id, receipt.deployment.str()}));
+    membership_.release(receipt.lease_id, receipt.deployment);
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
 
   Result<Ending> finish(const Receipt& receipt, const StatusUpdate& update) override {
-    BUILDER_TRY_ASSIGN(const Reply reply, run(finish_, {receipt.epoch, receipt.deployment.str(),
+    BUILDER_TRY_ASSIGN(const Reply reply, run(finish_, {receipt.lease_id, receipt.deployment.str(),
                                                         write_entry(update)}));
     if (word(reply) != "OK" || reply.list.size() != 2) {
-      membership_.release(receipt.epoch, receipt.deployment);
+      membership_.release(receipt.lease_id, receipt.deployment);
       return not_ours(receipt);
     }
     return read_entry(reply.list[1].text);
@@ -221,12 +222,12 @@ class RedisJobQueue final : public ports::JobQueue {
     const auto handover = membership_.handover();
     // At once behind the post: whoever dies in between has it posted again.
     BUILDER_TRY_ASSIGN(const Reply reply,
-                       run(settle_, {receipt.epoch, receipt.deployment.str(), std::string(how),
+                       run(settle_, {receipt.lease_id, receipt.deployment.str(), std::string(how),
                                      posted ? std::string(ports::to_string(*posted)) : ""}));
     if (delivery != Delivery::later) {
       BUILDER_TRY(run(remember_, {receipt.deployment.str()}));
     }
-    membership_.release(receipt.epoch, receipt.deployment);
+    membership_.release(receipt.lease_id, receipt.deployment);
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
 
@@ -236,7 +237,7 @@ class RedisJobQueue final : public ports::JobQueue {
       return std::unexpected(membership_.problem());
     }
     const auto handover = membership_.handover();
-    const auto adopted = run(adopt_, {lease->epoch()});
+    const auto adopted = run(adopt_, {lease->id()});
     if (!adopted) {
       membership_.hurry();  // Something may be ours by now without our knowing.
     }
@@ -255,7 +256,7 @@ class RedisJobQueue final : public ports::JobQueue {
     }
     BUILDER_TRY_ASSIGN(Ending ending, read_entry(reply.list[2].text));
     Undelivered undelivered{receipt(lease, reply.list[1].text), std::move(ending)};
-    membership_.hold(lease->epoch(), undelivered.receipt.deployment);
+    membership_.hold(lease->id(), undelivered.receipt.deployment);
     return undelivered;
   }
 
@@ -301,8 +302,8 @@ class RedisJobQueue final : public ports::JobQueue {
     bool again = false;
   };
 
-  static Receipt receipt(const std::shared_ptr<const EpochLease>& lease, std::string id) {
-    return {domain::DeploymentId(std::move(id)), lease->epoch(), lease};
+  static Receipt receipt(const std::shared_ptr<const RenewedLease>& lease, std::string id) {
+    return {domain::DeploymentId(std::move(id)), lease->id(), lease};
   }
 
   Result<> connect() {
@@ -316,7 +317,7 @@ class RedisJobQueue final : public ports::JobQueue {
     return {};
   }
 
-  Result<Attempt> take_now(const std::shared_ptr<const EpochLease>& lease,
+  Result<Attempt> take_now(const std::shared_ptr<const RenewedLease>& lease,
                            const std::stop_token& stop) {
     BUILDER_TRY(connect());
     if (in_doubt_) {
@@ -326,8 +327,8 @@ class RedisJobQueue final : public ports::JobQueue {
     if (!handover) {
       return failure(ErrorKind::cancelled, "stopped");
     }
-    const auto reply = take_.run(*own_, {lease->epoch(), std::to_string(domain::k_most_attempts)},
-                                 {}, k_reply_patience);
+    const auto reply = take_.run(*own_, {lease->id(), std::to_string(domain::k_most_attempts)}, {},
+                                 k_reply_patience);
     if (!reply) {
       if (reply.error().kind == ErrorKind::denied) {
         membership_.rights_changed();
@@ -339,7 +340,7 @@ class RedisJobQueue final : public ports::JobQueue {
     return read_take(lease, *reply);
   }
 
-  Result<Attempt> read_take(const std::shared_ptr<const EpochLease>& lease, const Reply& reply) {
+  Result<Attempt> read_take(const std::shared_ptr<const RenewedLease>& lease, const Reply& reply) {
     if (word(reply) == "LOST") {
       membership_.hurry();
       return failure(ErrorKind::unavailable, "the lease was taken away");
@@ -352,14 +353,14 @@ class RedisJobQueue final : public ports::JobQueue {
                    .attempt = static_cast<int>(reply.list[3].integer),
                    .payload = reply.list[4].text,
                    .checkpoint = read_checkpoint(reply.list[5].text)};
-      const bool known = membership_.held(lease->epoch()).contains(job.receipt.deployment.str());
+      const bool known = membership_.held(lease->id()).contains(job.receipt.deployment.str());
       membership_.tell(reply.list[1]);
       if (known) {
         // Redis came back with an old state and gave us what we are building: it is ours again.
         membership_.old_state_seen();
         return Attempt{.again = true};
       }
-      membership_.hold(lease->epoch(), job.receipt.deployment);
+      membership_.hold(lease->id(), job.receipt.deployment);
       return Attempt{.job = std::move(job)};
     }
     membership_.tell(reply.list[1]);

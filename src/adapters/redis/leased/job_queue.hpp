@@ -15,13 +15,13 @@ namespace builder::adapters::redis {
 struct QueueSettings {
   /// A worker that is silent for so long may lose its jobs to another one.
   std::chrono::milliseconds lease{60'000};
-  /// Called with every new epoch before it is used, so that the next process can tell whose jobs
+  /// Called with every new lease id before it is used, so that the next process can tell whose jobs
   /// those are.
-  std::function<void(const std::string& epoch)> remember_epoch = [](const std::string&) {};
-  /// Called when what `ended_epochs` had is back in the queue.
+  std::function<void(const std::string& lease_id)> remember_lease = [](const std::string&) {};
+  /// Called when what `ended_leases` had is back in the queue.
   std::function<void()> recovered = [] {};
-  /// Epochs of processes of this host that have ended.
-  std::vector<std::string> ended_epochs;
+  /// Leases of processes of this host that have ended.
+  std::vector<std::string> ended_leases;
   /// Names the list of what a worker of version 1.0 had taken; empty: there was none.
   std::string old_worker_id;
 };

@@ -51,7 +51,7 @@ void Membership::join(ports::QueueListener& listener) {
 
 void Membership::leave() {
   thread_ = {};  // Ends it.
-  std::shared_ptr<EpochLease> lease;
+  std::shared_ptr<RenewedLease> lease;
   {
     const std::scoped_lock lock(mutex_);
     lease = std::exchange(lease_, nullptr);
@@ -69,7 +69,7 @@ void Membership::leave() {
       return;
     }
   }
-  if (const auto retired = reap_.run(*connection_, {lease->epoch()}); !retired) {
+  if (const auto retired = reap_.run(*connection_, {lease->id()}); !retired) {
     log_.warning("others have to wait for our lease to end: {}", retired.error().message);
   }
 }
@@ -116,20 +116,20 @@ Result<> Membership::beat(const std::stop_token& stop) {
   if (must_probe_.exchange(false)) {
     BUILDER_TRY(probe(stop));
   }
-  std::shared_ptr<EpochLease> lease;
+  std::shared_ptr<RenewedLease> lease;
   {
     const std::scoped_lock lock(mutex_);
     lease = lease_;
   }
   const bool joins = lease == nullptr;
   if (joins) {
-    lease = std::make_shared<EpochLease>(random_hex(16), settings_.lease);
-    settings_.remember_epoch(lease->epoch());
+    lease = std::make_shared<RenewedLease>(random_hex(16), settings_.lease);
+    settings_.remember_lease(lease->id());
   }
-  const auto started = EpochLease::now();
-  std::vector<std::string> arguments{lease->epoch(), std::to_string(settings_.lease.count()),
+  const auto started = RenewedLease::now();
+  std::vector<std::string> arguments{lease->id(), std::to_string(settings_.lease.count()),
                                      joins ? "1" : "0"};
-  const std::set<std::string> ids = held(lease->epoch());
+  const std::set<std::string> ids = held(lease->id());
   arguments.insert(arguments.end(), ids.begin(), ids.end());
   auto beaten = beat_.run(*connection_, arguments, stop);
   if (!beaten && beaten.error().kind == ErrorKind::denied) {
@@ -148,7 +148,7 @@ Result<> Membership::beat(const std::stop_token& stop) {
   }
   lease->renew(started);
   if (joins) {
-    log_.info("joined the queue as {}", lease->epoch());
+    log_.info("joined the queue as {}", lease->id());
   }
   {
     const std::scoped_lock lock(mutex_);
@@ -162,7 +162,7 @@ Result<> Membership::beat(const std::stop_token& stop) {
     look_at_restart(stop);
   }
   if (!reply.list[2].list.empty()) {
-    BUILDER_TRY(return_strays(lease->epoch(), reply.list[2], stop));
+    BUILDER_TRY(return_strays(lease->id(), reply.list[2], stop));
   }
   watch_clock(started, std::chrono::milliseconds(reply.list[3].integer));
   if (Clock::now() >= next_eviction_look_) {
@@ -193,21 +193,21 @@ Result<> Membership::say_what_runs(const std::stop_token& stop) {
 }
 
 /// What is ours in Redis and unknown here: the answer that gave it to us was lost.
-Result<> Membership::return_strays(const std::string& epoch, const Reply& ids,
+Result<> Membership::return_strays(const std::string& lease_id, const Reply& ids,
                                    const std::stop_token& stop) {
   const std::unique_lock handover(handover_, std::try_to_lock);
   if (!handover) {
     return {};  // Such an answer may be on its way just now; another beat follows.
   }
-  const std::set<std::string> known = held(epoch);
+  const std::set<std::string> known = held(lease_id);
   for (const Reply& id : ids.list) {
     if (known.contains(id.text)) {
       continue;
     }
     log_.warning("deployment {} became ours without our knowing; it is given back", id.text);
-    BUILDER_TRY_ASSIGN(const Reply given, requeue_.run(*connection_, {epoch, id.text}, stop));
+    BUILDER_TRY_ASSIGN(const Reply given, requeue_.run(*connection_, {lease_id, id.text}, stop));
     if (given.list.empty() || given.list[0].text != "OK") {
-      BUILDER_TRY(settle_.run(*connection_, {epoch, id.text, "later"}, stop));
+      BUILDER_TRY(settle_.run(*connection_, {lease_id, id.text, "later"}, stop));
       listener_->outbox_filled();
     }
   }
@@ -293,7 +293,7 @@ void Membership::watch_clock(std::chrono::nanoseconds beat_started,
                              std::chrono::milliseconds redis_time) {
   if (last_started_) {
     // From before the last question until behind this answer: no more can have passed there.
-    const auto passed = EpochLease::now() - *last_started_;
+    const auto passed = RenewedLease::now() - *last_started_;
     const auto ahead = redis_time - redis_time_ - passed;
     if (ahead > settings_.lease / k_beats_per_lease) {
       log_.warning("the clock of Redis went ahead by {} s; no lease is ended for a while",
@@ -318,10 +318,10 @@ Result<> Membership::retire_silent(const std::stop_token& stop) {
   return {};
 }
 
-void Membership::lose(const std::shared_ptr<EpochLease>& lease) {
-  log_.error("the lease {} was taken away; what runs under it is stopped", lease->epoch());
+void Membership::lose(const std::shared_ptr<RenewedLease>& lease) {
+  log_.error("the lease {} was taken away; what runs under it is stopped", lease->id());
   lease->lose();
-  std::set<std::string> ids = held(lease->epoch());
+  std::set<std::string> ids = held(lease->id());
   {
     const std::scoped_lock lock(mutex_);
     lease_ = nullptr;
@@ -332,8 +332,8 @@ void Membership::lose(const std::shared_ptr<EpochLease>& lease) {
   }
 }
 
-std::shared_ptr<const EpochLease> Membership::lease(SteadyTime deadline,
-                                                    const std::stop_token& stop) {
+std::shared_ptr<const RenewedLease> Membership::lease(SteadyTime deadline,
+                                                      const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   const auto usable = [this] { return !refused_ && lease_ && lease_->holds(); };
   return changed_.wait_until(lock, stop, deadline, usable) ? lease_ : nullptr;
@@ -365,21 +365,21 @@ std::unique_lock<std::timed_mutex> Membership::handover(const std::stop_token& s
   return lock;
 }
 
-void Membership::hold(const std::string& epoch, const domain::DeploymentId& deployment) {
+void Membership::hold(const std::string& lease_id, const domain::DeploymentId& deployment) {
   const std::scoped_lock lock(mutex_);
-  held_.emplace(epoch, deployment.str());
+  held_.emplace(lease_id, deployment.str());
 }
 
-void Membership::release(const std::string& epoch, const domain::DeploymentId& deployment) {
+void Membership::release(const std::string& lease_id, const domain::DeploymentId& deployment) {
   const std::scoped_lock lock(mutex_);
-  held_.erase({epoch, deployment.str()});
+  held_.erase({lease_id, deployment.str()});
 }
 
-std::set<std::string> Membership::held(const std::string& epoch) const {
+std::set<std::string> Membership::held(const std::string& lease_id) const {
   const std::scoped_lock lock(mutex_);
   std::set<std::string> ids;
   for (const auto& [owner, id] : held_) {
-    if (owner == epoch) {
+    if (owner == lease_id) {
       ids.insert(id);
     }
   }

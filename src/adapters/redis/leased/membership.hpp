@@ -2,8 +2,8 @@
 
 #include "adapters/redis/client/connection.hpp"
 #include "adapters/redis/client/script_runner.hpp"
-#include "adapters/redis/leased/epoch_lease.hpp"
 #include "adapters/redis/leased/job_queue.hpp"
+#include "adapters/redis/leased/renewed_lease.hpp"
 #include "base/log.hpp"
 #include "base/log_throttle.hpp"
 #include "ports/job_queue.hpp"
@@ -27,9 +27,9 @@ enum class Level {
   refused  ///< No scripts, or not all they need: nothing is taken.
 };
 
-/// This process as one of the queue's workers: its epoch and lease, kept alive by a thread with a
-/// connection of its own, which also retires workers that fell silent. When the lease was taken
-/// away, whoever acts under it is told to stop and a new epoch begins.
+/// This process as one of the queue's workers: its lease id and lease, kept alive by a thread with
+/// a connection of its own, which also retires workers that fell silent. When the lease was taken
+/// away, whoever acts under it is told to stop and a new lease id begins.
 class Membership {
  public:
   Membership(RedisConfig config, const QueueSettings& settings, Log log);
@@ -44,7 +44,7 @@ class Membership {
   [[nodiscard]] bool joined() const { return thread_.joinable(); }
 
   /// The current lease once it holds and is not refused; nothing at the deadline or on stop.
-  std::shared_ptr<const EpochLease> lease(SteadyTime deadline, const std::stop_token& stop);
+  std::shared_ptr<const RenewedLease> lease(SteadyTime deadline, const std::stop_token& stop);
   /// Something said that the lease is gone: look now.
   void hurry();
   /// Redis gave what it had given before: look now whether it lost what it was told.
@@ -57,9 +57,9 @@ class Membership {
   [[nodiscard]] std::unique_lock<std::timed_mutex> handover(const std::stop_token& stop = {});
 
   /// What runs or is reported under the current lease.
-  void hold(const std::string& epoch, const domain::DeploymentId& deployment);
-  void release(const std::string& epoch, const domain::DeploymentId& deployment);
-  [[nodiscard]] std::set<std::string> held(const std::string& epoch) const;
+  void hold(const std::string& lease_id, const domain::DeploymentId& deployment);
+  void release(const std::string& lease_id, const domain::DeploymentId& deployment);
+  [[nodiscard]] std::set<std::string> held(const std::string& lease_id) const;
   /// Tells the listener what a script said must stop: id, reason, id, reason …
   void tell(const Reply& marks);
 
@@ -78,11 +78,12 @@ class Membership {
   Result<> beat(const std::stop_token& stop);
   Result<> probe(const std::stop_token& stop);
   Result<> say_what_runs(const std::stop_token& stop);
-  Result<> return_strays(const std::string& epoch, const Reply& ids, const std::stop_token& stop);
+  Result<> return_strays(const std::string& lease_id, const Reply& ids,
+                         const std::stop_token& stop);
   void watch_clock(std::chrono::nanoseconds beat_started, std::chrono::milliseconds redis_time);
   void look_at_eviction(const std::stop_token& stop);
   void look_at_restart(const std::stop_token& stop);
-  void lose(const std::shared_ptr<EpochLease>& lease);
+  void lose(const std::shared_ptr<RenewedLease>& lease);
   Result<> retire_silent(const std::stop_token& stop);
 
   const RedisConfig config_;
@@ -102,8 +103,8 @@ class Membership {
   std::timed_mutex handover_;  ///< Taken before `mutex_`.
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::shared_ptr<EpochLease> lease_;  ///< Shared with every receipt given out under it.
-  std::set<std::pair<std::string, std::string>> held_;  ///< Epoch and deployment.
+  std::shared_ptr<RenewedLease> lease_;  ///< Shared with every receipt given out under it.
+  std::set<std::pair<std::string, std::string>> held_;  ///< Lease id and deployment.
   std::set<std::string> unknown_there_;                 ///< Deployments of ours that Redis lost.
   Error problem_;
   std::string warning_;

@@ -104,7 +104,7 @@ TEST_F(HandoverTest, AJobWhoseTakeWasNotHeardGoesBack) {
   const auto known = take();
   push("a");
   raw({"LSET", settings_.queue, "0", R"({"deploymentId":"a","serviceId":"other"})"});
-  ASSERT_EQ(unheard(scripts::k_take, {known.receipt.epoch, "3"}), "JOB");
+  ASSERT_EQ(unheard(scripts::k_take, {known.receipt.lease_id, "3"}), "JOB");
   const auto found = take();
   EXPECT_EQ(found.receipt.deployment.str(), "a");
   EXPECT_EQ(found.attempt, 1) << "nothing was begun";
@@ -116,7 +116,7 @@ TEST_F(HandoverTest, AnEndWhoseAdoptionWasNotHeardIsFreeAgain) {
   const auto mine = take();
   ASSERT_TRUE(queue_->finish(mine.receipt, builded()));
   ASSERT_TRUE(queue_->settle(mine.receipt, ports::Delivery::later, {}));
-  ASSERT_EQ(unheard(scripts::k_adopt, {mine.receipt.epoch}), "OUT");
+  ASSERT_EQ(unheard(scripts::k_adopt, {mine.receipt.lease_id}), "OUT");
   std::optional<ports::Undelivered> adopted;
   ASSERT_TRUE(eventually([&] {
     adopted = queue_->adopt().value_or(std::nullopt);

@@ -70,8 +70,8 @@ std::string service_text(const model::Rules& rules, Small id) {
   return service == k_none ? "" : "s" + std::to_string(service);
 }
 
-std::string epoch_text(Small epoch) {
-  return "epoch" + std::to_string(epoch);
+std::string lease_text(Small lease_id) {
+  return "lease" + std::to_string(lease_id);
 }
 
 std::string entry_text(Final final) {
@@ -133,7 +133,7 @@ Picture picture_of(const QueueState& state, const model::Rules& rules) {
   for (Small id = 0; at(id) < model::k_ids; ++id) {
     const std::string name = id_text(id);
     if (state.owner[at(id)] != k_none) {
-      picture["own " + name] = epoch_text(state.owner[at(id)]) + " " + service_text(rules, id);
+      picture["own " + name] = lease_text(state.owner[at(id)]) + " " + service_text(rules, id);
       picture["pay " + name] = name;
     }
     if (state.attempts[at(id)] != 0) {
@@ -155,7 +155,7 @@ Picture picture_of(const QueueState& state, const model::Rules& rules) {
     if (state.out[at(id)] != Final::none) {
       const Small sender = state.sender[at(id)];
       picture["out " + name] =
-          (sender == k_none ? "-" : epoch_text(sender)) + " " + entry_text(state.out[at(id)]);
+          (sender == k_none ? "-" : lease_text(sender)) + " " + entry_text(state.out[at(id)]);
     }
   }
   for (Small service = 0; at(service) < model::k_services; ++service) {
@@ -167,9 +167,10 @@ Picture picture_of(const QueueState& state, const model::Rules& rules) {
       picture["wait " + name] = id_text(state.waiting[at(service)]);
     }
   }
-  for (Small epoch = 0; at(epoch) < model::k_epochs; ++epoch) {
-    if ((state.workers & bit(epoch)) != 0) {
-      picture["worker " + epoch_text(epoch)] = (state.expired & bit(epoch)) != 0 ? "late" : "";
+  for (Small lease_id = 0; at(lease_id) < model::k_leases; ++lease_id) {
+    if ((state.workers & bit(lease_id)) != 0) {
+      picture["worker " + lease_text(lease_id)] =
+          (state.expired & bit(lease_id)) != 0 ? "late" : "";
     }
   }
   picture["dead"] = std::to_string(state.dead);
@@ -223,7 +224,7 @@ Picture picture_of(const fakes::MemoryQueue& queue) {
   }
   for (const auto& [id, job] : ledger.owned()) {
     const std::string service = job.service ? job.service->str() : "";
-    picture["own " + id.str()] = epoch_text(0) + " " + service;
+    picture["own " + id.str()] = lease_text(0) + " " + service;
     picture["pay " + id.str()] = element_text(job.element);
     if (job.service) {
       picture["svc " + service] = id.str();
@@ -234,7 +235,7 @@ Picture picture_of(const fakes::MemoryQueue& queue) {
   }
   for (const auto& [id, out] : ledger.outgoing()) {
     picture["out " + id.str()] =
-        (out.ours ? epoch_text(0) : "-") + " " + adapters::redis::write_entry(out.ending);
+        (out.ours ? lease_text(0) : "-") + " " + adapters::redis::write_entry(out.ending);
   }
   for (Small number = 0; at(number) < model::k_ids; ++number) {
     const domain::DeploymentId id(id_text(number));
@@ -333,7 +334,7 @@ class ScriptConformance : public RealRedisTest {
   /// One worker only, and the rules in C++ run along.
   void be_alone() {
     alone_ = std::make_unique<fakes::MemoryQueue>();
-    call(beat_, {epoch_text(0), "3600000", "1"});
+    call(beat_, {lease_text(0), "3600000", "1"});
     model::beat(state_, rules_, 0, true);
   }
 
@@ -382,16 +383,16 @@ class ScriptConformance : public RealRedisTest {
   void compare();
 
   void call_push();
-  void call_beat(Small epoch);
-  Answer take_one(Small epoch);
-  void call_take(Small epoch);
-  void call_look(Small epoch);
-  void call_finish(Small epoch);
-  void call_record(Small epoch);
-  void call_requeue(Small epoch);
-  Answer adopt_one(Small epoch);
-  void call_adopt(Small epoch);
-  void call_settle(Small epoch);
+  void call_beat(Small lease_id);
+  Answer take_one(Small lease_id);
+  void call_take(Small lease_id);
+  void call_look(Small lease_id);
+  void call_finish(Small lease_id);
+  void call_record(Small lease_id);
+  void call_requeue(Small lease_id);
+  Answer adopt_one(Small lease_id);
+  void call_adopt(Small lease_id);
+  void call_settle(Small lease_id);
   void call_cancel();
   void call_reap();
 
@@ -428,14 +429,14 @@ void ScriptConformance::call_push() {
   }
 }
 
-void ScriptConformance::call_beat(Small epoch) {
+void ScriptConformance::call_beat(Small lease_id) {
   const bool join = chance(50);
-  doing_ = "beat " + epoch_text(epoch) + (join ? " joins" : "");
+  doing_ = "beat " + lease_text(lease_id) + (join ? " joins" : "");
   const auto held = static_cast<std::uint8_t>(pick(32));
-  std::vector<std::string> arguments{epoch_text(epoch), "3600000", join ? "1" : "0"};
+  std::vector<std::string> arguments{lease_text(lease_id), "3600000", join ? "1" : "0"};
   add_ids(arguments, held);
   const Reply reply = call(beat_, arguments);
-  const Answer answer = model::beat(state_, rules_, epoch, join, held);
+  const Answer answer = model::beat(state_, rules_, lease_id, join, held);
   same(reply, 0, answer.word == Word::lost ? "LOST" : "OK");
   same_marks(reply, answer);
   if (answer.word == Word::ok) {
@@ -450,10 +451,10 @@ void ScriptConformance::call_beat(Small epoch) {
   }
 }
 
-Answer ScriptConformance::take_one(Small epoch) {
-  doing_ = "take " + epoch_text(epoch);
-  const Reply reply = call(take_, {epoch_text(epoch), "2"});
-  const Answer answer = model::take(state_, rules_, epoch);
+Answer ScriptConformance::take_one(Small lease_id) {
+  doing_ = "take " + lease_text(lease_id);
+  const Reply reply = call(take_, {lease_text(lease_id), "2"});
+  const Answer answer = model::take(state_, rules_, lease_id);
   static const std::map<Word, std::string> names{
       {Word::lost, "LOST"}, {Word::job, "JOB"}, {Word::empty, "EMPTY"}, {Word::again, "AGAIN"}};
   static const std::map<Note, std::string> notes{{Note::malformed, "malformed"},
@@ -473,13 +474,13 @@ Answer ScriptConformance::take_one(Small epoch) {
   return answer;
 }
 
-void ScriptConformance::call_take(Small epoch) {
-  Answer answer = take_one(epoch);
+void ScriptConformance::call_take(Small lease_id) {
+  Answer answer = take_one(lease_id);
   if (!alone_) {
     return;
   }
   while (answer.word == Word::again) {
-    answer = take_one(epoch);
+    answer = take_one(lease_id);
   }
   const auto taken = alone_->take({}, {}).value();
   ASSERT_EQ(taken.has_value(), answer.word == Word::job) << doing_;
@@ -490,10 +491,10 @@ void ScriptConformance::call_take(Small epoch) {
   }
 }
 
-void ScriptConformance::call_look(Small epoch) {
-  doing_ = "look " + epoch_text(epoch);
-  const Reply reply = call(look_, {epoch_text(epoch), "1000"});
-  const Answer answer = model::look(state_, rules_, epoch);
+void ScriptConformance::call_look(Small lease_id) {
+  doing_ = "look " + lease_text(lease_id);
+  const Reply reply = call(look_, {lease_text(lease_id), "1000"});
+  const Answer answer = model::look(state_, rules_, lease_id);
   same(reply, 0, answer.word == Word::lost ? "LOST" : "OK");
   same_marks(reply, answer);
   if (answer.word == Word::ok) {
@@ -504,12 +505,12 @@ void ScriptConformance::call_look(Small epoch) {
   }
 }
 
-void ScriptConformance::call_finish(Small epoch) {
+void ScriptConformance::call_finish(Small lease_id) {
   const Small id = pick(model::k_ids);
   const Final final = chance(50) ? Final::builded : Final::failed;
-  doing_ = "finish " + epoch_text(epoch) + " " + id_text(id) + " " + entry_text(final);
-  const Reply reply = call(finish_, {epoch_text(epoch), id_text(id), entry_text(final)});
-  const Answer answer = model::finish(state_, rules_, epoch, id, final);
+  doing_ = "finish " + lease_text(lease_id) + " " + id_text(id) + " " + entry_text(final);
+  const Reply reply = call(finish_, {lease_text(lease_id), id_text(id), entry_text(final)});
+  const Answer answer = model::finish(state_, rules_, lease_id, id, final);
   same(reply, 0, answer.word == Word::lost ? "LOST" : "OK");
   if (answer.word == Word::ok) {
     same(reply, 1, entry_text(answer.final));
@@ -522,12 +523,12 @@ void ScriptConformance::call_finish(Small epoch) {
   }
 }
 
-void ScriptConformance::call_record(Small epoch) {
+void ScriptConformance::call_record(Small lease_id) {
   const Small id = pick(model::k_ids);
   const auto stage = static_cast<Small>(1 + pick(3));
-  doing_ = "record " + epoch_text(epoch) + " " + id_text(id) + " " + std::to_string(stage);
-  const Reply reply = call(record_, {epoch_text(epoch), id_text(id), std::to_string(stage)});
-  const bool lost = model::record(state_, rules_, epoch, id, stage).word == Word::lost;
+  doing_ = "record " + lease_text(lease_id) + " " + id_text(id) + " " + std::to_string(stage);
+  const Reply reply = call(record_, {lease_text(lease_id), id_text(id), std::to_string(stage)});
+  const bool lost = model::record(state_, rules_, lease_id, id, stage).word == Word::lost;
   same(reply, 0, lost ? "LOST" : "OK");
   if (alone_) {
     domain::Checkpoint checkpoint;
@@ -536,24 +537,24 @@ void ScriptConformance::call_record(Small epoch) {
   }
 }
 
-void ScriptConformance::call_requeue(Small epoch) {
+void ScriptConformance::call_requeue(Small lease_id) {
   const Small id = pick(model::k_ids);
-  doing_ = "requeue " + epoch_text(epoch) + " " + id_text(id);
-  const Reply reply = call(requeue_, {epoch_text(epoch), id_text(id)});
-  const bool lost = model::requeue(state_, rules_, epoch, id).word == Word::lost;
+  doing_ = "requeue " + lease_text(lease_id) + " " + id_text(id);
+  const Reply reply = call(requeue_, {lease_text(lease_id), id_text(id)});
+  const bool lost = model::requeue(state_, rules_, lease_id, id).word == Word::lost;
   same(reply, 0, lost ? "LOST" : "OK");
   if (alone_) {
     EXPECT_EQ(alone_->requeue(receipt(id)).has_value(), !lost) << doing_;
   }
 }
 
-Answer ScriptConformance::adopt_one(Small epoch) {
-  doing_ = "adopt " + epoch_text(epoch);
-  const Reply reply = call(adopt_, {epoch_text(epoch)});
+Answer ScriptConformance::adopt_one(Small lease_id) {
+  doing_ = "adopt " + lease_text(lease_id);
+  const Reply reply = call(adopt_, {lease_text(lease_id)});
   const bool found = reply.list.at(0).text == "OUT";
   const Small preferred =
       found ? static_cast<Small>(reply.list.at(1).text.at(1) - '0') : Small(k_none);
-  const Answer answer = model::adopt(state_, rules_, epoch, preferred);
+  const Answer answer = model::adopt(state_, rules_, lease_id, preferred);
   same(reply, 0, answer.word == Word::lost ? "LOST" : answer.word == Word::out ? "OUT" : "NONE");
   if (answer.word == Word::out) {
     same(reply, 1, id_text(answer.id));
@@ -563,13 +564,13 @@ Answer ScriptConformance::adopt_one(Small epoch) {
 }
 
 /// Which end comes first is up to Redis, so the rules in C++ get all of them.
-void ScriptConformance::call_adopt(Small epoch) {
-  Answer answer = adopt_one(epoch);
+void ScriptConformance::call_adopt(Small lease_id) {
+  Answer answer = adopt_one(lease_id);
   if (!alone_) {
     return;
   }
   std::map<std::string, std::string> wanted;
-  for (; answer.word == Word::out; answer = adopt_one(epoch)) {
+  for (; answer.word == Word::out; answer = adopt_one(lease_id)) {
     wanted[id_text(answer.id)] = entry_text(answer.final);
   }
   std::map<std::string, std::string> adopted;
@@ -579,14 +580,14 @@ void ScriptConformance::call_adopt(Small epoch) {
   EXPECT_EQ(adopted, wanted) << doing_;
 }
 
-void ScriptConformance::call_settle(Small epoch) {
+void ScriptConformance::call_settle(Small lease_id) {
   const Small id = pick(model::k_ids);
   const bool later = chance(20);
   const bool bury = !later && chance(20);
   const std::string how = later ? "later" : bury ? "refused" : "delivered";
-  doing_ = "settle " + epoch_text(epoch) + " " + id_text(id) + " " + how;
-  const Reply reply = call(settle_, {epoch_text(epoch), id_text(id), how});
-  const bool lost = model::settle(state_, epoch, id, later, bury).word == Word::lost;
+  doing_ = "settle " + lease_text(lease_id) + " " + id_text(id) + " " + how;
+  const Reply reply = call(settle_, {lease_text(lease_id), id_text(id), how});
+  const bool lost = model::settle(state_, lease_id, id, later, bury).word == Word::lost;
   same(reply, 0, lost ? "LOST" : "OK");
   if (alone_) {
     const auto delivery = later  ? ports::Delivery::later
@@ -624,11 +625,11 @@ void ScriptConformance::call_cancel() {
 
 void ScriptConformance::call_reap() {
   const bool all = chance(70);
-  const Small epoch = all ? k_none : pick(model::k_epochs);
-  doing_ = "reap " + (all ? "all" : epoch_text(epoch));
-  const Reply reply =
-      call(reap_, all ? std::vector<std::string>() : std::vector<std::string>{epoch_text(epoch)});
-  const Answer answer = model::reap(state_, rules_, epoch);
+  const Small lease_id = all ? k_none : pick(model::k_leases);
+  doing_ = "reap " + (all ? "all" : lease_text(lease_id));
+  const Reply reply = call(
+      reap_, all ? std::vector<std::string>() : std::vector<std::string>{lease_text(lease_id)});
+  const Answer answer = model::reap(state_, rules_, lease_id);
   EXPECT_EQ(reply.list.at(0).integer, answer.retired) << doing_;
   EXPECT_EQ(reply.list.at(1).integer, answer.jobs) << doing_;
   if (answer.jobs > 0) {
@@ -646,32 +647,32 @@ void ScriptConformance::call_reap() {
 }
 
 void ScriptConformance::random_call() {
-  const Small epoch = alone_ ? Small{0} : pick(4);
+  const Small lease_id = alone_ ? Small{0} : pick(4);
   switch (pick(15)) {
     case 0:
     case 1:
     case 2:
       return call_push();
     case 3:
-      return call_beat(epoch);
+      return call_beat(lease_id);
     case 4:
     case 5:
     case 6:
-      return call_take(epoch);
+      return call_take(lease_id);
     case 7:
-      return call_look(epoch);
+      return call_look(lease_id);
     case 8:
-      return call_finish(epoch);
+      return call_finish(lease_id);
     case 9:
-      return call_requeue(epoch);
+      return call_requeue(lease_id);
     case 10:
-      return call_adopt(epoch);
+      return call_adopt(lease_id);
     case 11:
-      return call_settle(epoch);
+      return call_settle(lease_id);
     case 12:
       return call_cancel();
     case 13:
-      return call_record(epoch);
+      return call_record(lease_id);
     default:
       break;
   }
@@ -681,10 +682,10 @@ void ScriptConformance::random_call() {
   if (chance(50)) {
     return call_reap();
   }
-  if ((state_.workers & bit(epoch)) != 0) {
-    doing_ = "the lease of " + epoch_text(epoch) + " ends";
-    raw({"ZADD", adapters::redis::own_key(queue_, "workers"), "1", epoch_text(epoch)});
-    state_.expired = static_cast<std::uint8_t>(state_.expired | bit(epoch));
+  if ((state_.workers & bit(lease_id)) != 0) {
+    doing_ = "the lease of " + lease_text(lease_id) + " ends";
+    raw({"ZADD", adapters::redis::own_key(queue_, "workers"), "1", lease_text(lease_id)});
+    state_.expired = static_cast<std::uint8_t>(state_.expired | bit(lease_id));
   }
 }
 

@@ -29,7 +29,7 @@ class WorkDirTest : public ::testing::Test {
     std::string folder = path_ + "/processes/" + name;
     EXPECT_TRUE(make_directories(folder + "/builds/b-1"));
     std::ofstream(folder + "/lock") << "";
-    std::ofstream(folder + "/epochs") << name << "-epoch\n";
+    std::ofstream(folder + "/leases") << name << "-lease\n";
     return folder;
   }
 
@@ -42,39 +42,39 @@ class WorkDirTest : public ::testing::Test {
 TEST_F(WorkDirTest, TellsWhatADeadProcessLeft) {
   const std::string dead = dead_process("dead");
   const WorkDir work = open();
-  EXPECT_THAT(work.ended_epochs(), ElementsAre("dead-epoch"));
+  EXPECT_THAT(work.ended_leases(), ElementsAre("dead-lease"));
   EXPECT_FALSE(fs::exists(dead + "/builds"));
 }
 
 TEST_F(WorkDirTest, IsLeftAloneWhileItIsWhole) {
   WorkDir work = open();
-  work.remember_epoch("one");
+  work.remember_lease("one");
   EXPECT_EQ(work.ensure(), false);
 }
 
-TEST_F(WorkDirTest, IsMadeAgainWithItsEpochsWhereverItWasEmptied) {
+TEST_F(WorkDirTest, IsMadeAgainWithItsLeasesWhereverItWasEmptied) {
   WorkDir work = open();
-  work.remember_epoch("one");
-  work.remember_epoch("two");
+  work.remember_lease("one");
+  work.remember_lease("two");
   for (const std::string& removed : {path_, path_ + "/processes", own(work), own(work) + "/lock",
-                                     own(work) + "/epochs", path_ + "/lock", work.builds()}) {
+                                     own(work) + "/leases", path_ + "/lock", work.builds()}) {
     ASSERT_GT(fs::remove_all(removed), 0U) << removed;
     EXPECT_EQ(work.ensure(), true) << removed;
     EXPECT_TRUE(fs::is_directory(work.builds())) << removed;
-    EXPECT_EQ(text(own(work) + "/epochs"), "one\ntwo\n") << removed;
+    EXPECT_EQ(text(own(work) + "/leases"), "one\ntwo\n") << removed;
     EXPECT_EQ(work.ensure(), false) << removed;
     // Another process sees that it is not dead.
-    EXPECT_THAT(open().ended_epochs(), IsEmpty()) << removed;
+    EXPECT_THAT(open().ended_leases(), IsEmpty()) << removed;
   }
 }
 
 TEST_F(WorkDirTest, ALiveProcessIsNotTakenForADeadOneWhenItsLockFileIsGone) {
   WorkDir work = open();
-  work.remember_epoch("one");
+  work.remember_lease("one");
   fs::create_directory(work.builds() + "/b-1");
   fs::remove(own(work) + "/lock");
   const WorkDir other = open();
-  EXPECT_THAT(other.ended_epochs(), IsEmpty());
+  EXPECT_THAT(other.ended_leases(), IsEmpty());
   other.remove_orphans();
   EXPECT_TRUE(fs::exists(work.builds() + "/b-1"));
 }

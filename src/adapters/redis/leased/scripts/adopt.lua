@@ -1,7 +1,7 @@
--- ARGV: epoch. Makes this worker the sender of one status that nobody delivers. Behind it: the
+-- ARGV: lease id. Makes this worker the sender of one status that nobody delivers. Behind it: the
 -- deployments whose status nobody could deliver for too long; the worker tells the operator.
-local epoch = ARGV[1]
-if not is_worker(epoch) then
+local lease_id = ARGV[1]
+if not is_worker(lease_id) then
   return { 'LOST' }
 end
 local given_up = {}
@@ -15,7 +15,7 @@ for i = 1, #undelivered, 2 do
       redis.call('HDEL', out, id)
       given_up[#given_up + 1] = id
     else
-      put_out(id, epoch, since, entry)
+      put_out(id, lease_id, since, entry)
       return { 'OUT', id, entry, given_up }
     end
   end

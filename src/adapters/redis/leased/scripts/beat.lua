@@ -1,12 +1,12 @@
--- ARGV: epoch, lease in ms, 1 to join, ids the caller believes to be its own. Extends the lease; nobody
+-- ARGV: lease id, lease in ms, 1 to join, ids the caller believes to be its own. Extends the lease; nobody
 -- who was retired comes back. Says what has to stop, also because Redis lost or gave away what the
 -- caller had (an old state after a restart or failover); and what is the caller's without its knowing,
 -- because the answer that gave it was lost; and the time, by which leases end.
-local epoch, lease, join = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-if join ~= '1' and not is_worker(epoch) then
+local lease_id, lease, join = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+if join ~= '1' and not is_worker(lease_id) then
   return { 'LOST', {} }
 end
-redis.call('ZADD', workers, now + lease, epoch)
+redis.call('ZADD', workers, now + lease, lease_id)
 for _, forgotten in ipairs({ redis.call('ZRANGEBYSCORE', seen, '-inf', now, 'LIMIT', 0, 100),
                              redis.call('ZRANGE', seen, 0, -MOST_ENDED - 1) }) do
   for _, id in ipairs(forgotten) do
@@ -15,15 +15,15 @@ for _, forgotten in ipairs({ redis.call('ZRANGEBYSCORE', seen, '-inf', now, 'LIM
     redis.call('ZREM', seen, id)
   end
 end
-local found, known, strays = marks(epoch), {}, {}
+local found, known, strays = marks(lease_id), {}, {}
 for i = 4, #ARGV do
   known[ARGV[i]] = true
-  if owner(ARGV[i]) ~= epoch and outgoing(ARGV[i]) ~= epoch then
+  if owner(ARGV[i]) ~= lease_id and outgoing(ARGV[i]) ~= lease_id then
     found[#found + 1] = ARGV[i]
     found[#found + 1] = 'gone'
   end
 end
-for _, id in ipairs(all_of(epoch)) do
+for _, id in ipairs(all_of(lease_id)) do
   if not known[id] then
     strays[#strays + 1] = id
   end

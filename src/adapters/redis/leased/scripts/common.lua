@@ -4,8 +4,8 @@
 -- A script that is refused a command half way keeps what it has done: what a job is taken out of comes
 -- after what it is put into, so that it is then in two places rather than in none.
 local queue = KEYS[1]    -- list: the platform's elements, in its format
-local workers = KEYS[2]  -- zset: epoch of a worker -> end of its lease; reap removes who is late
-local own = KEYS[3]      -- hash: deployment -> "epoch service" of who builds it
+local workers = KEYS[2]  -- zset: lease id of a worker -> end of its lease; reap removes who is late
+local own = KEYS[3]      -- hash: deployment -> "lease id service" of who builds it
 local pay = KEYS[4]      -- hash: deployment -> its element, while it is built
 local att = KEYS[5]      -- hash: deployment -> attempts begun
 local svc = KEYS[6]      -- hash: service -> the deployment that is built
@@ -38,11 +38,11 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 -- others are allowed as well, so that jobs can end when there is no room left for new ones.
 redis.call('ZREMRANGEBYSCORE', tomb, '-inf', now)
 
-local function is_worker(epoch)
-  return redis.call('ZSCORE', workers, epoch) ~= false
+local function is_worker(lease_id)
+  return redis.call('ZSCORE', workers, lease_id) ~= false
 end
 
--- Epoch and service of who builds a deployment.
+-- Lease id and service of who builds a deployment.
 local function owner(id)
   local value = redis.call('HGET', own, id)
   if value then
@@ -136,12 +136,12 @@ local function let_wait(id, service, payload, running)
 end
 
 -- What a worker builds, and what it delivers.
-local function all_of(epoch)
+local function all_of(lease_id)
   local found = {}
   for _, key in ipairs({ own, out }) do
     local held = redis.call('HGETALL', key)
     for i = 1, #held, 2 do
-      if string.match(held[i + 1], '^%S+') == epoch then
+      if string.match(held[i + 1], '^%S+') == lease_id then
         found[#found + 1] = held[i]
       end
     end
@@ -150,9 +150,9 @@ local function all_of(epoch)
 end
 
 -- What a worker must stop: id, reason, id, reason …
-local function marks(epoch)
+local function marks(lease_id)
   local found = {}
-  for _, id in ipairs(all_of(epoch)) do
+  for _, id in ipairs(all_of(lease_id)) do
     if redis.call('ZSCORE', tomb, id) then
       found[#found + 1] = id
       found[#found + 1] = 'user'
@@ -166,18 +166,18 @@ end
 
 -- Takes everything away from a worker: its jobs go back to the head of the queue, its undelivered
 -- statuses are free for others, and nothing it still sends is accepted.
-local function retire(epoch)
+local function retire(lease_id)
   local count = 0
   local owned = redis.call('HGETALL', own)
   for i = #owned - 1, 1, -2 do  -- Backwards: a small hash keeps its order, the first taken is first again.
     local id = owned[i]
     local who, service = string.match(owned[i + 1], '^(%S+) (.*)$')
-    if who == epoch then
+    if who == lease_id then
       local payload = redis.call('HGET', pay, id)  -- None when Redis evicted it.
       disown(id, service, payload)
       count = count + (payload and 1 or 0)
     end
   end
-  redis.call('ZREM', workers, epoch)
+  redis.call('ZREM', workers, lease_id)
   return count
 end

@@ -1,16 +1,16 @@
--- ARGV: epoch, how many elements. For a worker whose slots are taken: a newer job of a service that it
+-- ARGV: lease id, how many elements. For a worker whose slots are taken: a newer job of a service that it
 -- builds supersedes what is built and all that waited before, now; itself it keeps its place in the queue,
 -- so that no service gets ahead of others by being pushed often. Returns the ids it saw as well, and how
 -- many jobs have ended.
-local epoch, limit = ARGV[1], tonumber(ARGV[2])
-if not is_worker(epoch) then
+local lease_id, limit = ARGV[1], tonumber(ARGV[2])
+if not is_worker(lease_id) then
   return { 'LOST', {} }
 end
 local building = {}
 local owned = redis.call('HGETALL', own)
 for i = 1, #owned, 2 do
   local who, service = string.match(owned[i + 1], '^(%S+) (.*)$')
-  if who == epoch and service ~= '' then
+  if who == lease_id and service ~= '' then
     building[service] = owned[i]
   end
 end
@@ -52,4 +52,4 @@ for _, payload in ipairs(redis.call('LRANGE', queue, 0, limit - 1)) do
     end
   end
 end
-return { 'OK', marks(epoch), ids, ended }
+return { 'OK', marks(lease_id), ids, ended }

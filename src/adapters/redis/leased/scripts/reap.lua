@@ -1,13 +1,13 @@
--- ARGV: an epoch whose process is known to have ended, or none: every worker whose lease is over.
+-- ARGV: a lease whose process is known to have ended, or none: every worker whose lease is over.
 -- Returns how many workers were retired and how many jobs went back to the queue.
 local retired, jobs = 0, 0
 local late = ARGV
 if #late == 0 then
   late = redis.call('ZRANGEBYSCORE', workers, '-inf', '(' .. now)
 end
-for _, epoch in ipairs(late) do
-  if is_worker(epoch) then
-    jobs = jobs + retire(epoch)
+for _, lease_id in ipairs(late) do
+  if is_worker(lease_id) then
+    jobs = jobs + retire(lease_id)
     retired = retired + 1
   end
 end

@@ -1,8 +1,8 @@
--- ARGV: epoch, deployment. A job that was not begun in earnest goes back to the head of the queue; the
+-- ARGV: lease id, deployment. A job that was not begun in earnest goes back to the head of the queue; the
 -- attempt is not counted.
-local epoch, id = ARGV[1], ARGV[2]
+local lease_id, id = ARGV[1], ARGV[2]
 local who, service = owner(id)
-if who ~= epoch then
+if who ~= lease_id then
   return { 'LOST' }
 end
 if redis.call('HINCRBY', att, id, -1) <= 0 then

@@ -1,8 +1,8 @@
--- ARGV: epoch, deployment, service, and to write it: the record of its files' times (build/file_times).
+-- ARGV: lease id, deployment, service, and to write it: the record of its files' times (build/file_times).
 -- Gives what is remembered. Both only to who builds the deployment: one build of a service runs at a
 -- time, so nobody writes over what came later.
-local epoch, id, service, record = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-if owner(id) ~= epoch then
+local lease_id, id, service, record = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if owner(id) ~= lease_id then
   return { 'LOST' }
 end
 if record then

@@ -10,14 +10,14 @@
 
 namespace builder::adapters::redis {
 
-/// The lease of one epoch as this process sees it: it holds for 60 % of the lease after the start
+/// The lease of one process as this process sees it: it holds for 60 % of the lease after the start
 /// of the last beat that Redis confirmed. The rest is for posts that are under way. Time is
 /// CLOCK_BOOTTIME: it goes on while the machine sleeps.
-class EpochLease final : public ports::Lease {
+class RenewedLease final : public ports::Lease {
  public:
-  EpochLease(std::string epoch, std::chrono::milliseconds lease);
+  RenewedLease(std::string lease_id, std::chrono::milliseconds lease);
 
-  [[nodiscard]] const std::string& epoch() const { return epoch_; }
+  [[nodiscard]] const std::string& id() const { return id_; }
 
   [[nodiscard]] bool holds() const override;
   [[nodiscard]] bool wait(const std::stop_token& stop) const override;
@@ -29,7 +29,7 @@ class EpochLease final : public ports::Lease {
   void lose();
 
  private:
-  const std::string epoch_;
+  const std::string id_;
   const std::chrono::nanoseconds span_;
   mutable std::mutex mutex_;
   mutable std::condition_variable_any changed_;

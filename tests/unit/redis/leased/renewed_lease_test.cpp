@@ -1,4 +1,4 @@
-#include "adapters/redis/leased/epoch_lease.hpp"
+#include "adapters/redis/leased/renewed_lease.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,31 +10,31 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(EpochLease, HoldsForThreeFifthsOfTheLeaseAfterABeat) {
-  EpochLease lease("e", 10s);
+TEST(RenewedLease, HoldsForThreeFifthsOfTheLeaseAfterABeat) {
+  RenewedLease lease("e", 10s);
   EXPECT_FALSE(lease.holds()) << "no beat yet";
-  lease.renew(EpochLease::now());
+  lease.renew(RenewedLease::now());
   EXPECT_TRUE(lease.holds());
-  lease.renew(EpochLease::now() - 5'900ms);
+  lease.renew(RenewedLease::now() - 5'900ms);
   EXPECT_TRUE(lease.holds());
-  lease.renew(EpochLease::now() - 6s);
+  lease.renew(RenewedLease::now() - 6s);
   EXPECT_FALSE(lease.holds());
 }
 
-TEST(EpochLease, AWaiterGoesOnWithTheNextBeat) {
-  EpochLease lease("e", 1h);
-  std::jthread beat([&] { lease.renew(EpochLease::now()); });
+TEST(RenewedLease, AWaiterGoesOnWithTheNextBeat) {
+  RenewedLease lease("e", 1h);
+  std::jthread beat([&] { lease.renew(RenewedLease::now()); });
   EXPECT_TRUE(lease.wait({}));
 }
 
-TEST(EpochLease, AWaiterIsToldOfAStopAndOfTheLoss) {
-  EpochLease lease("e", 1h);
+TEST(RenewedLease, AWaiterIsToldOfAStopAndOfTheLoss) {
+  RenewedLease lease("e", 1h);
   std::stop_source stop;
   stop.request_stop();
   EXPECT_FALSE(lease.wait(stop.get_token()));
   std::jthread loss([&] { lease.lose(); });
   EXPECT_FALSE(lease.wait({}));
-  lease.renew(EpochLease::now());
+  lease.renew(RenewedLease::now());
   EXPECT_FALSE(lease.holds()) << "what was taken away does not come back";
 }
 
