@@ -1,4 +1,4 @@
-#include "app/cli.hpp"
+#include "app/cli/program.hpp"
 
 #include <malloc.h>
 #include <sys/prctl.h>
@@ -12,5 +12,5 @@ int main(int argc, char** argv) {
   ::prctl(PR_SET_DUMPABLE, 0);
   const rlimit none{};
   ::setrlimit(RLIMIT_CORE, &none);
-  return builder::app::run_command_line(argc, argv);
+  return builder::app::cli::run_program(argc, argv);
 }

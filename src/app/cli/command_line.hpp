@@ -1,0 +1,57 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <map>
+#include <string>
+
+/// The verbs of the program, one file each (`serve.cpp`, `config.cpp`, …). A verb declares its
+/// options with CLI11; help, completions and man pages are made of these declarations, so nothing
+/// is said twice. What a verb does begins only when the whole line was understood.
+namespace builder::app::cli {
+
+/// Exit codes; docs/operations.md lists them for every verb.
+enum class Exit : int {
+  ok = 0,
+  failed = 1,     ///< What was asked for did not happen, or could not start.
+  usage = 2,      ///< The command line or the configuration is wrong; nothing was begun.
+  aborted = 130,  ///< Ctrl+C.
+};
+
+/// What is run once the line was understood.
+using Action = std::function<Exit()>;
+
+class CommandLine {
+ public:
+  CommandLine();
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+
+  /// Declares a verb below `parent` (the program itself when null). `examples` is shown at the end
+  /// of its help: one command a line, two spaces and what it does behind it. The references stay
+  /// valid for as long as this object; `action` may capture a `std::shared_ptr` to what the options
+  /// were bound to.
+  CLI::App& verb(CLI::App* parent, const std::string& name, const std::string& what,
+                 const std::string& examples, Action action);
+
+  CLI::App& app() { return app_; }
+
+  /// Parses, and runs the innermost verb that was given; `by_default` without one. Prints help, the
+  /// version and what is wrong with the line.
+  Exit run(int argc, char** argv, const std::string& by_default);
+
+ private:
+  CLI::App app_;
+  std::map<const CLI::App*, Action> actions_;
+};
+
+/// One for each verb; `run_command_line` calls them all.
+void add_serve(CommandLine& line);
+void add_config(CommandLine& line);
+void add_health(CommandLine& line);
+
+/// Prints `deployra-builder: <text>` to stderr.
+void complain(const std::string& text);
+
+}  // namespace builder::app::cli

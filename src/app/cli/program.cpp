@@ -1,0 +1,15 @@
+#include "app/cli/program.hpp"
+
+#include "app/cli/command_line.hpp"
+
+namespace builder::app::cli {
+
+int run_program(int argc, char** argv) {
+  CommandLine line;
+  add_serve(line);
+  add_config(line);
+  add_health(line);
+  return static_cast<int>(line.run(argc, argv, "serve"));
+}
+
+}  // namespace builder::app::cli

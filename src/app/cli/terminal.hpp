@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace builder::app::cli {
+
+/// What a stream's reader can show. Sources: isatty(3), TIOCGWINSZ, https://no-color.org, and TERM.
+struct Terminal {
+  bool interactive = false;  ///< A person looks at it.
+  bool colour = false;
+  std::size_t columns = 80;  ///< At least 20; of a pipe: no limit (`k_no_limit`).
+
+  static constexpr std::size_t k_no_limit = static_cast<std::size_t>(-1);
+};
+
+/// Of the stream with this descriptor, as it is now. COLUMNS wins over what the terminal says.
+Terminal terminal_of(int descriptor);
+
+enum class Style { plain, bold, dim, good, warning, bad };
+
+/// The text in that style where the terminal has colours, else as it is.
+std::string styled(const Terminal& terminal, Style style, std::string_view text);
+
+/// How many columns a text takes: wide characters two, combining ones none. Escapes of `styled` do
+/// not count.
+std::size_t width_of(std::string_view text);
+
+/// The beginning of a text that fits, with `…` for what was cut.
+std::string fitted(std::string_view text, std::size_t columns);
+
+/// Rows of cells below each other, the first row being the heads, two spaces between the columns.
+/// The last column is cut where the terminal ends; where not even the others fit, each row becomes
+/// lines of `head: cell`. Cells are one line each, hidden characters shown as `?`.
+std::string table(const Terminal& terminal, const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace builder::app::cli
