@@ -29,8 +29,8 @@ struct JobSettings {
   std::chrono::seconds build_timeout{1800};
   /// A build that neither prints nor computes for so long is stopped; 0: never.
   std::chrono::seconds silence_timeout{600};
-  /// Between two attempts in place.
-  BackoffPolicy repeat_backoff{.base = std::chrono::seconds(5), .cap = std::chrono::seconds(60)};
+  /// Between two attempts of the run in place. The few there are outlast a short absence of a peer.
+  BackoffPolicy repeat_backoff{.base = std::chrono::seconds(10), .cap = std::chrono::seconds(60)};
   /// How long a BUILDING status is repeated while the API is away; then the job is given back.
   std::chrono::seconds building_patience{120};
   /// How long a final status is repeated.

@@ -2,7 +2,6 @@
 
 #include "adapters/git/address_policy.hpp"
 #include "adapters/http/proxy.hpp"
-#include "base/log.hpp"
 #include "ports/source_fetcher.hpp"
 
 #include <functional>
@@ -24,6 +23,6 @@ struct GitConfig {
 };
 
 /// Fetches with the git program. Removes work trees an earlier run left behind.
-Result<std::unique_ptr<ports::SourceFetcher>> make_source_fetcher(GitConfig config, Log log);
+Result<std::unique_ptr<ports::SourceFetcher>> make_source_fetcher(GitConfig config);
 
 }  // namespace builder::adapters::git

@@ -15,13 +15,12 @@ constexpr std::chrono::seconds k_probe_limit{10};
 
 RetryingPush::RetryingPush(ports::Registry& registry, ports::RegistryLogins& logins,
                            const ports::JobContext& job, const ports::Repository& repository,
-                           domain::EventSink& events, const Log& log, BackoffPolicy backoff)
+                           domain::EventSink& events, BackoffPolicy backoff)
     : registry_(registry),
       logins_(logins),
       job_(job),
       repository_(repository),
       events_(events),
-      log_(log),
       backoff_(backoff),
       random_(make_random()) {
 }
@@ -80,14 +79,13 @@ Result<> RetryingPush::wait(PushFault fault, Error error) {
   if (waits_++ == 0) {
     const bool is_engine = fault == PushFault::engine;
     registry_away_ = !is_engine;
-    log_.warning("deployment={} {}, the push is repeated until it is back: {}",
-                 job_.deployment_id.str(),
-                 is_engine ? "the engine broke the push off" : "registry away", error.message);
+    job_.log.warning("{}, the push is repeated until it is back: {}",
+                     is_engine ? "the engine broke the push off" : "registry away", error.message);
     events_.warning(is_engine
                         ? "The push broke off; it is repeated until it succeeds"
                         : "The image registry is away; the push is repeated until it is back");
   } else {
-    log_.debug("push failed again: {}", error.message);
+    job_.log.debug("push failed again: {}", error.message);
   }
   events_.emit(domain::Activity{});  // Waiting is no silence of the build's.
   if (!sleep_for(delay, job_.stop)) {
@@ -98,8 +96,8 @@ Result<> RetryingPush::wait(PushFault fault, Error error) {
 
 void RetryingPush::succeeded() {
   if (waits_ > 0) {
-    log_.info("deployment={} {}: pushed after {} repetitions", job_.deployment_id.str(),
-              registry_away_ ? "the registry is back" : "the engine is back", waits_);
+    job_.log.info("{}: pushed after {} repetitions",
+                  registry_away_ ? "the registry is back" : "the engine is back", waits_);
     events_.info(registry_away_ ? "The image registry is back" : "The push succeeded");
   }
 }

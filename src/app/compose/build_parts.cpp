@@ -258,8 +258,7 @@ Result<std::unique_ptr<BuildParts>> BuildParts::make(const Config& config, WorkD
                           .policy = config.git_network_policy,
                           .allowed_hosts = config.git_allowed_hosts,
                           .largest_source = config.max_source_size,
-                          .ensure_work_dir = [&work, log] { return ensure(work, log); }},
-                         log));
+                          .ensure_work_dir = [&work, log] { return ensure(work, log); }}));
   BUILDER_TRY_ASSIGN(auto bindings, bindings_of(config, secrets));
   StepLimits limits = make_step_limits(config, log);
   auto settings = solver_settings(config, limits);
@@ -268,14 +267,14 @@ Result<std::unique_ptr<BuildParts>> BuildParts::make(const Config& config, WorkD
                                                   peers.logins, log);
   const adapters::buildkit::PublishPeers publish{*parts->solver, peers.registry, peers.logins};
   parts->image = adapters::buildkit::make_direct_image_builder(publish, config.image_compression,
-                                                               config.image_epoch, log);
+                                                               config.image_epoch);
   if (parts->docker != nullptr) {
     parts->image = adapters::buildkit::make_engine_image_builder(publish, *parts->docker,
-                                                                 std::move(parts->image), log);
+                                                                 std::move(parts->image));
   }
   parts->buildpacks =
       adapters::cnb::make_platform(platform_settings(config, std::move(bindings)),
-                                   {*parts->solver, peers.oci, peers.registry, peers.logins}, log);
+                                   {*parts->solver, peers.oci, peers.registry, peers.logins});
   return parts;
 }
 

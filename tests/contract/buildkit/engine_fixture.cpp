@@ -104,7 +104,9 @@ Result<Built> EngineTest::build(Solver& with, const ports::JobContext& job, cons
 ports::JobContext EngineTest::job(std::chrono::seconds limit) const {
   return {.deployment_id = domain::DeploymentId("contract"),
           .stop = stop.get_token(),
-          .deadline = std::chrono::steady_clock::now() + limit};
+          .deadline = std::chrono::steady_clock::now() + limit,
+          .log = Log(std::make_shared<TestLog>()),
+          .retries = std::make_shared<ports::RetryBudget>(attempt)};
 }
 
 std::string EngineTest::fresh() {

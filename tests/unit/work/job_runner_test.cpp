@@ -155,6 +155,21 @@ TEST_F(JobRunnerTest, AFailureThatDoesNotPassEndsAfterAllAttempts) {
   EXPECT_TRUE(reporter_.log_text().contains("\nHelp: https://help.test/timed_out\n"));
 }
 
+TEST_F(JobRunnerTest, AStepThatRepeatsItselfLeavesTheRunOneAttemptLess) {
+  int calls = 0;
+  source_.hook = [&](const ports::JobContext& job) -> std::optional<Error> {
+    if (++calls == 1) {
+      EXPECT_EQ(job.retries->take(), 2);
+      ++calls;
+    }
+    return Error{.kind = ErrorKind::unavailable, .message = "m", .customer = "away"};
+  };
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_EQ(calls, domain::k_most_attempts);
+  EXPECT_TRUE(reporter_.log_text().contains("Trying again (attempt 3 of 3)"))
+      << reporter_.log_text();
+}
+
 TEST_F(JobRunnerTest, WhatTheCustomerHasToMendIsNotTriedAgain) {
   for (const ErrorKind kind : {ErrorKind::denied, ErrorKind::not_found, ErrorKind::build_failed,
                                ErrorKind::invalid_input}) {
