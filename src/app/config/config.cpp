@@ -358,7 +358,7 @@ void check_engine(LoadedConfig& loaded, const adapters::buildkit::TlsFiles& tls)
        {std::pair("BUILDKIT_TLS_CA", tls.ca), std::pair("BUILDKIT_TLS_CERT", tls.certificate),
         std::pair("BUILDKIT_TLS_KEY", tls.key),
         std::pair("BUILDKIT_TLS_SERVER_NAME", tls.server_name)}) {
-    if (!value.empty() && !c.buildkit_host.starts_with("tcp://")) {
+    if (!value.empty() && (!c.buildkit_host || c.buildkit_host->is_socket())) {
       loaded.errors.push_back(
           {Concern::build, fmt::format("{} needs BUILDKIT_HOST=tcp://host:port", name)});
     }
@@ -414,10 +414,10 @@ void choose_region(LoadedConfig& loaded, const std::string& default_region) {
 
 void check_combinations(LoadedConfig& loaded, const Raw& raw) {
   const Config& c = loaded.config;
-  const bool asks_engine = c.buildkit_host.empty();
+  const bool asks_engine = !c.buildkit_host;
   for (const auto& [name, value] : {std::pair("DOCKER_TLS_VERIFY", raw.docker_tls),
                                     std::pair("DOCKER_CERT_PATH", raw.docker_certificates)}) {
-    if (!value.empty() && asks_engine && c.docker_host.starts_with("tcp://")) {
+    if (!value.empty() && asks_engine && !c.docker_host.is_socket()) {
       // Without a word it would be spoken to in the clear, or not at all.
       loaded.errors.push_back(
           {Concern::build,

@@ -4,6 +4,7 @@
 #include "adapters/buildkit/compression.hpp"
 #include "adapters/buildkit/diagnosis/frontend.hpp"
 #include "adapters/buildkit/image_epoch.hpp"
+#include "adapters/docker/engine_address.hpp"
 #include "adapters/ecr/credentials.hpp"
 #include "adapters/host/step_limits.hpp"
 #include "adapters/network/address_class.hpp"
@@ -59,8 +60,9 @@ struct Config {
 
   adapters::buildkit::Compression image_compression;
 
-  std::string docker_host;
-  std::string buildkit_host;  ///< Empty: the Engine at `docker_host` builds.
+  adapters::docker::EngineAddress docker_host;
+  /// Absent: the Engine at `docker_host` builds.
+  std::optional<adapters::docker::EngineAddress> buildkit_host;
   std::optional<adapters::buildkit::TlsSettings> buildkit_tls;  ///< Absent: plain.
   adapters::oci::LoginTable registry_logins;                    ///< For base images.
   std::string github_url;                                       ///< Without a trailing slash.
