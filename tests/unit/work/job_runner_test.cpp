@@ -2,6 +2,7 @@
 
 #include "fakes/fake_reporter.hpp"
 #include "fakes/fake_steps.hpp"
+#include "fakes/job_settings.hpp"
 #include "fakes/memory_queue.hpp"
 #include "fakes/thread_limit.hpp"
 #include "ports/build_limits.hpp"
@@ -28,9 +29,6 @@ class JobRunnerTest : public testing::Test {
     auto tree = std::make_shared<fakes::MemoryTree>();
     tree->add_file("Dockerfile", "FROM busybox\n");
     source_.tree = tree;
-    settings_.channel.linger = std::chrono::milliseconds(1);
-    settings_.repeat_backoff = {.base = std::chrono::milliseconds(1),
-                                .cap = std::chrono::milliseconds(1)};
     request_.deployment_id = domain::DeploymentId("d1");
     request_.service_id = domain::ServiceId("s1");
     request_.branch = "main";
@@ -62,7 +60,7 @@ class JobRunnerTest : public testing::Test {
   fakes::MemoryQueue queue_;
   SecretStore secrets_;
   ports::Metrics metrics_;
-  JobSettings settings_;
+  JobSettings settings_ = fakes::quick_job_settings();
   domain::DeploymentRequest request_;
   ports::JobCancellation cancellation_;
   std::stop_source abort_;
