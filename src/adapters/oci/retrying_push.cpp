@@ -8,9 +8,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Kept of the deployment's time, to learn whose trouble it is.
-constexpr std::chrono::seconds k_probe_limit{10};
-
 }  // namespace
 
 RetryingPush::RetryingPush(ports::Registry& registry, ports::RegistryLogins& logins,
@@ -73,7 +70,8 @@ Result<> RetryingPush::recover(PushFailure failed) {
 
 Result<> RetryingPush::wait(PushFault fault, Error error) {
   const auto delay = next_delay(backoff_, waits_, error.retry_after, random_);
-  if (Clock::now() + delay + k_probe_limit >= job_.deadline) {
+  // Time is kept to learn whose trouble it is.
+  if (Clock::now() + delay + ports::k_probe_limit >= job_.deadline) {
     return std::unexpected(judged(fault, std::move(error)));
   }
   if (waits_++ == 0) {
@@ -106,7 +104,7 @@ void RetryingPush::succeeded() {
 /// does, what it denies is this repository, and what stands in its way stands before this one.
 Error RetryingPush::judged(PushFault fault, Error error) {
   error = for_customer(std::move(error));
-  const auto answers = registry_.probe(job_.within(k_probe_limit));
+  const auto answers = registry_.probe(job_.within(ports::k_probe_limit));
   if (answers) {
     error.of_one_service = true;
     const bool is_stranger = fault == PushFault::stranger || fault == PushFault::forbidden;
