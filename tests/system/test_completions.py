@@ -8,6 +8,7 @@ import re
 import select
 import subprocess
 import time
+from collections.abc import Callable
 
 import pytest
 from kit.worker import BINARY
@@ -19,7 +20,7 @@ def printed(*arguments: str) -> str:
     return subprocess.run([str(BINARY), *arguments], check=True, capture_output=True, text=True, timeout=20).stdout
 
 
-def of_bash(script: str, line: str) -> set[str]:
+def of_bash(script: str, line: str, _wanted: set[str]) -> set[str]:
     words = line.split(" ")
     ask = f"""source {script}
         COMP_WORDS=({' '.join(repr(word) for word in words)}); COMP_CWORD={len(words) - 1}
@@ -29,58 +30,61 @@ def of_bash(script: str, line: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def of_fish(script: str, line: str) -> set[str]:
+def of_fish(script: str, line: str, _wanted: set[str]) -> set[str]:
     done = subprocess.run(["fish", "--no-config", "-c", f"source {script}; complete -C '{line}'"], check=True,
                           capture_output=True, text=True, timeout=20)
     assert done.stderr == ""
     return {row.split("\t")[0] for row in done.stdout.splitlines()}
 
 
-def of_zsh(script: str, line: str) -> set[str]:
-    """Only its line editor completes: a terminal is needed, and what is typed there."""
+def of_zsh(script: str, line: str, wanted: set[str]) -> set[str]:
+    """Only its line editor completes: a terminal is needed, and what is typed there. Reads until all that is wanted came."""
     child, terminal = pty.fork()
     if child == 0:
-        os.execvpe("zsh", ["zsh", "-f", "-i"], {**os.environ, "TERM": "dumb", "COLUMNS": "200", "LINES": "50", "PS1": ""})
+        os.execvpe("zsh", ["zsh", "-f", "-i"], {**os.environ, "TERM": "dumb", "COLUMNS": "200", "LINES": "50", "PS1": "READY"})
     said = b""
 
-    def hear(until: bytes) -> bytes:
+    def hear(heard: Callable[[], bool]) -> None:
         nonlocal said
         ends = time.monotonic() + 30
-        while until not in said:
+        while not heard():
             if not select.select([terminal], [], [], max(0, ends - time.monotonic()))[0]:
                 raise AssertionError(said.decode(errors="replace"))
             said += os.read(terminal, 65536)
-        return said
+
+    def found() -> set[str]:
+        rows = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "\n", said.decode(errors="replace"))
+        return set(rows.split())
 
     try:
-        # Each completion is one line of its own; the widget prints the list and nothing is inserted.
-        os.write(terminal, f"""unsetopt zle_bracketed_paste; autoload -U compinit; compinit -u -D; source {script}
-            zstyle ':completion:*' list-colors ''; LISTMAX=1000; setopt no_list_packed; stty -echo
-            bindkey '^T' list-choices; echo RE''ADY\n""".encode())
-        hear(b"READY")
+        hear(lambda: b"READY" in said)
+        os.write(terminal, f"""autoload -U compinit; compinit -u -D; source {script}; bindkey '^T' list-choices; PS1=NO''W
+            """.strip().encode() + b"\n")
+        hear(lambda: b"NOW" in said)
         said = b""
         os.write(terminal, line.encode() + b"\x14")
-        # What is typed next comes behind the list.
-        os.write(terminal, b"\x15echo DO''NE\n")
-        hear(b"DONE")
+        hear(lambda: wanted <= found())
+        return found()
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)
         os.close(terminal)
-    rows = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "\n", said.decode(errors="replace")).replace("\r", "\n")
-    return {row.split(" -- ")[0].strip() for row in rows.split("\n") if " -- " in row} | set(rows.split())
 
 
 @pytest.mark.parametrize("shell, ask", [("bash", of_bash), ("zsh", of_zsh), ("fish", of_fish)])
 def test_completions_in_their_shell(tmp_path, shell, ask):
     script = tmp_path / "completion"
     script.write_text(printed("completion", shell))
-    found = ask(str(script), "deployra-builder ")
-    assert found >= VERBS, found
-    assert "config" in ask(str(script), "deployra-builder conf")
-    assert "serve" not in ask(str(script), "deployra-builder conf")
-    assert "--json" in ask(str(script), "deployra-builder config --")
-    assert ask(str(script), "deployra-builder completion ") >= {"bash", "zsh", "fish"}
+
+    def offers(line: str, wanted: set[str]) -> set[str]:
+        found = ask(str(script), line, wanted)
+        assert wanted <= found, found
+        return found
+
+    offers("deployra-builder ", VERBS)
+    assert "serve" not in offers("deployra-builder con", {"config"})
+    offers("deployra-builder config --", {"--json"})
+    offers("deployra-builder completion ", {"bash", "zsh", "fish"})
 
 
 def test_the_manual_page_is_well_formed_and_names_every_verb_and_option(tmp_path):
