@@ -460,6 +460,43 @@ std::string changes_in_words(const std::vector<std::string>& changed) {
                      changed.size() > k_named_files ? ", …" : "");
 }
 
+/// What the installation needs to be cached by itself.
+struct Needed {
+  std::vector<std::string> manifests;  ///< In the context.
+  bool are_there_before = false;       ///< Before `copy`: the step only stands in the wrong place.
+};
+
+bool copies_all(const Instruction& copy, const std::vector<std::string>& paths) {
+  const Copied copied(copy);
+  return (copy.keyword == "COPY" || copy.keyword == "ADD") && !paths.empty() &&
+         std::ranges::all_of(paths, [&](const std::string& path) { return copied.has(path); });
+}
+
+/// nullopt: it is not known.
+std::optional<Needed> needed_by(const Installation& installation,
+                                const std::vector<const Instruction*>& chain,
+                                const Instruction& copy, const ports::SourceTree& context) {
+  const Copied copied(copy);
+  const auto origin = copied.origin_of(installation.folder);
+  if (installation.installer->files.empty()) {
+    // A single file that a system package's command is given may be what it reads.
+    const auto source = origin ? context.stat(*origin) : Result<ports::FileInfo>();
+    const bool is_folder =
+        origin && (origin->empty() || (source && source->type == ports::FileType::directory));
+    return is_folder ? std::optional(Needed{{}, true}) : std::nullopt;
+  }
+  for (const std::string& folder : {origin.value_or(installation.folder), installation.folder}) {
+    Needed needed{.manifests = manifests_of(installation, context, folder)};
+    needed.are_there_before = std::ranges::any_of(chain, [&](const Instruction* each) {
+      return each < &copy && copies_all(*each, needed.manifests);
+    });
+    if (needed.are_there_before || (origin == folder && copies_all(copy, needed.manifests))) {
+      return needed;
+    }
+  }
+  return std::nullopt;
+}
+
 /// The line for one installation that ran; nullopt when it had to, or nobody knows.
 std::optional<std::string> line_for(const Dockerfile& dockerfile, const Steps& steps,
                                     const Instruction& run, const RanStep& step,
@@ -490,41 +527,24 @@ std::optional<std::string> line_for(const Dockerfile& dockerfile, const Steps& s
   if (changed.empty() || may_matter) {
     return std::nullopt;
   }
-  const auto folder = copied.origin_of(installation->folder);
-  if (!folder) {
+  const auto needed = needed_by(*installation, chain, *copy, context);
+  if (!needed) {
     return std::nullopt;
   }
-  const std::vector<std::string> manifests = manifests_of(*installation, context, *folder);
-  // A single file that a system package's command is given may be what it reads.
-  const auto source = context.stat(*folder);
-  const bool copies_folder =
-      folder->empty() || (source && source->type == ports::FileType::directory);
-  if (installer.files.empty() ? !copies_folder : manifests.empty()) {
-    return std::nullopt;
-  }
-  for (const std::string& manifest : manifests) {
+  for (const std::string& manifest : needed->manifests) {
     if (name_of(manifest) == "package.json" && has_install_scripts(context, manifest)) {
       return std::nullopt;
     }
   }
-  // Copied before all the same: then the step only stands in the wrong place.
-  const bool are_there_before = std::ranges::any_of(chain, [&](const Instruction* each) {
-    if (each >= copy || (each->keyword != "COPY" && each->keyword != "ADD")) {
-      return false;
-    }
-    const Copied earlier(*each);
-    return std::ranges::all_of(manifests,
-                               [&](const std::string& path) { return earlier.has(path); });
-  });
   const std::string alone =
       code(installation->command +
            (installer.flags.empty() ? "" : fmt::format(" {}", installer.flags))) +
       (installation->has_more ? " in a RUN of its own" : "");
   const std::string cure =
-      manifests.empty() || are_there_before
+      needed->are_there_before
           ? fmt::format("Put {} before it to keep that step.", alone)
           : fmt::format("Copy {} first, run {}, and copy the rest behind it to keep that step.",
-                        words_of(manifests), alone);
+                        words_of(needed->manifests), alone);
   return fmt::format("{} (line {}) was not cached: {}. It made {} run again ({} s). {}",
                      code(copy->text), copy->lines.first, changes_in_words(changed),
                      code("RUN " + shell_text(run)),

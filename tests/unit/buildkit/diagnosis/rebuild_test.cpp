@@ -125,6 +125,19 @@ INSTANTIATE_TEST_SUITE_P(
                     "`COPY . .` (line 4) was not cached: 3 files changed (src/a.ts, src/b.ts, …). "
                     "It made `RUN npm ci` run again (41 s). Put `npm ci` before it to keep that "
                     "step."},
+        RebuildCase{"manifests_first_and_sources_in_a_folder",
+                    "FROM python\nWORKDIR /app\nCOPY requirements.txt .\nCOPY src ./src\n"
+                    "RUN pip install -r requirements.txt\n",
+                    {"src/a.ts"},
+                    {2, 3},
+                    "`COPY src ./src` (line 4) was not cached: src/a.ts changed. It made `RUN pip "
+                    "install -r requirements.txt` run again (41 s). Put `pip install -r "
+                    "requirements.txt` before it to keep that step."},
+        RebuildCase{"sources_alone_in_a_folder",
+                    "FROM node\nWORKDIR /app\nCOPY src ./src\nRUN npm ci\n",
+                    {"src/a.ts"},
+                    {2},
+                    ""},
         RebuildCase{
             "base_moved", "FROM node\nWORKDIR /app\nCOPY . .\nRUN npm ci\n", k_sources, {}, ""},
         RebuildCase{
