@@ -134,10 +134,12 @@ class BuildkitSolver final : public Solver {
     if (attempt.way == Way::ended) {
       return std::move(attempt.result);
     }
-    log_.warning("deployment={} engine away: {}", job.deployment_id.str(),
-                 attempt.result.error().error.message);
+    job.log.warning("engine away: {}", attempt.result.error().error.message);
     engine_.lock()->reset();
     const bool lost = attempt.way == Way::engine_lost;
+    if (lost && !job.retries->take()) {
+      return std::move(attempt.result);
+    }
     events.warning(lost ? "The build engine went away during the build; waiting for it to return."
                         : "The build engine cannot be reached; waiting for it to return.");
     if (auto returned = wait_for_engine(job); !returned) {
@@ -330,10 +332,9 @@ class BuildkitSolver final : public Solver {
     const SolveOutcome outcome =
         run_solve(*channel, reserve_for(job), job, request_for(spec, exporter, *session), progress);
     next_step = progress.next_step();
-    log_.debug("deployment={} solve: connect={}us first_status={}us solve={}us tail={}us",
-               job.deployment_id.str(),
-               std::chrono::duration_cast<std::chrono::microseconds>(connected - begin).count(),
-               outcome.first_status.count(), outcome.solve.count(), outcome.tail.count());
+    job.log.debug("solve: connect={}us first_status={}us solve={}us tail={}us",
+                  std::chrono::duration_cast<std::chrono::microseconds>(connected - begin).count(),
+                  outcome.first_status.count(), outcome.solve.count(), outcome.tail.count());
     session->stop();
     findings->end();
     Attempt attempt = judge(job, spec, events, outcome, progress, *session, *findings);
@@ -369,8 +370,7 @@ class BuildkitSolver final : public Solver {
     }
     for (const auto& [attribute, value] : spec.frontend) {
       if (!knows_attribute(*engine, attribute)) {
-        log_.warning("deployment={} {} ignores '{}'", job.deployment_id.str(), engine->name,
-                     attribute);
+        job.log.warning("{} ignores '{}'", engine->name, attribute);
         events.warning("The build engine is too old for '" + attribute + "', which has no effect");
       }
     }
@@ -461,7 +461,7 @@ class BuildkitSolver final : public Solver {
       BUILDER_TRY_ASSIGN(const auto frontends,
                          check_frontends(settings_.frontends, spec.dockerfile, *text));
       for (const std::string& frontend : frontends) {
-        log_.info("deployment={} frontend {}", job.deployment_id.str(), printable_line(frontend));
+        job.log.info("frontend {}", printable_line(frontend));
         findings.tell("The Dockerfile is read by the frontend " + printable_line(frontend));
       }
       SourceRules rules = settings_.sources;
@@ -504,8 +504,7 @@ class BuildkitSolver final : public Solver {
   ports::SharedLogin login_for(const ports::JobContext& job, const std::string& host) {
     auto login = logins_.login(job, host);
     if (!login) {
-      log_.warning("deployment={} login for {}: {}", job.deployment_id.str(), host,
-                   login.error().message);
+      job.log.warning("login for {}: {}", host, login.error().message);
       return nullptr;
     }
     return *std::move(login);
