@@ -6,6 +6,7 @@
 #include "adapters/buildkit/client/solve.hpp"
 #include "adapters/buildkit/diagnosis/build_error.hpp"
 #include "adapters/buildkit/diagnosis/dockerfile.hpp"
+#include "adapters/buildkit/diagnosis/rebuild.hpp"
 #include "adapters/buildkit/transfer/tar.hpp"
 #include "base/sync.hpp"
 #include "base/text.hpp"
@@ -72,7 +73,7 @@ class SessionCloser {
   std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
 };
 
-/// Passes events on, and lets the limits know which steps run.
+/// Passes events on, lets the limits know which steps run, and keeps what became of them.
 class WatchedEvents final : public domain::EventSink {
  public:
   WatchedEvents(domain::EventSink& events, ports::WatchedSolve* watched)
@@ -82,16 +83,26 @@ class WatchedEvents final : public domain::EventSink {
     if (const auto* started = std::get_if<domain::StepStarted>(&event);
         started != nullptr && watched_ != nullptr) {
       watched_->step_started(started->step, started->name);
-    } else if (const auto* ended = std::get_if<domain::StepFinished>(&event);
-               ended != nullptr && watched_ != nullptr) {
-      watched_->step_ended(ended->step);
+    } else if (const auto* ended = std::get_if<domain::StepFinished>(&event); ended != nullptr) {
+      if (watched_ != nullptr) {
+        watched_->step_ended(ended->step);
+      }
+      if (ran_.size() < k_most_steps) {
+        ran_.push_back({ended->name, ended->cached, ended->duration});
+      }
     }
     events_.emit(std::move(event));
   }
 
+  /// Behind the solve.
+  [[nodiscard]] std::vector<RanStep> take_steps() { return std::move(ran_); }
+
  private:
+  static constexpr std::size_t k_most_steps = 2'000;
+
   domain::EventSink& events_;
   ports::WatchedSolve* watched_;
+  std::vector<RanStep> ran_;
 };
 
 std::optional<Error> interruption(const ports::JobContext& job) {
@@ -327,6 +338,9 @@ class BuildkitSolver final : public Solver {
     session->stop();
     findings->end();
     Attempt attempt = judge(job, spec, events, outcome, progress, *session, *findings);
+    if (attempt.result) {
+      tell_rebuild(spec, {watched_events.take_steps(), session->changed_files()}, events);
+    }
     if (const auto limit = watched ? watched->exhausted_memory() : std::nullopt) {
       tell_exhausted(*limit, attempt, events);
     }
@@ -358,6 +372,18 @@ class BuildkitSolver final : public Solver {
       if (!knows_attribute(*engine, attribute)) {
         job.log.warning("{} ignores '{}'", engine->name, attribute);
         events.warning("The build engine is too old for '" + attribute + "', which has no effect");
+      }
+    }
+  }
+
+  /// Of a customer's Dockerfile that is cached at all.
+  static void tell_rebuild(const SolveSpec& spec, const CacheUse& use, domain::EventSink& events) {
+    if (!spec.repository || spec.frontend.contains("no-cache") || use.changed.empty()) {
+      return;
+    }
+    if (const auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit)) {
+      if (auto line = avoidable_rebuild(Dockerfile(*text), use, *spec.context)) {
+        events.info(*std::move(line));
       }
     }
   }
