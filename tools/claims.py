@@ -17,7 +17,7 @@ import failure_page
 INCLUDE_RULES = "tools/include-rules.txt"
 METRICS = "docs/operations.md"
 SCRIPTS = "docs/protocol.md"
-SETTINGS = "src/app/config/config.cpp"
+SETTINGS = "src/app/config/setting_rows.cpp"
 THREADS = "ARCHITECTURE.md"
 
 

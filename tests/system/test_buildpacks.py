@@ -122,7 +122,7 @@ def test_a_missing_dockerfile_is_named(stack, cnb_worker, repo):
     ({**NODE_APP, "fail-build": "npm error Missing script: \"build\"\n"},
      "Buildpack test/node 0.1.0 failed to build this app: package.json has no script \"build\"; add it, or change the command",
      "What to do: Scripts stand below"),
-], ids=["20", "21", "51"])
+], ids=["20", "21", "51", "51 explained"])
 def test_an_exit_code_becomes_a_line(stack, cnb_worker, repo, files, words, shown):
     cnb_worker()
     error, log = failing(stack, repo(files))

@@ -4,7 +4,6 @@
 #include "adapters/buildkit/compression.hpp"
 #include "adapters/buildkit/image_epoch.hpp"
 #include "adapters/docker/engine.hpp"
-#include "base/log.hpp"
 #include "ports/image_builder.hpp"
 #include "ports/registry.hpp"
 #include "ports/registry_login.hpp"
@@ -24,13 +23,12 @@ struct PublishPeers {
 /// API brings it into the registry, as it packs it. What is left there is removed by `clean_up`.
 /// On an Engine that exports to registries it does as `direct`.
 std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(
-    PublishPeers peers, docker::Engine& engine, std::unique_ptr<ports::ImageBuilder> direct,
-    Log log);
+    PublishPeers peers, docker::Engine& engine, std::unique_ptr<ports::ImageBuilder> direct);
 
 /// On an engine that exports to registries: it pushes while it exports, with the session's login,
 /// and keeps no image. Media types are OCI's.
 std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers,
                                                                Compression compression,
-                                                               ImageEpoch epoch, Log log);
+                                                               ImageEpoch epoch);
 
 }  // namespace builder::adapters::buildkit

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace builder::adapters::buildkit {
 
@@ -46,6 +47,7 @@ class Session {
   [[nodiscard]] const std::string& id() const { return id_; }
 
   [[nodiscard]] std::uint64_t bytes_sent() const;
+  [[nodiscard]] std::vector<std::string> changed_files();  ///< See `FileSync`.
   [[nodiscard]] std::optional<Error> transfer_error();
   /// The tar an exporter sent.
   [[nodiscard]] std::string take_result();
