@@ -608,6 +608,9 @@ Outcome JobRunner::deliver(const ports::Undelivered& undelivered,
     const Outcome outcome = report::deliver_end({ports_.queue, channel, receipt, cancellation,
                                                  abort_, settings_.adopted_patience, metrics_, log},
                                                 undelivered.ending);
+    if (outcome == Outcome::failed && undelivered.ending.verdict == ports::Verdict::attempts_used) {
+      metrics_.failed("platform", "worker_lost");
+    }
     if (outcome != Outcome::requeued && outcome != Outcome::refused && outcome != Outcome::lost) {
       log.info("ended: {} without a build here", to_string(outcome));
     }
