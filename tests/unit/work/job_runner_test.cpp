@@ -717,6 +717,8 @@ TEST_F(JobRunnerTest, AnEndLeftBehindIsDelivered) {
   EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::failed}));
   EXPECT_LE(last().error.size(), 191u);
   EXPECT_TRUE(queue_.idle());
+  EXPECT_TRUE(metrics_.render().contains(
+      "deployra_builder_failures_total{category=\"platform\",reason=\"worker_lost\"} 1"));
 }
 
 }  // namespace
