@@ -190,7 +190,7 @@ TEST_F(FolderTreeTest, MayItselfBeReachedByALink) {
   const std::string link = folder_.path() + "/link";
   ASSERT_EQ(::symlink(root_.c_str(), link.c_str()), 0);
   EXPECT_EQ(*read_file(**make_folder_tree(link), "file", 10), "one");
-  EXPECT_EQ(make_folder_tree(root_ + "/file").error().kind, ErrorKind::internal);
+  EXPECT_FALSE(make_folder_tree(root_ + "/file"));
   EXPECT_EQ(make_folder_tree(root_ + "/none").error().kind, ErrorKind::not_found);
 }
 

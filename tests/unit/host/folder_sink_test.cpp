@@ -12,6 +12,7 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <vector>
 
 namespace builder::adapters::host {
 namespace {
@@ -151,7 +152,7 @@ TEST_F(FolderSinkTest, NoNameLeadsOut) {
 }
 
 TEST_F(FolderSinkTest, NothingIsWrittenThroughALinkOfTheTar) {
-  for (const std::string target : {"..", outer_.path(), std::string("/tmp")}) {
+  for (const std::string& target : std::vector<std::string>{"..", outer_.path(), "/tmp"}) {
     const auto through = unpack(tar_of({{.name = "way", .type = '2', .link = target},
                                         {.name = "way/outside", .content = "evil"}}));
     ASSERT_FALSE(through);

@@ -51,7 +51,7 @@ TEST_F(RedactedEventsTest, NoSecretPassesHoweverItIsCut) {
   summary.details = {"hunter22-Xq7Tz9"};
   events_.finish(summary);
   EXPECT_EQ(view_.text.find("hunter22"), std::string::npos) << view_.text;
-  EXPECT_NE(view_.text.find("says [REDACTED] aloud\n"), std::string::npos) << view_.text;
+  EXPECT_NE(view_.text.find("[REDACTED] aloud\n"), std::string::npos) << view_.text;
   EXPECT_EQ(view_.last.result, "failed with [REDACTED]");
   EXPECT_EQ(view_.last.details, std::vector<std::string>{"[REDACTED]"});
   EXPECT_EQ(view_.last.steps.at(0).error, "[REDACTED]");
