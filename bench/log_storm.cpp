@@ -70,8 +70,8 @@ int main() {
   const auto reporter = adapters::dashboard::make_reporter(
       {.api_url = variable("API_URL"), .api_key = Secret(variable("API_KEY"))}, *http);
   report::ChannelLimits limits;
-  limits.backlog.spool = number("LOG_SPOOL_SIZE", limits.backlog.spool);
-  limits.backlog.log = number("LOG_LIMIT", limits.backlog.log);
+  limits.backlog.spool = number("LOG_SPOOL_SIZE", 64U << 20U);
+  limits.backlog.log = number("LOG_LIMIT", 64U << 20U);
   limits.backlog.spool_folder = folder->path();
   ports::Metrics metrics;
   SecretStore store;

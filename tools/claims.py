@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 INCLUDE_RULES = "tools/include-rules.txt"
 METRICS = "docs/operations.md"
 SCRIPTS = "docs/protocol.md"
-SETTINGS = "src/app/config/config.cpp"
+SETTINGS = "src/app/config/setting_rows.cpp"
 THREADS = "ARCHITECTURE.md"
 
 

@@ -56,7 +56,7 @@ work::JobSettings job_settings(const Config& config, const WorkDir& work) {
   settings.channel.backlog.spool_folder = work.builds();
   settings.channel.backlog.log = config.log_limit;
   settings.help_url = config.help_url;
-  settings.engine = engine_address(config);
+  settings.engine = engine_address(config).str();
   settings.build_timeout = config.build_timeout;
   settings.silence_timeout = config.silence_timeout;
   settings.image_reference = config.image_reference;

@@ -23,6 +23,9 @@ class LogSink {
 /// line of that copy carries it. The customer's build log is another one: a BuildEvent stream.
 class Log {
  public:
+  /// Says nothing.
+  Log() = default;
+
   explicit Log(std::shared_ptr<LogSink> sink) : sink_(std::move(sink)) {}
 
   [[nodiscard]] Log with(std::string_view key, std::string_view value) const {
@@ -54,7 +57,7 @@ class Log {
  private:
   template <class... Args>
   void write(LogLevel level, fmt::format_string<Args...> format, Args&&... args) const {
-    if (sink_->enabled(level)) {
+    if (sink_ != nullptr && sink_->enabled(level)) {
       sink_->write(level, context_ + fmt::format(format, std::forward<Args>(args)...));
     }
   }

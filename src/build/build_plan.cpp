@@ -33,7 +33,7 @@ constexpr std::string_view k_default_ignore_file = ".dockerignore";
 constexpr std::string_view k_dotenv = ".env";
 
 std::string shown(std::string_view text) {
-  return printable_line(text.substr(0, 80));
+  return printable_line(text, 80);
 }
 
 /// The ignore file of that name; nullopt when there is none.
@@ -241,7 +241,7 @@ std::string choose_builder(const std::string& wanted, const BuildpacksRules& rul
   if (buildpacks::is_listed(wanted, rules.allowed_builders)) {
     return wanted;
   }
-  events.warning("project.toml asks for the builder '" + printable_line(wanted.substr(0, 100)) +
+  events.warning("project.toml asks for the builder '" + printable_line(wanted, 100) +
                  "', which is not allowed here; using " + rules.builder);
   return rules.builder;
 }
@@ -372,7 +372,7 @@ Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
   if (request.runtime_file_path.empty()) {
     events.info("No Dockerfile in the repository; building with buildpacks");
   } else {
-    events.warning("No Dockerfile at '" + printable_line(request.runtime_file_path.substr(0, 100)) +
+    events.warning("No Dockerfile at '" + printable_line(request.runtime_file_path, 100) +
                    "' in this commit; building with buildpacks");
   }
   name_likely_dockerfiles(*source, wanted, events);

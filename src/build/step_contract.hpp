@@ -20,16 +20,17 @@ namespace builder::build {
 
 /// What the operator says about buildpacks.
 struct BuildpacksRules {
-  std::string builder = "paketobuildpacks/builder-jammy-base";
+  std::string builder;
   std::vector<std::string> allowed_builders;  ///< A project.toml may choose these.
   std::string node_version;                   ///< BP_NODE_VERSION; empty: the app's own choice.
   bool user_environment = false;              ///< The service's variables reach the buildpacks.
 };
 
-/// What the steps of a build are told by the operator.
+/// What the steps of a build are told by the operator. The settings have their defaults in the
+/// configuration.
 struct StepSettings {
-  std::string github_url = "https://github.com";
-  std::chrono::seconds fetch_timeout{600};
+  std::string github_url;
+  std::chrono::seconds fetch_timeout{0};
   BuildpacksRules buildpacks;
   KeyedHash::Key times_key{};  ///< Of what is remembered about a service's files.
   /// Asked when a source could not be fetched: whether that was WORK_DIR's fault.

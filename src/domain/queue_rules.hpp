@@ -1,5 +1,6 @@
 #pragma once
 
+#include "domain/attempts.hpp"
 #include "domain/checkpoint.hpp"
 #include "domain/ending.hpp"
 #include "domain/ids.hpp"
@@ -16,9 +17,6 @@
 /// The rules of the queue, for one process. adapters/redis/leased/scripts/*.lua are the same rules
 /// for any number of workers. Tests compare the two.
 namespace builder::domain {
-
-/// Of one deployment, over all workers that had it. All workers of a queue must have the same.
-inline constexpr int k_most_attempts = 3;
 
 /// What became of a final status.
 enum class Delivery {

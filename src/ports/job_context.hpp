@@ -1,9 +1,12 @@
 #pragma once
 
+#include "base/log.hpp"
 #include "base/stop.hpp"
 #include "domain/ids.hpp"
+#include "ports/retry_budget.hpp"
 
 #include <atomic>
+#include <memory>
 #include <stop_token>
 
 namespace builder::ports {
@@ -46,6 +49,10 @@ struct JobContext {
   domain::DeploymentId deployment_id;
   std::stop_token stop;
   SteadyTime deadline = SteadyTime::max();
+  /// Names the deployment in each line; silent where nobody is to be told.
+  Log log = {};
+  /// Shared by all copies.
+  std::shared_ptr<RetryBudget> retries = std::make_shared<RetryBudget>();
 
   /// The same job with at most `limit` from now; never later than its own deadline.
   [[nodiscard]] JobContext within(std::chrono::milliseconds limit) const {

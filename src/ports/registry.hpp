@@ -4,6 +4,7 @@
 #include "domain/ids.hpp"
 #include "ports/job_context.hpp"
 
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -29,6 +30,9 @@ struct PublishedImage {
   std::string tag;
   std::string digest;  ///< `sha256:…` of the manifest at the registry.
 };
+
+/// For a probe that tells whose trouble a failure is: every image's, or this one's.
+inline constexpr std::chrono::seconds k_probe_limit{10};
 
 /// The registry the platform pulls from. Every method retries what its peer says may be retried,
 /// is safe to repeat and is called for several deployments at once.

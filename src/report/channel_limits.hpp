@@ -8,12 +8,12 @@
 namespace builder::report {
 
 struct BacklogLimits {
-  std::size_t block = 64u << 10;    ///< Rows move to the disk in blocks of this size.
-  std::size_t memory = 1u << 20;    ///< Waiting rows in memory; the rest is spooled.
-  std::uint64_t spool = 64u << 20;  ///< The spool file's size.
-  std::size_t tail = 2u << 20;      ///< The newest rows, kept when all that is full.
-  std::uint64_t log = 64u << 20;    ///< Text of the whole log; 0: no limit.
-  std::string spool_folder;         ///< Empty: no spool.
+  std::size_t block = 64u << 10;  ///< Rows move to the disk in blocks of this size.
+  std::size_t memory = 1u << 20;  ///< Waiting rows in memory; the rest is spooled.
+  std::uint64_t spool = 0;        ///< The spool file's size; a setting.
+  std::size_t tail = 2u << 20;    ///< The newest rows, kept when all that is full.
+  std::uint64_t log = 0;          ///< Text of the whole log; 0: no limit. A setting.
+  std::string spool_folder;       ///< Empty: no spool.
 };
 
 struct ChannelLimits {

@@ -97,7 +97,11 @@ class Run {
         cancellation_(cancellation),
         caches_(domain::cache_namespaces(settings.cache_key, settings.cache_sharing, request)),
         secrets_(secrets.add_deployment(all_secrets(request, caches_))),
-        job_{request.deployment_id, cancellation.token(), Clock::now() + settings.build_timeout},
+        job_{.deployment_id = request.deployment_id,
+             .stop = cancellation.token(),
+             .deadline = Clock::now() + settings.build_timeout,
+             .log = log_,
+             .retries = std::make_shared<ports::RetryBudget>(taken.attempt)},
         channel_(ports.reporter, request.deployment_id, taken.receipt.lease, settings.channel,
                  metrics, log_),
         events_(channel_, secrets_),
@@ -182,17 +186,20 @@ class Run {
     return {};
   }
 
-  /// Failures that are not the customer's are tried again, as often as the queue would, and the
+  /// Failures that are not the customer's are tried again, as often as the steps have left, and the
   /// customer is told.
   Result<ports::PublishedImage> build(const std::function<void()>& read) {
     auto random = make_random();
-    for (int attempt = taken_.attempt;; ++attempt) {
+    for (;;) {
       auto published = steps_.run([this] { return wait_for_answer(); }, read);
-      if (published || refusal() || job_.stop.stop_requested() || !may_pass(published.error()) ||
-          attempt >= domain::k_most_attempts) {
+      if (published || refusal() || job_.stop.stop_requested() || !may_pass(published.error())) {
         return published;
       }
-      const auto delay = next_delay(settings_.repeat_backoff, attempt - taken_.attempt,
+      const std::optional<int> attempt = job_.retries->take();
+      if (!attempt) {
+        return published;
+      }
+      const auto delay = next_delay(settings_.repeat_backoff, *attempt - taken_.attempt - 1,
                                     published.error().retry_after, random);
       if (Clock::now() + delay >= job_.deadline) {
         return published;
@@ -203,8 +210,8 @@ class Run {
       events_.finish();
       events_.warning((error.customer.empty() ? std::string(k_our_fault_passing)
                                               : without_advice(error.customer)) +
-                      ". Trying again (attempt " + std::to_string(attempt + 1) + " of " +
-                      std::to_string(domain::k_most_attempts) + ")");
+                      ". Trying again (attempt " + std::to_string(*attempt) + " of " +
+                      std::to_string(job_.retries->most()) + ")");
       if (!sleep_for(delay, job_.stop)) {
         return failure(ErrorKind::cancelled, "stopped");
       }
@@ -281,7 +288,8 @@ class Run {
     if (const auto& repository = steps_.repository()) {
       const JobContext job{.deployment_id = job_.deployment_id,
                            .stop = abort_,
-                           .deadline = Clock::now() + k_clean_up_limit};
+                           .deadline = Clock::now() + k_clean_up_limit,
+                           .log = log_};
       ports_.image.clean_up(job, *repository, request_.deployment_id.str());
     }
   }
@@ -516,7 +524,8 @@ Result<bool> JobRunner::has_image(const domain::DeploymentRequest& request,
                                   const std::stop_token& stop) {
   const JobContext job{.deployment_id = request.deployment_id,
                        .stop = stop,
-                       .deadline = Clock::now() + k_look_limit};
+                       .deadline = Clock::now() + k_look_limit,
+                       .log = log_.with("deployment", request.deployment_id.str())};
   BUILDER_TRY_ASSIGN(const auto repository,
                      ports_.registry.find_repository(job, request.service_id));
   if (!repository) {

@@ -22,15 +22,16 @@ enum class ImageReference {
   digest,     ///< `repository@sha256:…`.
 };
 
-/// What the run of one deployment is told by the operator.
+/// What the run of one deployment is told by the operator, whose settings have their defaults in
+/// the configuration, and the times that nobody sets.
 struct JobSettings {
   build::StepSettings steps;
   std::string engine;  ///< What builds, for the log.
-  std::chrono::seconds build_timeout{1800};
+  std::chrono::seconds build_timeout{0};
   /// A build that neither prints nor computes for so long is stopped; 0: never.
-  std::chrono::seconds silence_timeout{600};
-  /// Between two attempts in place.
-  BackoffPolicy repeat_backoff{.base = std::chrono::seconds(5), .cap = std::chrono::seconds(60)};
+  std::chrono::seconds silence_timeout{0};
+  /// Between two attempts of the run in place. The few there are outlast a short absence of a peer.
+  BackoffPolicy repeat_backoff{.base = std::chrono::seconds(10), .cap = std::chrono::seconds(60)};
   /// How long a BUILDING status is repeated while the API is away; then the job is given back.
   std::chrono::seconds building_patience{120};
   /// How long a final status is repeated.
@@ -38,10 +39,10 @@ struct JobSettings {
   /// How long one of another worker's is repeated before it is left again.
   std::chrono::seconds adopted_patience{60};
   std::string help_url;  ///< Of pages about failures, by their kind; empty: none.
-  ImageReference image_reference = ImageReference::automatic;
-  int keep_images = 1;
+  ImageReference image_reference{};
+  int keep_images = 0;
   Secret cache_key;  ///< The platform's: see `domain::cache_namespaces`.
-  domain::CacheSharing cache_sharing = domain::CacheSharing::service;
+  domain::CacheSharing cache_sharing{};
   report::ChannelLimits channel;
 };
 

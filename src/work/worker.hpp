@@ -32,8 +32,8 @@ struct WorkerSettings {
   /// So many builds beyond `parallel_builds` are taken: others wait, and build nothing. Absent:
   /// none.
   std::function<std::size_t()> waiting = {};
-  std::size_t parallel_builds = 1;
-  std::chrono::seconds drain_timeout{600};
+  std::size_t parallel_builds = 0;
+  std::chrono::seconds drain_timeout{0};
 };
 
 /// Takes jobs from the queue while a slot is free and runs each on a thread of its own; delivers

@@ -36,7 +36,10 @@ BUILDER_FUZZ(addresses) {
                  "the error shows the address");
   }
   static_cast<void>(redis::parse_addresses(input, 6379));
-  static_cast<void>(docker::parse_docker_host(input));
+  if (const auto address = docker::parse_engine_address(input)) {
+    fuzz::expect(docker::parse_engine_address(address->str()) == *address,
+                 "another engine: " + address->str());
+  }
   static_cast<void>(ecr::host_header(input));
   static_cast<void>(ecr::parse_profiles(input, input.size() % 2 == 0));
   static_cast<void>(ecr::split_command(input));

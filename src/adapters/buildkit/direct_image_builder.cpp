@@ -33,13 +33,13 @@ class RepeatedSteps final : public domain::EventSink {
 
 class DirectImageBuilder final : public ports::ImageBuilder {
  public:
-  DirectImageBuilder(PublishPeers peers, Compression compression, ImageEpoch epoch, Log log)
-      : peers_(peers), compression_(std::move(compression)), epoch_(epoch), log_(std::move(log)) {}
+  DirectImageBuilder(PublishPeers peers, Compression compression, ImageEpoch epoch)
+      : peers_(peers), compression_(std::move(compression)), epoch_(epoch) {}
 
   Result<ports::PublishResult> publish(const JobContext& job, const ports::ImageSpec& image,
                                        domain::EventSink& events) override {
     const auto begin = Clock::now();
-    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, image.repository, events, log_);
+    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, image.repository, events);
     RepeatedSteps repeated(events);
     domain::EventSink* sink = &events;
     for (;;) {
@@ -123,15 +123,14 @@ class DirectImageBuilder final : public ports::ImageBuilder {
   const PublishPeers peers_;
   const Compression compression_;
   const ImageEpoch epoch_;
-  const Log log_;
 };
 
 }  // namespace
 
 std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers,
                                                                Compression compression,
-                                                               ImageEpoch epoch, Log log) {
-  return std::make_unique<DirectImageBuilder>(peers, std::move(compression), epoch, std::move(log));
+                                                               ImageEpoch epoch) {
+  return std::make_unique<DirectImageBuilder>(peers, std::move(compression), epoch);
 }
 
 }  // namespace builder::adapters::buildkit

@@ -22,21 +22,19 @@ using ports::Repository;
 
 /// A tag of another deployment this old belongs to no build under way.
 constexpr std::chrono::hours k_leftover_age{1};
-/// A prune of the operator's, or another worker's tidying, comes once.
-constexpr int k_most_removals = 2;
 
 class EngineImageBuilder final : public ports::ImageBuilder {
  public:
   EngineImageBuilder(PublishPeers peers, docker::Engine& engine,
-                     std::unique_ptr<ports::ImageBuilder> direct, Log log)
-      : peers_(peers), engine_(engine), direct_(std::move(direct)), log_(std::move(log)) {}
+                     std::unique_ptr<ports::ImageBuilder> direct)
+      : peers_(peers), engine_(engine), direct_(std::move(direct)) {}
 
   Result<ports::PublishResult> publish(const JobContext& job, const ports::ImageSpec& image,
                                        domain::EventSink& events) override {
     if (exports_to_registry(job)) {
       return direct_->publish(job, image, events);
     }
-    for (int removals = 0;;) {
+    for (;;) {
       BUILDER_TRY_ASSIGN(const Built built, build(job, image, events));
       BUILDER_TRY_ASSIGN(auto published, push(job, image.repository, image.tag, events));
       if (published) {
@@ -44,9 +42,9 @@ class EngineImageBuilder final : public ports::ImageBuilder {
         published->figures.build = built.took;
         return *std::move(published);
       }
-      log_.warning("deployment={} {}:{} was removed from the engine before it was pushed",
-                   job.deployment_id.str(), image.repository.uri, image.tag);
-      if (++removals > k_most_removals) {
+      job.log.warning("{}:{} was removed from the engine before it was pushed",
+                      image.repository.uri, image.tag);
+      if (!job.retries->take()) {
         return failure(ErrorKind::unavailable,
                        "the engine's images are removed while they are pushed (an image prune that "
                        "runs all the time?)");
@@ -84,7 +82,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
     }
     const auto images = engine_.images_of(repository.uri, job.stop);
     if (!images) {
-      log_.debug("clean-up: {}", images.error().message);
+      job.log.debug("clean-up: {}", images.error().message);
       return;
     }
     for (const docker::ImageSummary& image : *images) {
@@ -132,7 +130,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
     }
     if (const auto id = solved->exporter_response.find("containerimage.digest");
         id != solved->exporter_response.end()) {
-      BUILDER_TRY(check_machines(job, {peers_.solver, engine_}, image, id->second, log_));
+      BUILDER_TRY(check_machines(job, {peers_.solver, engine_}, image, id->second));
       image.on_built(id->second);
     }
     return Built{.context_bytes_sent = solved->context_bytes_sent, .took = took};
@@ -167,7 +165,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
                                                              const std::string& tag,
                                                              domain::EventSink& events) {
     events.info("Pushing image");
-    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, repository, events, log_);
+    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, repository, events);
     for (;;) {
       BUILDER_TRY_ASSIGN(const ports::SharedLogin login, retrying.login());
       oci::PushProgress progress(events);
@@ -191,28 +189,26 @@ class EngineImageBuilder final : public ports::ImageBuilder {
 
   void remove(const JobContext& job, const std::string& image) {
     if (const auto removed = engine_.remove(image, job.stop); !removed) {
-      log_.debug("clean-up of {}: {}", image, removed.error().message);
+      job.log.debug("clean-up of {}: {}", image, removed.error().message);
     }
   }
 
   const PublishPeers peers_;
   docker::Engine& engine_;
   const std::unique_ptr<ports::ImageBuilder> direct_;
-  const Log log_;
 };
 
 }  // namespace
 
 Result<> check_machines(const JobContext& job, const KeepingEngine& engine,
-                        const ports::ImageSpec& image, const std::string& id, const Log& log) {
+                        const ports::ImageSpec& image, const std::string& id) {
   const auto known = engine.solver.known_engine(job.stop);
   if (!known || names_foreign_bases(*known) || !image.options.platform.empty()) {
     return {};
   }
   const auto details = engine.docker.inspect(id, job.stop);
   if (!details) {
-    log.warning("deployment={} the image's architecture is not known: {}", job.deployment_id.str(),
-                details.error().message);
+    job.log.warning("the image's architecture is not known: {}", details.error().message);
     return {};
   }
   const auto text = ports::read_file(*image.context, image.dockerfile, k_dockerfile_limit);
@@ -226,9 +222,8 @@ std::optional<ports::Repository> others_beside(const ports::ImageSpec& image) {
 }
 
 std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(
-    PublishPeers peers, docker::Engine& engine, std::unique_ptr<ports::ImageBuilder> direct,
-    Log log) {
-  return std::make_unique<EngineImageBuilder>(peers, engine, std::move(direct), std::move(log));
+    PublishPeers peers, docker::Engine& engine, std::unique_ptr<ports::ImageBuilder> direct) {
+  return std::make_unique<EngineImageBuilder>(peers, engine, std::move(direct));
 }
 
 }  // namespace builder::adapters::buildkit

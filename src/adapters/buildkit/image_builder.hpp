@@ -4,7 +4,6 @@
 #include "adapters/buildkit/compression.hpp"
 #include "adapters/buildkit/image_epoch.hpp"
 #include "adapters/docker/engine.hpp"
-#include "base/log.hpp"
 #include "ports/image_builder.hpp"
 #include "ports/image_exporter.hpp"
 #include "ports/registry.hpp"
@@ -28,14 +27,13 @@ struct PublishPeers {
 /// API brings it into the registry, as it packs it. What is left there is removed by `clean_up`.
 /// On an Engine that exports to registries it does as `direct`.
 std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(
-    PublishPeers peers, docker::Engine& engine, std::unique_ptr<ports::ImageBuilder> direct,
-    Log log);
+    PublishPeers peers, docker::Engine& engine, std::unique_ptr<ports::ImageBuilder> direct);
 
 /// On an engine that exports to registries: it pushes while it exports, with the session's login,
 /// and keeps no image. Media types are OCI's.
 std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers,
                                                                Compression compression,
-                                                               ImageEpoch epoch, Log log);
+                                                               ImageEpoch epoch);
 
 /// Where images are left on this machine.
 struct ExportPeers {
@@ -48,7 +46,7 @@ struct ExportPeers {
 };
 
 /// Any engine that builds, and a Docker Engine that keeps what was built.
-std::unique_ptr<ports::ImageExporter> make_image_exporter(ExportPeers peers, Log log);
+std::unique_ptr<ports::ImageExporter> make_image_exporter(ExportPeers peers);
 
 /// An engine that knows an image when it is built, and not before, what machines it is for.
 struct KeepingEngine {
@@ -59,7 +57,7 @@ struct KeepingEngine {
 /// Refuses an image (`id` at the Engine) for other machines than the platform's. Newer frontends
 /// say while they build that a base image is for those.
 Result<> check_machines(const ports::JobContext& job, const KeepingEngine& engine,
-                        const ports::ImageSpec& image, const std::string& id, const Log& log);
+                        const ports::ImageSpec& image, const std::string& id);
 
 /// What the frontend is told of the options of a build.
 std::map<std::string, std::string> frontend_attributes(const ports::BuildOptions& options);

@@ -39,8 +39,7 @@ ExportedImage exported(const Solved& solved) {
 
 class BuildkitExporter final : public ports::ImageExporter {
  public:
-  explicit BuildkitExporter(ExportPeers peers, Log log)
-      : peers_(std::move(peers)), log_(std::move(log)) {}
+  explicit BuildkitExporter(ExportPeers peers) : peers_(std::move(peers)) {}
 
   Result<> can_load(const JobContext& job) override {
     if (peers_.docker == nullptr) {
@@ -103,7 +102,7 @@ class BuildkitExporter final : public ports::ImageExporter {
   Result<ExportedImage> build_in_docker(const JobContext& job, const ports::ImageSpec& image,
                                         domain::EventSink& events) {
     BUILDER_TRY_ASSIGN(ExportedImage made, solve(job, spec_for(image, "moby", nullptr), events));
-    BUILDER_TRY(check_machines(job, {peers_.solver, *peers_.docker}, image, made.digest, log_));
+    BUILDER_TRY(check_machines(job, {peers_.solver, *peers_.docker}, image, made.digest));
     return loaded(job, image, std::move(made));
   }
 
@@ -146,7 +145,6 @@ class BuildkitExporter final : public ports::ImageExporter {
   }
 
   const ExportPeers peers_;
-  const Log log_;
 };
 
 }  // namespace
@@ -168,8 +166,8 @@ std::map<std::string, std::string> frontend_attributes(const ports::BuildOptions
   return attributes;
 }
 
-std::unique_ptr<ports::ImageExporter> make_image_exporter(ExportPeers peers, Log log) {
-  return std::make_unique<BuildkitExporter>(std::move(peers), std::move(log));
+std::unique_ptr<ports::ImageExporter> make_image_exporter(ExportPeers peers) {
+  return std::make_unique<BuildkitExporter>(std::move(peers));
 }
 
 }  // namespace builder::adapters::buildkit

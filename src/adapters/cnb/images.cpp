@@ -108,8 +108,8 @@ Result<std::string> Images::run_image(const ports::JobContext& job,
     if (found.error().kind == ErrorKind::cancelled) {
       return std::unexpected(std::move(found).error());
     }
-    log_.warning("deployment={} run image {} of builder {}: {}", job.deployment_id.str(),
-                 printable_line(candidate), builder, found.error().message);
+    job.log.warning("run image {} of builder {}: {}", printable_line(candidate), builder,
+                    found.error().message);
     if (!first) {
       first = explained(std::move(found).error(), "Run image", candidate);
     }

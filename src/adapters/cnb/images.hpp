@@ -1,7 +1,6 @@
 #pragma once
 
 #include "adapters/oci/client.hpp"
-#include "base/log.hpp"
 #include "base/sync.hpp"
 #include "domain/buildpacks/builder_image.hpp"
 #include "ports/job_context.hpp"
@@ -26,7 +25,7 @@ struct ResolvedBuilder {
 class Images {
  public:
   /// `client` outlives it.
-  Images(oci::Client& client, Log log) : client_(client), log_(std::move(log)) {}
+  explicit Images(oci::Client& client) : client_(client) {}
 
   /// Errors with the customer's line; which image it is about is named.
   Result<ResolvedBuilder> builder(const ports::JobContext& job, const std::string& name);
@@ -43,7 +42,6 @@ class Images {
                                                      const std::string& name);
 
   oci::Client& client_;
-  const Log log_;
   Sync<std::map<std::string, domain::buildpacks::BuilderImage>> known_;  ///< By digest.
 };
 

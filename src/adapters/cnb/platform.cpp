@@ -100,11 +100,8 @@ std::optional<int> exit_code_of(const std::map<std::string, std::string>& files)
 
 class Platform final : public ports::BuildpacksBuilder {
  public:
-  Platform(PlatformSettings settings, PlatformPeers peers, Log log)
-      : settings_(std::move(settings)),
-        peers_(peers),
-        log_(std::move(log)),
-        images_(peers.images, log_) {}
+  Platform(PlatformSettings settings, PlatformPeers peers)
+      : settings_(std::move(settings)), peers_(peers), images_(peers.images) {}
 
   Result<BuildpacksResult> publish(const JobContext& job, const BuildpacksSpec& spec,
                                    domain::EventSink& events) override {
@@ -148,8 +145,7 @@ class Platform final : public ports::BuildpacksBuilder {
     } else if (job.stop.stop_requested()) {
       return std::unexpected(std::move(previous).error());
     } else {
-      log_.warning("deployment={} looking for the last image: {}", job.deployment_id.str(),
-                   previous.error().message);
+      job.log.warning("looking for the last image: {}", previous.error().message);
     }
     return prepared;
   }
@@ -202,7 +198,7 @@ class Platform final : public ports::BuildpacksBuilder {
   /// registry's rules say.
   Result<Outcome> build(const JobContext& job, const BuildpacksSpec& spec, const Prepared& prepared,
                         Attempt attempt, domain::EventSink& events) {
-    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, spec.repository, events, log_);
+    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, spec.repository, events);
     std::uint32_t next_step = 1;
     for (;; ++attempt.number) {
       BUILDER_TRY_ASSIGN(const ports::SharedLogin login, retrying.login());
@@ -214,8 +210,7 @@ class Platform final : public ports::BuildpacksBuilder {
         return *std::move(outcome);
       }
       Failure failed = std::move(outcome).error();
-      log_.warning("deployment={} attempt {}: {}", job.deployment_id.str(), attempt.number,
-                   failed.error.message);
+      job.log.warning("attempt {}: {}", attempt.number, failed.error.message);
       if (failed.remedy == Remedy::without_cache && !attempt.anew) {
         attempt.anew = true;
         events.warning("What earlier builds left cannot be used; building without it");
@@ -351,15 +346,14 @@ class Platform final : public ports::BuildpacksBuilder {
 
   const PlatformSettings settings_;
   const PlatformPeers peers_;
-  const Log log_;
   Images images_;
 };
 
 }  // namespace
 
 std::unique_ptr<ports::BuildpacksBuilder> make_platform(PlatformSettings settings,
-                                                        PlatformPeers peers, Log log) {
-  return std::make_unique<Platform>(std::move(settings), peers, std::move(log));
+                                                        PlatformPeers peers) {
+  return std::make_unique<Platform>(std::move(settings), peers);
 }
 
 }  // namespace builder::adapters::cnb

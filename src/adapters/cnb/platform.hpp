@@ -3,7 +3,6 @@
 #include "adapters/buildkit/client/solver.hpp"
 #include "adapters/cnb/bindings.hpp"
 #include "adapters/oci/client.hpp"
-#include "base/log.hpp"
 #include "ports/buildpacks_builder.hpp"
 #include "ports/registry.hpp"
 #include "ports/registry_login.hpp"
@@ -36,6 +35,6 @@ struct PlatformPeers {
 /// lifecycle, which puts the image straight into the registry. No `pack`, no Docker socket in the
 /// build, no image at the engine.
 std::unique_ptr<ports::BuildpacksBuilder> make_platform(PlatformSettings settings,
-                                                        PlatformPeers peers, Log log);
+                                                        PlatformPeers peers);
 
 }  // namespace builder::adapters::cnb

@@ -312,8 +312,8 @@ class HttpEngine final : public Engine {
 
   [[nodiscard]] http::Request make_request(http::Method method, const std::string& path) const {
     return {.method = method,
-            .url = address_.base_url + path,
-            .unix_socket = address_.unix_socket,
+            .url = "http://" + (address_.is_socket() ? "docker" : address_.authority()) + path,
+            .unix_socket = address_.socket,
             .headers = {},
             .timeout = k_call_timeout,
             .max_body = 32U << 20U,

@@ -7,14 +7,25 @@
 
 namespace builder::adapters::docker {
 
-/// Where the Engine listens, from DOCKER_HOST.
+/// Where an engine listens: a Docker Engine or a standalone BuildKit. TCP is plain; TLS is a matter
+/// of whoever connects.
 struct EngineAddress {
-  std::string unix_socket;  ///< Empty: TCP.
-  std::string base_url;     ///< `http://host[:port]`; a placeholder host for a socket.
+  std::string socket;  ///< Absolute path of a unix socket; empty: TCP.
+  std::string host;    ///< A name or an address; IPv6 without brackets.
+  std::string port;
+
+  [[nodiscard]] bool is_socket() const { return !socket.empty(); }
+
+  /// `host:port`, IPv6 in brackets; of a TCP address.
+  [[nodiscard]] std::string authority() const;
+  /// As it is written in settings: `unix:///path` or `tcp://host:port`.
+  [[nodiscard]] std::string str() const;
+
+  bool operator==(const EngineAddress&) const = default;
 };
 
-/// `unix:///path`, `tcp://host[:port]` or `http://host[:port]`; empty is the default socket. TLS
-/// (`https://`, DOCKER_TLS_VERIFY) is refused: the Engine is expected on this machine.
-Result<EngineAddress> parse_docker_host(std::string_view docker_host);
+/// `unix:///path` or `tcp://host:port`. `invalid_input` for anything else; the message goes on
+/// behind the name of the setting ("must be …").
+Result<EngineAddress> parse_engine_address(std::string_view text);
 
 }  // namespace builder::adapters::docker

@@ -8,11 +8,15 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <chrono>
 #include <expected>
 #include <memory>
 #include <string>
 
 namespace builder::adapters::ecr {
+
+/// For one call of a deployment with all its repetitions.
+inline constexpr std::chrono::seconds k_call_limit{60};
 
 /// A failed call: what to tell the caller, and ECR's code ("" when there was no answer).
 struct ApiError {

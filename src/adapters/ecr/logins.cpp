@@ -15,8 +15,6 @@ namespace {
 using nlohmann::json;
 using WallClock = std::chrono::system_clock;
 
-constexpr std::chrono::seconds k_api_limit{60};
-
 struct Token {
   ports::RegistryLogin login;
   SecretStore::Registration secret;  ///< Redacted as long as anybody uses it.
@@ -59,7 +57,7 @@ void Logins::add_host(const std::string& host) {
 
 Result<Logins::Kept::Fetched> Logins::fetch(const ports::JobContext& job) {
   auto answer = api_.call("GetAuthorizationToken", json::object(), job.stop,
-                          std::min(job.deadline, std::chrono::steady_clock::now() + k_api_limit));
+                          job.within(k_call_limit).deadline);
   if (!answer) {
     return std::unexpected(std::move(answer).error().error);
   }

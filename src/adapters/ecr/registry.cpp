@@ -24,8 +24,6 @@ using ports::Repository;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::minutes k_remember_repository{5};
-constexpr std::chrono::seconds k_api_limit{60};
-constexpr std::chrono::seconds k_probe_limit{10};
 /// A repository that was just created may be unknown for a moment.
 constexpr int k_appear_attempts = 10;
 constexpr std::chrono::milliseconds k_appear_interval{300};
@@ -164,7 +162,7 @@ class EcrRegistry final : public ports::Registry {
     if ((!is_denied && !error.is_transient()) || job.stop.stop_requested()) {
       return oci::for_customer(std::move(error));
     }
-    const bool answers = probe(job.within(k_probe_limit)).has_value();
+    const bool answers = probe(job.within(ports::k_probe_limit)).has_value();
     error = answers && !is_denied ? oci::for_customer(std::move(error)) : of_all(std::move(error));
     error.of_one_service = answers;
     return error;
@@ -182,8 +180,7 @@ class EcrRegistry final : public ports::Registry {
 
   std::expected<json, ApiError> call(const JobContext& job, std::string_view operation,
                                      const json& input) {
-    return api_.call(operation, input, job.stop,
-                     std::min(job.deadline, Clock::now() + k_api_limit));
+    return api_.call(operation, input, job.stop, job.within(k_call_limit).deadline);
   }
 
   /// The repository's address; nullopt: there is none.

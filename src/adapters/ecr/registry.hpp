@@ -11,7 +11,7 @@
 namespace builder::adapters::ecr {
 
 struct RegistrySettings {
-  int keep_images = 1;
+  int keep_images = 0;
   /// False: deployments are told by digest, and a tag `latest` that may not move is no failure.
   bool needs_latest = true;
 };

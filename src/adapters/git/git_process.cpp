@@ -330,10 +330,10 @@ Result<std::string> GitProcess::run(const ports::JobContext& job,
   if (!finished) {
     return std::unexpected(finished.error());
   }
-  log_.debug("git {} took {} ms", arguments.front(),
-             std::chrono::duration_cast<std::chrono::milliseconds>(
-                 std::chrono::steady_clock::now() - started)
-                 .count());
+  job.log.debug("git {} took {} ms", arguments.front(),
+                std::chrono::duration_cast<std::chrono::milliseconds>(
+                    std::chrono::steady_clock::now() - started)
+                    .count());
   if (finished->exit_code != 0) {
     Error error = explain_git_failure(finished->exit_code, err, asked_by(options));
     const std::string complaint =

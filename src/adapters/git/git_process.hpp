@@ -1,7 +1,6 @@
 #pragma once
 
 #include "adapters/git/address_policy.hpp"
-#include "base/log.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "base/subprocess.hpp"
@@ -33,8 +32,8 @@ struct Access {
 class GitProcess {
  public:
   /// `home` is an empty folder of ours. `largest_memory`: bytes of each process; 0: any.
-  GitProcess(std::string home, std::uint64_t largest_memory, Log log)
-      : home_(std::move(home)), largest_memory_(largest_memory), log_(std::move(log)) {}
+  GitProcess(std::string home, std::uint64_t largest_memory)
+      : home_(std::move(home)), largest_memory_(largest_memory) {}
 
   struct Options {
     std::string git_dir;
@@ -59,7 +58,6 @@ class GitProcess {
 
   std::string home_;
   std::uint64_t largest_memory_;
-  Log log_;
 };
 
 /// Whom a git command asked, and for what. Empty: nobody, the command is this machine's affair.

@@ -252,7 +252,7 @@ Result<> LargeFiles::fetch(const ports::JobContext& job, const std::string& url,
       return std::unexpected(
           Error{.kind = ErrorKind::invalid_input,
                 .message = "LFS file of " + std::to_string(file.size) + " bytes",
-                .customer = "The large file '" + printable_line(path).substr(0, 100) +
+                .customer = "The large file '" + printable_line(path, 100) +
                             "' (Git LFS) is larger than 2 GiB, which is the limit"});
     }
     if (!has(file)) {
@@ -313,7 +313,7 @@ Result<std::vector<LargeFiles::Download>> LargeFiles::locate(
     const auto entry = std::ranges::find_if(body["objects"], [&](const json& object) {
       return object.is_object() && text_of(object, "oid") == download.file.oid;
     });
-    const std::string what = "'" + printable_line(download.path).substr(0, 60) + "'";
+    const std::string what = "'" + printable_line(download.path, 60) + "'";
     if (entry == body["objects"].end()) {
       return std::unexpected(refusal(404, host, what, ""));
     }
@@ -384,7 +384,7 @@ Result<> LargeFiles::download(const ports::JobContext& job, const Download& want
     no_space = received <= wanted.file.size && !write_all(fd.get(), chunk);
     return received <= wanted.file.size && !no_space;
   };
-  const std::string what = "'" + printable_line(wanted.path).substr(0, 60) + "'";
+  const std::string what = "'" + printable_line(wanted.path, 60) + "'";
   const std::string host = host_of(wanted.url);
   auto response = send(job, std::move(request));
   if (no_space) {

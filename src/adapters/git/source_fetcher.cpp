@@ -32,14 +32,17 @@ using domain::SourceSpec;
 using ports::FetchedSource;
 using ports::JobContext;
 
-constexpr int k_attempts = 3;
-constexpr BackoffPolicy k_backoff{.base = std::chrono::milliseconds(1'000),
-                                  .cap = std::chrono::milliseconds(10'000)};
+/// Before the one repetition in place. Most trouble of a host is over by then; what is not is left
+/// to the run, which waits longer.
+constexpr BackoffPolicy k_soon{.base = std::chrono::milliseconds(1'000),
+                               .cap = std::chrono::milliseconds(1'000)};
 /// Whoever walks a tree does so by recursion, and a submodule costs a clone.
 constexpr int k_deepest_submodule = 50;
 constexpr int k_most_repositories = 1'000;
 constexpr int k_most_redirections = 5;
 constexpr std::size_t k_longest_subject = 72;
+/// Of a submodule, in messages.
+constexpr std::size_t k_longest_path = 60;
 /// Of .gitmodules and .lfsconfig.
 constexpr std::uint64_t k_largest_config = 1U << 20U;
 constexpr std::string_view k_removed = "The builder's copy of the repository was removed meanwhile";
@@ -59,10 +62,8 @@ std::string shown_name(const std::string& url) {
 
 class GitSourceFetcher final : public ports::SourceFetcher {
  public:
-  GitSourceFetcher(GitConfig config, Log log)
-      : config_(std::move(config)),
-        log_(log),
-        git_(config_.work_dir + "/home", config_.git_memory, std::move(log)) {}
+  explicit GitSourceFetcher(GitConfig config)
+      : config_(std::move(config)), git_(config_.work_dir + "/home", config_.git_memory) {}
 
   Result<> prepare() const {
     // Nobody is building yet: whatever is here was left by a run that was killed.
@@ -75,29 +76,29 @@ class GitSourceFetcher final : public ports::SourceFetcher {
   Result<FetchedSource> fetch(const JobContext& job, const SourceSpec& source,
                               EventSink& events) override {
     events.info("Cloning " + shown_name(source.url) +
-                (source.commit.empty()
-                     ? source.branch.empty() ? "" : " (branch " + source.branch + ")"
-                     : " (commit " + source.commit.substr(0, 12) + ")"));
-    auto random = make_random();
-    for (int attempt = 1;; ++attempt) {
-      auto fetched = attempt_fetch(job, source, events);
-      if (!fetched && fetched.error().kind == ErrorKind::timed_out &&
-          fetched.error().customer.empty()) {
-        fetched.error().customer = "Fetching the source took too long";
-      }
-      if (fetched || !fetched.error().is_transient() || attempt == k_attempts ||
-          job.stop.stop_requested() || std::chrono::steady_clock::now() > job.deadline) {
-        return fetched;
-      }
-      log_.warning("fetch failed, trying again: {}", fetched.error().message);
-      events.warning(fetched.error().customer == k_removed
-                         ? std::string(k_removed) + "; trying again"
-                         : "The git host did not answer properly; trying again");
-      if (!sleep_for(next_delay(k_backoff, attempt - 1, fetched.error().retry_after, random),
-                     job.stop)) {
-        return failure(ErrorKind::cancelled, "stopped");
-      }
+                (!source.commit.empty()  ? " (commit " + source.commit.substr(0, 12) + ")"
+                 : source.branch.empty() ? ""
+                                         : " (branch " + source.branch + ")"));
+    auto fetched = attempt_fetch(job, source, events);
+    if (fetched || !fetched.error().is_transient() || job.stop.stop_requested() ||
+        std::chrono::steady_clock::now() > job.deadline) {
+      return fetched;
     }
+    const std::optional<int> attempt = job.retries->take();
+    if (!attempt) {
+      return fetched;
+    }
+    const Error& error = fetched.error();
+    job.log.warning("fetch failed, trying again: {}", error.message);
+    events.warning((error.customer == k_removed ? std::string(k_removed)
+                                                : "The git host did not answer properly") +
+                   "; trying again (attempt " + std::to_string(*attempt) + " of " +
+                   std::to_string(job.retries->most()) + ")");
+    auto random = make_random();
+    if (!sleep_for(next_delay(k_soon, 0, error.retry_after, random), job.stop)) {
+      return failure(ErrorKind::cancelled, "stopped");
+    }
+    return attempt_fetch(job, source, events);
   }
 
  private:
@@ -155,6 +156,16 @@ class GitSourceFetcher final : public ports::SourceFetcher {
 
   Result<FetchedSource> attempt_fetch(const JobContext& job, const SourceSpec& source,
                                       EventSink& events) {
+    auto fetched = fetch_once(job, source, events);
+    if (!fetched && fetched.error().kind == ErrorKind::timed_out &&
+        fetched.error().customer.empty()) {
+      fetched.error().customer = "Fetching the source took too long";
+    }
+    return fetched;
+  }
+
+  Result<FetchedSource> fetch_once(const JobContext& job, const SourceSpec& source,
+                                   EventSink& events) {
     BUILDER_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(source.url));
     Fetch fetch{.job = job,
                 .source = source,
@@ -225,7 +236,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
     }
     if (!obtained && obtained.error().kind == ErrorKind::internal) {
       // git complains about something we have no name for: most likely the mirror is damaged.
-      log_.warning("mirror {} is made anew: {}", opening.folder, obtained.error().message);
+      fetch.job.log.warning("mirror {} is made anew: {}", opening.folder, obtained.error().message);
       opening.anew = true;
       obtained = obtain_from(fetch, opening, url, revision, access, prefix);
       if (!obtained && obtained.error().kind == ErrorKind::internal) {
@@ -446,7 +457,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
       fetch.events.warning(
           "The repository is fetched over http: its content and credentials can "
           "be read on the way; use https");
-      log_.warning("{} is fetched over plain http", endpoint.origin());
+      fetch.job.log.warning("{} is fetched over plain http", endpoint.origin());
     }
     return access;
   }
@@ -594,7 +605,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
   Result<> obtain_submodules(Fetch& fetch, const std::string& url, const Obtained& parent,
                              const std::string& prefix, int depth) {
     for (const auto& [path, commit] : parent.submodules) {
-      const std::string shown = printable_line(prefix + path).substr(0, 60);
+      const std::string shown = printable_line(prefix + path, k_longest_path);
       const auto module = parent.modules.find(path);
       if (module == parent.modules.end() || module->second.url.empty()) {
         fetch.events.warning("Submodule '" + shown +
@@ -614,7 +625,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
 
   Result<> obtain_submodule(Fetch& fetch, const SubmoduleSource& source, const std::string& commit,
                             const std::string& path, int depth) {
-    const std::string shown = printable_line(path).substr(0, 60);
+    const std::string shown = printable_line(path, k_longest_path);
     const auto bad = [&](const std::string& why) {
       return std::unexpected(
           Error{.kind = ErrorKind::invalid_input,
@@ -654,7 +665,6 @@ class GitSourceFetcher final : public ports::SourceFetcher {
   }
 
   const GitConfig config_;
-  const Log log_;
   const GitProcess git_;
   Resolver resolver_;
   const std::unique_ptr<http::Client> http_ = http::make_client(config_.proxies);
@@ -662,8 +672,8 @@ class GitSourceFetcher final : public ports::SourceFetcher {
 
 }  // namespace
 
-Result<std::unique_ptr<ports::SourceFetcher>> make_source_fetcher(GitConfig config, Log log) {
-  auto fetcher = std::make_unique<GitSourceFetcher>(std::move(config), std::move(log));
+Result<std::unique_ptr<ports::SourceFetcher>> make_source_fetcher(GitConfig config) {
+  auto fetcher = std::make_unique<GitSourceFetcher>(std::move(config));
   BUILDER_TRY(fetcher->prepare());
   return fetcher;
 }

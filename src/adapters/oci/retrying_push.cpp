@@ -8,20 +8,16 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Kept of the deployment's time, to learn whose trouble it is.
-constexpr std::chrono::seconds k_probe_limit{10};
-
 }  // namespace
 
 RetryingPush::RetryingPush(ports::Registry& registry, ports::RegistryLogins& logins,
                            const ports::JobContext& job, const ports::Repository& repository,
-                           domain::EventSink& events, const Log& log, BackoffPolicy backoff)
+                           domain::EventSink& events, BackoffPolicy backoff)
     : registry_(registry),
       logins_(logins),
       job_(job),
       repository_(repository),
       events_(events),
-      log_(log),
       backoff_(backoff),
       random_(make_random()) {
 }
@@ -74,20 +70,20 @@ Result<> RetryingPush::recover(PushFailure failed) {
 
 Result<> RetryingPush::wait(PushFault fault, Error error) {
   const auto delay = next_delay(backoff_, waits_, error.retry_after, random_);
-  if (Clock::now() + delay + k_probe_limit >= job_.deadline) {
+  // Time is kept to learn whose trouble it is.
+  if (Clock::now() + delay + ports::k_probe_limit >= job_.deadline) {
     return std::unexpected(judged(fault, std::move(error)));
   }
   if (waits_++ == 0) {
     const bool is_engine = fault == PushFault::engine;
     registry_away_ = !is_engine;
-    log_.warning("deployment={} {}, the push is repeated until it is back: {}",
-                 job_.deployment_id.str(),
-                 is_engine ? "the engine broke the push off" : "registry away", error.message);
+    job_.log.warning("{}, the push is repeated until it is back: {}",
+                     is_engine ? "the engine broke the push off" : "registry away", error.message);
     events_.warning(is_engine
                         ? "The push broke off; it is repeated until it succeeds"
                         : "The image registry is away; the push is repeated until it is back");
   } else {
-    log_.debug("push failed again: {}", error.message);
+    job_.log.debug("push failed again: {}", error.message);
   }
   events_.emit(domain::Activity{});  // Waiting is no silence of the build's.
   if (!sleep_for(delay, job_.stop)) {
@@ -98,8 +94,8 @@ Result<> RetryingPush::wait(PushFault fault, Error error) {
 
 void RetryingPush::succeeded() {
   if (waits_ > 0) {
-    log_.info("deployment={} {}: pushed after {} repetitions", job_.deployment_id.str(),
-              registry_away_ ? "the registry is back" : "the engine is back", waits_);
+    job_.log.info("{}: pushed after {} repetitions",
+                  registry_away_ ? "the registry is back" : "the engine is back", waits_);
     events_.info(registry_away_ ? "The image registry is back" : "The push succeeded");
   }
 }
@@ -108,7 +104,7 @@ void RetryingPush::succeeded() {
 /// does, what it denies is this repository, and what stands in its way stands before this one.
 Error RetryingPush::judged(PushFault fault, Error error) {
   error = for_customer(std::move(error));
-  const auto answers = registry_.probe(job_.within(k_probe_limit));
+  const auto answers = registry_.probe(job_.within(ports::k_probe_limit));
   if (answers) {
     error.of_one_service = true;
     const bool is_stranger = fault == PushFault::stranger || fault == PushFault::forbidden;

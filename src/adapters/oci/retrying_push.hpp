@@ -2,7 +2,6 @@
 
 #include "adapters/oci/push_fault.hpp"
 #include "base/backoff.hpp"
-#include "base/log.hpp"
 #include "domain/build_event.hpp"
 #include "ports/job_context.hpp"
 #include "ports/registry.hpp"
@@ -26,7 +25,7 @@ class RetryingPush {
   /// All of them outlive it.
   RetryingPush(ports::Registry& registry, ports::RegistryLogins& logins,
                const ports::JobContext& job, const ports::Repository& repository,
-               domain::EventSink& events, const Log& log, BackoffPolicy backoff = k_push_backoff);
+               domain::EventSink& events, BackoffPolicy backoff = k_push_backoff);
 
   Result<ports::SharedLogin> login();
   Result<> recover(PushFailure failed);
@@ -41,7 +40,6 @@ class RetryingPush {
   const ports::JobContext& job_;
   const ports::Repository& repository_;
   domain::EventSink& events_;
-  const Log& log_;
   const BackoffPolicy backoff_;
   ports::SharedLogin login_;
   std::mt19937_64 random_;

@@ -94,7 +94,8 @@ Result<Built> run(BuildWanted& wanted, Config config, const std::stop_token& sto
   BUILDER_TRY_ASSIGN(const auto parts, LocalParts::make(std::move(config), wanted.build.repository,
                                                         variable, secrets, log));
   BUILDER_TRY(parts->build->ask_engine(stop));
-  const ports::JobContext job{.deployment_id = wanted.build.request.deployment_id, .stop = stop};
+  const ports::JobContext job{
+      .deployment_id = wanted.build.request.deployment_id, .stop = stop, .log = log};
   BUILDER_TRY_ASSIGN(auto source, source_of(wanted, *parts, job, events));
   BUILDER_TRY_ASSIGN(
       auto result, build::run_local_build(parts->ports(), step_settings(parts->config, parts->work),
@@ -151,7 +152,8 @@ Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineC
   SecretStore secrets;
   BUILDER_TRY_ASSIGN(const auto parts, LocalParts::make(std::move(config), wanted.build.repository,
                                                         variable, secrets, log));
-  const ports::JobContext job{.deployment_id = wanted.build.request.deployment_id, .stop = stop};
+  const ports::JobContext job{
+      .deployment_id = wanted.build.request.deployment_id, .stop = stop, .log = log};
   BUILDER_TRY_ASSIGN(auto source, source_of(wanted, *parts, job, events));
   BUILDER_TRY_ASSIGN(const auto plan,
                      build::make_build_plan(wanted.build.request,

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -19,8 +20,6 @@
 namespace builder::app {
 
 namespace {
-
-constexpr std::string_view k_unix = "unix://";
 
 std::vector<std::string> trusted_builders(const Config& config) {
   if (!config.cnb_trusted_builders.empty()) {
@@ -73,27 +72,23 @@ struct BuildEngine {
   std::unique_ptr<adapters::buildkit::Connector> connector;
 };
 
-Result<BuildEngine> choose_engine(const Config& config, adapters::http::Client& http,
-                                  const Log& log) {
+BuildEngine choose_engine(const Config& config, adapters::http::Client& http, const Log& log) {
   BuildEngine engine;
-  if (!config.buildkit_host.empty()) {
-    log.info("building with BuildKit at {}{}", config.buildkit_host,
+  if (const auto& address = config.buildkit_host) {
+    log.info("building with BuildKit at {}{}", address->str(),
              config.buildkit_tls ? ", over TLS" : "");
-    if (config.buildkit_host.starts_with("tcp://") && !config.buildkit_tls &&
-        !adapters::oci::is_plain_http(config.buildkit_host.substr(6))) {
+    if (!address->is_socket() && !config.buildkit_tls &&
+        !adapters::oci::is_plain_http(address->authority())) {
       log.warning(
           "BUILDKIT_HOST is spoken to without TLS: sources and registry tokens can be read on the "
           "way; set BUILDKIT_TLS_CA, BUILDKIT_TLS_CERT and BUILDKIT_TLS_KEY");
     }
-    BUILDER_TRY_ASSIGN(engine.connector, adapters::buildkit::make_buildkitd_connector(
-                                             config.buildkit_host, config.buildkit_tls));
+    engine.connector = adapters::buildkit::make_buildkitd_connector(*address, config.buildkit_tls);
     return engine;
   }
-  log.info("building with the Docker Engine at {}", config.docker_host);
-  BUILDER_TRY_ASSIGN(auto address, adapters::docker::parse_docker_host(config.docker_host));
-  engine.docker = adapters::docker::make_engine(std::move(address), http);
-  BUILDER_TRY_ASSIGN(engine.connector,
-                     adapters::buildkit::make_docker_connector(config.docker_host, *engine.docker));
+  log.info("building with the Docker Engine at {}", config.docker_host.str());
+  engine.docker = adapters::docker::make_engine(config.docker_host, http);
+  engine.connector = adapters::buildkit::make_docker_connector(config.docker_host, *engine.docker);
   return engine;
 }
 
@@ -142,7 +137,7 @@ StepLimits make_step_limits(const Config& config, const Log& log) {
 
 adapters::buildkit::SolverSettings solver_settings(const Config& config, const StepLimits& limits) {
   adapters::buildkit::SolverSettings settings;
-  settings.engine_setting = config.buildkit_host.empty() ? "DOCKER_HOST" : "BUILDKIT_HOST";
+  settings.engine_setting = config.buildkit_host ? "BUILDKIT_HOST" : "DOCKER_HOST";
   settings.frontends = config.frontends;
   settings.sources.policy = config.build_network_policy;
   settings.needs_isolation = config.build_network_isolation;
@@ -172,13 +167,13 @@ adapters::buildkit::SolverSettings solver_settings(const Config& config, const S
 
 /// In the words of whoever can mend it.
 Error unreachable(Error error, const Config& config) {
-  const bool is_docker = config.buildkit_host.empty();
-  const std::string& address = engine_address(config);
+  const bool is_docker = !config.buildkit_host;
+  const adapters::docker::EngineAddress& address = engine_address(config);
   const std::string_view daemon = is_docker ? "dockerd" : "buildkitd";
   const std::string_view variable = is_docker ? "DOCKER_HOST" : "BUILDKIT_HOST";
   std::string problem;
-  if (address.starts_with(k_unix)) {
-    switch (const int number = connect_error(address.substr(k_unix.size()))) {
+  if (address.is_socket()) {
+    switch (const int number = connect_error(address.socket)) {
       case 0:
         break;
       case ENOENT:
@@ -194,19 +189,19 @@ Error unreachable(Error error, const Config& config) {
     }
   }
   if (!problem.empty()) {
-    error.message = fmt::format("{} ({}): {}", address, variable, problem);
+    error.message = fmt::format("{} ({}): {}", address.str(), variable, problem);
   }
   return std::move(error).for_operator(variable);
 }
 
 }  // namespace
 
-const std::string& engine_address(const Config& config) {
-  return config.buildkit_host.empty() ? config.docker_host : config.buildkit_host;
+const adapters::docker::EngineAddress& engine_address(const Config& config) {
+  return config.buildkit_host ? *config.buildkit_host : config.docker_host;
 }
 
 bool has_local_engine(const Config& config) {
-  return engine_address(config).starts_with(k_unix);
+  return engine_address(config).is_socket();
 }
 
 build::StepSettings step_settings(const Config& config, const WorkDir& work) {
@@ -229,7 +224,7 @@ Result<std::unique_ptr<BuildParts>> BuildParts::make(const Config& config, WorkD
                                                      adapters::http::Client& http, BuildPeers peers,
                                                      SecretStore& secrets, const Log& log) {
   std::unique_ptr<BuildParts> parts(new BuildParts(config));
-  BUILDER_TRY_ASSIGN(BuildEngine engine, choose_engine(config, http, log));
+  BuildEngine engine = choose_engine(config, http, log);
   parts->docker = std::move(engine.docker);
   BUILDER_TRY_ASSIGN(parts->source,
                      adapters::git::make_source_fetcher(
@@ -238,8 +233,7 @@ Result<std::unique_ptr<BuildParts>> BuildParts::make(const Config& config, WorkD
                           .policy = config.git_network_policy,
                           .allowed_hosts = config.git_allowed_hosts,
                           .largest_source = config.max_source_size,
-                          .ensure_work_dir = [&work, log] { return ensure(work, log); }},
-                         log));
+                          .ensure_work_dir = [&work, log] { return ensure(work, log); }}));
   BUILDER_TRY_ASSIGN(auto bindings, bindings_of(config, secrets));
   StepLimits limits = make_step_limits(config, log);
   auto settings = solver_settings(config, limits);
@@ -248,14 +242,14 @@ Result<std::unique_ptr<BuildParts>> BuildParts::make(const Config& config, WorkD
                                                   peers.logins, log);
   const adapters::buildkit::PublishPeers publish{*parts->solver, peers.registry, peers.logins};
   parts->image = adapters::buildkit::make_direct_image_builder(publish, config.image_compression,
-                                                               config.image_epoch, log);
+                                                               config.image_epoch);
   if (parts->docker != nullptr) {
     parts->image = adapters::buildkit::make_engine_image_builder(publish, *parts->docker,
-                                                                 std::move(parts->image), log);
+                                                                 std::move(parts->image));
   }
   parts->buildpacks =
       adapters::cnb::make_platform(platform_settings(config, std::move(bindings)),
-                                   {*parts->solver, peers.oci, peers.registry, peers.logins}, log);
+                                   {*parts->solver, peers.oci, peers.registry, peers.logins});
   return parts;
 }
 

@@ -59,7 +59,7 @@ struct BuildParts {
 build::StepSettings step_settings(const Config& config, const WorkDir& work);
 
 /// The address of what builds.
-const std::string& engine_address(const Config& config);
+const adapters::docker::EngineAddress& engine_address(const Config& config);
 
 /// The engine is on this machine.
 bool has_local_engine(const Config& config);

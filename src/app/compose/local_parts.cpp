@@ -77,17 +77,14 @@ Result<std::unique_ptr<LocalParts>> LocalParts::make(Config config, ports::Repos
                                      {*parts->registry, parts->logins, *parts->oci}, secrets, log));
   const bool docker_builds = parts->build->docker != nullptr;
   if (!docker_builds) {
-    BUILDER_TRY_ASSIGN(auto address,
-                       adapters::docker::parse_docker_host(parts->config.docker_host));
-    parts->keeper = adapters::docker::make_engine(std::move(address), *parts->http);
+    parts->keeper = adapters::docker::make_engine(parts->config.docker_host, *parts->http);
   }
   parts->exporter = adapters::buildkit::make_image_exporter(
       {.solver = *parts->build->solver,
        .docker = docker_builds ? parts->build->docker.get() : parts->keeper.get(),
        .docker_builds = docker_builds,
        .folder = parts->folder.path(),
-       .epoch = parts->config.image_epoch},
-      log);
+       .epoch = parts->config.image_epoch});
   return parts;
 }
 

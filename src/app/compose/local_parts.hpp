@@ -34,7 +34,7 @@ struct LocalParts {
   LocalParts& operator=(const LocalParts&) = delete;
 
   /// Where images are loaded into.
-  [[nodiscard]] const std::string& docker_address() const { return config.docker_host; }
+  [[nodiscard]] std::string docker_address() const { return config.docker_host.str(); }
 
   [[nodiscard]] build::LocalPorts ports() const {
     return {*exporter, *build->image, *build->buildpacks};

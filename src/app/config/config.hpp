@@ -4,6 +4,7 @@
 #include "adapters/buildkit/compression.hpp"
 #include "adapters/buildkit/diagnosis/frontend.hpp"
 #include "adapters/buildkit/image_epoch.hpp"
+#include "adapters/docker/engine_address.hpp"
 #include "adapters/ecr/credentials.hpp"
 #include "adapters/host/step_limits.hpp"
 #include "adapters/network/address_class.hpp"
@@ -40,7 +41,8 @@ enum class Concern {
   worker,    ///< How a worker lives on its machine.
 };
 
-/// Everything the service can be told, read once at the start.
+/// Everything the service can be told, read once at the start. The rows of the settings have the
+/// defaults; what stands here is never seen.
 struct Config {
   /// What the settings that are marked as secret hold, for the redactor.
   std::vector<NamedSecret> secrets;
@@ -49,8 +51,8 @@ struct Config {
 
   adapters::ecr::CredentialSettings aws;
   std::string ecr_endpoint;  ///< Empty: AWS's own for the region.
-  int ecr_keep_images = 1;
-  work::ImageReference image_reference = work::ImageReference::automatic;
+  int ecr_keep_images = 0;
+  work::ImageReference image_reference{};
 
   std::string api_url;  ///< Without a trailing slash.
   Secret api_key;
@@ -59,16 +61,17 @@ struct Config {
 
   adapters::buildkit::Compression image_compression;
 
-  std::string docker_host;
-  std::string buildkit_host;  ///< Empty: the Engine at `docker_host` builds.
+  adapters::docker::EngineAddress docker_host;
+  /// Absent: the Engine at `docker_host` builds.
+  std::optional<adapters::docker::EngineAddress> buildkit_host;
   std::optional<adapters::buildkit::TlsSettings> buildkit_tls;  ///< Absent: plain.
   adapters::oci::LoginTable registry_logins;                    ///< For base images.
   std::string github_url;                                       ///< Without a trailing slash.
-  domain::CacheSharing cache_sharing = domain::CacheSharing::service;
-  NetworkPolicy git_network_policy = NetworkPolicy::private_networks;
+  domain::CacheSharing cache_sharing{};
+  NetworkPolicy git_network_policy{};
   adapters::network::AllowedHosts git_allowed_hosts;
   adapters::buildkit::FrontendRules frontends;
-  NetworkPolicy build_network_policy = NetworkPolicy::public_only;
+  NetworkPolicy build_network_policy{};
   bool build_network_isolation = false;  ///< No engine will do whose steps share its own network.
 
   std::string cnb_builder;
@@ -84,7 +87,7 @@ struct Config {
 
   std::string work_dir;
   std::string worker_id;  ///< Names what version 1.0 had taken; empty: kept in the work folder.
-  std::size_t max_parallel_builds = 1;
+  std::size_t max_parallel_builds = 0;
   std::chrono::seconds build_timeout{0};
   std::chrono::seconds fetch_timeout{0};
   std::chrono::seconds silence_timeout{0};
@@ -94,7 +97,7 @@ struct Config {
   AdmissionRules admission;
   std::uint64_t mirror_cache_size = 0;
   std::uint64_t max_source_size = 0;
-  adapters::buildkit::ImageEpoch image_epoch = adapters::buildkit::ImageEpoch::created;
+  adapters::buildkit::ImageEpoch image_epoch{};
   adapters::host::CgroupLimits build_limits;
   bool build_memory_auto = false;  ///< What the engine's machine can bear, where that is this one.
   bool build_pids_auto = false;
@@ -105,7 +108,7 @@ struct Config {
   std::uint64_t log_limit = 0;  ///< 0: none.
   std::string engine_dir;   ///< Where the engine keeps its data; empty: it is asked, or not known.
   std::string http_listen;  ///< `host:port`; empty: no endpoint.
-  LogLevel log_level = LogLevel::info;
+  LogLevel log_level{};
 };
 
 /// One line of `deployra-builder config`.

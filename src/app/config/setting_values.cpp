@@ -185,14 +185,20 @@ ValueReader listen_address(std::string& target) {
   };
 }
 
-ValueReader engine_address(std::string& target) {
+ValueReader engine_address(adapters::docker::EngineAddress& target) {
   return [&target](const std::string& value) -> Complaint {
-    const bool tcp = value.starts_with("tcp://") && is_authority(value.substr(6), true);
-    if (!value.empty() && !value.starts_with("unix:///") && !tcp) {
-      return "must be unix:///path/of/its.sock or tcp://host:port";
+    auto address = adapters::docker::parse_engine_address(value);
+    if (!address) {
+      return address.error().message;
     }
-    target = value;
+    target = *std::move(address);
     return {};
+  };
+}
+
+ValueReader engine_address(std::optional<adapters::docker::EngineAddress>& target) {
+  return [&target](const std::string& value) {
+    return value.empty() ? Complaint() : engine_address(target.emplace())(value);
   };
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/buildkit/compression.hpp"
+#include "adapters/docker/engine_address.hpp"
 #include "adapters/oci/configured_logins.hpp"
 #include "app/host/admission.hpp"
 #include "base/secret.hpp"
@@ -47,7 +48,9 @@ ValueReader free_floor(FreeFloor& target);
 ValueReader absolute_path(std::string& target);
 ValueReader http_url(std::string& target);
 ValueReader listen_address(std::string& target);
-ValueReader engine_address(std::string& target);
+ValueReader engine_address(adapters::docker::EngineAddress& target);
+/// Empty: absent.
+ValueReader engine_address(std::optional<adapters::docker::EngineAddress>& target);
 /// `gzip` or `zstd`, and a level behind a colon.
 ValueReader compression(adapters::buildkit::Compression& target);
 ValueReader region(std::string& target);

@@ -339,6 +339,15 @@ TEST_F(LostEngineTest, BuildsAgainWhenTheEngineReturns) {
   EXPECT_TRUE(events.contains("WARNING The build engine is back"));
 }
 
+TEST_F(LostEngineTest, IsNotWaitedForInTheLastAttempt) {
+  attempt = domain::k_most_attempts;
+  const auto built = build_and([this] { proxy->close(); });
+  ASSERT_FALSE(built);
+  EXPECT_EQ(built.error().kind, ErrorKind::unavailable);
+  EXPECT_FALSE(events.contains("WARNING The build engine went away"));
+  proxy->open();
+}
+
 TEST_F(LostEngineTest, StopsWaitingForTheEngineWhenCancelled) {
   std::jthread stopper;
   const auto begin = steady_clock::now();

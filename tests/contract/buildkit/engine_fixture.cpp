@@ -51,16 +51,13 @@ void EngineTest::SetUp() {
 }
 
 std::unique_ptr<Solver> EngineTest::make_solver() {
-  auto address = docker::parse_docker_host(engine);
-  EXPECT_TRUE(address);
-  docker = docker::make_engine(*std::move(address), *http);
-  auto connector = standalone ? make_buildkitd_connector(engine, std::nullopt)
-                              : make_docker_connector(engine, *docker);
-  EXPECT_TRUE(connector) << connector.error().message;
-  return connector ? buildkit::make_solver(
-                         {.shared_key_prefix = "buildkit-contract:", .return_limit = return_limit},
-                         *std::move(connector), logins, Log(std::make_shared<TestLog>()))
-                   : nullptr;
+  const docker::EngineAddress address = docker::parse_engine_address(engine).value();
+  docker = docker::make_engine(address, *http);
+  return buildkit::make_solver(
+      {.shared_key_prefix = "buildkit-contract:", .return_limit = return_limit},
+      standalone ? make_buildkitd_connector(address, std::nullopt)
+                 : make_docker_connector(address, *docker),
+      logins, Log(std::make_shared<TestLog>()));
 }
 
 std::shared_ptr<fakes::MemoryTree> EngineTest::tree_of(const Files& files) {
@@ -104,7 +101,9 @@ Result<Built> EngineTest::build(Solver& with, const ports::JobContext& job, cons
 ports::JobContext EngineTest::job(std::chrono::seconds limit) const {
   return {.deployment_id = domain::DeploymentId("contract"),
           .stop = stop.get_token(),
-          .deadline = std::chrono::steady_clock::now() + limit};
+          .deadline = std::chrono::steady_clock::now() + limit,
+          .log = Log(std::make_shared<TestLog>()),
+          .retries = std::make_shared<ports::RetryBudget>(attempt)};
 }
 
 std::string EngineTest::fresh() {

@@ -67,6 +67,7 @@ class EngineTest : public testing::Test {
   std::unique_ptr<Solver> solver;
   fakes::RecordingEvents events;
   std::stop_source stop;
+  int attempt = 1;  ///< Of the jobs.
 };
 
 /// Descriptors and threads of this process.

@@ -24,7 +24,7 @@ class StrangerTest : public testing::TestWithParam<Stranger> {
   LoopbackServer server_{[](const std::string&) { return GetParam().answer; }};
   std::unique_ptr<http::Client> http_ = http::make_client();
   std::unique_ptr<Engine> engine_ =
-      make_engine({.unix_socket = {}, .base_url = "http://" + server_.host()}, *http_);
+      make_engine(parse_engine_address("tcp://" + server_.host()).value(), *http_);
 };
 
 TEST_P(StrangerTest, IsNoEngine) {

@@ -67,8 +67,7 @@ class GitContract : public ::testing::Test {
          .builds_dir = work_dir() + "/builds",
          .policy = policy,
          .allowed_hosts = *adapters::git::AllowedHosts::parse(allowed_hosts),
-         .git_memory = git_memory},
-        Log(lines_));
+         .git_memory = git_memory});
   }
 
   [[nodiscard]] std::string work_dir() const { return folder_.path() + "/work"; }
@@ -96,9 +95,20 @@ class GitContract : public ::testing::Test {
     return spec;
   }
 
-  Result<ports::FetchedSource> fetch(const domain::SourceSpec& source,
-                                     const ports::JobContext& job = {}) {
+  Result<ports::FetchedSource> fetch(const domain::SourceSpec& source, ports::JobContext job = {}) {
+    job.log = Log(lines_);
     return fetcher_->fetch(job, source, *lines_);
+  }
+
+  /// As often as a run does: while the failure may pass and the job has attempts left.
+  Result<ports::FetchedSource> fetch_as_a_run(const domain::SourceSpec& source) {
+    const ports::JobContext job;
+    for (;;) {
+      auto fetched = fetch(source, job);
+      if (fetched || !fetched.error().is_transient() || !job.retries->take()) {
+        return fetched;
+      }
+    }
   }
 
   /// Whether the server was asked since, and sent no object.

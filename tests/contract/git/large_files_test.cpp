@@ -105,7 +105,7 @@ TEST_F(LargeFiles, TroubleThatPassesIsTriedAgain) {
     const std::string name = "app" + std::to_string(number++);
     make_large(name);
     set_faults(trouble);
-    const auto fetched = fetch(spec(name));
+    const auto fetched = fetch_as_a_run(spec(name));
     ASSERT_TRUE(fetched) << fetched.error().message;
     EXPECT_EQ(read(*fetched, "big.bin"), "large content");
   }

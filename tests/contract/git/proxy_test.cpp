@@ -30,8 +30,7 @@ class Proxy : public GitContract {
          .builds_dir = work_dir() + "/builds",
          .policy = policy,
          .allowed_hosts = *adapters::git::AllowedHosts::parse(allowed_hosts),
-         .proxies = adapters::http::Proxies([&](const char* name) { return variables[name]; })},
-        Log(lines_));
+         .proxies = adapters::http::Proxies([&](const char* name) { return variables[name]; })});
   }
 
   [[nodiscard]] std::string proxy() const {

@@ -311,8 +311,7 @@ TEST_F(Revisions, MoreBytesThanADeploymentMayHaveAreRefusedBeforeTheyAreRead) {
   fetcher_ = *adapters::git::make_source_fetcher({.work_dir = work_dir(),
                                                   .builds_dir = work_dir() + "/builds",
                                                   .policy = adapters::git::NetworkPolicy::any,
-                                                  .largest_source = 1ULL << 30U},
-                                                 Log(lines_));
+                                                  .largest_source = 1ULL << 30U});
   const auto fetched = fetch(spec("app", "", "big"));
   ASSERT_FALSE(fetched);
   EXPECT_EQ(fetched.error().kind, ErrorKind::invalid_input);

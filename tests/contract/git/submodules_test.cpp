@@ -46,6 +46,19 @@ TEST_F(Submodules, AreFetchedFromTheSameHostWithTheCredentials) {
   EXPECT_THAT(lines_->events(), HasSubstr("libs/lib"));
 }
 
+TEST_F(Submodules, OfLongNamesAreNamedInWholeCharacters) {
+  make_repository("app");
+  std::string path = "x";
+  std::string shown = path;
+  for (int i = 0; i < 80; ++i) {
+    path += "ä";
+    shown += i < 58 ? "ä" : "";
+  }
+  commit_index("app", add(path, "", std::string(40, 'a')));
+  ASSERT_TRUE(fetch(spec("app")));
+  EXPECT_THAT(lines_->events(), HasSubstr("Submodule '" + shown + "…' has no URL"));
+}
+
 TEST_F(Submodules, OfAnotherHostGetNoCredentials) {
   GitServer other;
   const std::string lib = other.shell(

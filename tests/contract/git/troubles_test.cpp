@@ -43,11 +43,19 @@ TEST_F(Troubles, AServerThatIsAwayForAMoment) {
 }
 
 TEST_F(Troubles, AServerThatStaysBroken) {
-  const auto fetched = fetch(spec("app", "", "main", "broken"));
+  const auto fetched = fetch_as_a_run(spec("app", "", "main", "broken"));
   ASSERT_FALSE(fetched);
   EXPECT_EQ(fetched.error().kind, ErrorKind::unavailable);
   EXPECT_THAT(fetched.error().customer, HasSubstr("127.0.0.1"));
-  EXPECT_THAT(server_.requests(), SizeIs(3));
+  EXPECT_THAT(server_.requests(), SizeIs(domain::k_most_attempts));
+  EXPECT_THAT(lines_->events(), HasSubstr("trying again (attempt 2 of 3)"));
+}
+
+TEST_F(Troubles, AServerThatStaysBrokenIsAskedOnceInTheLastAttempt) {
+  const auto last = std::make_shared<ports::RetryBudget>(domain::k_most_attempts);
+  ASSERT_FALSE(
+      fetch(spec("app", "", "main", "broken"), {.deployment_id = {}, .stop = {}, .retries = last}));
+  EXPECT_THAT(server_.requests(), SizeIs(1));
 }
 
 TEST_F(Troubles, AServerThatIsNotThere) {

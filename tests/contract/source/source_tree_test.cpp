@@ -152,8 +152,7 @@ std::shared_ptr<const SourceTree> objects() {
   static const auto fetcher =
       *adapters::git::make_source_fetcher({.work_dir = work.path(),
                                            .builds_dir = work.path() + "/builds",
-                                           .policy = adapters::git::NetworkPolicy::any},
-                                          fakes::null_log());
+                                           .policy = adapters::git::NetworkPolicy::any});
   static const bool made = [] {
     const TempDir folder = *TempDir::make("/tmp", "tree-");
     write_files(folder.path(), true);

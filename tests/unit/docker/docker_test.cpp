@@ -111,12 +111,28 @@ TEST(PushStream, TakesWhateverARegistryMakesTheEngineSay) {
   }
 }
 
-TEST(DockerHost, TakesSocketsAndPlainTcp) {
-  EXPECT_EQ(parse_docker_host("unix:///run/d.sock")->unix_socket, "/run/d.sock");
-  EXPECT_EQ(parse_docker_host("tcp://10.0.0.1")->base_url, "http://10.0.0.1:2375");
-  for (const char* bad : {"ssh://x", "https://x", "unix://relative", "tcp://", "tcp://a/b"}) {
-    EXPECT_FALSE(parse_docker_host(bad)) << bad;
+TEST(EngineAddress, IsASocketOrAHostAndAPort) {
+  EXPECT_EQ(parse_engine_address("unix:///x y/d.sock"),
+            (EngineAddress{.socket = "/x y/d.sock", .host = {}, .port = {}}));
+  EXPECT_EQ(parse_engine_address("tcp://h:2375"),
+            (EngineAddress{.socket = {}, .host = "h", .port = "2375"}));
+  EXPECT_EQ(parse_engine_address("tcp://[::1]:2375"),
+            (EngineAddress{.socket = {}, .host = "::1", .port = "2375"}));
+  for (const char* bad :
+       {"", "unix://", "unix://relative", "tcp://", "tcp://h", "tcp://:1", "tcp://h:", "tcp://h:x",
+        "tcp://h:65536", "tcp://::1:1", "tcp://a/b:1", "tcp://u@h:1", "tcp://h:1/", "http://h:1",
+        "https://x", "ssh://h", "/run/x.sock"}) {
+    EXPECT_FALSE(parse_engine_address(bad)) << bad;
   }
+  EXPECT_TRUE(parse_engine_address("unix:///" + std::string(106, 'a')));
+  EXPECT_FALSE(parse_engine_address("unix:///" + std::string(107, 'a'))) << "no socket may";
+}
+
+TEST(EngineAddress, IsWrittenAsItWasRead) {
+  for (const char* text : {"unix:///run/d.sock", "tcp://10.0.0.1:2375", "tcp://[::1]:2375"}) {
+    EXPECT_EQ(parse_engine_address(text)->str(), text);
+  }
+  EXPECT_EQ(parse_engine_address("tcp://[::1]:2375")->authority(), "[::1]:2375");
 }
 
 }  // namespace

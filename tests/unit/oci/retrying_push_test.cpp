@@ -44,7 +44,7 @@ class Lines final : public LogSink {
 class RetryingPushTest : public testing::Test {
  protected:
   RetryingPush& push(BackoffPolicy backoff = {.base = 1ms, .cap = 2ms}) {
-    made_.emplace(registry_, logins_, job_, repository_, events_, log_, backoff);
+    made_.emplace(registry_, logins_, job_, repository_, events_, backoff);
     EXPECT_TRUE(made_->login());
     return *made_;
   }
@@ -58,13 +58,13 @@ class RetryingPushTest : public testing::Test {
   fakes::FakeRegistry registry_{record_};
   OneLogin logins_;
   std::stop_source stop_;
+  std::shared_ptr<Lines> lines_ = std::make_shared<Lines>();
   ports::JobContext job_{.deployment_id = domain::DeploymentId("d"),
                          .stop = stop_.get_token(),
-                         .deadline = Clock::now() + 1min};
+                         .deadline = Clock::now() + 1min,
+                         .log = Log(lines_)};
   ports::Repository repository_{"registry.test/deployra/s"};
   fakes::RecordingEvents events_;
-  std::shared_ptr<Lines> lines_ = std::make_shared<Lines>();
-  Log log_{lines_};
   std::optional<RetryingPush> made_;
 };
 

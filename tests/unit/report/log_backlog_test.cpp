@@ -90,7 +90,7 @@ TEST_F(BacklogTest, WhatDoesNotFitInMemoryComesBackFromTheDiskInOrder) {
 }
 
 TEST_F(BacklogTest, WhatIsOnTheDiskIsNotInMemory) {
-  LogBacklog backlog({.spool_folder = folder_.path()}, 60'000);
+  LogBacklog backlog({.spool = 64U << 20U, .spool_folder = folder_.path()}, 60'000);
   const std::string text(1'000, 'x');
   const std::size_t before = ::mallinfo2().uordblks;
   for (int i = 0; i < 20'000; ++i) {

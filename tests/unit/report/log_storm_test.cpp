@@ -92,6 +92,7 @@ TEST_P(LogStorm, OfAGibibyteIsBoundedAndInOrder) {
   SecretStore store;
   const auto secrets = store.add_deployment({{"s", Secret("the-secret-value")}});
   ChannelLimits limits;
+  limits.backlog.spool = 64U << 20U;
   limits.backlog.spool_folder = folder.path();
   limits.backlog.log = GetParam().limit;
   DeploymentChannel channel(reporter, domain::DeploymentId("d1"),

@@ -2,6 +2,7 @@
 
 #include "fakes/fake_reporter.hpp"
 #include "fakes/fake_steps.hpp"
+#include "fakes/job_settings.hpp"
 #include "fakes/memory_queue.hpp"
 #include "fakes/thread_limit.hpp"
 #include "ports/build_limits.hpp"
@@ -28,9 +29,6 @@ class JobRunnerTest : public testing::Test {
     auto tree = std::make_shared<fakes::MemoryTree>();
     tree->add_file("Dockerfile", "FROM busybox\n");
     source_.tree = tree;
-    settings_.channel.linger = std::chrono::milliseconds(1);
-    settings_.repeat_backoff = {.base = std::chrono::milliseconds(1),
-                                .cap = std::chrono::milliseconds(1)};
     request_.deployment_id = domain::DeploymentId("d1");
     request_.service_id = domain::ServiceId("s1");
     request_.branch = "main";
@@ -62,7 +60,7 @@ class JobRunnerTest : public testing::Test {
   fakes::MemoryQueue queue_;
   SecretStore secrets_;
   ports::Metrics metrics_;
-  JobSettings settings_;
+  JobSettings settings_ = fakes::quick_job_settings();
   domain::DeploymentRequest request_;
   ports::JobCancellation cancellation_;
   std::stop_source abort_;
@@ -153,6 +151,21 @@ TEST_F(JobRunnerTest, AFailureThatDoesNotPassEndsAfterAllAttempts) {
   EXPECT_EQ(record_.steps(), (std::vector<std::string>{"fetch", "fetch", "fetch"}));
   EXPECT_EQ(last().error, "github.com does not answer");
   EXPECT_TRUE(reporter_.log_text().contains("\nHelp: https://help.test/timed_out\n"));
+}
+
+TEST_F(JobRunnerTest, AStepThatRepeatsItselfLeavesTheRunOneAttemptLess) {
+  int calls = 0;
+  source_.hook = [&](const ports::JobContext& job) -> std::optional<Error> {
+    if (++calls == 1) {
+      EXPECT_EQ(job.retries->take(), 2);
+      ++calls;
+    }
+    return Error{.kind = ErrorKind::unavailable, .message = "m", .customer = "away"};
+  };
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_EQ(calls, domain::k_most_attempts);
+  EXPECT_TRUE(reporter_.log_text().contains("Trying again (attempt 3 of 3)"))
+      << reporter_.log_text();
 }
 
 TEST_F(JobRunnerTest, WhatTheCustomerHasToMendIsNotTriedAgain) {

@@ -2,6 +2,7 @@
 
 #include "fakes/fake_reporter.hpp"
 #include "fakes/fake_steps.hpp"
+#include "fakes/job_settings.hpp"
 #include "fakes/memory_queue.hpp"
 #include "fakes/thread_limit.hpp"
 
@@ -31,7 +32,6 @@ class WorkerTest : public testing::Test {
     auto tree = std::make_shared<fakes::MemoryTree>();
     tree->add_file("Dockerfile", "FROM busybox\n");
     source_.tree = tree;
-    settings_.channel.linger = std::chrono::milliseconds(1);
   }
 
   ~WorkerTest() override { stop(); }
@@ -122,7 +122,7 @@ class WorkerTest : public testing::Test {
   MemoryQueue queue_;
   SecretStore secrets_;
   ports::Metrics metrics_;
-  JobSettings settings_;
+  JobSettings settings_ = fakes::quick_job_settings();
   std::stop_source abort_;
   std::stop_source hurry_;
   std::optional<JobRunner> runner_;

@@ -26,8 +26,8 @@ constexpr int k_keepalive_limit_ms = 20'000;
 
 class BuildkitdConnector final : public Connector {
  public:
-  BuildkitdConnector(std::string shown, EngineAddress address, std::optional<TlsSettings> tls)
-      : shown_(std::move(shown)), address_(std::move(address)), tls_(std::move(tls)) {}
+  BuildkitdConnector(EngineAddress address, std::optional<TlsSettings> tls)
+      : address_(std::move(address)), tls_(std::move(tls)) {}
 
   Result<std::shared_ptr<grpc::Channel>> control(const ports::JobContext& job) override {
     keep_grpc();
@@ -77,7 +77,7 @@ class BuildkitdConnector final : public Connector {
       return failure(ErrorKind::conflict,
                      fmt::format("buildkitd at {} is older than 0.11: it knows no source policies, "
                                  "which keep a build away from other services' images",
-                                 shown_));
+                                 address_.str()));
     }
     return buildkitd_info(*buildkit);
   }
@@ -103,16 +103,14 @@ class BuildkitdConnector final : public Connector {
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 200);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
-    if (!address_.unix_path.empty()) {
+    if (address_.is_socket()) {
       arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
-      return grpc::CreateCustomChannel("unix:" + address_.unix_path,
+      return grpc::CreateCustomChannel("unix:" + address_.socket,
                                        grpc::InsecureChannelCredentials(), arguments);
     }
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, k_keepalive_ms);
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, k_keepalive_limit_ms);
-    const std::string target =
-        (address_.host.contains(':') ? "[" + address_.host + "]" : address_.host) + ":" +
-        address_.port;
+    const std::string target = address_.authority();
     if (!tls_) {
       return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
     }
@@ -131,7 +129,7 @@ class BuildkitdConnector final : public Connector {
       return {.kind = ErrorKind::cancelled, .message = "stopped while talking to the engine"};
     }
     std::string why = printable_line(status.error_message());
-    if (address_.unix_path.empty()) {
+    if (!address_.is_socket()) {
       // gRPC only says that a connection was closed.
       const StopFd stop(job.stop);
       const auto deadline = job.within(k_answer_limit).deadline;
@@ -151,10 +149,9 @@ class BuildkitdConnector final : public Connector {
                                ? ErrorKind::timed_out
                                : ErrorKind::unavailable;
     return {.kind = kind,
-            .message = fmt::format("buildkitd at {} (BUILDKIT_HOST): {}", shown_, why)};
+            .message = fmt::format("buildkitd at {} (BUILDKIT_HOST): {}", address_.str(), why)};
   }
 
-  const std::string shown_;
   const EngineAddress address_;
   const std::optional<TlsSettings> tls_;
   // Shared with the builds that use it.
@@ -163,10 +160,9 @@ class BuildkitdConnector final : public Connector {
 
 }  // namespace
 
-Result<std::unique_ptr<Connector>> make_buildkitd_connector(const std::string& address,
-                                                            std::optional<TlsSettings> tls) {
-  BUILDER_TRY_ASSIGN(EngineAddress parsed, parse_engine_address(address));
-  return std::make_unique<BuildkitdConnector>(address, std::move(parsed), std::move(tls));
+std::unique_ptr<Connector> make_buildkitd_connector(EngineAddress address,
+                                                    std::optional<TlsSettings> tls) {
+  return std::make_unique<BuildkitdConnector>(std::move(address), std::move(tls));
 }
 
 }  // namespace builder::adapters::buildkit

@@ -43,15 +43,14 @@ class Connector {
   virtual Result<EngineInfo> describe(const ports::JobContext& job) = 0;
 };
 
-/// The Engine's upgrade endpoints. `unix:///path` or `tcp://host:port` (plain); `invalid_input` for
-/// anything else. First contacted by the calls. `engine` outlives it.
-Result<std::unique_ptr<Connector>> make_docker_connector(const std::string& address,
-                                                         docker::Engine& engine);
+/// The Engine's upgrade endpoints. First contacted by the calls. `engine` outlives it.
+std::unique_ptr<Connector> make_docker_connector(docker::EngineAddress address,
+                                                 docker::Engine& engine);
 
 /// A standalone daemon: its socket or port, the session inside Control.Session. Without `tls` the
 /// connection is plain. The error says what is wrong with a connection, naming the variable to look
 /// at.
-Result<std::unique_ptr<Connector>> make_buildkitd_connector(const std::string& address,
-                                                            std::optional<TlsSettings> tls);
+std::unique_ptr<Connector> make_buildkitd_connector(docker::EngineAddress address,
+                                                    std::optional<TlsSettings> tls);
 
 }  // namespace builder::adapters::buildkit

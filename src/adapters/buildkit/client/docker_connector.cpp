@@ -49,8 +49,8 @@ bool is_open(const Fd& fd) {
 
 class DockerConnector final : public Connector {
  public:
-  DockerConnector(std::string shown, EngineAddress address, docker::Engine& engine)
-      : shown_(std::move(shown)), address_(std::move(address)), engine_(engine) {}
+  DockerConnector(EngineAddress address, docker::Engine& engine)
+      : address_(std::move(address)), engine_(engine) {}
 
   Result<std::shared_ptr<grpc::Channel>> control(const ports::JobContext& job) override {
     keep_grpc();
@@ -92,7 +92,7 @@ class DockerConnector final : public Connector {
   Result<EngineInfo> describe(const ports::JobContext& job) override {
     const auto version = engine_.version(job.stop);
     if (!version) {
-      Error error = Error(version.error()).with_context("DOCKER_HOST " + shown_);
+      Error error = Error(version.error()).with_context("DOCKER_HOST " + address_.str());
       if (error.message.contains("HTTP/0.9")) {
         error.message += "; no Docker Engine answers there (a BuildKit belongs in BUILDKIT_HOST)";
       }
@@ -108,7 +108,8 @@ class DockerConnector final : public Connector {
             "{} at {} takes no builds: {}; DOCKER_HOST must lead to a Docker Engine's /grpc and "
             "/session (a filter before it has to let both through; Podman has neither: use "
             "buildkitd and BUILDKIT_HOST)",
-            version->server.empty() ? "what answers" : version->server, shown_, error.message);
+            version->server.empty() ? "what answers" : version->server, address_.str(),
+            error.message);
       }
       return std::unexpected(std::move(error));
     }
@@ -148,7 +149,6 @@ class DockerConnector final : public Connector {
     return upgrade(address_, path, headers, stop, job.within(k_connect_limit).deadline);
   }
 
-  const std::string shown_;
   const EngineAddress address_;
   docker::Engine& engine_;
   Sync<Control> control_;
@@ -156,10 +156,8 @@ class DockerConnector final : public Connector {
 
 }  // namespace
 
-Result<std::unique_ptr<Connector>> make_docker_connector(const std::string& address,
-                                                         docker::Engine& engine) {
-  BUILDER_TRY_ASSIGN(EngineAddress parsed, parse_engine_address(address));
-  return std::make_unique<DockerConnector>(address, std::move(parsed), engine);
+std::unique_ptr<Connector> make_docker_connector(EngineAddress address, docker::Engine& engine) {
+  return std::make_unique<DockerConnector>(std::move(address), engine);
 }
 
 }  // namespace builder::adapters::buildkit

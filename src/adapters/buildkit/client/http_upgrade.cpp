@@ -11,7 +11,6 @@
 
 #include <array>
 #include <charconv>
-#include <cstring>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -112,37 +111,11 @@ std::string body_start(const Fd& fd, const StopFd& stop) {
 
 }  // namespace
 
-Result<EngineAddress> parse_engine_address(const std::string& text) {
-  EngineAddress address;
-  if (text.starts_with("unix://")) {
-    address.unix_path = text.substr(7);
-    if (!address.unix_path.empty() && address.unix_path.size() < sizeof(sockaddr_un::sun_path)) {
-      return address;
-    }
-  } else if (text.starts_with("tcp://")) {
-    std::string rest = text.substr(6);
-    while (rest.ends_with('/')) {
-      rest.pop_back();
-    }
-    const std::size_t colon = rest.rfind(':');
-    if (colon != std::string::npos && colon > 0 && colon + 1 < rest.size()) {
-      address.host = rest.substr(0, colon);
-      address.port = rest.substr(colon + 1);
-      if (address.host.starts_with('[') && address.host.ends_with(']')) {
-        address.host = address.host.substr(1, address.host.size() - 2);
-      }
-      return address;
-    }
-  }
-  return failure(ErrorKind::invalid_input,
-                 "engine address is neither unix:///path nor tcp://host:port: " + text);
-}
-
 Result<Fd> connect_engine(const EngineAddress& address, const StopFd& stop, SteadyTime deadline) {
-  if (!address.unix_path.empty()) {
+  if (address.is_socket()) {
     sockaddr_un target{};
     target.sun_family = AF_UNIX;
-    std::memcpy(target.sun_path, address.unix_path.data(), address.unix_path.size());
+    address.socket.copy(target.sun_path, sizeof target.sun_path - 1);
     return connect_to(reinterpret_cast<const sockaddr*>(&target), sizeof target, AF_UNIX, stop,
                       deadline);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "adapters/docker/engine_address.hpp"
 #include "base/fd.hpp"
 #include "base/result.hpp"
 #include "base/stop.hpp"
@@ -10,15 +11,7 @@
 
 namespace builder::adapters::buildkit {
 
-/// Where the Engine listens, from DOCKER_HOST.
-struct EngineAddress {
-  std::string unix_path;  ///< Set: a unix socket.
-  std::string host;       ///< Else plain TCP.
-  std::string port;
-};
-
-/// `unix:///path` or `tcp://host:port`; `invalid_input` for anything else.
-Result<EngineAddress> parse_engine_address(const std::string& text);
+using docker::EngineAddress;
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 

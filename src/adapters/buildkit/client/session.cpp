@@ -112,6 +112,10 @@ std::uint64_t Session::bytes_sent() const {
   return services_->files.bytes_sent();
 }
 
+std::vector<std::string> Session::changed_files() {
+  return services_->files.changed_files();
+}
+
 std::string Session::take_result() {
   return services_->result.take();
 }

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace builder::adapters::buildkit {
 
@@ -49,6 +50,7 @@ class Session {
   [[nodiscard]] const std::string& id() const { return id_; }
 
   [[nodiscard]] std::uint64_t bytes_sent() const;
+  [[nodiscard]] std::vector<std::string> changed_files();  ///< See `FileSync`.
   [[nodiscard]] std::optional<Error> transfer_error();
   /// Why what an exporter sent could not be taken.
   [[nodiscard]] std::optional<Error> result_error() const;

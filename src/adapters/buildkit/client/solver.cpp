@@ -6,6 +6,7 @@
 #include "adapters/buildkit/client/solve.hpp"
 #include "adapters/buildkit/diagnosis/build_error.hpp"
 #include "adapters/buildkit/diagnosis/dockerfile.hpp"
+#include "adapters/buildkit/diagnosis/rebuild.hpp"
 #include "adapters/buildkit/transfer/tar.hpp"
 #include "base/sync.hpp"
 #include "base/text.hpp"
@@ -72,7 +73,7 @@ class SessionCloser {
   std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
 };
 
-/// Passes events on, and lets the limits know which steps run.
+/// Passes events on, lets the limits know which steps run, and keeps what became of them.
 class WatchedEvents final : public domain::EventSink {
  public:
   WatchedEvents(domain::EventSink& events, ports::WatchedSolve* watched)
@@ -82,16 +83,26 @@ class WatchedEvents final : public domain::EventSink {
     if (const auto* started = std::get_if<domain::StepStarted>(&event);
         started != nullptr && watched_ != nullptr) {
       watched_->step_started(started->step, started->name);
-    } else if (const auto* ended = std::get_if<domain::StepFinished>(&event);
-               ended != nullptr && watched_ != nullptr) {
-      watched_->step_ended(ended->step);
+    } else if (const auto* ended = std::get_if<domain::StepFinished>(&event); ended != nullptr) {
+      if (watched_ != nullptr) {
+        watched_->step_ended(ended->step);
+      }
+      if (ran_.size() < k_most_steps) {
+        ran_.push_back({ended->name, ended->cached, ended->duration});
+      }
     }
     events_.emit(std::move(event));
   }
 
+  /// Behind the solve.
+  [[nodiscard]] std::vector<RanStep> take_steps() { return std::move(ran_); }
+
  private:
+  static constexpr std::size_t k_most_steps = 2'000;
+
   domain::EventSink& events_;
   ports::WatchedSolve* watched_;
+  std::vector<RanStep> ran_;
 };
 
 std::optional<Error> interruption(const ports::JobContext& job) {
@@ -123,10 +134,12 @@ class BuildkitSolver final : public Solver {
     if (attempt.way == Way::ended) {
       return std::move(attempt.result);
     }
-    log_.warning("deployment={} engine away: {}", job.deployment_id.str(),
-                 attempt.result.error().error.message);
+    job.log.warning("engine away: {}", attempt.result.error().error.message);
     engine_.lock()->reset();
     const bool lost = attempt.way == Way::engine_lost;
+    if (lost && !job.retries->take()) {
+      return std::move(attempt.result);
+    }
     events.warning(lost ? "The build engine went away during the build; waiting for it to return."
                         : "The build engine cannot be reached; waiting for it to return.");
     if (auto returned = wait_for_engine(job); !returned) {
@@ -321,13 +334,15 @@ class BuildkitSolver final : public Solver {
     const SolveOutcome outcome =
         run_solve(*channel, reserve_for(job), job, request_for(spec, exporter, *session), progress);
     next_step = progress.next_step();
-    log_.debug("deployment={} solve: connect={}us first_status={}us solve={}us tail={}us",
-               job.deployment_id.str(),
-               std::chrono::duration_cast<std::chrono::microseconds>(connected - begin).count(),
-               outcome.first_status.count(), outcome.solve.count(), outcome.tail.count());
+    job.log.debug("solve: connect={}us first_status={}us solve={}us tail={}us",
+                  std::chrono::duration_cast<std::chrono::microseconds>(connected - begin).count(),
+                  outcome.first_status.count(), outcome.solve.count(), outcome.tail.count());
     session->stop();
     findings->end();
     Attempt attempt = judge(job, spec, events, outcome, progress, *session, *findings);
+    if (attempt.result) {
+      tell_rebuild(spec, {watched_events.take_steps(), session->changed_files()}, events);
+    }
     if (const auto limit = watched ? watched->exhausted_memory() : std::nullopt) {
       tell_exhausted(*limit, attempt, events);
     }
@@ -357,9 +372,20 @@ class BuildkitSolver final : public Solver {
     }
     for (const auto& [attribute, value] : spec.frontend) {
       if (!knows_attribute(*engine, attribute)) {
-        log_.warning("deployment={} {} ignores '{}'", job.deployment_id.str(), engine->name,
-                     attribute);
+        job.log.warning("{} ignores '{}'", engine->name, attribute);
         events.warning("The build engine is too old for '" + attribute + "', which has no effect");
+      }
+    }
+  }
+
+  /// Of a customer's Dockerfile that is cached at all.
+  static void tell_rebuild(const SolveSpec& spec, const CacheUse& use, domain::EventSink& events) {
+    if (!spec.is_customers || spec.frontend.contains("no-cache") || use.changed.empty()) {
+      return;
+    }
+    if (const auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit)) {
+      if (auto line = avoidable_rebuild(Dockerfile(*text), use, *spec.context)) {
+        events.info(*std::move(line));
       }
     }
   }
@@ -437,7 +463,7 @@ class BuildkitSolver final : public Solver {
       BUILDER_TRY_ASSIGN(const auto frontends,
                          check_frontends(settings_.frontends, spec.dockerfile, *text));
       for (const std::string& frontend : frontends) {
-        log_.info("deployment={} frontend {}", job.deployment_id.str(), printable_line(frontend));
+        job.log.info("frontend {}", printable_line(frontend));
         findings.tell("The Dockerfile is read by the frontend " + printable_line(frontend));
       }
       SourceRules rules = settings_.sources;
@@ -482,8 +508,7 @@ class BuildkitSolver final : public Solver {
   ports::SharedLogin login_for(const ports::JobContext& job, const std::string& host) {
     auto login = logins_.login(job, host);
     if (!login) {
-      log_.warning("deployment={} login for {}: {}", job.deployment_id.str(), host,
-                   login.error().message);
+      job.log.warning("login for {}: {}", host, login.error().message);
       return nullptr;
     }
     return *std::move(login);

@@ -2,13 +2,16 @@
 
 #include "adapters/buildkit/transfer/tree_walk.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <condition_variable>
 #include <deque>
+#include <iterator>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace builder::adapters::buildkit {
@@ -25,6 +28,8 @@ constexpr std::size_t k_chunk = 256 * 1024;
 /// What the transfers of a build keep of the files that they offer: twice the most that a source
 /// has. One that asks for it again and again gets no more.
 constexpr std::size_t k_most_offered = std::size_t{192} << 20U;
+/// What is kept of the files that the daemon asked for; a larger change is not told file by file.
+constexpr std::size_t k_most_changed = std::size_t{1} << 20U;
 /// Beside the path.
 constexpr std::size_t k_offered_file = 96;
 
@@ -97,6 +102,13 @@ class Transfer {
     return {};
   }
 
+  /// See `FileSync::changed_files`; once it has run.
+  [[nodiscard]] std::vector<std::string> changed_files() && {
+    const bool had_none = asked_.size() == offered_files_;
+    return had_none || asked_bytes_ > k_most_changed ? std::vector<std::string>()
+                                                     : std::move(asked_);
+  }
+
  private:
   void list(const TreeFilter& filter) {
     std::uint32_t next = 0;
@@ -111,6 +123,7 @@ class Transfer {
             }
             const std::scoped_lock lock(mutex_);
             files_.emplace(id, File{stat.path(), static_cast<std::uint64_t>(stat.size())});
+            ++offered_files_;
           }
           *packet.mutable_stat() = stat;
           return send(packet, true);
@@ -173,6 +186,9 @@ class Transfer {
           file = std::move(found->second);
           files_.erase(found);
         }
+      }
+      if (asked_bytes_ += file.path.size() + k_offered_file; asked_bytes_ <= k_most_changed) {
+        asked_.push_back(file.path);
       }
       const Result<> sent =
           file.path.empty()
@@ -273,6 +289,9 @@ class Transfer {
   std::atomic<std::size_t>& all_offered_;
   std::size_t offered_ = 0;
   bool too_many_ = false;
+  std::size_t offered_files_ = 0;
+  std::vector<std::string> asked_;  // The sender's, until it has ended.
+  std::size_t asked_bytes_ = 0;
   std::stop_source stop_;
   std::mutex write_mutex_;
 
@@ -303,8 +322,11 @@ grpc::Status FileSync::DiffCopy(grpc::ServerContext* context, Stream* stream) {
     }
     tree = *std::move(given);
   }
-  const Result<> done =
-      Transfer(*tree, *stream, budget_, bytes_sent_, offered_).run(filter, stop_.get_token());
+  Transfer transfer(*tree, *stream, budget_, bytes_sent_, offered_);
+  const Result<> done = transfer.run(filter, stop_.get_token());
+  if (names.front() == "context" && done) {
+    std::ranges::move(std::move(transfer).changed_files(), std::back_inserter(*changed_.lock()));
+  }
   return done ? grpc::Status::OK : failed(done.error());
 }
 

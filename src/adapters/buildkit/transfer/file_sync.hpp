@@ -13,6 +13,8 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <string>
+#include <vector>
 
 namespace builder::adapters::buildkit {
 
@@ -36,6 +38,11 @@ class FileSync final : public moby::filesync::v1::FileSync::Service {
 
   [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_sent_; }
 
+  /// The files of the context that the daemon asked for although it had a copy of others: those
+  /// that are not as they were when it built from this context last. Empty when it had no copy, or
+  /// when they are too many to keep.
+  [[nodiscard]] std::vector<std::string> changed_files() { return *changed_.lock(); }
+
   /// Why a transfer failed on our side: the daemon repeats it only as text.
   [[nodiscard]] std::optional<Error> first_error() { return *error_.lock(); }
 
@@ -50,6 +57,7 @@ class FileSync final : public moby::filesync::v1::FileSync::Service {
   std::atomic<std::uint64_t> bytes_sent_{0};
   std::atomic<std::size_t> offered_{0};  // Bytes of the paths that all transfers keep.
   Sync<std::optional<Error>> error_;
+  Sync<std::vector<std::string>> changed_;
 };
 
 }  // namespace builder::adapters::buildkit

@@ -120,7 +120,7 @@ Result<> apply_url(RedisConfig& config, std::string_view url) {
     BUILDER_TRY(read_user(config, authority.substr(0, at)));
     authority.remove_prefix(at + 1);
   }
-  BUILDER_TRY_ASSIGN(config.address, parse_address(authority, 6379));
+  BUILDER_TRY_ASSIGN(config.address, parse_address(authority, RedisAddress().port));
   return read_database(
       config, slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1));
 }

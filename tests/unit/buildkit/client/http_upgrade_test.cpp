@@ -106,24 +106,14 @@ TEST(UpgradeHeader, EndsOnStop) {
   EXPECT_EQ(result.error().kind, ErrorKind::cancelled);
 }
 
-TEST(EngineAddress, IsAUnixPathOrAHostAndPort) {
-  EXPECT_EQ(parse_engine_address("unix:///run/x.sock")->unix_path, "/run/x.sock");
-  EXPECT_EQ(parse_engine_address("tcp://h:2375")->port, "2375");
-  EXPECT_EQ(parse_engine_address("tcp://[::1]:2375/")->host, "::1");
-  for (const char* text : {"", "unix://", "tcp://h", "tcp://:1", "ssh://h", "/run/x.sock"}) {
-    EXPECT_FALSE(parse_engine_address(text)) << text;
-  }
-  EXPECT_FALSE(parse_engine_address("unix://" + std::string(200, 'a')));
-}
-
 TEST(EngineConnection, SaysUnavailableWhenNobodyListens) {
   const StopFd stop{std::stop_token()};
   const auto soon = steady_clock::now() + milliseconds(500);
-  const auto unix_socket = upgrade({.unix_path = "/nonexistent/x.sock", .host = {}, .port = {}},
-                                   "/grpc", {}, stop, soon);
+  const auto unix_socket =
+      upgrade({.socket = "/nonexistent/x.sock", .host = {}, .port = {}}, "/grpc", {}, stop, soon);
   EXPECT_EQ(unix_socket.error().kind, ErrorKind::unavailable);
   const auto tcp =
-      upgrade({.unix_path = {}, .host = "127.0.0.1", .port = "1"}, "/grpc", {}, stop, soon);
+      upgrade({.socket = {}, .host = "127.0.0.1", .port = "1"}, "/grpc", {}, stop, soon);
   EXPECT_EQ(tcp.error().kind, ErrorKind::unavailable);
 }
 
