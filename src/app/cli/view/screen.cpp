@@ -17,13 +17,14 @@ constexpr std::string_view k_end = "\x1b[?25h\x1b[?2026l";
 constexpr std::string_view k_erase_row = "\x1b[K";
 constexpr std::string_view k_erase_below = "\x1b[J";
 
-/// A row over another one. Erasing first would flicker; erasing behind a full row would take its
-/// last character.
+/// A row over another one. What is behind it is erased afterwards, since the other order may
+/// flicker. A full row is the exception: erasing behind it would take its last character, and
+/// without it the terminal could take the row for one that it has broken itself.
 void put(const Terminal& terminal, const std::string& row, std::string& bytes) {
+  const bool is_full = width_of(row) >= terminal.columns;
+  bytes += is_full ? k_erase_row : "";
   bytes += row;
-  if (width_of(row) < terminal.columns) {
-    bytes += k_erase_row;
-  }
+  bytes += is_full ? "" : k_erase_row;
   bytes += "\r\n";
 }
 

@@ -1,7 +1,6 @@
 #include "app/cli/view/live_view.hpp"
 
 #include "base/fd.hpp"
-
 #include "fakes/recorded_build.hpp"
 #include "fakes/virtual_terminal.hpp"
 

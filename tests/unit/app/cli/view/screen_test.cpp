@@ -1,6 +1,7 @@
 #include "app/cli/view/screen.hpp"
 
 #include "fakes/random_text.hpp"
+
 #include "unit/app/cli/view/stage.hpp"
 
 #include <gmock/gmock.h>
@@ -73,8 +74,9 @@ TEST(Frame, FindsItsBeginningWhenTheTerminalHasBrokenItsRows) {
 class RandomBuild {
  public:
   RandomBuild(unsigned seed, Stage& stage)
-      : random(seed, {"word ", "\n", "\r", "\t", "\x1b[2J", "\x1b[31m", "\x1b]0;t\a", "\x9b", "日本",
-                      "e\u0301", "👍", "\xff", "\u202E", "\x1b[9A", "\x1b[?1049h", "long-long-long "}),
+      : random(seed,
+               {"word ", "\n", "\r", "\t", "\x1b[2J", "\x1b[31m", "\x1b]0;t\a", "\x9b", "日本",
+                "e\u0301", "👍", "\xff", "\u202E", "\x1b[9A", "\x1b[?1049h", "long-long-long "}),
         stage_(stage) {}
 
   void step(std::chrono::milliseconds now) {
@@ -101,19 +103,19 @@ class RandomBuild {
         break;
       case 4:
         if (!running_.empty()) {
-          stage_.apply(now, domain::Activity{
-                                .line = random.make(3),
-                                .transfer = domain::Transfer{
-                                    running_[random.below(running_.size())], random.make(3),
-                                    random.below(1'000'000'000), random.below(1'000'000'000),
-                                    random.below(2) == 0}});
+          stage_.apply(
+              now, domain::Activity{.line = random.make(3),
+                                    .transfer = domain::Transfer{
+                                        running_[random.below(running_.size())], random.make(3),
+                                        random.below(1'000'000'000), random.below(1'000'000'000),
+                                        random.below(2) == 0}});
         }
         break;
       default:
         if (!running_.empty()) {
-          stage_.apply(now, domain::StepOutput{running_[random.below(running_.size())],
-                                               random.below(2) == 0,
-                                               random.damage(random.make(30))});
+          stage_.apply(
+              now, domain::StepOutput{running_[random.below(running_.size())], random.below(2) == 0,
+                                      random.damage(random.make(30))});
         }
     }
   }
@@ -131,12 +133,16 @@ class RandomBuild {
   std::vector<std::uint32_t> running_;
 };
 
-/// The numbers of the steps that have ended, as they stand in these rows.
+/// The numbers of the steps that have ended, as they stand in these rows. What a terminal keeps of
+/// an old frame may stand before them in the same row.
 std::vector<std::uint32_t> ended_in(const Rows& rows) {
   std::vector<std::uint32_t> numbers;
   for (const std::string& row : rows) {
-    if (row.starts_with("✓ <") || row.starts_with("✗ <")) {
-      numbers.push_back(static_cast<std::uint32_t>(std::stoul(row.substr(row.find('<') + 1))));
+    for (std::size_t at = row.find(" <"); at != std::string::npos; at = row.find(" <", at + 1)) {
+      const std::string before = row.substr(0, at);
+      if (before.ends_with("✓") || before.ends_with("✗")) {
+        numbers.push_back(static_cast<std::uint32_t>(std::stoul(row.substr(at + 2))));
+      }
     }
   }
   return numbers;
@@ -148,7 +154,7 @@ void expect_safe(const Stage& stage) {
 }
 
 TEST(RandomBuilds, LeaveEachRowOnceAndNothingButTheEnd) {
-  for (unsigned seed = 0; seed < 60; ++seed) {
+  for (unsigned seed = 0; seed < 30; ++seed) {
     SCOPED_TRACE(seed);
     Stage stage(20 + seed * 7 % 90, 3 + seed * 5 % 30, true, seed % 2 == 0);
     RandomBuild build(seed, stage);
@@ -181,7 +187,7 @@ TEST(RandomBuilds, LeaveEachRowOnceAndNothingButTheEnd) {
 }
 
 TEST(RandomBuilds, LoseNoRowWhenTheSizeChanges) {
-  for (unsigned seed = 0; seed < 60; ++seed) {
+  for (unsigned seed = 0; seed < 30; ++seed) {
     SCOPED_TRACE(seed);
     Stage stage(80, 24, seed % 3 != 0);
     RandomBuild build(seed, stage);
