@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -42,7 +43,8 @@ def test_config_shows_every_value_with_its_origin_and_no_secret(run, tmp_path):
     (tmp_path / ".env").write_text("REDIS_PASSWORD='hunter22 x'\nAPI_URL=http://file.test/api/\nWORK_DIR=from-file\n")
     code, out, err = run("config", API_KEY="topsecret-key", WORK_DIR="/from/environment", AWS_REGION="")
     assert (code, err) == (0, "")
-    rows = {line.split()[0]: line.split() for line in out.splitlines()}
+    assert out.split()[:4] == ["SETTING", "VALUE", "FROM", "MEANING"]
+    rows = {line.split()[0]: line.split() for line in out.splitlines()[1:]}
     readme = (BINARY.parents[2] / "README.md").read_text()
     assert all(f"`{name}`" in readme for name in rows)
     assert rows["WORK_DIR"][1:3] == ["/from/environment", "environment"]
@@ -51,6 +53,11 @@ def test_config_shows_every_value_with_its_origin_and_no_secret(run, tmp_path):
     assert rows["REDIS_PASSWORD"][1:3] == ["********", ".env"] and rows["API_KEY"][1:3] == ["********", "environment"]
     assert "hunter22" not in out and "topsecret" not in out
     assert os.listdir(tmp_path) == [".env"]
+    code, text, err = run("config", "--json", API_KEY="topsecret-key", WORK_DIR="/from/environment", AWS_REGION="")
+    values = json.loads(text)
+    assert (code, err) == (0, "") and [value["name"] for value in values] == list(rows)
+    assert {"name": "API_KEY", "value": "********", "origin": "environment"}.items() <= next(
+        value for value in values if value["name"] == "API_KEY").items()
 
 
 @pytest.mark.parametrize("verb", [[], ["serve"], ["config"]])

@@ -44,7 +44,7 @@ TEST(Table, CutsTheLastColumnOfANarrowTerminal) {
 
 TEST(Table, OfATerminalThatIsTooNarrowIsAList) {
   EXPECT_EQ(table({.columns = 20}, k_rows),
-            "NAME: redis\n  STATE: ok\n  WHY: 7.0, persis…\n"
+            "NAME: redis\n  STATE: ok\n  WHY: 7.0, persist…\n"
             "NAME: api\n  STATE: failed\n");
 }
 
