@@ -75,7 +75,7 @@ Session::Session(SessionContent content)
       shared_key_(std::move(content.shared_key)),
       services_(
           new Services{.files = FileSync(std::move(content.tree), std::move(content.dockerfile)),
-                       .result = {},
+                       .result = FileReceiver(content.result),
                        .auth = Auth(std::move(content.login)),
                        .secrets = Secrets(std::move(content.secrets))}) {
   grpc::ServerBuilder builder;
@@ -114,6 +114,10 @@ std::uint64_t Session::bytes_sent() const {
 
 std::string Session::take_result() {
   return services_->result.take();
+}
+
+std::optional<Error> Session::result_error() const {
+  return services_->result.error();
 }
 
 std::optional<Error> Session::transfer_error() {
