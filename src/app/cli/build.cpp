@@ -2,9 +2,8 @@
 #include "app/cli/build_output.hpp"
 #include "app/cli/command_line.hpp"
 #include "app/cli/settings.hpp"
-#include "app/cli/view/json_view.hpp"
-#include "app/cli/view/plain_view.hpp"
 #include "app/cli/view/redacted_events.hpp"
+#include "app/cli/view/view.hpp"
 #include "app/compose/engine_choice.hpp"
 #include "app/compose/local_parts.hpp"
 #include "app/config/config.hpp"
@@ -273,14 +272,16 @@ class EventsLog final : public LogSink {
   const LogLevel level_;
 };
 
-std::unique_ptr<BuildView> view_of(const Typed& typed) {
-  if (typed.quiet || typed.progress == "quiet") {
-    return make_quiet_view();
-  }
-  if (typed.progress == "json") {
-    return make_json_view(typed.output.ends_with("dest=-") ? stderr : stdout);
-  }
-  return make_plain_view();
+Result<std::unique_ptr<BuildView>> view_of(const Typed& typed, const std::string& folder) {
+  constexpr std::size_t k_dockerfile_limit = 1024 * 1024;
+  return make_view(typed.quiet ? "quiet" : typed.progress, terminal_of(STDERR_FILENO),
+                   typed.output.ends_with("dest=-") ? stderr : stdout,
+                   [folder](const std::string& file) -> std::optional<std::string> {
+                     const auto source = folder_source(folder);
+                     auto text = source ? ports::read_file(*source->tree, file, k_dockerfile_limit)
+                                        : std::unexpected(source.error());
+                     return text ? std::optional(*std::move(text)) : std::nullopt;
+                   });
 }
 
 std::vector<NamedSecret> secrets_of(const Config& config, const Wanted& wanted) {
@@ -371,8 +372,12 @@ Exit build(const Typed& typed) {
     print_errors(errors);
     return Exit::usage;
   }
-  const auto view = view_of(typed);
-  RedactedEvents events(*view, std::make_shared<Redactor>(secrets_of(loaded.config, *wanted)));
+  const auto view = view_of(typed, wanted->folder.string());
+  if (!view) {
+    complain(view.error().message);
+    return Exit::usage;
+  }
+  RedactedEvents events(**view, std::make_shared<Redactor>(secrets_of(loaded.config, *wanted)));
   const auto level = variable("LOG_LEVEL") ? loaded.config.log_level : LogLevel::warning;
   const Log log(std::make_shared<EventsLog>(events, level));
   events.info(engine->reason);
@@ -426,8 +431,8 @@ void add_build(CommandLine& line) {
       ->type_name("type=oci|docker|tar,dest=PATH");
   verb.add_option("--push", typed->push, "Push the image to a registry under this name")
       ->type_name("REF");
-  verb.add_option("--progress", typed->progress, "auto, plain, json or quiet")
-      ->check(CLI::IsMember(std::set<std::string>{"auto", "plain", "json", "quiet"}))
+  verb.add_option("--progress", typed->progress, "How it is shown")
+      ->check(CLI::IsMember(std::set<std::string>(k_progress.begin(), k_progress.end())))
       ->type_name("HOW");
   verb.add_flag("-q,--quiet", typed->quiet, "Print the digest or ID of the image, and no more");
 }
