@@ -153,7 +153,6 @@ TEST(Screens, OfASuccess) {
 Built in 13.0s: loaded into the Docker Engine at unix:///var/run/docker.sock
 image    shop:latest
 digest   sha256:5b7d1e0c3c5f0c1e5d5a8e5a4f2f7bb1c6e2a9b8d7c6f5e4d3c2b1a091827364
-5
 size     214.3 MB
 context  1.8 MB
 steps    8, 2 of them cached (25 %)
@@ -233,7 +232,6 @@ Engine at unix:///var/run/docker.sock
 image    shop:latest
 digest   sha256:5b7d1e0c3c5f0c1e5d5a8e5a
 4f2f7bb1c6e2a9b8d7c6f5e4d3c2b1a091827364
-5
 size     214.3 MB
 context  1.8 MB
 steps    8, 2 of them cached (25 %)
