@@ -1,6 +1,7 @@
 #include "build/local_build.hpp"
 
 #include "build/build_plan.hpp"
+#include "build/file_times.hpp"
 #include "ports/buildpacks_builder.hpp"
 
 #include <utility>
@@ -72,7 +73,7 @@ Result<LocalResult> build_with_buildpacks(const LocalPorts& ports, const LocalBu
                                                .environment = std::move(plan.environment),
                                                .builder = std::move(plan.builder),
                                                .clear_cache = plan.clear_cache,
-                                               .source_url = {},
+                                               .source_url = build.source_url,
                                                .commit = source.commit.str(),
                                                .committed_at = source.committed_at,
                                                .repository = build.repository,
@@ -83,13 +84,21 @@ Result<LocalResult> build_with_buildpacks(const LocalPorts& ports, const LocalBu
 
 }  // namespace
 
-Result<LocalResult> run_local_build(const LocalPorts& ports, const BuildpacksRules& rules,
+Result<LocalResult> run_local_build(const LocalPorts& ports, const StepSettings& settings,
                                     const LocalBuild& build, ports::FetchedSource source,
                                     const JobContext& job, domain::EventSink& events) {
   BUILDER_TRY(check_target(ports, build.target, job));
-  BUILDER_TRY_ASSIGN(BuildPlan plan,
-                     make_build_plan(build.request, rules, std::move(source.tree), events));
-  if (auto* dockerfile = std::get_if<DockerfilePlan>(&plan)) {
+  BUILDER_TRY_ASSIGN(BuildPlan plan, make_build_plan(build.request, settings.buildpacks,
+                                                     std::move(source.tree), events));
+  auto* const dockerfile = std::get_if<DockerfilePlan>(&plan);
+  if (!source.commit.empty()) {
+    auto& tree = dockerfile != nullptr ? dockerfile->tree : std::get<BuildpacksPlan>(plan).app;
+    BUILDER_TRY_ASSIGN(TimedTree timed,
+                       give_times(std::move(tree), dockerfile != nullptr ? "" : "buildpacks",
+                                  source.committed_at, settings.times_key, {}));
+    tree = std::move(timed.tree);
+  }
+  if (dockerfile != nullptr) {
     return build_dockerfile(ports, build, std::move(*dockerfile), source.committed_at, job, events);
   }
   return build_with_buildpacks(ports, build, std::get<BuildpacksPlan>(std::move(plan)), source, job,

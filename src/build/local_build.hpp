@@ -38,6 +38,7 @@ struct LocalBuild {
   ports::Repository repository;  ///< With `tag`, the image's name.
   std::string tag;
   LocalTarget target;
+  std::string source_url = {};  ///< Without credentials; empty: a folder.
 };
 
 struct LocalResult {
@@ -55,10 +56,10 @@ struct LocalPorts {
 
 /// From a source to an image, in the steps and the words of a deployment (`BuildSteps`), without
 /// what a queue and a platform are there for: nothing is recorded, no tag moves but the one that
-/// was asked for. What cannot be done with the target is said before anything is built. Errors as
-/// of the ports; `invalid_input` with the customer's line where the source cannot become what is
-/// wanted.
-Result<LocalResult> run_local_build(const LocalPorts& ports, const BuildpacksRules& rules,
+/// was asked for, and a commit's files get the times of a first deployment. What cannot be done
+/// with the target is said before anything is built. Errors as of the ports; `invalid_input` with
+/// the customer's line where the source cannot become what is wanted.
+Result<LocalResult> run_local_build(const LocalPorts& ports, const StepSettings& settings,
                                     const LocalBuild& build, ports::FetchedSource source,
                                     const ports::JobContext& job, domain::EventSink& events);
 

@@ -10,10 +10,12 @@ import subprocess
 import tarfile
 import threading
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
 from kit.buildkitd import Buildkitd
+from kit.images import RegistryClient
 from kit.process import wait_for
 from kit.worker import BINARY
 
@@ -162,6 +164,14 @@ def test_archives_hold_what_the_engine_would_have(stack, build, app, tmp_path):
     loaded = files_in_image(stack, "verb/out:1")
     assert (loaded["app/a.txt"], loaded["mode"]) == (expected["app/a.txt"], expected["mode"])
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix in (".tar", ".part")) == ["files.tar", "image.tar"]
+    # The same as files; a folder that has some keeps them.
+    write(tmp_path / "out", {"mine": "kept", "mode": "old"})
+    for option in (f"type=local,dest={tmp_path / 'out'}", str(tmp_path / "out")):
+        build("-o", option, app)
+        out = {str(path.relative_to(tmp_path / "out")): path.read_bytes() for path in (tmp_path / "out").rglob("*")
+               if path.is_file() and not path.is_symlink()}
+        assert out.pop("mine") == b"kept" and out["app/a.txt"] == b"one\n" and out["mode"] == b"plain\n"
+        assert out.keys() == files_of(tar.read_bytes()).keys()
 
 
 @pytest.mark.both_engines
@@ -282,3 +292,87 @@ def test_a_folder_without_dockerfile_says_what_can_be_done(build, tmp_path):
     write(tmp_path / "bare", {"index.js": "1"})
     done = build(tmp_path / "bare", code=1)
     assert "--push" in done.stderr and "No Dockerfile" in done.stderr
+
+
+@pytest.mark.both_engines
+def test_a_hostile_image_writes_nothing_outside_the_folder(build, app, tmp_path):
+    write(tmp_path, {"outside/file": "untouched"})
+    write(app, {"Dockerfile": f"FROM busybox\nRUN ln -s {tmp_path}/outside /way && ln -s ../../outside /up && mkdir -p /x/y\n"})
+    build("-o", f"type=local,dest={tmp_path / 'out'}", app)
+    assert os.readlink(tmp_path / "out" / "way") == f"{tmp_path}/outside"
+    # What was there before is not followed either.
+    (tmp_path / "out" / "x" / "y").rmdir()
+    (tmp_path / "out" / "x" / "y").symlink_to(tmp_path / "outside")
+    failed = build("-o", f"type=local,dest={tmp_path / 'out'}", app, code=1)
+    assert "out/x/y" in failed.stderr
+    assert [path.name for path in (tmp_path / "outside").iterdir()] == ["file"]
+
+
+@pytest.mark.both_engines
+def test_push_goes_to_any_registry_with_the_logins_of_docker(stack, build, app, tmp_path):
+    # Plain HTTP is spoken on loopback only.
+    host = stack.registry.host
+    done = build("--push", f"{host}/verb/pushed:1", app)
+    assert f"Pushed to {host}/verb/pushed:1" in done.stderr
+    _, headers, _ = RegistryClient(host).call("HEAD", "/v2/verb/pushed/manifests/1", headers={
+        "Accept": "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"})
+    assert f"Digest  {headers['docker-content-digest']}" in done.stderr
+    private = f"verb/private-{app.name}"
+    # The registry of the platform's stand-in wants a login: a helper has it.
+    helper = tmp_path / "bin" / "docker-credential-kit"
+    write(tmp_path, {"bin/docker-credential-kit":
+                     "#!/bin/sh\ncat >/dev/null\n"
+                     f"echo '{json.dumps({'Username': 'AWS', 'Secret': stack.ecr.token()})}'\n",
+                     "docker/config.json": json.dumps({"credHelpers": {stack.ecr.host: "kit"}})})
+    helper.chmod(0o755)
+    stack.ecr.api("CreateRepository", repositoryName=private)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    refused = build("--push", f"{stack.ecr.host}/{private}:1", app, code=1, PATH=path)
+    assert "#" in refused.stderr
+    build("--push", f"{stack.ecr.host}/{private}:1", app, PATH=path, DOCKER_CONFIG=str(tmp_path / "docker"))
+    # What lies beside it is the same person's: it can be a base.
+    write(app, {"Dockerfile": f"FROM {stack.ecr.host}/{private}:1\nRUN cat /mode\n"})
+    assert "\nplain\n" in build("--push", f"{stack.ecr.host}/{private}:2", app, PATH=path,
+                                DOCKER_CONFIG=str(tmp_path / "docker")).stderr
+
+
+@pytest.mark.both_engines
+def test_a_repository_is_built_as_its_branch_its_tag_or_its_default(stack, build):
+    repository = stack.git.repository({"Dockerfile": "FROM busybox\nCOPY a.txt /\n", "a.txt": "first"})
+    first = repository.git("rev-parse", "HEAD")
+    repository.commit({"a.txt": "newer"})
+    repository.git("push", "--quiet", str(repository.bare), "HEAD:refs/heads/trunk", f"{first}:refs/tags/v1")
+    repository.delete_branch("main")
+    subprocess.run(["git", "symbolic-ref", "HEAD", "refs/heads/trunk"], cwd=repository.bare, env=repository.env, check=True)
+    provider = stack.git.provider()
+    user, password = (urllib.parse.quote(provider[field], safe="") for field in ("username", "password"))
+    url = f"{stack.git.url}/{repository.name}.git".replace("://", f"://{user}:{password}@")
+    done = build("-t", "verb/git:1", url)
+    assert files_in_image(stack, "verb/git:1")["a.txt"] == b"newer"
+    assert provider["password"] not in done.stderr and password not in done.stderr
+    for number, ref in enumerate((first, "v1")):
+        build("-t", f"verb/git:ref{number}", f"{url}#{ref}")
+        assert files_in_image(stack, f"verb/git:ref{number}")["a.txt"] == b"first"
+    missing = build(f"{url}#nowhere", code=1)
+    assert "'nowhere' does not exist" in missing.stderr and "'trunk'" in missing.stderr
+    assert "refused the credentials" in build(url.replace(password, "wrong"), code=1).stderr
+
+
+def test_explain_says_what_would_be_built_and_runs_nothing(build, app, tmp_path):
+    write(app, {".dockerignore": "# mine\nnode_modules\n*.log\n!keep.log\n", "node_modules/a/b.js": "12345", "node_modules/c.js": "1",
+                "x.log": "123", "keep.log": "1", "Dockerfile":
+                "# syntax=docker/dockerfile:1\nFROM node:20 AS build\nRUN --mount=type=cache,target=/root/.npm npm ci\n"
+                "FROM nginx\nCOPY --from=build /a /b\nCOPY --from=busybox /bin/sh /\n"})
+    nothing = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock", "BUILDKIT_HOST": ""}
+    text = build("--explain", app, **nothing).stdout
+    assert "Dockerfile   Dockerfile" in text and "2 files, 0.0 kB  by .dockerignore:2 node_modules" in text
+    told = json.loads(build("--explain", "--progress=json", app, **nothing).stdout)
+    assert told["left_out"] == [{"line": 2, "rule": "node_modules", "files": 2, "bytes": 6}, {"line": 3, "rule": "*.log", "files": 1, "bytes": 3}]
+    assert told["context"]["files"] == 4 and told["ignore_file"] == ".dockerignore" and told["frontend"] == "docker/dockerfile:1"
+    assert [(image["name"], image["line"]) for image in told["images"]] == [("node:20", 2), ("nginx", 4), ("busybox", 6)]
+    assert [cache["line"] for cache in told["caches"]] == [3]
+    (app / ".dockerignore").unlink()
+    assert json.loads(build("--explain", "--progress=json", app, **nothing).stdout)["ignore_file"] == ""
+    (app / "Dockerfile").unlink()
+    without = build("--explain", "--builder", "some/builder", app, **nothing)
+    assert "some/builder" in without.stdout and "No Dockerfile" in without.stderr

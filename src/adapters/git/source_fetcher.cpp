@@ -75,8 +75,9 @@ class GitSourceFetcher final : public ports::SourceFetcher {
   Result<FetchedSource> fetch(const JobContext& job, const SourceSpec& source,
                               EventSink& events) override {
     events.info("Cloning " + shown_name(source.url) +
-                (source.commit.empty() ? " (branch " + source.branch + ")"
-                                       : " (commit " + source.commit.substr(0, 12) + ")"));
+                (source.commit.empty()
+                     ? source.branch.empty() ? "" : " (branch " + source.branch + ")"
+                     : " (commit " + source.commit.substr(0, 12) + ")"));
     auto random = make_random();
     for (int attempt = 1;; ++attempt) {
       auto fetched = attempt_fetch(job, source, events);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "base/fd.hpp"
 #include "base/result.hpp"
 #include "ports/byte_sink.hpp"
 
@@ -11,7 +10,7 @@
 
 namespace builder::app::cli {
 
-enum class OutputType { oci, docker, tar };
+enum class OutputType { oci, docker, tar, local };
 
 /// What `--output` says, as buildx writes it.
 struct OutputSpec {
@@ -19,36 +18,24 @@ struct OutputSpec {
   std::string destination;  ///< A path, or "-" for stdout.
 };
 
-/// `type=oci|docker|tar,dest=PATH|-`. The error is a sentence for whoever typed it.
+/// `type=oci|docker|tar|local,dest=PATH|-`; a path alone is `type=local`. The error is a sentence
+/// for whoever typed it.
 Result<OutputSpec> parse_output(std::string_view text);
 
-/// Where an archive is written. A file gets its name when all of it is there, in place of one of
-/// that name: what is there before is whole at any time, and nothing is left of a failed build.
-class OutputFile {
+/// Where the result of a build is written. What is not kept leaves nothing behind.
+class Output {
  public:
-  /// "-" is stdout, which must be no terminal. Errors name the path.
-  static Result<std::unique_ptr<OutputFile>> open(const std::string& destination);
-  OutputFile(const OutputFile&) = delete;
-  OutputFile& operator=(const OutputFile&) = delete;
-  ~OutputFile();
-
-  [[nodiscard]] ports::ByteSink& sink() { return *sink_; }
-
-  /// For people.
-  [[nodiscard]] std::string name() const { return path_ == "-" ? "standard output" : path_; }
-
-  [[nodiscard]] std::uint64_t size() const { return sink_->size(); }
-
+  virtual ~Output() = default;
+  [[nodiscard]] virtual ports::ByteSink& sink() = 0;
   /// All of it is there.
-  Result<> keep();
-
- private:
-  OutputFile() = default;
-
-  std::string path_;
-  std::string temporary_;  ///< Empty: it is written in place.
-  Fd fd_;
-  std::unique_ptr<ports::FileSink> sink_;
+  virtual Result<> keep() = 0;
+  [[nodiscard]] virtual std::uint64_t size() const = 0;  ///< Bytes so far.
+  [[nodiscard]] virtual std::string name() const = 0;    ///< For people.
 };
+
+/// A file gets its name when all of it is there, in place of one of that name: what is there before
+/// is whole at any time. "-" is stdout, which must be no terminal. Into a folder (`local`) the
+/// files go as they come, and stay. Errors name the path.
+Result<std::unique_ptr<Output>> open_output(const OutputSpec& spec);
 
 }  // namespace builder::app::cli

@@ -41,6 +41,17 @@ bool is_podmans(const std::string& path) {
   return std::filesystem::canonical(path, error).string().contains("podman");
 }
 
+/// The first Docker Engine in a usual place; empty: none answers.
+std::string usual_docker(const EnvironmentLookup& environment) {
+  for (const Place& place : usual_places(environment)) {
+    if (place.setting == "DOCKER_HOST" && connect_error(place.path) == 0 &&
+        !is_podmans(place.path)) {
+      return "unix://" + place.path;
+    }
+  }
+  return {};
+}
+
 std::string engine_named(std::string_view setting) {
   return setting == "DOCKER_HOST" ? "the Docker Engine" : "BuildKit";
 }
@@ -63,12 +74,15 @@ int connect_error(const std::string& path) {
 }
 
 Result<EngineChoice> choose_engine(const EnvironmentLookup& environment) {
+  const std::string docker = environment("DOCKER_HOST").value_or("");
   for (const std::string_view setting : {"BUILDKIT_HOST", "DOCKER_HOST"}) {
-    if (const auto address = environment(setting); address && !address->empty()) {
+    if (std::string address = environment(setting).value_or(""); !address.empty()) {
+      std::string reason =
+          fmt::format("Building with {} at {} ({})", engine_named(setting), address, setting);
       return EngineChoice{.setting = std::string(setting),
-                          .address = *address,
-                          .reason = fmt::format("Building with {} at {} ({})",
-                                                engine_named(setting), *address, setting)};
+                          .address = std::move(address),
+                          .reason = std::move(reason),
+                          .keeper = docker.empty() ? usual_docker(environment) : std::string()};
     }
   }
   std::string tried;

@@ -16,6 +16,9 @@ struct EngineChoice {
   std::string address;
   /// A line for whoever started it: which one, and why.
   std::string reason;
+  /// With BuildKit, where DOCKER_HOST is not set: a Docker Engine that answers in a usual place, to
+  /// take images; empty: none does.
+  std::string keeper = {};
 };
 
 /// That of BUILDKIT_HOST or DOCKER_HOST; if neither is set, the first place where somebody listens:

@@ -24,9 +24,11 @@ namespace builder::app {
 /// the platform's, with a way to keep images on this machine, and with a folder that goes away.
 /// Needs the settings of `Concern::build`. Members are made in this order.
 struct LocalParts {
-  /// `pushed_to` is where the image goes if it goes to a registry. `secrets` outlives the parts.
+  /// `pushed_to` is where the image goes if it goes to a registry; `environment` says where docker
+  /// keeps its logins. `secrets` outlives the parts.
   /// No peer is asked.
   static Result<std::unique_ptr<LocalParts>> make(Config config, ports::Repository pushed_to,
+                                                  const EnvironmentLookup& environment,
                                                   SecretStore& secrets, const Log& log);
   LocalParts(const LocalParts&) = delete;
   LocalParts& operator=(const LocalParts&) = delete;
@@ -42,7 +44,7 @@ struct LocalParts {
   std::unique_ptr<adapters::http::Client> http;
   TempDir folder;
   WorkDir work;
-  adapters::oci::NoLogins nobody;
+  std::unique_ptr<ports::RegistryLogins> docker_logins;
   adapters::oci::ConfiguredLogins logins;
   std::unique_ptr<adapters::oci::Client> oci;
   std::unique_ptr<ports::Registry> registry;
@@ -52,7 +54,8 @@ struct LocalParts {
   std::unique_ptr<ports::ImageExporter> exporter;
 
  private:
-  LocalParts(Config configured, TempDir temporary, WorkDir opened, ports::Repository pushed_to,
+  LocalParts(Config configured, TempDir temporary, WorkDir opened,
+             std::unique_ptr<ports::RegistryLogins> logins_of_docker, ports::Repository pushed_to,
              const Log& log);
 };
 
