@@ -74,6 +74,24 @@ class VirtualTerminal {
     return rows;
   }
 
+  /// The same with rows that were broken at the right edge put together again.
+  [[nodiscard]] std::vector<std::string> lines() const {
+    std::vector<std::string> lines;
+    bool goes_on = false;
+    for (const std::vector<Row>* rows : {&scrollback_, &screen_}) {
+      for (const Row& row : *rows) {
+        if (!goes_on) {
+          lines.emplace_back();
+        }
+        for (const std::string& cell : row.cells) {
+          lines.back() += cell;
+        }
+        goes_on = row.goes_on;
+      }
+    }
+    return lines;
+  }
+
   [[nodiscard]] const std::vector<std::string>& faults() const { return faults_; }
 
   [[nodiscard]] bool has_cursor() const { return has_cursor_; }

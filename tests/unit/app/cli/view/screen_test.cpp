@@ -199,11 +199,11 @@ TEST(RandomBuilds, LoseNoRowWhenTheSizeChanges) {
         stage.shown.resize(30 + build.random.below(80), 3 + build.random.below(30));
       }
       stage.draw(now);
-      ASSERT_EQ(ended_in(stage.shown.all()), build.ended);
+      ASSERT_EQ(ended_in(stage.shown.lines()), build.ended);
     }
     stage.finish({.result = "the end"});
     expect_safe(stage);
-    EXPECT_EQ(ended_in(stage.shown.all()), build.ended);
+    EXPECT_EQ(ended_in(stage.shown.lines()), build.ended);
     const Rows screen = stage.shown.screen();
     EXPECT_TRUE(std::ranges::any_of(
         screen, [](const std::string& row) { return row.contains("Built in 0.0s"); }));
