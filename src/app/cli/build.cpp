@@ -3,9 +3,8 @@
 #include "app/cli/build_wanted.hpp"
 #include "app/cli/command_line.hpp"
 #include "app/cli/settings.hpp"
-#include "app/cli/view/json_view.hpp"
-#include "app/cli/view/plain_view.hpp"
 #include "app/cli/view/redacted_events.hpp"
+#include "app/cli/view/view.hpp"
 #include "app/compose/engine_choice.hpp"
 #include "app/compose/local_parts.hpp"
 #include "app/config/config.hpp"
@@ -51,15 +50,29 @@ class EventsLog final : public LogSink {
   const LogLevel level_;
 };
 
-std::unique_ptr<BuildView> view_of(const BuildLine& line) {
-  if (line.quiet || line.progress == "quiet") {
-    return make_quiet_view();
+/// The Dockerfile of a folder, for a failure that names a line of it.
+SourceReader source_reader(const BuildWanted& wanted) {
+  if (wanted.git() != nullptr) {
+    return {};
   }
-  if (line.progress == "json") {
-    const bool to_stdout = line.output.ends_with("dest=-");
-    return make_json_view(to_stdout ? stderr : stdout);
-  }
-  return make_plain_view();
+  constexpr std::size_t k_dockerfile_limit = 1024 * 1024;
+  return [folder = std::get<std::string>(wanted.source)](
+             const std::string& file) -> std::optional<std::string> {
+    const auto source = folder_source(folder);
+    if (!source) {
+      return std::nullopt;
+    }
+    auto text = ports::read_file(*source->tree, file, k_dockerfile_limit);
+    return text ? std::optional(*std::move(text)) : std::nullopt;
+  };
+}
+
+Result<std::unique_ptr<BuildView>> view_of(const BuildLine& line, const BuildWanted& wanted) {
+  const bool to_stdout = line.output.ends_with("dest=-");
+  return make_view(line.explain ? "plain"
+                   : line.quiet ? "quiet"
+                                : line.progress,
+                   terminal_of(STDERR_FILENO), to_stdout ? stderr : stdout, source_reader(wanted));
 }
 
 std::vector<NamedSecret> secrets_of(const Config& config, const BuildWanted& wanted) {
@@ -196,8 +209,12 @@ Exit build(const BuildLine& line) {
     print_errors(errors);
     return Exit::usage;
   }
-  const auto view = line.explain ? make_plain_view() : view_of(line);
-  RedactedEvents events(*view, std::make_shared<Redactor>(secrets_of(loaded.config, *wanted)));
+  const auto view = view_of(line, *wanted);
+  if (!view) {
+    complain(view.error().message);
+    return Exit::usage;
+  }
+  RedactedEvents events(**view, std::make_shared<Redactor>(secrets_of(loaded.config, *wanted)));
   const auto level = variable("LOG_LEVEL") ? loaded.config.log_level : LogLevel::warning;
   const Log log(std::make_shared<EventsLog>(events, level));
   const std::stop_token stop = interrupt.token();
@@ -257,7 +274,7 @@ void declare_result(CLI::App& verb, BuildLine& line) {
   verb.add_option("--push", line.push, "Push the image to a registry under this name")
       ->type_name("REF");
   verb.add_option("--progress", line.progress, "How it is shown")
-      ->check(CLI::IsMember(std::set<std::string>{"auto", "plain", "json", "quiet"}))
+      ->check(CLI::IsMember(std::set<std::string>(k_progress.begin(), k_progress.end())))
       ->type_name("HOW");
   verb.add_flag("-q,--quiet", line.quiet, "Print the digest or ID of the image, and no more");
   verb.add_flag("--explain", line.explain, "Say what would be built, and of what; run nothing");
