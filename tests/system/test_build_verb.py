@@ -355,7 +355,7 @@ def test_a_repository_is_built_as_its_branch_its_tag_or_its_default(stack, build
         assert files_in_image(stack, f"verb/git:ref{number}")["a.txt"] == b"first"
     missing = build(f"{url}#nowhere", code=1)
     assert "'nowhere' does not exist" in missing.stderr and "'trunk'" in missing.stderr
-    assert "refused the credentials" in build(url.replace(password, "wrong"), code=1).stderr
+    assert "refused the user name or the password" in build(url.replace(password, "wrong"), code=1).stderr
 
 
 def test_explain_says_what_would_be_built_and_runs_nothing(build, app, tmp_path):
