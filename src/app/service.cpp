@@ -1,7 +1,6 @@
 #include "app/service.hpp"
 
 #include "adapters/http/client.hpp"
-#include "adapters/http/proxy.hpp"
 #include "app/compose/build_parts.hpp"
 #include "app/compose/platform_parts.hpp"
 #include "app/compose/queue_parts.hpp"
@@ -37,17 +36,6 @@ namespace {
 /// systemd kills what does not stop in time, unless it is told, before that, that it takes longer.
 constexpr std::chrono::seconds k_extend_interval{10};
 constexpr const char* k_still_draining = "EXTEND_TIMEOUT_USEC=30000000";
-
-std::vector<NamedSecret> secrets_of(const Config& config) {
-  std::vector<NamedSecret> secrets = config.secrets;
-  for (const auto& [host, login] : config.registry_logins) {
-    secrets.push_back({"password for " + host, login.password});
-  }
-  for (std::string& password : adapters::http::Proxies::of_process().passwords()) {
-    secrets.push_back({"password of a proxy", Secret(std::move(password))});
-  }
-  return secrets;
-}
 
 work::JobSettings job_settings(const Config& config, const WorkDir& work) {
   work::JobSettings settings;
@@ -290,11 +278,14 @@ class Service {
 
 }  // namespace
 
-Result<> run_service(const Config& config, const std::vector<std::string>& warnings) {
+Result<> run_service(const Config& config, const std::vector<std::string>& warnings,
+                     bool is_log_coloured) {
   Signals signals;  // Before the first thread: all of them inherit the blocked mask.
   SecretStore secrets;
   const std::vector<std::string> readable = secrets.add_forever(secrets_of(config));
-  const auto service_log = make_service_log(config.log_level, secrets, STDERR_FILENO);
+  const auto service_log = make_service_log(
+      {.level = config.log_level, .format = config.log_format, .coloured = is_log_coloured},
+      secrets, STDERR_FILENO);
   const Log log(service_log);
   log.info("deployra-builder {} starting, {} builds at once", BUILDER_VERSION,
            config.max_parallel_builds);
