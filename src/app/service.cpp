@@ -5,6 +5,7 @@
 #include "app/compose/platform_parts.hpp"
 #include "app/compose/queue_parts.hpp"
 #include "app/compose/registry_parts.hpp"
+#include "app/doctor/checks.hpp"
 #include "app/health/endpoint.hpp"
 #include "app/health/engine_watch.hpp"
 #include "app/health/health.hpp"
@@ -294,6 +295,13 @@ Result<> run_service(const Config& config, const std::vector<std::string>& warni
   }
   for (const std::string& name : readable) {
     log.warning("{} is too short, too long or too common to be taken out of logs", name);
+  }
+  Report limits("host", secrets);
+  check_limits(config, limits);
+  for (const Finding& finding : limits.findings()) {
+    if (finding.state == State::warning) {
+      log.warning("{}; {}", finding.text, finding.cure);
+    }
   }
   if (config.git_network_policy != adapters::network::NetworkPolicy::public_only) {
     log.info(

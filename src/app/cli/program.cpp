@@ -9,6 +9,7 @@ int run_program(int argc, char** argv) {
   add_serve(line);
   add_config(line);
   add_health(line);
+  add_doctor(line);
   add_completion(line);
   add_manual(line);
   return static_cast<int>(line.run(argc, argv, "serve"));
