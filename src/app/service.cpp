@@ -1,11 +1,11 @@
 #include "app/service.hpp"
 
 #include "adapters/http/client.hpp"
-#include "adapters/http/proxy.hpp"
 #include "app/compose/build_parts.hpp"
 #include "app/compose/platform_parts.hpp"
 #include "app/compose/queue_parts.hpp"
 #include "app/compose/registry_parts.hpp"
+#include "app/doctor/checks.hpp"
 #include "app/health/endpoint.hpp"
 #include "app/health/engine_watch.hpp"
 #include "app/health/health.hpp"
@@ -37,17 +37,6 @@ namespace {
 /// systemd kills what does not stop in time, unless it is told, before that, that it takes longer.
 constexpr std::chrono::seconds k_extend_interval{10};
 constexpr const char* k_still_draining = "EXTEND_TIMEOUT_USEC=30000000";
-
-std::vector<NamedSecret> secrets_of(const Config& config) {
-  std::vector<NamedSecret> secrets = config.secrets;
-  for (const auto& [host, login] : config.registry_logins) {
-    secrets.push_back({"password for " + host, login.password});
-  }
-  for (std::string& password : adapters::http::Proxies::of_process().passwords()) {
-    secrets.push_back({"password of a proxy", Secret(std::move(password))});
-  }
-  return secrets;
-}
 
 work::JobSettings job_settings(const Config& config, const WorkDir& work) {
   work::JobSettings settings;
@@ -290,11 +279,14 @@ class Service {
 
 }  // namespace
 
-Result<> run_service(const Config& config, const std::vector<std::string>& warnings) {
+Result<> run_service(const Config& config, const std::vector<std::string>& warnings,
+                     bool is_log_coloured) {
   Signals signals;  // Before the first thread: all of them inherit the blocked mask.
   SecretStore secrets;
   const std::vector<std::string> readable = secrets.add_forever(secrets_of(config));
-  const auto service_log = make_service_log(config.log_level, secrets, STDERR_FILENO);
+  const auto service_log = make_service_log(
+      {.level = config.log_level, .format = config.log_format, .coloured = is_log_coloured},
+      secrets, STDERR_FILENO);
   const Log log(service_log);
   log.info("deployra-builder {} starting, {} builds at once", BUILDER_VERSION,
            config.max_parallel_builds);
@@ -303,6 +295,13 @@ Result<> run_service(const Config& config, const std::vector<std::string>& warni
   }
   for (const std::string& name : readable) {
     log.warning("{} is too short, too long or too common to be taken out of logs", name);
+  }
+  Report limits("host", secrets);
+  check_limits(config, limits);
+  for (const Finding& finding : limits.findings()) {
+    if (finding.state == State::warning) {
+      log.warning("{}; {}", finding.text, finding.cure);
+    }
   }
   if (config.git_network_policy != adapters::network::NetworkPolicy::public_only) {
     log.info(

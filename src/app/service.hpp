@@ -9,7 +9,8 @@
 namespace builder::app {
 
 /// Makes the parts of a worker (`app/compose`) and runs it until a signal has drained it. Fails
-/// when it cannot start.
-Result<> run_service(const Config& config, const std::vector<std::string>& warnings);
+/// when it cannot start. `is_log_coloured`: a person reads stderr on a terminal with colours.
+Result<> run_service(const Config& config, const std::vector<std::string>& warnings,
+                     bool is_log_coloured);
 
 }  // namespace builder::app

@@ -64,6 +64,12 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+/// The same job, whose log names the phase.
+JobContext in_phase(JobContext job, std::string_view phase) {
+  job.log = job.log.with("phase", phase);
+  return job;
+}
+
 }  // namespace
 
 BuildSteps::BuildSteps(StepPorts ports, const StepSettings& settings, ports::Metrics& metrics,
@@ -92,7 +98,8 @@ auto BuildSteps::timed(std::string_view phase, F&& step) {
 
 void BuildSteps::took(std::string_view phase, Clock::duration time) {
   metrics_.phase_took(phase, time);
-  log_.debug("{} took {} ms", phase,
+  log_.with("phase", phase)
+      .debug("{} took {} ms", phase,
              std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
 }
 
@@ -128,8 +135,8 @@ Result<std::optional<PublishedImage>> BuildSteps::resume() {
     events_.info("The image is not in the registry any more: building it again");
   }
   if (!checkpoint_.image_id.empty()) {
-    auto published =
-        ports_.image.publish_built(job_, *repository_, tag, checkpoint_.image_id, events_);
+    auto published = ports_.image.publish_built(in_phase(job_, "push"), *repository_, tag,
+                                                checkpoint_.image_id, events_);
     if (!published || *published) {
       BUILDER_TRY_ASSIGN(const PublishResult there,
                          or_pushed_before(published ? Result<PublishResult>(**std::move(published))
@@ -167,7 +174,7 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
     });
   });
   const auto begin_build = [&](std::string dockerfile) {
-    early.emplace(EarlyPublish::Ports{ports_.image, events_}, job_,
+    early.emplace(EarlyPublish::Ports{ports_.image, events_}, in_phase(job_, "build"),
                   ports::ImageSpec{.service_id = request_.service_id,
                                    .context = {},
                                    .dockerfile = std::move(dockerfile),
@@ -221,7 +228,7 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
 
 Result<ports::FetchedSource> BuildSteps::fetch(domain::SourceSpec spec) {
   const bool follows_branch = spec.commit.empty();
-  const JobContext limited = job_.within(settings_.fetch_timeout);
+  const JobContext limited = in_phase(job_.within(settings_.fetch_timeout), "fetch");
   const auto fetch_once = [&] { return ports_.source.fetch(limited, spec, events_); };
   if (follows_branch) {
     spec.commit = checkpoint_.commit;
@@ -265,8 +272,7 @@ Result<std::shared_ptr<const ports::SourceTree>> BuildSteps::with_times(
   BUILDER_TRY_ASSIGN(TimedTree timed,
                      give_times(std::move(tree), way, commit_time, settings_.times_key, before));
   if (timed.unreadable) {
-    log_.warning("service={} what is remembered of its files' times is damaged; all get new ones",
-                 service.str());
+    log_.warning("what is remembered of the service's files' times is damaged; all get new ones");
   }
   if (timed.record != before) {
     BUILDER_TRY(ports::retry_until_answered(
@@ -290,7 +296,7 @@ Result<ports::Repository> BuildSteps::ensure_repository(const JobContext& job) {
 Result<PublishResult> BuildSteps::publish(BuildpacksPlan plan, const domain::SourceSpec& source,
                                           const ports::FetchedSource& fetched) {
   BUILDER_TRY_ASSIGN(ports::BuildpacksResult result,
-                     ports_.buildpacks.publish(job_,
+                     ports_.buildpacks.publish(in_phase(job_, "build"),
                                                {.service_id = request_.service_id,
                                                 .app = std::move(plan.app),
                                                 .environment = std::move(plan.environment),
@@ -352,7 +358,7 @@ Result<PublishedImage> BuildSteps::promote(const PublishResult& published) {
   if (job_.stop.stop_requested()) {
     return failure(ErrorKind::cancelled, "stopped before latest was moved");
   }
-  JobContext moving = job_;
+  JobContext moving = in_phase(job_, "promote");
   moving.deadline = Clock::now() + k_promote_limit;
   const auto promoted =
       timed("promote", [&] { return ports_.registry.promote(moving, published.image); });

@@ -503,7 +503,8 @@ void JobRunner::run(const domain::DeploymentRequest& request, const ports::Taken
                     JobCancellation& cancellation, const std::function<void(Outcome)>& settle,
                     const std::function<void()>& read, const std::function<void()>& rest) {
   const Log log = log_.with("deployment", request.deployment_id.str())
-                      .with("service", request.service_id.str());
+                      .with("service", request.service_id.str())
+                      .with("attempt", std::to_string(job.attempt));
   bool settled = false;
   const auto settle_once = [&](Outcome outcome) {
     settled = true;

@@ -50,10 +50,11 @@ std::string role_request(std::string_view action, const Role& role) {
   return body;
 }
 
-/// `key`: who asks; null for requests that prove themselves.
-Result<Credentials> ask_sts(const CredentialSettings& settings, http::Client& client,
-                            const SigningKey* key, std::string body, const std::stop_token& stop,
-                            SteadyTime deadline) {
+/// The XML that STS answers; it has an element `mark`. `key`: who asks; null for requests that
+/// prove themselves.
+Result<std::string> call_sts(const CredentialSettings& settings, http::Client& client,
+                             const SigningKey* key, std::string body, std::string_view mark,
+                             const std::stop_token& stop, SteadyTime deadline) {
   const std::string chosen = setting(settings, "AWS_ENDPOINT_URL_STS");
   std::string endpoint = sts_endpoint(chosen, settings.endpoints);
   endpoint += endpoint.ends_with('/') ? "" : "/";
@@ -70,7 +71,7 @@ Result<Credentials> ask_sts(const CredentialSettings& settings, http::Client& cl
     request.headers = std::move(signable.headers);
     request.headers.insert(request.headers.end(), added.begin(), added.end());
   }
-  BUILDER_TRY_ASSIGN(const http::Response response, client.send(request, stop, deadline));
+  BUILDER_TRY_ASSIGN(http::Response response, client.send(request, stop, deadline));
   if (!response.ok()) {
     const std::string code = element(response.body, "Code");
     if (code == "IDPCommunicationError") {
@@ -80,14 +81,31 @@ Result<Credentials> ask_sts(const CredentialSettings& settings, http::Client& cl
       return refused("STS", response, code);
     }
   }
-  if (!response.ok() || element(response.body, "AccessKeyId").empty()) {
+  if (!response.ok() || element(response.body, mark).empty()) {
     return not_theirs(endpoint, "STS", response,
                       chosen.empty() ? "AWS_REGION" : "AWS_ENDPOINT_URL_STS");
   }
-  return parse_sts_credentials(response.body);
+  return std::move(response.body);
+}
+
+Result<Credentials> ask_sts(const CredentialSettings& settings, http::Client& client,
+                            const SigningKey* key, std::string body, const std::stop_token& stop,
+                            SteadyTime deadline) {
+  BUILDER_TRY_ASSIGN(const std::string answer, call_sts(settings, client, key, std::move(body),
+                                                        "AccessKeyId", stop, deadline));
+  return parse_sts_credentials(answer);
 }
 
 }  // namespace
+
+Result<std::string> caller_identity(const CredentialSettings& settings, http::Client& client,
+                                    const SigningKey& key, const std::stop_token& stop,
+                                    SteadyTime deadline) {
+  BUILDER_TRY_ASSIGN(const std::string answer,
+                     call_sts(settings, client, &key, "Action=GetCallerIdentity&Version=2011-06-15",
+                              "Arn", stop, deadline));
+  return element(answer, "Arn");
+}
 
 std::string setting(const CredentialSettings& settings, std::string_view variable) {
   return settings.environment ? settings.environment(variable).value_or("") : std::string();

@@ -55,6 +55,11 @@ struct CredentialSettings {
 /// Which source `settings` choose, in words.
 std::string describe_credentials(const CredentialSettings& settings);
 
+/// Whose key it is, as STS says: an ARN. Needs no right.
+Result<std::string> caller_identity(const CredentialSettings& settings, http::Client& client,
+                                    const SigningKey& key, const std::stop_token& stop,
+                                    SteadyTime deadline);
+
 /// The first configured of: the keys given, the profile of AWS_PROFILE, web identity (EKS), the
 /// default profile, container (ECS, EKS Pod Identity), instance metadata (IMDSv2). The choice is
 /// made by what is configured, whenever keys are needed, and logged when it is another; a source

@@ -43,6 +43,9 @@ bool is_address(std::string_view host) {
          host.find_first_not_of("0123456789abcdefABCDEF:.") == std::string_view::npos;
 }
 
+/// A name that only the proxy can resolve must not be waited for.
+constexpr std::chrono::seconds k_proxied_lookup{3};
+
 }  // namespace
 
 Result<Endpoint> parse_endpoint(std::string_view url) {
@@ -127,6 +130,36 @@ Result<CheckedEndpoint> check_addresses(const Endpoint& endpoint,
     }
     checked.addresses.push_back(address.numeric());
   }
+  return checked;
+}
+
+Result<CheckedEndpoint> check_host(const std::string& url, const HostRules& rules,
+                                   Resolver& resolver, const ports::JobContext& job) {
+  BUILDER_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(url));
+  Secret proxy(rules.proxies.for_url(url));
+  if (proxy.empty()) {
+    const auto addresses = resolver.lookup(endpoint.host, job);
+    if (!addresses) {
+      return std::unexpected(addresses.error().kind == ErrorKind::not_found ? unknown_host(endpoint)
+                                                                            : addresses.error());
+    }
+    return check_addresses(endpoint, *addresses, rules.policy, rules.allowed);
+  }
+  // The proxy resolves the name, and may be the only one that can. What it stands for here is
+  // checked all the same: it keeps the builder's own neighbours from being asked through it.
+  const auto addresses = resolver.lookup(endpoint.host, job.within(k_proxied_lookup));
+  CheckedEndpoint checked{
+      .endpoint = endpoint, .addresses = {}, .plain_http = endpoint.scheme == "http"};
+  if (addresses) {
+    BUILDER_TRY_ASSIGN(checked, check_addresses(endpoint, *addresses, rules.policy, rules.allowed));
+    checked.addresses.clear();
+  } else if (addresses.error().kind == ErrorKind::cancelled) {
+    return std::unexpected(addresses.error());
+  } else if (checked.plain_http && rules.policy == NetworkPolicy::public_only &&
+             !rules.allowed.names(endpoint.host)) {
+    return std::unexpected(not_allowed(endpoint, "is asked over http"));
+  }
+  checked.proxy = std::move(proxy);
   return checked;
 }
 

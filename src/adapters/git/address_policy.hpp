@@ -1,5 +1,6 @@
 #pragma once
 
+#include "adapters/http/proxy.hpp"
 #include "adapters/network/address_class.hpp"
 #include "adapters/network/allowed_hosts.hpp"
 #include "adapters/network/resolver.hpp"
@@ -56,5 +57,16 @@ Error unknown_host(const Endpoint& endpoint);
 Result<CheckedEndpoint> check_addresses(const Endpoint& endpoint,
                                         const std::vector<Address>& addresses, NetworkPolicy policy,
                                         const AllowedHosts& allowed);
+
+/// Where git may connect to.
+struct HostRules {
+  NetworkPolicy policy = NetworkPolicy::private_networks;
+  const AllowedHosts& allowed;
+  const http::Proxies& proxies;
+};
+
+/// The endpoint of a URL, looked up and checked, with the proxy that leads there.
+Result<CheckedEndpoint> check_host(const std::string& url, const HostRules& rules,
+                                   Resolver& resolver, const ports::JobContext& job);
 
 }  // namespace builder::adapters::git

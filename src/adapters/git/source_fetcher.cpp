@@ -46,8 +46,6 @@ constexpr std::size_t k_longest_path = 60;
 /// Of .gitmodules and .lfsconfig.
 constexpr std::uint64_t k_largest_config = 1U << 20U;
 constexpr std::string_view k_removed = "The builder's copy of the repository was removed meanwhile";
-/// A name that only the proxy can resolve must not be waited for.
-constexpr std::chrono::seconds k_proxied_lookup{3};
 
 /// Where a repository's own LFS server is by convention.
 std::string lfs_url(const std::string& url) {
@@ -411,34 +409,8 @@ class GitSourceFetcher final : public ports::SourceFetcher {
 
   /// Whether a URL may be asked, and at which addresses or through which proxy.
   Result<CheckedEndpoint> reach(const JobContext& job, const std::string& url) {
-    BUILDER_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(url));
-    Secret proxy(config_.proxies.for_url(url));
-    if (proxy.empty()) {
-      const auto addresses = resolver_.lookup(endpoint.host, job);
-      if (!addresses) {
-        return std::unexpected(addresses.error().kind == ErrorKind::not_found
-                                   ? unknown_host(endpoint)
-                                   : addresses.error());
-      }
-      return check_addresses(endpoint, *addresses, config_.policy, config_.allowed_hosts);
-    }
-    // The proxy resolves the name, and may be the only one that can. What it stands for here is
-    // checked all the same: it keeps the builder's own neighbours from being asked through it.
-    const auto addresses = resolver_.lookup(endpoint.host, job.within(k_proxied_lookup));
-    CheckedEndpoint checked{
-        .endpoint = endpoint, .addresses = {}, .plain_http = endpoint.scheme == "http"};
-    if (addresses) {
-      BUILDER_TRY_ASSIGN(
-          checked, check_addresses(endpoint, *addresses, config_.policy, config_.allowed_hosts));
-      checked.addresses.clear();
-    } else if (addresses.error().kind == ErrorKind::cancelled) {
-      return std::unexpected(addresses.error());
-    } else if (checked.plain_http && config_.policy == NetworkPolicy::public_only &&
-               !config_.allowed_hosts.names(endpoint.host)) {
-      return std::unexpected(not_allowed(endpoint, "is asked over http"));
-    }
-    checked.proxy = std::move(proxy);
-    return checked;
+    return check_host(url, {config_.policy, config_.allowed_hosts, config_.proxies}, resolver_,
+                      job);
   }
 
   Result<Access> access_to(const Fetch& fetch, const SubmoduleSource& source) {

@@ -167,6 +167,36 @@ class HttpClient final : public Client {
     return std::move(response.body);
   }
 
+  Result<> push_blob(const JobContext& job, const Reference& reference,
+                     const std::string& bytes) override {
+    BUILDER_TRY_ASSIGN(const http::Response begun, call(job, {.method = http::Method::post,
+                                                              .reference = reference,
+                                                              .path = "blobs/uploads/",
+                                                              .actions = "pull,push"}));
+    // Where to send it: a path or a URL of this registry.
+    const std::string place(begun.header("Location").value_or(""));
+    const std::string mark = "/v2/" + reference.repository + "/";
+    const std::size_t at = place.find(mark);
+    const std::string origin = place.substr(0, std::min(at, place.size()));
+    const bool is_here =
+        at == 0 || origin == "https://" + reference.host || origin == "http://" + reference.host;
+    if (!is_here) {
+      return failure(ErrorKind::internal,
+                     fmt::format("{} sends an upload to {}", reference.host,
+                                 http::without_secrets(printable_line(place, 200))));
+    }
+    std::string path = place.substr(at + mark.size());
+    path += path.contains('?') ? "&" : "?";
+    path += "digest=sha256:" + sha256_hex(bytes);
+    BUILDER_TRY(call(job, {.method = http::Method::put,
+                           .reference = reference,
+                           .path = std::move(path),
+                           .actions = "pull,push",
+                           .headers = {{"Content-Type", "application/octet-stream"}},
+                           .body = bytes}));
+    return {};
+  }
+
  private:
   struct Token {
     std::string value;

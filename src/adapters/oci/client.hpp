@@ -66,6 +66,10 @@ class Client {
   /// A small blob of the reference's repository; `internal` when it is larger than `limit`.
   virtual Result<std::string> blob(const ports::JobContext& job, const Reference& reference,
                                    const std::string& digest, std::size_t limit) = 0;
+  /// Uploads a small blob into the reference's repository: needs the right to push, and leaves what
+  /// no image refers to, for the registry to clear away.
+  virtual Result<> push_blob(const ports::JobContext& job, const Reference& reference,
+                             const std::string& bytes) = 0;
   /// The linux/amd64 image a reference means, out of an index if need be, and its configuration.
   /// `not_found` when an index has none.
   Result<Image> image(const ports::JobContext& job, const Reference& reference);

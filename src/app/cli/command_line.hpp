@@ -51,6 +51,7 @@ void add_build(CommandLine& line);
 void add_serve(CommandLine& line);
 void add_config(CommandLine& line);
 void add_health(CommandLine& line);
+void add_doctor(CommandLine& line);
 void add_completion(CommandLine& line);
 void add_manual(CommandLine& line);
 

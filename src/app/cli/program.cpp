@@ -10,6 +10,7 @@ int run_program(int argc, char** argv) {
   add_build(line);
   add_config(line);
   add_health(line);
+  add_doctor(line);
   add_completion(line);
   add_manual(line);
   return static_cast<int>(line.run(argc, argv, "serve"));

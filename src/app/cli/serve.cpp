@@ -1,7 +1,10 @@
 #include "app/cli/command_line.hpp"
 #include "app/cli/settings.hpp"
+#include "app/cli/terminal.hpp"
 #include "app/config/config.hpp"
 #include "app/service.hpp"
+
+#include <unistd.h>
 
 namespace builder::app::cli {
 
@@ -13,7 +16,9 @@ Exit serve() {
     print_errors(loaded);
     return Exit::usage;
   }
-  if (const auto served = run_service(loaded.config, loaded.warnings); !served) {
+  if (const auto served =
+          run_service(loaded.config, loaded.warnings, terminal_of(STDERR_FILENO).colour);
+      !served) {
     complain(served.error().message);
     return Exit::failed;
   }

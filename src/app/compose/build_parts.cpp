@@ -9,6 +9,9 @@
 #include "base/text.hpp"
 #include "domain/buildpacks/builder_image.hpp"
 
+#include <fmt/format.h>
+
+
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
@@ -109,28 +112,38 @@ adapters::host::CgroupLimits limits_in_force(const Config& config) {
   return limits;
 }
 
-StepLimits make_step_limits(const Config& config, const Log& log) {
+/// The error is in words for the operator.
+Result<std::unique_ptr<ports::BuildLimits>> wanted_step_limits(const Config& config,
+                                                               const Log& log) {
   const bool is_wanted = config.build_limits.any();
-  const auto wanted = limits_in_force(config);
-  auto limits =
-      has_local_engine(config)
-          ? adapters::host::make_step_limits({.limits = wanted, .asked_for = is_wanted}, log)
-          : failure(ErrorKind::denied, "the engine is on another machine");
+  auto limits = has_local_engine(config)
+                    ? adapters::host::make_step_limits(
+                          {.limits = limits_in_force(config), .asked_for = is_wanted}, log)
+                    : failure(ErrorKind::denied, "the engine is on another machine");
   if (limits) {
-    return {.limits = *std::move(limits), .enforced = wanted.any()};
+    return limits;
   }
-  if (!is_wanted) {
-    log.info(
-        "a step of a build may use all of its engine's machine, but for what the engine itself can "
-        "limit (BuildKit 0.33: memory): {}",
-        limits.error().message);
-  } else {
-    log.warning(
-        "BUILD_MEMORY, BUILD_CPUS and BUILD_PIDS cannot be written into the control groups of the "
-        "engine's steps: {}; memory and CPUs are limited where the engine can do it (BuildKit "
-        "0.33), processes are not",
-        limits.error().message);
+  Error error = std::move(limits).error();
+  error.message =
+      is_wanted ? fmt::format(
+                      "BUILD_MEMORY, BUILD_CPUS and BUILD_PIDS cannot be written into the control "
+                      "groups of the engine's steps: {}; memory and CPUs are limited where the "
+                      "engine can do it (BuildKit 0.33), processes are not",
+                      error.message)
+                : fmt::format(
+                      "a step of a build may use all of its engine's machine, but for what the "
+                      "engine itself can limit (BuildKit 0.33: memory): {}",
+                      error.message);
+  return std::unexpected(std::move(error));
+}
+
+StepLimits make_step_limits(const Config& config, const Log& log) {
+  auto limits = wanted_step_limits(config, log);
+  if (limits) {
+    return {.limits = *std::move(limits), .enforced = limits_in_force(config).any()};
   }
+  config.build_limits.any() ? log.warning("{}", limits.error().message)
+                            : log.info("{}", limits.error().message);
   limits = adapters::host::make_step_limits({.limits = {}}, log);
   return {.limits = limits ? *std::move(limits) : nullptr, .enforced = false};
 }
@@ -223,9 +236,7 @@ build::StepSettings step_settings(const Config& config, const WorkDir& work) {
 Result<std::unique_ptr<BuildParts>> BuildParts::make(const Config& config, WorkDir& work,
                                                      adapters::http::Client& http, BuildPeers peers,
                                                      SecretStore& secrets, const Log& log) {
-  std::unique_ptr<BuildParts> parts(new BuildParts(config));
-  BuildEngine engine = choose_engine(config, http, log);
-  parts->docker = std::move(engine.docker);
+  std::unique_ptr<BuildParts> parts = make_engine(config, http, peers.logins, log);
   BUILDER_TRY_ASSIGN(parts->source,
                      adapters::git::make_source_fetcher(
                          {.work_dir = work.path(),
@@ -235,11 +246,6 @@ Result<std::unique_ptr<BuildParts>> BuildParts::make(const Config& config, WorkD
                           .largest_source = config.max_source_size,
                           .ensure_work_dir = [&work, log] { return ensure(work, log); }}));
   BUILDER_TRY_ASSIGN(auto bindings, bindings_of(config, secrets));
-  StepLimits limits = make_step_limits(config, log);
-  auto settings = solver_settings(config, limits);
-  parts->limits = std::move(limits.limits);
-  parts->solver = adapters::buildkit::make_solver(std::move(settings), std::move(engine.connector),
-                                                  peers.logins, log);
   const adapters::buildkit::PublishPeers publish{*parts->solver, peers.registry, peers.logins};
   parts->image = adapters::buildkit::make_direct_image_builder(publish, config.image_compression,
                                                                config.image_epoch);
@@ -251,6 +257,25 @@ Result<std::unique_ptr<BuildParts>> BuildParts::make(const Config& config, WorkD
       adapters::cnb::make_platform(platform_settings(config, std::move(bindings)),
                                    {*parts->solver, peers.oci, peers.registry, peers.logins});
   return parts;
+}
+
+std::unique_ptr<BuildParts> BuildParts::make_engine(const Config& config,
+                                                    adapters::http::Client& http,
+                                                    ports::RegistryLogins& logins, const Log& log) {
+  std::unique_ptr<BuildParts> parts(new BuildParts(config));
+  BuildEngine engine = choose_engine(config, http, log);
+  parts->docker = std::move(engine.docker);
+  StepLimits limits = make_step_limits(config, log);
+  auto settings = solver_settings(config, limits);
+  parts->limits = std::move(limits.limits);
+  parts->solver = adapters::buildkit::make_solver(std::move(settings), std::move(engine.connector),
+                                                  logins, log);
+  return parts;
+}
+
+Result<> check_step_limits(const Config& config) {
+  BUILDER_TRY(wanted_step_limits(config, Log()));
+  return {};
 }
 
 Result<adapters::buildkit::EngineInfo> BuildParts::ask_engine(const std::stop_token& stop) {

@@ -36,6 +36,9 @@ struct BuildParts {
   static Result<std::unique_ptr<BuildParts>> make(const Config& config, WorkDir& work,
                                                   adapters::http::Client& http, BuildPeers peers,
                                                   SecretStore& secrets, const Log& log);
+  /// For a look at the engine alone: source, image and buildpacks stay null.
+  static std::unique_ptr<BuildParts> make_engine(const Config& config, adapters::http::Client& http,
+                                                 ports::RegistryLogins& logins, const Log& log);
   BuildParts(const BuildParts&) = delete;
   BuildParts& operator=(const BuildParts&) = delete;
 
@@ -54,6 +57,10 @@ struct BuildParts {
  private:
   explicit BuildParts(const Config& configured) : config(configured) {}
 };
+
+/// Whether this process can hold the steps of builds within limits itself. The error says what is
+/// in the way, and what then limits them.
+Result<> check_step_limits(const Config& config);
 
 /// What the steps of a build are told.
 build::StepSettings step_settings(const Config& config, const WorkDir& work);

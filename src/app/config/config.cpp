@@ -186,6 +186,17 @@ std::vector<std::string> secrets_in(const std::string& value) {
 
 }  // namespace
 
+std::vector<NamedSecret> secrets_of(const Config& config) {
+  std::vector<NamedSecret> secrets = config.secrets;
+  for (const auto& [host, login] : config.registry_logins) {
+    secrets.push_back({"password for " + host, login.password});
+  }
+  for (std::string& password : adapters::http::Proxies::of_process().passwords()) {
+    secrets.push_back({"password of a proxy", Secret(std::move(password))});
+  }
+  return secrets;
+}
+
 std::vector<std::string> LoadedConfig::errors_of(std::initializer_list<Concern> concerns) const {
   std::vector<std::string> texts;
   for (const ConfigError& error : errors) {

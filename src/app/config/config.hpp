@@ -109,7 +109,12 @@ struct Config {
   std::string engine_dir;   ///< Where the engine keeps its data; empty: it is asked, or not known.
   std::string http_listen;  ///< `host:port`; empty: no endpoint.
   LogLevel log_level{};
+  LogFormat log_format{};
 };
+
+/// Every secret that the process has from its settings, for the redactor: those of the settings,
+/// the passwords of REGISTRY_AUTHS_FILE and of proxies.
+std::vector<NamedSecret> secrets_of(const Config& config);
 
 /// One line of `deployra-builder config`.
 struct EffectiveSetting {

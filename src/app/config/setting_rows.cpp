@@ -315,6 +315,11 @@ Rows operation_rows(Config& c) {
                                       {"info", LogLevel::info},
                                       {"warn", LogLevel::warning},
                                       {"error", LogLevel::error}})},
+      {"LOG_FORMAT", general, "text", false,
+       "text, json or journald: how the service log is written",
+       one_of<LogFormat>(c.log_format, {{"text", LogFormat::text},
+                                        {"json", LogFormat::json},
+                                        {"journald", LogFormat::journald}})},
   };
 }
 

@@ -31,6 +31,9 @@ class EngineWatch {
 
   [[nodiscard]] std::vector<std::string> warnings() const;
 
+  /// Those of them that name known holes.
+  [[nodiscard]] std::vector<std::string> advisories() const { return versions_.warnings(); }
+
  private:
   void check_wishes(const adapters::buildkit::EngineInfo& engine);
   void check_network(const adapters::buildkit::EngineInfo& engine);

@@ -61,17 +61,21 @@ bool is_mended_by_debian() {
   return revision >= k_debians_revision;
 }
 
-/// "git version 2.39.5 (Apple Git-154)".
 std::vector<std::string> advisories_of_git(const std::stop_token& stop) {
-  constexpr std::string_view k_start = "git version ";
-  const auto text = printed({"git", "--version"}, stop);
-  const std::string_view version =
-      text && text->starts_with(k_start) ? std::string_view(*text).substr(k_start.size()) : "";
-  auto found = domain::advisories({"git", std::string(version.substr(0, version.find(' ')))});
+  auto found = domain::advisories({"git", git_version(stop)});
   return !found.empty() && is_mended_by_debian() ? std::vector<std::string>() : found;
 }
 
 }  // namespace
+
+/// "git version 2.39.5 (Apple Git-154)".
+std::string git_version(const std::stop_token& stop) {
+  constexpr std::string_view k_start = "git version ";
+  const auto text = printed({"git", "--version"}, stop);
+  const std::string_view version =
+      text && text->starts_with(k_start) ? std::string_view(*text).substr(k_start.size()) : "";
+  return std::string(version.substr(0, version.find(' ')));
+}
 
 void VersionCheck::look(const adapters::buildkit::EngineInfo& engine, const std::stop_token& stop) {
   if (engine.components == looked_at_) {

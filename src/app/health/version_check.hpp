@@ -12,6 +12,9 @@
 
 namespace builder::app {
 
+/// Of the git on this machine, as it names itself; empty: it cannot be run.
+std::string git_version(const std::stop_token& stop);
+
 /// Compares the programs that customers' input passes through with the table of known holes: git on
 /// this machine, the engine, its BuildKit and its runc. What is found is said once in the log and
 /// for as long as it is so in `/readyz`.

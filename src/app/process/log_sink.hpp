@@ -9,10 +9,9 @@
 
 namespace builder::app {
 
-/// The service log: `time LEVEL key=value … text`, one line each. Secrets of `secrets` are taken
-/// out of every line, control characters become spaces: text of strangers cannot forge lines. A
-/// reader that stalls holds nobody up: what it does not take waits in memory, then is dropped and
-/// counted.
+/// The service log, one line for each event (`log_format.hpp`). Secrets of `secrets` are taken out
+/// of messages and fields, and text of strangers can forge neither a line nor a field. A reader
+/// that stalls holds nobody up: what it does not take waits in memory, then is dropped and counted.
 class ServiceLog : public LogSink {
  public:
   /// What is wrong with the reader; empty: nothing. Lets flow what waits.
@@ -21,7 +20,18 @@ class ServiceLog : public LogSink {
   [[nodiscard]] virtual std::uint64_t dropped() const = 0;
 };
 
-/// To a descriptor that stays open.
-std::shared_ptr<ServiceLog> make_service_log(LogLevel level, const SecretStore& secrets, int fd);
+struct ServiceLogSettings {
+  LogLevel level = LogLevel::info;
+  LogFormat format = LogFormat::text;
+  /// Of the format text: a person reads it on a terminal with colours.
+  bool coloured = false;
+  /// Of the format journald: where its daemon listens. If it does not when the log begins, the
+  /// lines go to the descriptor, with priorities.
+  std::string journal = "/run/systemd/journal/socket";
+};
+
+/// To a descriptor that stays open, or to journald.
+std::shared_ptr<ServiceLog> make_service_log(const ServiceLogSettings& settings,
+                                             const SecretStore& secrets, int fd);
 
 }  // namespace builder::app

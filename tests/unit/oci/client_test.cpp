@@ -288,5 +288,30 @@ TEST_F(ClientTest, AStopEndsTheWaiting) {
   EXPECT_EQ(get().error().kind, ErrorKind::cancelled);
 }
 
+TEST_F(ClientTest, UploadsABlobToWhereTheRegistrySays) {
+  for (const std::string place : {"/v2/deployra/s/blobs/uploads/one?state=x",
+                                  "https://registry.example.com/v2/deployra/s/blobs/uploads/one"}) {
+    http.requests.clear();
+    http.then(202, "", {{"Location", place}});
+    http.then(201);
+    ASSERT_TRUE(client->push_blob(job, reference, "bytes"));
+    EXPECT_EQ(http.requests[0].method, http::Method::post);
+    EXPECT_EQ(http.requests[0].url, "https://registry.example.com/v2/deployra/s/blobs/uploads/");
+    EXPECT_EQ(http.requests[1].method, http::Method::put);
+    EXPECT_EQ(http.requests[1].body, "bytes");
+    EXPECT_TRUE(http.requests[1].url.starts_with(
+        "https://registry.example.com/v2/deployra/s/blobs/uploads/one?"));
+    EXPECT_TRUE(http.requests[1].url.ends_with("digest=sha256:" + sha256_hex("bytes")));
+  }
+}
+
+TEST_F(ClientTest, UploadsABlobToNoOtherHost) {
+  http.then(202, "", {{"Location", "https://evil.example.com/v2/deployra/s/blobs/uploads/one"}});
+  const auto pushed = client->push_blob(job, reference, "bytes");
+  ASSERT_FALSE(pushed);
+  EXPECT_EQ(pushed.error().kind, ErrorKind::internal);
+  EXPECT_EQ(http.requests.size(), 1U);
+}
+
 }  // namespace
 }  // namespace builder::adapters::oci

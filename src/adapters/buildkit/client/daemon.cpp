@@ -2,6 +2,8 @@
 
 #include "buildkit_control.grpc.pb.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <utility>
 
 namespace builder::adapters::buildkit {
@@ -42,6 +44,19 @@ std::expected<std::optional<std::string>, grpc::Status> ask_version(
     return std::nullopt;
   }
   return std::unexpected(info.error());
+}
+
+std::expected<std::uint64_t, grpc::Status> ask_cache_size(
+    const ports::JobContext& job, const std::shared_ptr<grpc::Channel>& channel) {
+  const auto usage = ask(job, channel, &wire::Control::Stub::DiskUsage);
+  if (!usage) {
+    return std::unexpected(usage.error());
+  }
+  std::uint64_t bytes = 0;
+  for (const auto& record : usage->record()) {
+    bytes += static_cast<std::uint64_t>(std::max<std::int64_t>(record.size(), 0));
+  }
+  return bytes;
 }
 
 std::expected<BuildkitDescription, grpc::Status> ask_description(

@@ -1,5 +1,6 @@
 #include "adapters/buildkit/client/solver.hpp"
 
+#include "adapters/buildkit/client/daemon.hpp"
 #include "adapters/buildkit/client/grpc_library.hpp"
 #include "adapters/buildkit/client/progress.hpp"
 #include "adapters/buildkit/client/session.hpp"
@@ -184,6 +185,13 @@ class BuildkitSolver final : public Solver {
       check_limits(*described);
     }
     return described;
+  }
+
+  Result<std::uint64_t> cache_size(const ports::JobContext& job) override {
+    BUILDER_TRY_ASSIGN(const auto channel, connector_->control(job));
+    const auto size = ask_cache_size(job, channel);
+    return size ? Result<std::uint64_t>(*size)
+                : failure(ErrorKind::unavailable, size.error().error_message());
   }
 
   Result<EngineInfo> known_engine(const std::stop_token& stop) override {

@@ -92,6 +92,8 @@ class Solver {
   virtual Result<EngineInfo> engine(const std::stop_token& stop) = 0;
   /// The same without asking again, unless the engine was lost since: another one may be back.
   virtual Result<EngineInfo> known_engine(const std::stop_token& stop) = 0;
+  /// Bytes of the engine's cache. It may have to count them first, which can take seconds.
+  virtual Result<std::uint64_t> cache_size(const ports::JobContext& job) = 0;
 };
 
 struct SolverSettings {

@@ -36,7 +36,6 @@ Membership::Membership(RedisConfig config, const QueueSettings& settings, Log lo
       beat_(scripts::k_beat, config_.queue),
       requeue_(scripts::k_requeue, config_.queue),
       reap_(scripts::k_reap, config_.queue),
-      rights_(scripts::k_rights, config_.queue),
       running_(scripts::k_running, config_.queue),
       settle_(scripts::k_settle, config_.queue),
       problem_{.kind = ErrorKind::unavailable, .message = "not connected to Redis yet"} {
@@ -215,27 +214,8 @@ Result<> Membership::return_strays(const std::string& lease_id, const Reply& ids
 }
 
 Result<> Membership::probe(const std::stop_token& stop) {
-  // A timeout that is no number is found wrong only after command and rights were found right; a
-  // real one would cost up to 100 ms.
-  const auto moved =
-      connection_->call({"BLMOVE", config_.queue, config_.queue, "LEFT", "LEFT", "probe"}, stop);
-  Level found = Level::a;
-  if (!moved && is_no_command(moved.error())) {
-    found = Level::b;
-  } else if (!moved && moved.error().is_transient() && !moved.error().message.contains("OOM")) {
-    return std::unexpected(moved.error());
-  }
-  BUILDER_TRY(may_run_scripts(*connection_, stop));
-  if (auto all = rights_.run(*connection_, {}, stop); !all) {
-    Error error = std::move(all).error();
-    if (is_no_command(error)) {
-      error.kind = ErrorKind::denied;
-      error.message += " (the scripts need all rights that docs/protocol.md lists)";
-    }
-    if (!error.message.contains("OOM")) {
-      return std::unexpected(std::move(error));
-    }
-  }
+  BUILDER_TRY_ASSIGN(const ServerRights rights, try_rights(*connection_, config_, stop));
+  const Level found = rights.level;
   if (level_.exchange(found) != found) {
     if (found == Level::a) {
       log_.info("queue guarantee A: jobs move by atomic scripts, waiting by BLMOVE");
@@ -243,7 +223,7 @@ Result<> Membership::probe(const std::stop_token& stop) {
       log_.warning(
           "queue guarantee B: jobs move by atomic scripts; without BLMOVE ({}) the queue "
           "is polled",
-          moved.error().message);
+          rights.no_blmove);
     }
   }
   return {};
@@ -255,15 +235,7 @@ void Membership::look_at_eviction(const std::stop_token& stop) {
     log_.debug("the eviction policy is not known: {}", info.error().message);
     return;
   }
-  const std::string policy = info_field(info->text, "maxmemory_policy");
-  std::string found;
-  // The other policies throw away only what has a time to live; nothing of ours has.
-  if (policy.starts_with("allkeys-") && info_field(info->text, "maxmemory") != "0") {
-    found =
-        "Redis may throw the queue away when memory is short: set maxmemory-policy to noeviction, "
-        "it is " +
-        policy;
-  }
+  const std::string found = eviction_risk(info->text);
   if (found != warning()) {
     found.empty() ? log_.info("Redis no longer evicts the queue") : log_.error("{}", found);
     const std::scoped_lock lock(mutex_);

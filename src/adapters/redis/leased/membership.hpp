@@ -4,6 +4,7 @@
 #include "adapters/redis/client/script_runner.hpp"
 #include "adapters/redis/leased/job_queue.hpp"
 #include "adapters/redis/leased/renewed_lease.hpp"
+#include "adapters/redis/leased/server_rights.hpp"
 #include "base/log.hpp"
 #include "base/log_throttle.hpp"
 #include "ports/job_queue.hpp"
@@ -18,14 +19,6 @@
 #include <thread>
 
 namespace builder::adapters::redis {
-
-/// What the server at hand allows, and with it what can be promised.
-enum class Level {
-  unknown,
-  a,       ///< Scripts and BLMOVE.
-  b,       ///< Scripts, no BLMOVE: the queue is polled.
-  refused  ///< No scripts, or not all they need: nothing is taken.
-};
 
 /// This process as one of the queue's workers: its lease id and lease, kept alive by a thread with
 /// a connection of its own, which also retires workers that fell silent. When the lease was taken
@@ -92,7 +85,6 @@ class Membership {
   const Script beat_;
   const Script requeue_;
   const Script reap_;
-  const Script rights_;
   const Script running_;
   const Script settle_;
   ports::QueueListener* listener_ = nullptr;
