@@ -192,6 +192,15 @@ class Service {
                                                            "paused by SIGUSR2; another one resumes")
                                                  : Result<>();
                       }});
+    checks.push_back({.name = "paused",
+                      .probe = [this](const std::stop_token&) -> Result<> {
+                        const auto pause = queue_.queue->pause();
+                        return pause ? failure(ErrorKind::unavailable,
+                                               ports::in_words(*pause) +
+                                                   " (deployra-builder resume ends it)")
+                                     : Result<>();
+                      },
+                      .is_asked_for = true});
     checks.push_back({"queue", [this](const std::stop_token&) -> Result<> {
                         std::string problem = worker_.take_problem();
                         return problem.empty() ? Result<>()
@@ -254,6 +263,7 @@ class Service {
   /// For the endpoint, which must not wait: the health check asks for the queue's length.
   std::string render_metrics() {
     metrics_.set_guarantee(queue_.queue->guarantee());
+    metrics_.set_paused(queue_.queue->pause().has_value() || signals_.paused());
     metrics_.set_evictable(!queue_.queue->warning().empty());
     metrics_.service_log_dropped(service_log_.dropped());
     return metrics_.render();

@@ -135,6 +135,7 @@ Result<std::optional<PublishedImage>> BuildSteps::resume() {
     events_.info("The image is not in the registry any more: building it again");
   }
   if (!checkpoint_.image_id.empty()) {
+    begins_("push");
     auto published = ports_.image.publish_built(in_phase(job_, "push"), *repository_, tag,
                                                 checkpoint_.image_id, events_);
     if (!published || *published) {
@@ -192,6 +193,7 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
     begin_build(*std::move(dockerfile));
   }
 
+  begins_("fetch");
   auto fetched = timed("fetch", [&] { return fetch(*spec); });
   BUILDER_TRY(wanted());
   if (!fetched) {
@@ -208,6 +210,7 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
   BUILDER_TRY_ASSIGN(repository_, repository.get());
   read();
   BUILDER_TRY(check_lease());
+  begins_("build");
   const SilenceScope watched(events_);
   if (dockerfile != nullptr) {
     events_.info("Building image from " + dockerfile->dockerfile);
@@ -358,6 +361,7 @@ Result<PublishedImage> BuildSteps::promote(const PublishResult& published) {
   if (job_.stop.stop_requested()) {
     return failure(ErrorKind::cancelled, "stopped before latest was moved");
   }
+  begins_("promote");
   JobContext moving = in_phase(job_, "promote");
   moving.deadline = Clock::now() + k_promote_limit;
   const auto promoted =

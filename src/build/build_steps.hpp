@@ -17,6 +17,8 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace builder::build {
 
@@ -30,6 +32,10 @@ class BuildSteps {
   BuildSteps(StepPorts ports, const StepSettings& settings, ports::Metrics& metrics, Log log,
              const domain::DeploymentRequest& request, const domain::CacheNamespaces& caches,
              const ports::TakenJob& taken, const ports::JobContext& job, SilenceWatch& events);
+
+  /// `begins` is told each phase before it begins: `fetch`, `build`, `push` (of what an engine has
+  /// kept), `promote`. Not while `run` runs.
+  void on_phase(std::function<void(std::string_view phase)> begins) { begins_ = std::move(begins); }
 
   /// May be called again after a failure. `wanted` is asked, on more than one thread, before
   /// anything but the source is touched: an error of it ends the steps. `read` is told when the
@@ -76,6 +82,7 @@ class BuildSteps {
   SilenceWatch& events_;
   domain::Checkpoint checkpoint_;
   std::optional<ports::Repository> repository_;
+  std::function<void(std::string_view)> begins_ = [](std::string_view) {};
 };
 
 }  // namespace builder::build

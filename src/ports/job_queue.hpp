@@ -7,6 +7,7 @@
 #include "ports/deployment_reporter.hpp"
 #include "ports/job_context.hpp"
 #include "ports/lease.hpp"
+#include "ports/worker_entry.hpp"
 
 #include <chrono>
 #include <memory>
@@ -57,6 +58,8 @@ class QueueListener {
   virtual void malformed_element() = 0;
   /// The status of a deployment could not be delivered for too long; nobody tries any more.
   virtual void given_up(const domain::DeploymentId& deployment) = 0;
+  /// What people who look at the queue are told of this worker.
+  [[nodiscard]] virtual WorkerActivity activity() const = 0;
 };
 
 /// The platform's queue, and beside it everything workers must agree on. A job is at every moment
@@ -113,6 +116,10 @@ class JobQueue {
 
   virtual Result<CancelAnswer> cancel(const domain::DeploymentId& deployment) = 0;
   virtual Result<std::size_t> length() = 0;
+  /// What `QueueListener::activity` says has changed, and is worth to be told soon.
+  virtual void activity_changed() = 0;
+  /// Who asked this worker to take no jobs, as far as it is known by now; `take` then gives none.
+  [[nodiscard]] virtual std::optional<Pause> pause() const = 0;
   /// What the queue can promise on this server, in a word and a sentence: "A: …".
   [[nodiscard]] virtual std::string guarantee() const = 0;
   /// What the operator should change at the server lest jobs be lost; empty: nothing.

@@ -27,6 +27,8 @@ struct Metrics::Families {
       gauge("deployra_builder_builds_running", "Deployments this worker runs now.");
   prometheus::Family<prometheus::Gauge>& ready =
       gauge("deployra_builder_ready", "1 when the worker takes jobs.");
+  prometheus::Family<prometheus::Gauge>& paused = gauge(
+      "deployra_builder_paused", "1 while the worker was asked to take no jobs (pause, SIGUSR2).");
   prometheus::Family<prometheus::Gauge>& disk_free =
       gauge("deployra_builder_disk_free_bytes", "Free space where builds write.");
   prometheus::Family<prometheus::Gauge>& host_short =
@@ -164,6 +166,10 @@ void Metrics::set_guarantee(std::string_view level) {
   for (const std::string_view known : {"A", "B", "C", "none"}) {
     families_->guarantee.Add({{"level", std::string(known)}}).Set(known == level ? 1 : 0);
   }
+}
+
+void Metrics::set_paused(bool paused) {
+  families_->paused.Add({}).Set(paused ? 1 : 0);
 }
 
 void Metrics::set_ready(bool ready) {

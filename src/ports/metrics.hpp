@@ -44,6 +44,8 @@ class Metrics {
   /// Whether the server may throw the queue away when its memory is short.
   void set_evictable(bool evictable);
   void set_ready(bool ready);
+  /// Whether people have asked the worker to take no jobs.
+  void set_paused(bool paused);
   /// The free space of a disk that builds write to.
   void set_disk_free(const std::string& disk, std::uint64_t bytes);
   /// Whether the host refuses builds for want of `what`: disk, inodes, memory or io.

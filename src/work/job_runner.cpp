@@ -25,6 +25,7 @@
 #include <future>
 #include <optional>
 #include <utility>
+#include <variant>
 
 namespace builder::work {
 
@@ -99,13 +100,36 @@ std::vector<NamedSecret> all_secrets(const domain::DeploymentRequest& request,
   return secrets;
 }
 
+/// Passes events on, and tells people which step began last.
+class StepNote final : public domain::EventSink {
+ public:
+  /// `progress` null: nobody wants to know.
+  StepNote(domain::EventSink& events, const SecretStore::Registration& secrets, Progress* progress)
+      : events_(events), secrets_(secrets), progress_(progress) {}
+
+  void emit(domain::BuildEvent event) override {
+    constexpr std::size_t k_shown = 100;
+    if (const auto* started = std::get_if<domain::StepStarted>(&event);
+        started != nullptr && progress_ != nullptr) {
+      progress_->begin_step(
+          truncate_characters(domain::shown_line(secrets_.redactor(), started->name), k_shown));
+    }
+    events_.emit(std::move(event));
+  }
+
+ private:
+  domain::EventSink& events_;
+  const SecretStore::Registration& secrets_;
+  Progress* const progress_;
+};
+
 /// One deployment on its way through the steps.
 class Run {
  public:
   Run(const RunPorts& ports, const JobSettings& settings, SecretStore& secrets,
       ports::Metrics& metrics, OperatorFaults& faults, Log log, std::stop_token abort,
       const domain::DeploymentRequest& request, const ports::TakenJob& taken,
-      JobCancellation& cancellation)
+      JobCancellation& cancellation, Progress* progress)
       : ports_(ports),
         settings_(settings),
         metrics_(metrics),
@@ -115,6 +139,7 @@ class Run {
         request_(request),
         taken_(taken),
         cancellation_(cancellation),
+        progress_(progress),
         caches_(domain::cache_namespaces(settings.cache_key, settings.cache_sharing, request)),
         secrets_(secrets.add_deployment(all_secrets(request, caches_))),
         job_{.deployment_id = request.deployment_id,
@@ -125,12 +150,15 @@ class Run {
         channel_(ports.reporter, request.deployment_id, taken.receipt.lease, settings.channel,
                  metrics, log_),
         events_(channel_, secrets_),
-        tails_(events_),
+        step_note_(events_, secrets_, progress),
+        tails_(step_note_),
         watch_(
             tails_, settings.silence_timeout, [this] { return computes(); },
             [this](const std::string& step) { end_silence(step); }),
         steps_({ports.source, ports.image, ports.buildpacks, ports.registry, ports.queue},
-               settings.steps, metrics, log_, request, caches_, taken, job_, watch_) {}
+               settings.steps, metrics, log_, request, caches_, taken, job_, watch_) {
+    steps_.on_phase([this](std::string_view phase) { begin_phase(phase); });
+  }
 
   void execute(const std::function<void(Outcome)>& settle, const std::function<void()>& read,
                const std::function<void()>& rest) {
@@ -160,6 +188,13 @@ class Run {
   }
 
  private:
+  void begin_phase(std::string_view phase) {
+    if (progress_ != nullptr) {
+      progress_->begin_phase(phase);
+      ports_.queue.activity_changed();
+    }
+  }
+
   void warn_of_readable() {
     const std::shared_ptr<const Redactor> redactor = secrets_.redactor();
     if (redactor->beyond().empty()) {
@@ -259,6 +294,7 @@ class Run {
 
   Outcome conclude(const Result<ports::PublishedImage>& published,
                    const std::function<void()>& rest) {
+    begin_phase("report");
     if (published) {
       faults_.published(request_.deployment_id, request_.service_id);
     }
@@ -483,11 +519,13 @@ class Run {
   const domain::DeploymentRequest& request_;
   const ports::TakenJob& taken_;
   JobCancellation& cancellation_;
+  Progress* const progress_;
   const domain::CacheNamespaces caches_;
   const SecretStore::Registration secrets_;
   JobContext job_;
   report::DeploymentChannel channel_;
   report::EventLog events_;
+  StepNote step_note_;
   build::StepTails tails_;
   build::SilenceWatch watch_;
   build::BuildSteps steps_;
@@ -501,7 +539,8 @@ class Run {
 
 void JobRunner::run(const domain::DeploymentRequest& request, const ports::TakenJob& job,
                     JobCancellation& cancellation, const std::function<void(Outcome)>& settle,
-                    const std::function<void()>& read, const std::function<void()>& rest) {
+                    const std::function<void()>& read, const std::function<void()>& rest,
+                    Progress* progress) {
   const Log log = log_.with("deployment", request.deployment_id.str())
                       .with("service", request.service_id.str())
                       .with("attempt", std::to_string(job.attempt));
@@ -511,7 +550,8 @@ void JobRunner::run(const domain::DeploymentRequest& request, const ports::Taken
     settle(outcome);
   };
   try {
-    Run(ports_, settings_, secrets_, metrics_, faults_, log, abort_, request, job, cancellation)
+    Run(ports_, settings_, secrets_, metrics_, faults_, log, abort_, request, job, cancellation,
+        progress)
         .execute(settle_once, read, rest);
   } catch (const std::exception& error) {
     if (settled) {

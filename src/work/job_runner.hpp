@@ -7,6 +7,7 @@
 #include "ports/metrics.hpp"
 #include "report/outcome.hpp"
 #include "work/operator_faults.hpp"
+#include "work/progress.hpp"
 #include "work/run_contract.hpp"
 
 #include <functional>
@@ -51,11 +52,13 @@ class JobRunner {
   /// Never throws; every failure ends in a delivered status or is left to others. Calls `settle`
   /// once, as soon as the outcome stands; cleaning up follows. `read` is called, if it comes to
   /// that, when the source is fetched and planned, and may wait; `rest` when nothing is built any
-  /// more and the job is kept for a while before it goes back.
+  /// more and the job is kept for a while before it goes back. `progress`, if there is one, is told
+  /// how far it is.
   void run(
       const domain::DeploymentRequest& request, const ports::TakenJob& job,
       ports::JobCancellation& cancellation, const std::function<void(Outcome)>& settle,
-      const std::function<void()>& read = [] {}, const std::function<void()>& rest = [] {});
+      const std::function<void()>& read = [] {}, const std::function<void()>& rest = [] {},
+      Progress* progress = nullptr);
 
   /// Reports a job that cannot be run at all (malformed) as FAILED with its customer line. Never
   /// throws.

@@ -238,14 +238,17 @@ void Worker::handle(TakenJob job, const std::stop_token& stop) {
                                                 : Clock::now() - seen->second);
   // From here on: before the next job is taken.
   auto pass = std::make_shared<Isolation::Pass>(isolation_, kind_of(job));
-  const bool runs =
-      run_in_slot([this, cancellation, job = std::move(job), pass = std::move(pass)]() mutable {
+  auto progress = std::make_shared<Progress>(id, job.attempt);
+  progress_.lock()->push_back(progress);
+  const bool runs = run_in_slot(
+      [this, cancellation, job = std::move(job), pass = std::move(pass), progress]() mutable {
+        queue_.activity_changed();
         metrics_.build_started();
         running_.wait_for_turn(cancellation);
         pass->begin(cancellation->token());
         bool rests = false;
         run_job(
-            job, *cancellation,
+            job, *cancellation, *progress,
             [&](Outcome outcome) {
               metrics_.build_finished(to_string(outcome));
               settle(job, cancellation->reason(), outcome);
@@ -258,9 +261,11 @@ void Worker::handle(TakenJob job, const std::stop_token& stop) {
             });
         pass.reset();
         resting_ -= rests ? 1 : 0;
+        std::erase(*progress_.lock(), progress);
         running_.leave(cancellation);
       });
   if (!runs) {
+    std::erase(*progress_.lock(), progress);
     running_.leave(cancellation);
     // What `stop` leaves unsaid the queue's `leave` says.
     requeue(queue_, receipt, log_.with("deployment", receipt.deployment.str()), stop);
@@ -274,7 +279,7 @@ Isolation::Kind Worker::kind_of(const TakenJob& job) {
   return job.attempt < domain::k_most_attempts ? Isolation::Kind::suspect : Isolation::Kind::last;
 }
 
-void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation,
+void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation, Progress& progress,
                      const std::function<void(Outcome)>& settle, const std::function<void()>& read,
                      const std::function<void()>& rest) {
   if (cancellation.reason() == StopReason::shutdown ||
@@ -291,7 +296,7 @@ void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation,
     settle(runner_.reject(job.receipt, parsed.request.error(), cancellation));
     return;
   }
-  runner_.run(*parsed.request, job, cancellation, settle, read, rest);
+  runner_.run(*parsed.request, job, cancellation, settle, read, rest, &progress);
 }
 
 void Worker::settle(const TakenJob& job, StopReason reason, Outcome outcome) {
@@ -358,6 +363,15 @@ void Worker::given_up(const domain::DeploymentId& deployment) {
   metrics_.dead_letter("undelivered");
   log_.error("dead letter: the status of deployment {} could not be delivered for days",
              deployment.str());
+}
+
+ports::WorkerActivity Worker::activity() const {
+  ports::WorkerActivity activity{
+      .age = std::chrono::floor<std::chrono::seconds>(Clock::now() - started_), .running = {}};
+  for (const auto& progress : *progress_.lock()) {
+    activity.running.push_back(progress->now());
+  }
+  return activity;
 }
 
 void Worker::on_cancel(const domain::DeploymentId& deployment) {

@@ -7,6 +7,7 @@
 #include "ports/metrics.hpp"
 #include "work/isolation.hpp"
 #include "work/job_runner.hpp"
+#include "work/progress.hpp"
 #include "work/running_deployments.hpp"
 
 #include <atomic>
@@ -77,6 +78,7 @@ class Worker final : private ports::QueueListener {
   void outbox_filled() override;
   void malformed_element() override;
   void given_up(const domain::DeploymentId& deployment) override;
+  [[nodiscard]] ports::WorkerActivity activity() const override;
 
   void recover(const std::stop_token& stop);
   [[nodiscard]] std::size_t slots() const;
@@ -87,7 +89,7 @@ class Worker final : private ports::QueueListener {
   void take_one(const std::stop_token& stop);
   void look();
   void handle(ports::TakenJob job, const std::stop_token& stop);
-  void run_job(const ports::TakenJob& job, ports::JobCancellation& cancellation,
+  void run_job(const ports::TakenJob& job, ports::JobCancellation& cancellation, Progress& progress,
                const std::function<void(Outcome)>& settle, const std::function<void()>& read,
                const std::function<void()>& rest);
   static Isolation::Kind kind_of(const ports::TakenJob& job);
@@ -113,6 +115,9 @@ class Worker final : private ports::QueueListener {
   std::atomic<std::size_t> resting_ = 0;  ///< Of those that run: they take up no slot.
   RunningDeployments delivering_;
   Isolation isolation_;
+  const SteadyTime started_ = std::chrono::steady_clock::now();
+  /// Of `running_`. Shared with the slots' threads.
+  mutable Sync<std::vector<std::shared_ptr<Progress>>> progress_;
 
   std::mutex slots_mutex_;
   std::list<Slot> slots_;

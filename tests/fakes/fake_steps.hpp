@@ -92,9 +92,9 @@ class FakeImageBuilder final : public ports::ImageBuilder {
       return std::unexpected(found.error());
     }
     record_.add("build");
-    events.emit(domain::StepStarted{1, "[1/1] RUN true"});
+    events.emit(domain::StepStarted{1, step});
     events.emit(domain::StepOutput{1, false, "hello from the build\n"});
-    events.emit(domain::StepFinished{1, "[1/1] RUN true", false, "", {}});
+    events.emit(domain::StepFinished{1, step, false, "", {}});
     {
       const std::scoped_lock lock(mutex_);
       built = image;
@@ -133,6 +133,7 @@ class FakeImageBuilder final : public ports::ImageBuilder {
     }
   }
 
+  std::string step = "[1/1] RUN true";
   StepHook hook;
   std::function<void(domain::EventSink&)> events_hook;
   std::function<void()> clean_up_hook;

@@ -6,6 +6,7 @@
 #include "ports/job_queue.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -268,6 +269,16 @@ class MemoryQueue final : public ports::JobQueue {
     return queue_.size();
   }
 
+  void activity_changed() override { ++activity_changes_; }
+
+  /// What the worker says of itself.
+  [[nodiscard]] ports::WorkerActivity activity() const { return listener_->activity(); }
+
+  /// How often `activity_changed` was called.
+  [[nodiscard]] int activity_changes() const { return activity_changes_; }
+
+  [[nodiscard]] std::optional<ports::Pause> pause() const override { return std::nullopt; }
+
   [[nodiscard]] std::string guarantee() const override { return "A"; }
 
   [[nodiscard]] std::string warning() const override { return {}; }
@@ -345,6 +356,7 @@ class MemoryQueue final : public ports::JobQueue {
   domain::JobLedger ledger_;
   bool in_doubt_ = false;
   std::map<domain::ServiceId, std::string> times_;
+  std::atomic<int> activity_changes_ = 0;
   ErrorKind refusal_ = ErrorKind::denied;
   int refusals_ = 0;
 };

@@ -146,6 +146,7 @@ Small retire(QueueState& state, const Rules& rules, Small lease_id) {
     remove(state.workers, lease_id);
   }
   remove(state.expired, lease_id);
+  remove(state.about, lease_id);
   return count;
 }
 
@@ -170,13 +171,17 @@ bool push(QueueState& state, Small element) {
   return true;
 }
 
-Answer beat(QueueState& state, const Rules& rules, Small lease_id, bool join, std::uint8_t held) {
+Answer beat(QueueState& state, const Rules& rules, Small lease_id, bool join, std::uint8_t held,
+            bool tells) {
   if (!join && !has(state.workers, lease_id)) {
     return {.word = Word::lost};
   }
   add(state.workers, lease_id);
   remove(state.expired, lease_id);
-  Answer answer{.word = Word::ok};
+  if (tells) {
+    add(state.about, lease_id);
+  }
+  Answer answer{.word = Word::ok, .paused = has(state.paused, lease_id)};
   mark(state, lease_id, answer);
   for (Small id = 0; at(id) < k_ids; ++id) {
     if (has(held, id) && !holds(state, lease_id, id)) {
@@ -193,6 +198,11 @@ Answer take(QueueState& state, const Rules& rules, Small lease_id) {
     return {.word = Word::lost};
   }
   Answer answer;
+  if (has(state.paused, lease_id)) {
+    mark(state, lease_id, answer);
+    answer.word = Word::paused;
+    return answer;
+  }
   if (state.queued == 0) {
     mark(state, lease_id, answer);
     answer.word = Word::empty;

@@ -97,6 +97,8 @@ struct QueueState {
   std::uint8_t workers = 0;  ///< Leases.
   std::uint8_t expired = 0;  ///< Those whose time is over, still in `workers`.
   std::uint8_t dead = 0;
+  std::uint8_t about = 0;   ///< Leases of which people are told something.
+  std::uint8_t paused = 0;  ///< Leases of workers that people have asked to take no jobs.
 
   bool operator==(const QueueState&) const = default;
 };
@@ -108,6 +110,7 @@ enum class Word : std::uint8_t {
   lost,
   job,
   again,
+  paused,
   empty,
   out,
   none,
@@ -133,13 +136,14 @@ struct Answer {
   Status status = Status::none;
   Small retired = 0;
   Small jobs = 0;
+  bool paused = false;  ///< Of a beat.
 };
 
 bool push(QueueState& state,
           Small element);  ///< The platform; false when the model's queue is full.
-/// `held`: ids the worker believes to be its own.
-Answer beat(QueueState& state, const Rules& rules, Small lease_id, bool join,
-            std::uint8_t held = 0);
+/// `held`: ids the worker believes to be its own. `tells`: it has something to say about itself.
+Answer beat(QueueState& state, const Rules& rules, Small lease_id, bool join, std::uint8_t held = 0,
+            bool tells = false);
 Answer take(QueueState& state, const Rules& rules, Small lease_id);
 Answer look(QueueState& state, const Rules& rules, Small lease_id);
 Answer finish(QueueState& state, const Rules& rules, Small lease_id, Small id, Final final);

@@ -109,6 +109,17 @@ class ChosenQueue final : public JobQueue {
     return queue->length();
   }
 
+  void activity_changed() override {
+    if (JobQueue* const queue = chosen_) {
+      queue->activity_changed();
+    }
+  }
+
+  [[nodiscard]] std::optional<ports::Pause> pause() const override {
+    const JobQueue* const queue = chosen_;
+    return queue == nullptr ? std::nullopt : queue->pause();
+  }
+
   [[nodiscard]] std::string guarantee() const override {
     const JobQueue* const queue = chosen_;
     return queue == nullptr ? "unknown" : queue->guarantee();

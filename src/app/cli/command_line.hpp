@@ -52,6 +52,14 @@ void add_serve(CommandLine& line);
 void add_config(CommandLine& line);
 void add_health(CommandLine& line);
 void add_doctor(CommandLine& line);
+void add_queue(CommandLine& line);
+void add_show(CommandLine& line);
+void add_submit(CommandLine& line);
+void add_cancel(CommandLine& line);
+void add_workers(CommandLine& line);
+void add_dead(CommandLine& line);
+void add_pause(CommandLine& line);
+void add_resume(CommandLine& line);
 void add_completion(CommandLine& line);
 void add_manual(CommandLine& line);
 

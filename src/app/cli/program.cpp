@@ -11,6 +11,14 @@ int run_program(int argc, char** argv) {
   add_config(line);
   add_health(line);
   add_doctor(line);
+  add_queue(line);
+  add_show(line);
+  add_submit(line);
+  add_cancel(line);
+  add_workers(line);
+  add_dead(line);
+  add_pause(line);
+  add_resume(line);
   add_completion(line);
   add_manual(line);
   return static_cast<int>(line.run(argc, argv, "serve"));

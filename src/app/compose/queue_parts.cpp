@@ -3,7 +3,12 @@
 #include "adapters/redis/cancel_feed.hpp"
 #include "adapters/redis/chosen_queue.hpp"
 #include "adapters/redis/leased/job_queue.hpp"
+#include "adapters/redis/leased/queue_admin.hpp"
+#include "app/compose/build_parts.hpp"
 
+#include <unistd.h>
+
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,12 +17,26 @@ namespace builder::app {
 
 namespace {
 
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') {
+    return "unknown";
+  }
+  return name.data();
+}
+
 adapters::redis::QueueSettings queue_settings(const Config& config, WorkDir& work) {
   adapters::redis::QueueSettings settings;
   settings.lease = config.lease_time;
   settings.ended_leases = work.ended_leases();
   settings.old_worker_id = work.old_worker_id();
   settings.remember_lease = [&work](const std::string& lease_id) { work.remember_lease(lease_id); };
+  settings.identity = {
+      .host = host_name(),
+      .pid = static_cast<int>(::getpid()),
+      .version = BUILDER_VERSION,
+      .engine = (config.buildkit_host ? "buildkit " : "docker ") + engine_address(config).str(),
+      .slots = config.max_parallel_builds};
   settings.recovered = [&work] { work.forget_ended(); };
   return settings;
 }
@@ -42,6 +61,10 @@ std::unique_ptr<ports::JobQueue> make_queue(const Config& config, WorkDir& work,
 QueueParts::QueueParts(const Config& config, WorkDir& work, const Log& log)
     : queue(make_queue(config, work, log)),
       cancels(adapters::redis::make_cancel_feed(config.redis, log)) {
+}
+
+std::unique_ptr<ports::QueueAdmin> make_queue_admin(const Config& config) {
+  return adapters::redis::make_queue_admin(config.redis);
 }
 
 Result<std::size_t> QueueParts::check() {

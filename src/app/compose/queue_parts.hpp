@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "ports/cancel_feed.hpp"
 #include "ports/job_queue.hpp"
+#include "ports/queue_admin.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -24,5 +25,9 @@ struct QueueParts {
   std::unique_ptr<ports::JobQueue> queue;
   std::unique_ptr<ports::CancelFeed> cancels;
 };
+
+/// The queue as people see it and change it: neither a worker's membership nor WORK_DIR. Needs the
+/// settings of `Concern::queue`.
+std::unique_ptr<ports::QueueAdmin> make_queue_admin(const Config& config);
 
 }  // namespace builder::app

@@ -33,11 +33,12 @@ HealthMonitor::HealthMonitor(std::vector<HealthCheck> checks, ports::Metrics& me
 void HealthMonitor::run(const std::stop_token& stop) {
   Problems told;
   bool was_ready = false;
-  bool ever_ready = false;
+  bool ever_started = false;
   const auto tell_from = Clock::now() + k_patience;
   std::chrono::milliseconds eager = k_first_interval;
   while (!stop.stop_requested()) {
     Problems problems;
+    bool started = true;
     for (const HealthCheck& check : checks_) {
       const auto probed = check.probe(stop);
       if (stop.stop_requested()) {
@@ -45,6 +46,7 @@ void HealthMonitor::run(const std::stop_token& stop) {
       }
       if (!probed) {
         problems[check.name] = domain::operator_line(probed.error());
+        started = started && check.is_asked_for;
       }
       // At once: the next may take its time to be silent.
       if (probed || Clock::now() >= tell_from) {
@@ -58,8 +60,8 @@ void HealthMonitor::run(const std::stop_token& stop) {
     was_ready = ready;
     state_.lock()->problems = std::move(problems);
     metrics_.set_ready(reasons().empty());
-    if (ready && !ever_ready) {
-      ever_ready = true;
+    if (started && !ever_started) {
+      ever_started = true;
       on_first_ready_();
     }
     sleep_for(ready ? k_interval : eager, stop);

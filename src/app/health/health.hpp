@@ -18,6 +18,8 @@ namespace builder::app {
 struct HealthCheck {
   std::string name;
   std::function<Result<>(const std::stop_token&)> probe;
+  /// A state that people have asked for: the worker is not ready, and yet it has started well.
+  bool is_asked_for = false;
 };
 
 /// Asks every peer in turn, at once and then every five seconds, and remembers who is away. On a

@@ -72,6 +72,16 @@ class Listener final : public ports::QueueListener {
     given_up_.push_back(deployment.str());
   }
 
+  [[nodiscard]] ports::WorkerActivity activity() const override {
+    const std::scoped_lock lock(mutex_);
+    return activity_;
+  }
+
+  void does(ports::WorkerActivity activity) {
+    const std::scoped_lock lock(mutex_);
+    activity_ = std::move(activity);
+  }
+
   std::vector<std::string> given_up_ones() const {
     const std::scoped_lock lock(mutex_);
     return given_up_;
@@ -90,6 +100,7 @@ class Listener final : public ports::QueueListener {
   mutable std::mutex mutex_;
   std::map<std::string, ports::StopReason> stops_;
   std::vector<std::string> given_up_;
+  ports::WorkerActivity activity_;
 };
 
 inline ports::StatusUpdate builded() {

@@ -661,6 +661,8 @@ TEST_F(JobRunnerTest, WithoutALeaseNothingIsPostedAndNothingMoved) {
     void malformed_element() override {}
 
     void given_up(const domain::DeploymentId&) override {}
+
+    [[nodiscard]] ports::WorkerActivity activity() const override { return {}; }
   } listener;
 
   queue_.join(listener);

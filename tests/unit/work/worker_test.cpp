@@ -130,6 +130,27 @@ class WorkerTest : public testing::Test {
   std::jthread dispatcher_;
 };
 
+TEST_F(WorkerTest, PeopleAreToldWhatItDoesAndNoSecret) {
+  image_.step = "[2/2] RUN login hunter22-of-a-customer";
+  image_.hook = fakes::until_stopped();
+  start(1);
+  queue_.push(R"({"deploymentId":"d1","serviceId":"s1","commitSha":"","branch":"main",)"
+              R"("repositoryName":"octo/hello",)"
+              R"("environmentVariables":[{"key":"PASSWORD","value":"hunter22-of-a-customer"}]})");
+  ASSERT_TRUE(eventually([&] { return record_.has("build"); }));
+  ASSERT_TRUE(eventually([&] {
+    const auto running = queue_.activity().running;
+    return running.size() == 1 && running[0].phase == "build" && !running[0].step.empty();
+  }));
+  const ports::RunningJob told = queue_.activity().running.at(0);
+  EXPECT_EQ(told.deployment.str(), "d1");
+  EXPECT_EQ(told.attempt, 1);
+  EXPECT_EQ(told.step, "[2/2] RUN login [REDACTED]");
+  EXPECT_GE(queue_.activity_changes(), 3) << "taken, fetch, build";
+  worker_->on_cancel(domain::DeploymentId("d1"));
+  EXPECT_TRUE(eventually([&] { return queue_.activity().running.empty(); }));
+}
+
 TEST_F(WorkerTest, ABuildThatWaitsForThePlatformKeepsNoOtherFromItsSlot) {
   start_one_that_stays();
   queue_.push(job("d2", "s2"));

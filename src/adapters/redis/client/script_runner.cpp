@@ -35,7 +35,7 @@ std::string own_key(const std::string& queue, std::string_view suffix) {
 std::vector<std::string> script_keys(const std::string& queue) {
   std::vector<std::string> keys{queue};
   for (const char* suffix : {"workers", "own", "pay", "att", "svc", "wait", "newer", "tomb", "fin",
-                             "seen", "out", "dead", "stage", "times", "unused"}) {
+                             "seen", "out", "dead", "stage", "times", "unused", "about", "pause"}) {
     keys.push_back(own_key(queue, suffix));
   }
   return keys;

@@ -31,6 +31,8 @@ constexpr std::string_view k_remember_cancel = "604800000";  // 7 days
 constexpr std::size_t k_look_ahead = 1'000;
 /// Without BLMOVE the queue is looked at this often.
 constexpr std::chrono::milliseconds k_poll{250};
+/// How soon a paused worker notices that it is to go on.
+constexpr std::chrono::milliseconds k_paused_poll{1'000};
 
 std::unexpected<Error> not_ours(const Receipt& receipt) {
   return failure(ErrorKind::conflict, "deployment " + receipt.deployment.str() + " is not ours");
@@ -135,6 +137,13 @@ class RedisJobQueue final : public ports::JobQueue {
       }
       if (attempt.again) {
         continue;
+      }
+      if (attempt.paused) {
+        // Not for longer than a job is waited for, and never without end at a full queue.
+        sleep_for(std::min(k_paused_poll,
+                           std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now())),
+                  stop);
+        return std::nullopt;
       }
       if (waited || in_doubt_) {
         return std::nullopt;
@@ -280,6 +289,10 @@ class RedisJobQueue final : public ports::JobQueue {
     return static_cast<std::size_t>(reply.integer);
   }
 
+  void activity_changed() override { membership_.hurry(); }
+
+  [[nodiscard]] std::optional<ports::Pause> pause() const override { return membership_.pause(); }
+
   [[nodiscard]] std::string warning() const override { return membership_.warning(); }
 
   [[nodiscard]] std::string guarantee() const override {
@@ -300,6 +313,7 @@ class RedisJobQueue final : public ports::JobQueue {
   struct Attempt {
     std::optional<TakenJob> job;
     bool again = false;
+    bool paused = false;
   };
 
   static Receipt receipt(const std::shared_ptr<const RenewedLease>& lease, std::string id) {
@@ -327,8 +341,10 @@ class RedisJobQueue final : public ports::JobQueue {
     if (!handover) {
       return failure(ErrorKind::cancelled, "stopped");
     }
-    const auto reply = take_.run(*own_, {lease->id(), std::to_string(domain::k_most_attempts)}, {},
-                                 k_reply_patience);
+    const auto reply = take_.run(*own_,
+                                 {lease->id(), std::to_string(domain::k_most_attempts),
+                                  settings_.identity.host, settings_.identity.process()},
+                                 {}, k_reply_patience);
     if (!reply) {
       if (reply.error().kind == ErrorKind::denied) {
         membership_.rights_changed();
@@ -360,10 +376,16 @@ class RedisJobQueue final : public ports::JobQueue {
         membership_.old_state_seen();
         return Attempt{.again = true};
       }
+      membership_.set_pause("");
       membership_.hold(lease->id(), job.receipt.deployment);
       return Attempt{.job = std::move(job)};
     }
     membership_.tell(reply.list[1]);
+    if (word(reply) == "PAUSED" && reply.list.size() == 3) {
+      membership_.set_pause(reply.list[2].text);
+      return Attempt{.paused = true};
+    }
+    membership_.set_pause("");
     const bool again = word(reply) == "AGAIN";
     if (again && reply.list.size() == 3) {
       if (reply.list[2].text == "ended") {

@@ -22,6 +22,8 @@ struct QueueSettings {
   std::function<void()> recovered = [] {};
   /// Leases of processes of this host that have ended.
   std::vector<std::string> ended_leases;
+  /// What people are told of this worker.
+  ports::WorkerIdentity identity;
   /// Names the list of what a worker of version 1.0 had taken; empty: there was none.
   std::string old_worker_id;
 };

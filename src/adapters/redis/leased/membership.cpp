@@ -2,6 +2,7 @@
 
 #include "adapters/redis/client/server_info.hpp"
 #include "adapters/redis/leased/scripts.hpp"
+#include "adapters/redis/leased/worker_entry.hpp"
 #include "base/backoff.hpp"
 #include "base/text.hpp"
 
@@ -126,8 +127,12 @@ Result<> Membership::beat(const std::stop_token& stop) {
     settings_.remember_lease(lease->id());
   }
   const auto started = RenewedLease::now();
-  std::vector<std::string> arguments{lease->id(), std::to_string(settings_.lease.count()),
-                                     joins ? "1" : "0"};
+  std::vector<std::string> arguments{lease->id(),
+                                     std::to_string(settings_.lease.count()),
+                                     joins ? "1" : "0",
+                                     write_worker(settings_.identity, listener_->activity()),
+                                     settings_.identity.host,
+                                     settings_.identity.process()};
   const std::set<std::string> ids = held(lease->id());
   arguments.insert(arguments.end(), ids.begin(), ids.end());
   auto beaten = beat_.run(*connection_, arguments, stop);
@@ -142,9 +147,10 @@ Result<> Membership::beat(const std::stop_token& stop) {
     lose(lease);
     return beat(stop);
   }
-  if (reply.list.size() != 4) {
+  if (reply.list.size() != 5) {
     return failure(ErrorKind::internal, "redis: a beat has no answer");
   }
+  set_pause(reply.list[4].text);
   lease->renew(started);
   if (joins) {
     log_.info("joined the queue as {}", lease->id());
@@ -382,6 +388,16 @@ Level Membership::level() const {
 std::string Membership::warning() const {
   const std::scoped_lock lock(mutex_);
   return warning_;
+}
+
+void Membership::set_pause(const std::string& entry) {
+  const std::scoped_lock lock(mutex_);
+  pause_ = entry;
+}
+
+std::optional<ports::Pause> Membership::pause() const {
+  const std::scoped_lock lock(mutex_);
+  return pause_.empty() ? std::nullopt : std::optional(read_pause(pause_));
 }
 
 Error Membership::problem() const {

@@ -38,7 +38,7 @@ class Membership {
 
   /// The current lease once it holds and is not refused; nothing at the deadline or on stop.
   std::shared_ptr<const RenewedLease> lease(SteadyTime deadline, const std::stop_token& stop);
-  /// Something said that the lease is gone: look now.
+  /// Something said that the lease is gone, or there is news for people: beat now.
   void hurry();
   /// Redis gave what it had given before: look now whether it lost what it was told.
   void old_state_seen();
@@ -62,6 +62,10 @@ class Membership {
 
   /// What threatens the jobs on this server; empty: nothing.
   [[nodiscard]] std::string warning() const;
+
+  /// What a script said of a pause: an entry, or nothing when there is none.
+  void set_pause(const std::string& entry);
+  [[nodiscard]] std::optional<ports::Pause> pause() const;
 
   /// Why there is no lease, for the operator.
   [[nodiscard]] Error problem() const;
@@ -100,6 +104,7 @@ class Membership {
   std::set<std::string> unknown_there_;                 ///< Deployments of ours that Redis lost.
   Error problem_;
   std::string warning_;
+  std::string pause_;     ///< The entry, as it was read.
   bool refused_ = false;  ///< Redis refused the last beat.
   bool hurry_ = false;
 

@@ -235,6 +235,10 @@ class UnsafeQueue final : public ports::JobQueue {
     return static_cast<std::size_t>(reply.integer);
   }
 
+  void activity_changed() override {}  // Nobody is told: that takes scripts.
+
+  [[nodiscard]] std::optional<ports::Pause> pause() const override { return std::nullopt; }
+
   [[nodiscard]] std::string guarantee() const override { return "C"; }
 
   [[nodiscard]] std::string warning() const override { return {}; }

@@ -27,6 +27,7 @@
 namespace builder {
 namespace {
 
+using adapters::redis::own_key;
 using adapters::redis::Reply;
 using adapters::redis::Script;
 namespace scripts = adapters::redis::scripts;
@@ -73,6 +74,22 @@ std::string service_text(const model::Rules& rules, Small id) {
 std::string lease_text(Small lease_id) {
   return "lease" + std::to_string(lease_id);
 }
+
+/// The two names of the worker.
+std::string host_text(Small lease_id) {
+  return "host" + std::to_string(lease_id);
+}
+
+std::string process_text(Small lease_id) {
+  return host_text(lease_id) + ":7";
+}
+
+void add_names(std::vector<std::string>& arguments, Small lease_id) {
+  arguments.push_back(host_text(lease_id));
+  arguments.push_back(process_text(lease_id));
+}
+
+const std::string k_pause = R"({"note":"n"})";
 
 std::string entry_text(Final final) {
   switch (final) {
@@ -172,6 +189,9 @@ Picture picture_of(const QueueState& state, const model::Rules& rules) {
       picture["worker " + lease_text(lease_id)] =
           (state.expired & bit(lease_id)) != 0 ? "late" : "";
     }
+    if ((state.about & bit(lease_id)) != 0) {
+      picture["about " + lease_text(lease_id)] = "{}";
+    }
   }
   picture["dead"] = std::to_string(state.dead);
   return picture;
@@ -212,6 +232,9 @@ Picture picture_of(const Reply& dump) {
   });
   picture["dead"] = std::to_string(dump.list.at(12).list.size() % 256);
   pairs(13, [&](const auto& name, const auto& value) { picture["stage " + name] = value; });
+  pairs(16, [&](const auto& name, const auto& value) {
+    picture["about " + name] = value.substr(value.find(' ') + 1);
+  });
   return picture;
 }
 
@@ -255,8 +278,8 @@ Picture picture_of(const fakes::MemoryQueue& queue) {
 }
 
 bool is_kept_by_rules(const std::string& name) {
-  return name != "dead" && !name.starts_with("worker ") && !name.starts_with("fin ") &&
-         !name.starts_with("att ");
+  return name != "dead" && !name.starts_with("worker ") && !name.starts_with("about ") &&
+         !name.starts_with("fin ") && !name.starts_with("att ");
 }
 
 std::string words(const Picture& picture) {
@@ -334,7 +357,7 @@ class ScriptConformance : public RealRedisTest {
   /// One worker only, and the rules in C++ run along.
   void be_alone() {
     alone_ = std::make_unique<fakes::MemoryQueue>();
-    call(beat_, {lease_text(0), "3600000", "1"});
+    call(beat_, {lease_text(0), "3600000", "1", "", "", ""});
     model::beat(state_, rules_, 0, true);
   }
 
@@ -395,6 +418,7 @@ class ScriptConformance : public RealRedisTest {
   void call_settle(Small lease_id);
   void call_cancel();
   void call_reap();
+  void call_pause(Small lease_id);
 
   std::unique_ptr<Connection> connection_;
   const std::string queue_ = "conformance" + random_hex(6);
@@ -433,10 +457,13 @@ void ScriptConformance::call_beat(Small lease_id) {
   const bool join = chance(50);
   doing_ = "beat " + lease_text(lease_id) + (join ? " joins" : "");
   const auto held = static_cast<std::uint8_t>(pick(32));
-  std::vector<std::string> arguments{lease_text(lease_id), "3600000", join ? "1" : "0"};
+  const bool tells = chance(50);
+  std::vector<std::string> arguments{lease_text(lease_id), "3600000", join ? "1" : "0",
+                                     tells ? "{}" : ""};
+  add_names(arguments, lease_id);
   add_ids(arguments, held);
   const Reply reply = call(beat_, arguments);
-  const Answer answer = model::beat(state_, rules_, lease_id, join, held);
+  const Answer answer = model::beat(state_, rules_, lease_id, join, held, tells);
   same(reply, 0, answer.word == Word::lost ? "LOST" : "OK");
   same_marks(reply, answer);
   if (answer.word == Word::ok) {
@@ -448,15 +475,40 @@ void ScriptConformance::call_beat(Small lease_id) {
     }
     std::ranges::sort(named);
     EXPECT_EQ(named, strays) << doing_;
+    same(reply, 4, answer.paused ? k_pause : "");
   }
+}
+
+/// Some or all workers are asked to take nothing, or to go on; only people do that, without
+/// scripts.
+void ScriptConformance::call_pause(Small lease_id) {
+  if (chance(50)) {
+    const bool all = chance(20);
+    doing_ = "pause " + (all ? "all" : lease_text(lease_id));
+    raw({"HSET", own_key(queue_, "pause"),
+         all          ? "*"
+         : chance(50) ? host_text(lease_id)
+                      : process_text(lease_id),
+         k_pause});
+    state_.paused = all ? 0xff : static_cast<std::uint8_t>(state_.paused | bit(lease_id));
+    return;
+  }
+  doing_ = "resume all";
+  raw({"DEL", own_key(queue_, "pause")});
+  state_.paused = 0;
 }
 
 Answer ScriptConformance::take_one(Small lease_id) {
   doing_ = "take " + lease_text(lease_id);
-  const Reply reply = call(take_, {lease_text(lease_id), "2"});
+  std::vector<std::string> arguments{lease_text(lease_id), "2"};
+  add_names(arguments, lease_id);
+  const Reply reply = call(take_, arguments);
   const Answer answer = model::take(state_, rules_, lease_id);
-  static const std::map<Word, std::string> names{
-      {Word::lost, "LOST"}, {Word::job, "JOB"}, {Word::empty, "EMPTY"}, {Word::again, "AGAIN"}};
+  static const std::map<Word, std::string> names{{Word::lost, "LOST"},
+                                                 {Word::job, "JOB"},
+                                                 {Word::empty, "EMPTY"},
+                                                 {Word::again, "AGAIN"},
+                                                 {Word::paused, "PAUSED"}};
   static const std::map<Note, std::string> notes{{Note::malformed, "malformed"},
                                                  {Note::duplicate, "duplicate"},
                                                  {Note::ended, "ended"},
@@ -470,6 +522,8 @@ Answer ScriptConformance::take_one(Small lease_id) {
     same(reply, 5, answer.stage == 0 ? "" : std::to_string(answer.stage));
   } else if (answer.word == Word::again) {
     same(reply, 2, notes.at(answer.note));
+  } else if (answer.word == Word::paused) {
+    same(reply, 2, k_pause);
   }
   return answer;
 }
@@ -682,6 +736,9 @@ void ScriptConformance::random_call() {
   if (chance(50)) {
     return call_reap();
   }
+  if (chance(20)) {
+    return call_pause(lease_id);
+  }
   if ((state_.workers & bit(lease_id)) != 0) {
     doing_ = "the lease of " + lease_text(lease_id) + " ends";
     raw({"ZADD", adapters::redis::own_key(queue_, "workers"), "1", lease_text(lease_id)});
@@ -734,7 +791,7 @@ TEST_F(ScriptConformance, EveryCallDoesWhatTheModelAndTheRulesSay) {
 }
 
 TEST_F(ScriptConformance, WhatIsTooLargeIsDroppedWithoutItsContent) {
-  call(beat_, {"e", "60000", "1"});
+  call(beat_, {"e", "60000", "1", "", "", ""});
   raw({"RPUSH", queue_, R"({"deploymentId":"d1","x":")" + std::string(1u << 20, 'S') + "\"}"});
   const Reply reply = call(take_, {"e", "3"});
   same(reply, 0, "AGAIN");

@@ -19,6 +19,8 @@ local dead = KEYS[13]    -- list: what was dropped and why; never its content
 local stage = KEYS[14]   -- hash: deployment -> how far its attempts have come, until it has ended
 local times = KEYS[15]   -- hash: service -> what its deployments remember of its files' times
 local unused = KEYS[16]  -- zset: service -> end of our memory of its times
+local about = KEYS[17]   -- hash: lease id of a worker -> "time entry": who it is and what it does, for people
+local pause = KEYS[18]   -- hash: name of a worker, or `*` -> entry: who asked it to take no jobs, and why
 
 -- A Redis that comes back with an old state has elements in its queue that were taken long ago.
 local KEEP_ENDED = 180 * 24 * 3600 * 1000
@@ -56,6 +58,17 @@ local function outgoing(id)
   if value then
     return string.match(value, '^(%S+) (%d+) (.*)$')
   end
+end
+
+-- Who asked a worker of these names to take no jobs; empty: nobody. Only people write and delete it.
+local function pause_of(first, second)
+  for _, name in ipairs({ '*', first or '', second or '' }) do
+    local told = redis.call('HGET', pause, name)
+    if told then
+      return told
+    end
+  end
+  return ''
 end
 
 local function status_of(entry)
@@ -178,6 +191,7 @@ local function retire(lease_id)
       count = count + (payload and 1 or 0)
     end
   end
+  redis.call('HDEL', about, lease_id)
   redis.call('ZREM', workers, lease_id)
   return count
 end

@@ -11,4 +11,11 @@ for _, lease_id in ipairs(late) do
     retired = retired + 1
   end
 end
+-- A worker of a version that does not know of the entries retires others without them.
+local entries = redis.call('HGETALL', about)
+for i = 1, #entries, 2 do
+  if not is_worker(entries[i]) then
+    redis.call('HDEL', about, entries[i])
+  end
+end
 return { retired, jobs }

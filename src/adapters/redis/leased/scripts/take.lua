@@ -1,9 +1,13 @@
--- ARGV: lease id, most attempts.
+-- ARGV: lease id, most attempts, the worker's two names.
 -- The only way out of the queue: the first element becomes this worker's, or what it has to be. Should the
 -- answer be lost, the next `beat` tells.
 local lease_id, most = ARGV[1], tonumber(ARGV[2])
 if not is_worker(lease_id) then
   return { 'LOST', {} }
+end
+local paused = pause_of(ARGV[3], ARGV[4])
+if paused ~= '' then
+  return { 'PAUSED', marks(lease_id), paused }
 end
 local payload = redis.call('LRANGE', queue, 0, 0)[1]
 if not payload then
