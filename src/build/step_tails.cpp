@@ -23,22 +23,56 @@ void keep_end(std::string& kept, std::string_view output) {
   }
 }
 
-/// What an engine says of a step that it stopped.
+/// What an engine says of a step that it stopped. A command may hold these words as well.
 bool is_stopped(const std::string& error) {
-  return error.contains("context canceled") || error.contains("CANCELED");
-}
-
-template <class Steps>
-auto last_of(const Steps& steps) -> std::optional<typename Steps::mapped_type> {
-  for (const auto& [number, tail] : std::views::reverse(steps)) {
-    if (!tail.output.empty()) {
-      return tail;
-    }
-  }
-  return steps.empty() ? std::nullopt : std::optional(steps.rbegin()->second);
+  return error.ends_with("context canceled") || error.ends_with("CANCELED");
 }
 
 }  // namespace
+
+void StepTails::Step::take(const domain::StepOutput& event) {
+  Row& row = rows.at(event.is_stderr ? 1 : 0);
+  const std::string_view data = event.data;
+  const std::size_t end = data.rfind('\n');
+  std::string_view rest = data;
+  if (end != std::string_view::npos) {
+    std::string_view ended = data.substr(0, end + 1);
+    rest.remove_prefix(end + 1);
+    if (row.is_cut) {
+      ended.remove_prefix(ended.find('\n') + 1);
+    }
+    keep_end(tail.output, row.text);
+    keep_end(tail.output, ended);
+    row = {};
+  }
+  if (!row.is_cut) {
+    row.text += rest;
+  }
+  if (row.text.size() > k_kept) {
+    row = {.text = {}, .is_cut = true};
+  }
+}
+
+void StepTails::Step::drop_output() {
+  tail.output = {};
+  for (Row& row : rows) {
+    row = {.text = {}, .is_cut = row.is_cut || !row.text.empty()};
+  }
+}
+
+std::size_t StepTails::Step::size() const {
+  return tail.output.size() + rows[0].text.size() + rows[1].text.size();
+}
+
+StepTails::Tail StepTails::Step::whole() const {
+  Tail all = tail;
+  for (const Row& row : rows) {
+    const bool needs_end = !row.text.empty() && !all.output.empty() && !all.output.ends_with('\n');
+    keep_end(all.output, needs_end ? "\n" : "");
+    keep_end(all.output, row.text);
+  }
+  return all;
+}
 
 void StepTails::emit(domain::BuildEvent event) {
   {
@@ -49,11 +83,17 @@ void StepTails::emit(domain::BuildEvent event) {
 }
 
 void StepTails::on(const domain::StepStarted& event) {
-  running_[event.step].name = event.name;
+  running_[event.step].tail.name = event.name;
 }
 
 void StepTails::on(const domain::StepOutput& event) {
-  keep_end(running_[event.step].output, event.data);
+  // An engine may pass the last words of a step on when the step has ended.
+  for (Steps* steps : {&running_, &failed_, &interrupted_}) {
+    if (const auto step = steps->find(event.step); step != steps->end()) {
+      step->second.take(event);
+    }
+  }
+  keep_bound(event.step);
 }
 
 void StepTails::on(const domain::StepFinished& event) {
@@ -61,13 +101,39 @@ void StepTails::on(const domain::StepFinished& event) {
   if (event.error.empty() || step.empty()) {
     return;
   }
-  step.mapped().name = event.name;
-  step.mapped().error = event.error;
+  step.mapped().tail.name = event.name;
+  step.mapped().tail.error = event.error;
   Steps& ended = is_stopped(event.error) ? interrupted_ : failed_;
   if (ended.size() >= k_most_steps) {
     ended.erase(ended.begin());
   }
   ended.insert(std::move(step));
+}
+
+/// `writer`: the step that printed last keeps what it has.
+void StepTails::keep_bound(std::uint32_t writer) {
+  std::size_t size = 0;
+  for (const auto& [number, step] : running_) {
+    size += step.size();
+  }
+  for (auto& [number, step] : running_) {
+    if (size <= k_most_running) {
+      break;
+    }
+    if (number != writer) {
+      size -= step.size();
+      step.drop_output();
+    }
+  }
+}
+
+std::optional<StepTails::Tail> StepTails::last_of(const Steps& steps) {
+  for (const auto& [number, step] : std::views::reverse(steps)) {
+    if (step.size() > 0) {
+      return step.whole();
+    }
+  }
+  return steps.empty() ? std::nullopt : std::optional(steps.rbegin()->second.whole());
 }
 
 std::optional<StepTails::Tail> StepTails::failed() const {

@@ -18,6 +18,10 @@ class StepTailsTest : public testing::Test {
     tails_.emit(domain::StepOutput{step, false, std::move(text)});
   }
 
+  void complain(std::uint32_t step, std::string text) {
+    tails_.emit(domain::StepOutput{step, true, std::move(text)});
+  }
+
   void end(std::uint32_t step, std::string name, std::string error) {
     tails_.emit(domain::StepFinished{
         .step = step, .name = std::move(name), .cached = false, .error = std::move(error)});
@@ -92,6 +96,74 @@ TEST_F(StepTailsTest, KeepsTheEndOfMuchOutput) {
   EXPECT_LE(output.size(), 2 * k_kept);
   EXPECT_GE(output.size(), k_kept);
   EXPECT_TRUE(output.ends_with("the end"));
+}
+
+TEST_F(StepTailsTest, ARowOfOneStreamIsNotCutByTheOther) {
+  start(1, "RUN a");
+  print(1, "one\ntoken=abc");
+  complain(1, "warn\nopen");
+  print(1, "def\nlast");
+  EXPECT_EQ(tails_.interrupted()->output, "one\nwarn\ntoken=abcdef\nlast\nopen");
+  end(1, "RUN a", "exit code: 1");
+  EXPECT_EQ(tails_.failed()->output, "one\nwarn\ntoken=abcdef\nlast\nopen");
+}
+
+TEST_F(StepTailsTest, AStepWhoseRowIsOpenHasPrintedSomething) {
+  start(1, "RUN a");
+  start(2, "RUN b");
+  print(1, "no line end");
+  end(1, "RUN a", "exit code: 1");
+  end(2, "RUN b", "exit code: 1");
+  EXPECT_EQ(tails_.failed()->name, "RUN a");
+}
+
+TEST_F(StepTailsTest, OfARowThatIsTooLongNothingIsKept) {
+  constexpr std::size_t k_kept = domain::failures::FailureRules::k_most_output;
+  start(1, "RUN a");
+  print(1, "first\n" + std::string(k_kept, 'x') + "sec");
+  print(1, "ret");
+  print(1, "more\nlast\n");
+  EXPECT_EQ(tails_.interrupted()->output, "first\nlast\n");
+}
+
+TEST_F(StepTailsTest, OutputOfAStepThatHasEndedMakesNoRunningStep) {
+  start(1, "RUN a");
+  start(2, "RUN b");
+  end(1, "RUN a", "");
+  print(1, "late\n");
+  EXPECT_EQ(tails_.interrupted()->name, "RUN b");
+  end(2, "RUN b", "exit code: 1");
+  print(2, "the last words\n");
+  EXPECT_EQ(tails_.failed()->output, "the last words\n");
+  EXPECT_FALSE(tails_.interrupted());
+}
+
+TEST_F(StepTailsTest, ACommandMayHoldTheWordsOfAStop) {
+  start(1, "RUN ./x CANCELED");
+  print(1, "no\n");
+  end(1, "RUN ./x CANCELED",
+      "process \"./x CANCELED\" did not complete successfully: exit code: 3");
+  ASSERT_TRUE(tails_.failed());
+  EXPECT_EQ(tails_.failed()->name, "RUN ./x CANCELED");
+}
+
+TEST_F(StepTailsTest, ManyRunningStepsShareABound) {
+  constexpr std::size_t k_kept = domain::failures::FailureRules::k_most_output;
+  constexpr std::uint32_t k_steps = 2 * StepTails::k_most_running / k_kept;
+  for (std::uint32_t step = 1; step <= k_steps; ++step) {
+    start(step, "RUN " + std::to_string(step));
+    print(step, std::string(k_kept, 'x') + "\nsec");
+  }
+  print(1, "ret\nnew\n");
+  end(1, "RUN 1", "exit code: 1");
+  EXPECT_EQ(tails_.failed()->output, "new\n") << "the oldest lost its output, and the cut row";
+  EXPECT_GT(tails_.interrupted()->output.size(), k_kept) << "the last one keeps its own";
+  std::size_t kept = 0;
+  for (std::uint32_t step = k_steps; step > 1; --step) {
+    kept += tails_.interrupted()->output.size();
+    end(step, "RUN", "");
+  }
+  EXPECT_LE(kept, StepTails::k_most_running);
 }
 
 }  // namespace
