@@ -451,9 +451,12 @@ class Run {
     }
     const Why why = explain(error, "");
     log_failure(error, to_string(error.kind), why);
-    std::string text = error.customer.empty() ? std::string(k_our_fault) : error.customer;
+    // Before anything is cut: half of a secret would not be recognised.
+    std::string text = error.customer.empty()
+                           ? std::string(k_our_fault)
+                           : domain::shown_line(secrets_.redactor(), error.customer);
     if (why) {
-      text = domain::failures::with_sentence(text, error.last_words, why->sentence);
+      text = domain::failures::with_sentence(text, error.last_words, *why);
     } else if (!error.last_words.empty()) {
       text += ": " + error.last_words;
     }

@@ -26,6 +26,9 @@ constexpr std::size_t k_default_lines = 60;
 constexpr std::size_t k_most_lines = 1'000;
 constexpr std::size_t k_longest_line = 2'000;
 constexpr std::size_t k_longest_capture = 60;
+constexpr std::size_t k_shortest_capture = 8;
+/// Beside it a status has room for `Dockerfile:3: "20 characters of it" failed with exit code 127`.
+constexpr std::size_t k_brief = 125;
 constexpr std::string_view k_keys[] = {"name",  "category", "step",      "exit", "ending",
                                        "error", "all",      "any",       "none", "more",
                                        "lines", "sentence", "suggestion"};
@@ -163,16 +166,27 @@ bool for_parts(std::string_view form, Text&& text, Name&& name) {
   return true;
 }
 
-std::string filled(std::string_view form, const Captures& captures) {
+std::string filled(std::string_view form, const Captures& captures,
+                   std::size_t longest = k_longest_capture) {
   std::string out;
   for_parts(
       form, [&](std::string_view text) { out += text; },
       [&](std::string_view name, std::optional<std::string_view> otherwise) {
         const auto value = captures.find(name);
         out += value == captures.end() ? std::string(otherwise.value_or(""))
-                                       : printable_line(value->second, k_longest_capture);
+                                       : printable_line(value->second, longest);
       });
   return out;
+}
+
+/// What to do stands at the end of a sentence, so its quotes become shorter.
+std::string filled_within(std::size_t limit, std::string_view form, const Captures& captures) {
+  std::size_t longest = k_longest_capture;
+  std::string out = filled(form, captures, longest);
+  while (longest > k_shortest_capture && truncate_characters(out, limit) != out) {
+    out = filled(form, captures, --longest);
+  }
+  return truncate_characters(out, k_customer_limit);
 }
 
 // --- Reading the file.
@@ -377,7 +391,8 @@ std::optional<Explanation> FailureRules::explain(const Failure& failure) const {
     if (fits(rule, failure, step, lines, error, captures)) {
       return Explanation{.reason = rule.name,
                          .category = rule.category,
-                         .sentence = customer_line(filled(rule.sentence, captures)),
+                         .sentence = filled_within(k_customer_limit, rule.sentence, captures),
+                         .brief = filled_within(k_brief, rule.sentence, captures),
                          .suggestion = filled(rule.suggestion, captures)};
     }
   }
@@ -394,26 +409,30 @@ const FailureRules& failure_rules() {
 }
 
 std::string with_sentence(std::string_view line, std::string_view last_words,
-                          std::string_view sentence) {
+                          const Explanation& why) {
   constexpr std::string_view k_pointer = "; see its output above";
-  constexpr std::size_t k_shortest_command = 20;
+  constexpr std::size_t k_short_command = 20;
+  constexpr std::size_t k_shortest_command = 8;
   const bool points = line.ends_with(k_pointer);
   if (last_words.empty() && !points) {
     return std::string(line);
   }
   std::string out(line.substr(0, line.size() - (points ? k_pointer.size() : 0)));
-  const std::size_t room = k_customer_limit - std::min(k_customer_limit, sentence.size() + 2);
   const std::size_t open = out.find('"');
   const std::size_t close = out.rfind('"');
-  if (out.size() > room && open != close) {
-    const std::size_t length = close - open - 1;
+  const std::size_t length = open == close ? 0 : close - open - 1;
+  const std::size_t shortest = out.size() - (length - std::min(length, k_short_command));
+  const bool fits = shortest + 2 + why.sentence.size() <= k_customer_limit;
+  const std::string& sentence = fits ? why.sentence : why.brief;
+  const std::size_t room = k_customer_limit - std::min(k_customer_limit, sentence.size() + 2);
+  if (out.size() > room && length > 0) {
     const std::size_t excess = out.size() - room;
     out.replace(open + 1, length,
                 truncate_characters(std::string_view(out).substr(open + 1, length),
                                     std::max(length - std::min(length, excess + 3),
                                              std::min(length, k_shortest_command))));
   }
-  return out + ": " + std::string(sentence);
+  return out + ": " + sentence;
 }
 
 }  // namespace builder::domain::failures

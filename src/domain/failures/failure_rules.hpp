@@ -37,6 +37,7 @@ struct Explanation {
   std::string reason;  ///< The name of the rule.
   Category category = Category::customer;
   std::string sentence;    ///< What happened and what to do, in one line. It may quote the output.
+  std::string brief;       ///< The same with shorter quotes, so that a place fits in front of it.
   std::string suggestion;  ///< More about what to do.
 };
 
@@ -82,9 +83,10 @@ class FailureRules {
 const FailureRules& failure_rules();
 
 /// The line of a failure with the sentence that explains it: in place of the last words of the
-/// command, and of a pointer to them. A line that gives a reason of its own stays as it is. The
-/// command that the line quotes is cut where both do not fit.
+/// command, and of a pointer to them. A line that gives a reason of its own stays as it is. Where
+/// both do not fit, the command that the line quotes is cut, and the brief sentence is taken. The
+/// line has no secrets any more: half of one would not be recognised.
 std::string with_sentence(std::string_view line, std::string_view last_words,
-                          std::string_view sentence);
+                          const Explanation& why);
 
 }  // namespace builder::domain::failures

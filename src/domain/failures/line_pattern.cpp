@@ -157,11 +157,12 @@ std::vector<std::string> LinePattern::names() const {
 
 bool LinePattern::matches(std::string_view line, std::string_view lower, Captures& captures) const {
   const bool is_fixed = begins_ && gaps_.front().kind == Gap::Kind::none;
-  if (is_fixed) {
-    return lower.starts_with(literals_.front()) && matches_from(line, lower, 0, captures);
-  }
   std::size_t at = lower.find(literals_.front());
   for (int place = 0; at != std::string_view::npos && place < k_most_places; ++place) {
+    if (is_fixed && at > 0) {
+      break;
+    }
+    // What is captured on the way to a mismatch is dropped with it.
     Captures found;
     if (matches_from(line, lower, at, found)) {
       captures.merge(found);

@@ -535,6 +535,27 @@ TEST_F(JobRunnerTest, AFailureThatARuleKnowsIsExplained) {
                                  "reason=\"node-script-missing\"} 1"));
 }
 
+TEST_F(JobRunnerTest, ASecretInTheCommandIsTakenOutBeforeTheCommandIsCut) {
+  domain::GitProvider git;
+  git.password = Secret("verysecret" + std::string(60, 's'));
+  request_.git_provider = git;
+  image_.events_hook = [](domain::EventSink& events) {
+    events.emit(domain::StepStarted{3, "[3/3] RUN ./x"});
+    events.emit(domain::StepOutput{3, true, "npm error Missing script: \"x\"\n"});
+    events.emit(domain::StepFinished{
+        .step = 3, .name = "[3/3] RUN ./x", .cached = false, .error = "exit code: 1"});
+  };
+  image_.hook = fakes::failing({.kind = ErrorKind::build_failed,
+                                .message = "m",
+                                .customer = "Dockerfile:3: \"RUN npm run x verysecret" +
+                                            std::string(60, 's') + " " + std::string(60, 'y') +
+                                            "\" failed with exit code 1",
+                                .last_words = "npm error Missing script"});
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_FALSE(last().error.contains("verysecret")) << last().error;
+  EXPECT_TRUE(last().error.ends_with("add it, or change the command")) << last().error;
+}
+
 TEST_F(JobRunnerTest, AFailureThatNoRuleKnowsIsCountedByItsKind) {
   image_.hook = fakes::failing({.kind = ErrorKind::internal, .message = "m"});
   EXPECT_EQ(run(), Outcome::failed);

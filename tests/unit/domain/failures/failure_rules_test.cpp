@@ -192,29 +192,69 @@ TEST(FailureRules, AFaultInTheFileIsNamed) {
   EXPECT_THAT(fault(one + one), HasSubstr("another rule has this name"));
 }
 
+Explanation of(const std::string& sentence) {
+  return {.reason = "a", .sentence = sentence, .brief = sentence, .suggestion = "b"};
+}
+
 TEST(WithSentence, TakesThePlaceOfTheLastWords) {
   EXPECT_EQ(with_sentence("Dockerfile:3: \"RUN npm ci\" failed with exit code 1", "npm error x",
-                          "the lock file is old; write it anew"),
+                          of("the lock file is old; write it anew")),
             "Dockerfile:3: \"RUN npm ci\" failed with exit code 1: the lock file is old; write it "
             "anew");
   EXPECT_EQ(with_sentence("Buildpack acme/node 1.0 failed to build this app; see its output above",
-                          "", "the lock file is old; write it anew"),
+                          "", of("the lock file is old; write it anew")),
             "Buildpack acme/node 1.0 failed to build this app: the lock file is old; write it "
             "anew");
 }
 
 TEST(WithSentence, ALineWithAReasonStaysAsItIs) {
   const std::string line = "Dockerfile:3: \"RUN ./a.sh\" failed with exit code 127: a.sh has CRLF";
-  EXPECT_EQ(with_sentence(line, "", "another; reason"), line);
+  EXPECT_EQ(with_sentence(line, "", of("another; reason")), line);
 }
 
 TEST(WithSentence, ALongCommandMakesRoom) {
   const std::string sentence = "package-lock.json does not fit package.json; run npm install";
-  const std::string line = with_sentence(
-      "Dockerfile:3: \"RUN " + std::string(100, 'x') + "\" failed with exit code 1", "x", sentence);
+  const std::string line =
+      with_sentence("Dockerfile:3: \"RUN " + std::string(100, 'x') + "\" failed with exit code 1",
+                    "x", of(sentence));
   EXPECT_LE(fakes::characters_of(line), k_customer_limit);
   EXPECT_TRUE(line.ends_with("…\" failed with exit code 1: " + sentence)) << line;
   EXPECT_TRUE(line.starts_with("Dockerfile:3: \"RUN xxxxxxxxxx")) << line;
+}
+
+TEST(WithSentence, LongQuotesLeaveWhatToDoWhole) {
+  const std::string line =
+      "Dockerfile:3: \"RUN " + std::string(100, 'x') + "\" failed with exit code 127";
+  const std::string path = "./" + std::string(200, 'y') + ".sh";
+  for (const auto& [output, cure] :
+       {std::pair{"sh: 1: " + path + ": not found", "; COPY the one or install the other"},
+        {"cat: can't open '" + path + "': No such file or directory",
+         "; COPY it before, and check its name, WORKDIR and .dockerignore"},
+        {"/usr/bin/env: '" + std::string(200, 'y') + "': No such file or directory",
+         "; install it in a step before, or correct its name"},
+        {"src/a.ts(1,1): error TS2304: " + std::string(200, 'y'),
+         "; mend it, npx tsc --noEmit shows it"}}) {
+    const auto why = failure_rules().explain({.exit_code = 127, .output = output});
+    ASSERT_TRUE(why) << output;
+    const std::string status = with_sentence(line, "x", *why);
+    EXPECT_LE(fakes::characters_of(status), k_customer_limit) << status;
+    EXPECT_TRUE(status.ends_with(cure)) << status;
+    EXPECT_TRUE(status.starts_with("Dockerfile:3: \"RUN xxxxxxxxxx")) << status;
+  }
+}
+
+TEST(WithSentence, EachCaseFitsTheStatus) {
+  const std::string line =
+      "Dockerfile:3: \"RUN " + std::string(100, 'x') + "\" failed with exit code 127";
+  for (const Case& given : cases()) {
+    const auto why = explained(given, failure_rules(), given.output);
+    if (!why) {
+      continue;
+    }
+    const std::string status = with_sentence(line, "x", *why);
+    EXPECT_LE(fakes::characters_of(status), k_customer_limit) << given.name << ": " << status;
+    EXPECT_TRUE(status.ends_with(why->sentence) || status.ends_with(why->brief)) << given.name;
+  }
 }
 
 }  // namespace

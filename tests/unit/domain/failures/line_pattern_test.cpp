@@ -76,6 +76,19 @@ TEST(LinePattern, IsHeldToTheEndsOfTheLine) {
   EXPECT_FALSE(found("port {number}$", "uses port 80 and more"));
 }
 
+TEST(LinePattern, AMismatchLeavesNoCaptures) {
+  for (const std::string_view text :
+       {"^error {code}: {message+} [end]", "error {code}: {message+} [end]"}) {
+    const auto pattern = LinePattern::parse(text);
+    ASSERT_TRUE(pattern);
+    Captures captures;
+    EXPECT_FALSE(pattern->matches("error CS1: no end", "error cs1: no end", captures));
+    EXPECT_TRUE(captures.empty()) << text;
+    EXPECT_TRUE(pattern->matches("error CS2: an [end]", "error cs2: an [end]", captures));
+    EXPECT_EQ(captures["code"], "CS2") << text;
+  }
+}
+
 TEST(LinePattern, TakesSpecialCharactersAsTheyAre) {
   EXPECT_TRUE(found(R"(make: \*\*\* [)", "make: *** [all] Error 1"));
   EXPECT_TRUE(found(R"('bash\\r')", R"(env: 'bash\r': No such file)"));
