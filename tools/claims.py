@@ -12,6 +12,8 @@ from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+import failure_page
+
 INCLUDE_RULES = "tools/include-rules.txt"
 METRICS = "docs/operations.md"
 SCRIPTS = "docs/protocol.md"
@@ -275,6 +277,12 @@ def _exists(path: str, names: set[str], folders: set[str]) -> bool:
                for root in ROOTS)
 
 
+def failures(tree: Tree) -> Iterator[str]:
+    """The page about failures is what its rules make of it."""
+    if tree.text(failure_page.PAGE) != failure_page.page(tree.text(failure_page.RULES)):
+        yield f"{failure_page.PAGE}: differs from {failure_page.RULES}; run tools/check --fix"
+
+
 # -- versions and decisions -----------------------------------------------------------------------------------------------
 
 def version(tree: Tree) -> Iterator[str]:
@@ -294,4 +302,4 @@ def decisions(tree: Tree) -> Iterator[str]:
             yield f"{name}: must begin with '# {number}. TITLE', then 'Status: accepted · YYYY-MM-DD' or 'superseded by [N](FILE)'"
 
 
-ALL = (includes, links, threads, metrics, scripts, settings, pointers, version, decisions)
+ALL = (includes, links, threads, metrics, scripts, settings, pointers, failures, version, decisions)

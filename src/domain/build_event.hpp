@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -45,9 +46,21 @@ struct OutputLost {
   std::string why;  ///< A line for the customer.
 };
 
+/// How far a part of a step is: a layer that is pulled, the context that is sent, an export.
+struct Transfer {
+  std::uint32_t step = 0;
+  std::string name;           ///< As the engine writes it; one step has several.
+  std::uint64_t current = 0;  ///< Bytes so far; 0 as well where the part moves none.
+  std::uint64_t total = 0;    ///< 0: not known.
+  bool done = false;
+};
+
 /// A sign of life without a log line of its own, as bytes of a layer being sent.
 struct Activity {
   std::string line = {};  ///< For the customer; mostly empty.
+  // For whoever watches; never in the log.
+  std::optional<Transfer> transfer = {};
+  std::optional<std::uint32_t> waiting = {};  ///< This step rests until another one needs it.
 };
 
 using BuildEvent =

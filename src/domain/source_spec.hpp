@@ -15,7 +15,7 @@ struct SourceSpec {
   std::string url;   ///< `<base>/<owner>/<repository>.git`
   std::string username;
   Secret password;       ///< Empty: anonymous.
-  std::string branch;    ///< A valid branch name; never starts with `-`.
+  std::string branch;    ///< A valid branch name; never starts with `-`. Empty: the default one.
   std::string commit;    ///< Lower-case hex, 7..64 digits; empty: head of the branch.
   ServiceId service_id;  ///< Mirrors are kept per service, so that no service reads another's.
 };

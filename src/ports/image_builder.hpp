@@ -11,11 +11,20 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
 namespace builder::ports {
+
+/// What is asked of one build beside its Dockerfile, as `docker build` has options for it.
+struct BuildOptions {
+  std::string target;                            ///< A stage of the Dockerfile; empty: the last.
+  std::string platform;                          ///< Empty: linux/amd64, which the platform runs.
+  std::map<std::string, std::string> arguments;  ///< For ARG.
+  bool no_cache = false;
+};
 
 /// One image to build from a Dockerfile, and where it goes.
 struct ImageSpec {
@@ -32,6 +41,10 @@ struct ImageSpec {
   /// Called when the image is built and kept by the engine, before it is pushed, with the engine's
   /// name for its content; not by engines that push while they build.
   std::function<void(const std::string& image_id)> on_built = [](const std::string&) {};
+  BuildOptions options = {};
+  /// The login belongs to whoever wrote the Dockerfile: images beside the repository may be sources
+  /// of the build. Elsewhere they belong to other services.
+  bool may_read_registry = false;
 };
 
 struct PublishFigures {
@@ -46,7 +59,7 @@ struct PublishResult {
   PublishFigures figures;
 };
 
-/// Builds one linux/amd64 image and brings it into the registry. How the bytes get there is the
+/// Builds one image and brings it into the registry. How the bytes get there is the
 /// engine's affair: some keep an image and push it, some push while they build.
 class ImageBuilder {
  public:

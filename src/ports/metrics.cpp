@@ -37,6 +37,8 @@ struct Metrics::Families {
       "deployra_builder_queue_guarantee", "1 for what the queue can promise: A, B, C or none.");
   prometheus::Family<prometheus::Counter>& finished =
       counter("deployra_builder_builds_total", "Deployments ended, by result.");
+  prometheus::Family<prometheus::Counter>& failures = counter(
+      "deployra_builder_failures_total", "Deployments failed, by whose matter it is and why.");
   prometheus::Family<prometheus::Counter>& malformed =
       counter("deployra_builder_malformed_jobs_total", "Queue elements that were not jobs.");
   prometheus::Family<prometheus::Counter>& dead_letters =
@@ -105,6 +107,11 @@ void Metrics::build_started() {
 void Metrics::build_finished(std::string_view result) {
   families_->running.Add({}).Decrement();
   families_->finished.Add({{"result", std::string(result)}}).Increment();
+}
+
+void Metrics::failed(std::string_view category, std::string_view reason) {
+  families_->failures.Add({{"category", std::string(category)}, {"reason", std::string(reason)}})
+      .Increment();
 }
 
 void Metrics::phase_took(std::string_view phase, std::chrono::steady_clock::duration duration) {

@@ -21,6 +21,9 @@ class Metrics {
   void build_started();
   /// `result`: builded, failed, cancelled, superseded, requeued, gone.
   void build_finished(std::string_view result);
+  /// `category`: customer, platform, network; `reason`: a rule of domain/failures, or the kind of
+  /// the error.
+  void failed(std::string_view category, std::string_view reason);
   /// `phase`: fetch, build, push, promote.
   void phase_took(std::string_view phase, std::chrono::steady_clock::duration duration);
   void queue_wait(std::chrono::steady_clock::duration duration);

@@ -22,8 +22,9 @@ bool is_internal(const std::string& name) {
 
 void EventLog::emit(domain::BuildEvent event) {
   const std::scoped_lock lock(mutex_);
-  if (discards_) {
-    return;
+  const auto* activity = std::get_if<domain::Activity>(&event);
+  if (discards_ || (activity != nullptr && activity->line.empty())) {
+    return;  // A sign of life has no row.
   }
   if (holds_) {
     held_.push_back(std::move(event));

@@ -3,7 +3,9 @@
 #include "base/text.hpp"
 #include "build/build_steps.hpp"
 #include "build/silence_watch.hpp"
+#include "build/step_tails.hpp"
 #include "domain/deployment_request.hpp"
+#include "domain/failures/failure_rules.hpp"
 #include "domain/operator_line.hpp"
 #include "domain/request_secrets.hpp"
 #include "ports/build_limits.hpp"
@@ -53,10 +55,28 @@ constexpr std::string_view k_operators_fault =
     "The build service has a problem that its operator has to mend (no fault of your project); "
     "this build waits, and starts again by itself";
 
-/// Names the page about a kind of failure; empty: there are none.
-std::string help_line(const JobSettings& settings, std::string_view kind) {
+/// What a rule knows of a failure; none: no rule fits.
+using Why = std::optional<domain::failures::Explanation>;
+
+/// Names the page about a kind of failure, and the place in it; empty: there are none.
+std::string help_line(const JobSettings& settings, std::string_view kind, const Why& why) {
   return settings.help_url.empty() ? std::string()
-                                   : "Help: " + settings.help_url + "/" + std::string(kind);
+                                   : "Help: " + settings.help_url + "/" + std::string(kind) +
+                                         (why ? "#" + why->reason : "");
+}
+
+/// Whose matter a failure of this kind is that no rule explains.
+domain::failures::Category category_of(ErrorKind kind) {
+  using domain::failures::Category;
+  switch (kind) {
+    case ErrorKind::build_failed:
+    case ErrorKind::not_found:
+    case ErrorKind::denied:
+    case ErrorKind::invalid_input:
+      return Category::customer;
+    default:
+      return Category::platform;
+  }
 }
 
 /// Ours or the network's: the same may succeed in a while. What the customer or the operator has to
@@ -105,8 +125,9 @@ class Run {
         channel_(ports.reporter, request.deployment_id, taken.receipt.lease, settings.channel,
                  metrics, log_),
         events_(channel_, secrets_),
+        tails_(events_),
         watch_(
-            events_, settings.silence_timeout, [this] { return computes(); },
+            tails_, settings.silence_timeout, [this] { return computes(); },
             [this](const std::string& step) { end_silence(step); }),
         steps_({ports.source, ports.image, ports.buildpacks, ports.registry, ports.queue},
                settings.steps, metrics, log_, request, caches_, taken, job_, watch_) {}
@@ -191,6 +212,7 @@ class Run {
   Result<ports::PublishedImage> build(const std::function<void()>& read) {
     auto random = make_random();
     for (;;) {
+      tails_.forget();
       auto published = steps_.run([this] { return wait_for_answer(); }, read);
       if (published || refusal() || job_.stop.stop_requested() || !may_pass(published.error())) {
         return published;
@@ -359,36 +381,70 @@ class Run {
     return Outcome::blocked;
   }
 
+  /// `ending`: of a build that did not end by itself.
+  [[nodiscard]] Why explain(const Error& error, std::string_view ending) const {
+    const auto tail = ending.empty() ? tails_.failed() : tails_.interrupted();
+    const build::StepTails::Tail step = tail.value_or(build::StepTails::Tail());
+    return domain::failures::failure_rules().explain(
+        {.step = step.name,
+         .exit_code = build::exit_code_in(step.error),
+         .output = step.output,
+         .error = error.message + "\n" + error.customer,
+         .ending = ending,
+         .redactor = secrets_.redactor()});
+  }
+
   Outcome report_failed(LastLine line, const Error& error) {
     switch (line) {
       case LastLine::disk_full:
-        return report_failed(
+        return report_stopped(
             "The build machine ran out of disk space during this build, and again when it was "
             "repeated; make the build write less, or ask the operator for more disk",
-            "disk_full");
+            "disk_full", error);
       case LastLine::silence:
-        return report_failed(
+        return report_stopped(
             "The build showed no sign of life for " + in_words(settings_.silence_timeout) +
                 " and was stopped; does it wait for something? Last step: " + silent_step_,
-            "silent");
+            "silent", error);
       case LastLine::build_timeout:
-        log_.warning("build timeout: {}", error.message);
-        return report_failed("The build took longer than " + in_words(settings_.build_timeout) +
-                                 " and was stopped; make it shorter or ask for a higher limit",
-                             "build_timeout");
+        return report_stopped("The build took longer than " + in_words(settings_.build_timeout) +
+                                  " and was stopped; make it shorter or ask for a higher limit",
+                              "build_timeout", error);
       default:
         break;
     }
-    log_.warning("failed ({}): {}", to_string(error.kind), error.message);
-    const std::string text = error.customer.empty() ? std::string(k_our_fault) : error.customer;
-    return report_failed(error.last_words.empty() ? text : text + ": " + error.last_words,
-                         to_string(error.kind));
+    const Why why = explain(error, "");
+    log_failure(error, to_string(error.kind), why);
+    std::string text = error.customer.empty() ? std::string(k_our_fault) : error.customer;
+    if (why) {
+      text = domain::failures::with_sentence(text, error.last_words, why->sentence);
+    } else if (!error.last_words.empty()) {
+      text += ": " + error.last_words;
+    }
+    return report_failed(text, to_string(error.kind), category_of(error.kind), why);
   }
 
-  Outcome report_failed(const std::string& text, std::string_view kind) {
-    if (const std::string help = help_line(settings_, kind); !help.empty()) {
+  Outcome report_stopped(const std::string& text, std::string_view ending, const Error& error) {
+    const Why why = explain(error, ending);
+    log_failure(error, ending, why);
+    return report_failed(text, ending, domain::failures::Category::customer, why);
+  }
+
+  void log_failure(const Error& error, std::string_view kind, const Why& why) const {
+    (why ? log_.with("reason", why->reason) : log_).warning("failed ({}): {}", kind, error.message);
+  }
+
+  Outcome report_failed(const std::string& text, std::string_view kind,
+                        domain::failures::Category category, const Why& why) {
+    if (why) {
+      events_.emit(Message{LogType::error, "Why: " + why->sentence});
+      events_.info("What to do: " + why->suggestion);
+    }
+    if (const std::string help = help_line(settings_, kind, why); !help.empty()) {
       events_.info(help);
     }
+    metrics_.failed(to_string(why ? why->category : category),
+                    why ? std::string_view(why->reason) : kind);
     return report(report::failed_update(domain::shown_line(secrets_.redactor(), text)));
   }
 
@@ -432,6 +488,7 @@ class Run {
   JobContext job_;
   report::DeploymentChannel channel_;
   report::EventLog events_;
+  build::StepTails tails_;
   build::SilenceWatch watch_;
   build::BuildSteps steps_;
   std::shared_future<Result<>> announced_;
@@ -475,9 +532,10 @@ Outcome JobRunner::reject(const ports::Receipt& receipt, const Error& error,
   try {
     report::DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease,
                                       settings_.channel, metrics_, log);
-    if (const std::string help = help_line(settings_, to_string(error.kind)); !help.empty()) {
+    if (const std::string help = help_line(settings_, to_string(error.kind), {}); !help.empty()) {
       channel.append(LogType::info, help);
     }
+    metrics_.failed(to_string(category_of(error.kind)), to_string(error.kind));
     return report::report_end(
         {ports_.queue, channel, receipt, cancellation, abort_, settings_.final_patience, metrics_,
          log},
@@ -551,6 +609,9 @@ Outcome JobRunner::deliver(const ports::Undelivered& undelivered,
     const Outcome outcome = report::deliver_end({ports_.queue, channel, receipt, cancellation,
                                                  abort_, settings_.adopted_patience, metrics_, log},
                                                 undelivered.ending);
+    if (outcome == Outcome::failed && undelivered.ending.verdict == ports::Verdict::attempts_used) {
+      metrics_.failed("platform", "worker_lost");
+    }
     if (outcome != Outcome::requeued && outcome != Outcome::refused && outcome != Outcome::lost) {
       log.info("ended: {} without a build here", to_string(outcome));
     }

@@ -121,6 +121,11 @@ def test_a_metric_of_another_type_or_with_other_labels(old, new):
     assert "the table says" in fault
 
 
+def test_a_rule_that_the_page_about_failures_does_not_have():
+    tree = changed("src/domain/failures/rules.toml", 'name = "npm-lock-out-of-date"', 'name = "npm-lock-file-out-of-date"')
+    assert found(claims.failures, tree) == ["docs/failures.md: differs from src/domain/failures/rules.toml; run tools/check --fix"]
+
+
 def test_a_script_without_a_row_and_a_row_without_a_script():
     [folder] = {claims.folder_of(name) for name in REAL.like("*/scripts/take.lua")}
     assert found(claims.scripts, added(f"{folder}/stray.lua", "")) == [

@@ -99,6 +99,9 @@ class FakeImageBuilder final : public ports::ImageBuilder {
       const std::scoped_lock lock(mutex_);
       built = image;
     }
+    if (events_hook) {
+      events_hook(events);
+    }
     if (hook) {
       if (auto error = hook(job)) {
         return std::unexpected(*error);
@@ -131,6 +134,7 @@ class FakeImageBuilder final : public ports::ImageBuilder {
   }
 
   StepHook hook;
+  std::function<void(domain::EventSink&)> events_hook;
   std::function<void()> clean_up_hook;
   StepHook push_hook;
   ports::ImageSpec built;  ///< Read it when nothing is built any more.

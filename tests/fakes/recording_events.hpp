@@ -25,6 +25,14 @@ class RecordingEvents final : public domain::EventSink {
       if (!activity->line.empty()) {
         progress_.push_back(activity->line);
       }
+      if (const auto& transfer = activity->transfer) {
+        transfers_.push_back(std::to_string(transfer->step) + " " + transfer->name + " " +
+                             std::to_string(transfer->current) + "/" +
+                             std::to_string(transfer->total) + (transfer->done ? " done" : ""));
+      }
+      if (activity->waiting) {
+        transfers_.push_back(std::to_string(*activity->waiting) + " waits");
+      }
       return;
     }
     const std::string line = std::visit([](const auto& value) { return describe(value); }, event);
@@ -69,6 +77,12 @@ class RecordingEvents final : public domain::EventSink {
     return progress_;
   }
 
+  /// `STEP NAME CURRENT/TOTAL[ done]` and `STEP waits`.
+  [[nodiscard]] std::vector<std::string> transfers() const {
+    const std::scoped_lock lock(mutex_);
+    return transfers_;
+  }
+
   /// Called with each line; set before the first event.
   std::function<void(const std::string&)> on_line;
 
@@ -99,6 +113,7 @@ class RecordingEvents final : public domain::EventSink {
   mutable std::mutex mutex_;
   std::vector<std::string> lines_;
   std::vector<std::string> progress_;
+  std::vector<std::string> transfers_;
   std::string output_;
   std::size_t activities_ = 0;
 };

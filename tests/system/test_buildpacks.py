@@ -119,7 +119,10 @@ def test_a_missing_dockerfile_is_named(stack, cnb_worker, repo):
     ({"README": "x"}, "No buildpack recognises this app", "fail: test/node@0.1.0"),
     ({**NODE_APP, "detect-error": ""}, "Buildpack test/node 0.1.0 failed while looking", "there is a file detect-error"),
     ({**NODE_APP, "fail-build": ""}, "Buildpack test/node 0.1.0 failed to build this app", "there is a file fail-build"),
-], ids=["20", "21", "51"])
+    ({**NODE_APP, "fail-build": "npm error Missing script: \"build\"\n"},
+     "Buildpack test/node 0.1.0 failed to build this app: package.json has no script \"build\"; add it, or change the command",
+     "What to do: Scripts stand below"),
+], ids=["20", "21", "51", "51 explained"])
 def test_an_exit_code_becomes_a_line(stack, cnb_worker, repo, files, words, shown):
     cnb_worker()
     error, log = failing(stack, repo(files))

@@ -82,6 +82,7 @@ class DirectImageBuilder final : public ports::ImageBuilder {
         .service_id = image.service_id,
         .context = image.context,
         .dockerfile = image.dockerfile,
+        .frontend = frontend_attributes(image.options),
         .exporter = "image",
         .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag},
                                 {"push", "true"},
@@ -90,7 +91,8 @@ class DirectImageBuilder final : public ports::ImageBuilder {
                                 {"oci-mediatypes", "true"},
                                 {"compression", compression_.type}},
         .cache_namespace = image.cache_namespace,
-        .repository = image.repository};
+        .is_customers = true,
+        .repository = others_beside(image)};
     if (compression_.level) {
       spec.exporter_attributes["compression-level"] = std::to_string(*compression_.level);
     }

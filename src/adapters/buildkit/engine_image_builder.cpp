@@ -117,10 +117,12 @@ class EngineImageBuilder final : public ports::ImageBuilder {
         {.service_id = image.service_id,
          .context = image.context,
          .dockerfile = image.dockerfile,
+         .frontend = frontend_attributes(image.options),
          .exporter = "moby",
          .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag}},
          .cache_namespace = image.cache_namespace,
-         .repository = image.repository},
+         .is_customers = true,
+         .repository = others_beside(image)},
         events);
     const auto took = Clock::now() - begin;
     if (!solved) {
@@ -128,7 +130,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
     }
     if (const auto id = solved->exporter_response.find("containerimage.digest");
         id != solved->exporter_response.end()) {
-      BUILDER_TRY(check_machines(job, image, id->second));
+      BUILDER_TRY(check_machines(job, {peers_.solver, engine_}, image, id->second));
       image.on_built(id->second);
     }
     return Built{.context_bytes_sent = solved->context_bytes_sent, .took = took};
@@ -138,23 +140,6 @@ class EngineImageBuilder final : public ports::ImageBuilder {
   bool exports_to_registry(const JobContext& job) {
     const auto engine = peers_.solver.known_engine(job.stop);
     return engine && engine->exports_to_registry;
-  }
-
-  /// Newer frontends say while they build that a base image is for other machines.
-  Result<> check_machines(const JobContext& job, const ports::ImageSpec& image,
-                          const std::string& id) {
-    const auto engine = peers_.solver.known_engine(job.stop);
-    if (!engine || names_foreign_bases(*engine)) {
-      return {};
-    }
-    const auto architecture = engine_.architecture_of(id, job.stop);
-    if (!architecture) {
-      job.log.warning("the image's architecture is not known: {}", architecture.error().message);
-      return {};
-    }
-    const auto text = ports::read_file(*image.context, image.dockerfile, k_dockerfile_limit);
-    auto foreign = text ? wrong_platform(image.dockerfile, *text, {}, *architecture) : std::nullopt;
-    return foreign ? Result<>(std::unexpected(*std::move(foreign))) : Result<>();
   }
 
   /// nullopt: the engine does not have the image any more.
@@ -214,6 +199,27 @@ class EngineImageBuilder final : public ports::ImageBuilder {
 };
 
 }  // namespace
+
+Result<> check_machines(const JobContext& job, const KeepingEngine& engine,
+                        const ports::ImageSpec& image, const std::string& id) {
+  const auto known = engine.solver.known_engine(job.stop);
+  if (!known || names_foreign_bases(*known) || !image.options.platform.empty()) {
+    return {};
+  }
+  const auto details = engine.docker.inspect(id, job.stop);
+  if (!details) {
+    job.log.warning("the image's architecture is not known: {}", details.error().message);
+    return {};
+  }
+  const auto text = ports::read_file(*image.context, image.dockerfile, k_dockerfile_limit);
+  auto foreign =
+      text ? wrong_platform(image.dockerfile, *text, {}, details->architecture) : std::nullopt;
+  return foreign ? Result<>(std::unexpected(*std::move(foreign))) : Result<>();
+}
+
+std::optional<ports::Repository> others_beside(const ports::ImageSpec& image) {
+  return image.may_read_registry ? std::nullopt : std::optional(image.repository);
+}
 
 std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(
     PublishPeers peers, docker::Engine& engine, std::unique_ptr<ports::ImageBuilder> direct) {

@@ -5,10 +5,14 @@
 #include "adapters/buildkit/image_epoch.hpp"
 #include "adapters/docker/engine.hpp"
 #include "ports/image_builder.hpp"
+#include "ports/image_exporter.hpp"
 #include "ports/registry.hpp"
 #include "ports/registry_login.hpp"
 
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
 
 namespace builder::adapters::buildkit {
 
@@ -30,5 +34,35 @@ std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(
 std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers,
                                                                Compression compression,
                                                                ImageEpoch epoch);
+
+/// Where images are left on this machine.
+struct ExportPeers {
+  Solver& solver;
+  docker::Engine* docker = nullptr;  ///< Takes images; null: there is none.
+  bool docker_builds = false;        ///< The solver's engine is that Docker Engine.
+  std::string folder;                ///< For an archive on its way from one to the other. Writable.
+  /// Of what is made in another way than for a registry as well.
+  ImageEpoch epoch = ImageEpoch::off;
+};
+
+/// Any engine that builds, and a Docker Engine that keeps what was built.
+std::unique_ptr<ports::ImageExporter> make_image_exporter(ExportPeers peers);
+
+/// An engine that knows an image when it is built, and not before, what machines it is for.
+struct KeepingEngine {
+  Solver& solver;
+  docker::Engine& docker;
+};
+
+/// Refuses an image (`id` at the Engine) for other machines than the platform's. Newer frontends
+/// say while they build that a base image is for those.
+Result<> check_machines(const ports::JobContext& job, const KeepingEngine& engine,
+                        const ports::ImageSpec& image, const std::string& id);
+
+/// What the frontend is told of the options of a build.
+std::map<std::string, std::string> frontend_attributes(const ports::BuildOptions& options);
+
+/// Whose images are not this build's to read: see `SolveSpec::repository`.
+std::optional<ports::Repository> others_beside(const ports::ImageSpec& image);
 
 }  // namespace builder::adapters::buildkit

@@ -113,7 +113,22 @@ void PhaseEvents::on(const domain::OutputLost& event) {
 }
 
 void PhaseEvents::on(const domain::Activity& event) {
-  events_.emit(event);
+  const auto shown_number = [this](std::uint32_t number) -> std::optional<std::uint32_t> {
+    const auto step = steps_.find(number);
+    return step != steps_.end() && step->second.shown ? std::optional(step->second.shown->number)
+                                                      : std::nullopt;
+  };
+  domain::Activity shown{.line = event.line};
+  if (event.transfer) {
+    if (const auto number = shown_number(event.transfer->step)) {
+      shown.transfer = event.transfer;
+      shown.transfer->step = *number;
+    }
+  }
+  if (event.waiting) {
+    shown.waiting = shown_number(*event.waiting);
+  }
+  events_.emit(std::move(shown));
 }
 
 void PhaseEvents::line(std::string_view text, bool is_stderr) {

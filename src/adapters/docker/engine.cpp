@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <ctime>
 
@@ -224,7 +226,7 @@ class HttpEngine final : public Engine {
 
   Result<std::optional<std::chrono::system_clock::time_point>> last_tagged(
       const std::string& image, const std::stop_token& stop) override {
-    BUILDER_TRY_ASSIGN(const json answer, inspect(image, stop));
+    BUILDER_TRY_ASSIGN(const json answer, describe(image, stop));
     const auto metadata = answer.find("Metadata");
     if (metadata == answer.end() || !metadata->is_object()) {
       return std::nullopt;
@@ -232,10 +234,68 @@ class HttpEngine final : public Engine {
     return parse_go_time(text_of(*metadata, "LastTagTime"));
   }
 
-  Result<std::string> architecture_of(const std::string& image,
-                                      const std::stop_token& stop) override {
-    BUILDER_TRY_ASSIGN(const json answer, inspect(image, stop));
-    return text_of(answer, "Architecture");
+  Result<ImageDetails> inspect(const std::string& image, const std::stop_token& stop) override {
+    BUILDER_TRY_ASSIGN(const json answer, describe(image, stop));
+    const auto size = answer.find("Size");
+    return ImageDetails{.id = text_of(answer, "Id"),
+                        .architecture = text_of(answer, "Architecture"),
+                        .size = size != answer.end() && size->is_number_unsigned()
+                                    ? size->get<std::uint64_t>()
+                                    : 0};
+  }
+
+  Result<> load(int fd, std::uint64_t size, const std::stop_token& stop) override {
+    auto request = make_request(http::Method::post, "/images/load?quiet=1");
+    request.headers.push_back({.name = "Content-Type", .value = "application/x-tar"});
+    request.timeout = std::chrono::milliseconds(0);
+    std::optional<Error> unreadable;
+    off_t at = 0;
+    request.body_size = size;
+    request.body_source = [&](std::span<char> buffer) -> std::optional<std::size_t> {
+      const ssize_t count = ::pread(fd, buffer.data(), buffer.size(), at);
+      if (count < 0) {
+        unreadable = errno_failure("read the image's archive").error();
+        return std::nullopt;
+      }
+      at += count;
+      return static_cast<std::size_t>(count);
+    };
+    std::string refusal;
+    JsonLines lines([&refusal](std::string_view line) {
+      const auto object = parse_json(line);
+      if (object.is_object() && object.contains("error")) {
+        refusal = text_of(object, "error");
+      }
+    });
+    request.on_body = [&lines](std::string_view chunk) {
+      lines.feed(chunk);
+      return true;
+    };
+    const auto sent = send(request, stop);
+    lines.finish();
+    if (unreadable) {
+      return std::unexpected(*std::move(unreadable));
+    }
+    if (sent && !refusal.empty()) {
+      return failure(ErrorKind::unavailable,
+                     "the Docker Engine did not take the image: " + refusal);
+    }
+    return sent ? Result<>() : std::unexpected(sent.error());
+  }
+
+  Result<> save(const std::string& image, ports::ByteSink& sink,
+                const std::stop_token& stop) override {
+    auto request = make_request(http::Method::get, "/images/" + encoded(image) + "/get");
+    request.timeout = std::chrono::milliseconds(0);
+    Result<> written = sink.begin();
+    request.on_body = [&](std::string_view chunk) {
+      written = sink.write(chunk);
+      return written.has_value();
+    };
+    BUILDER_TRY(written);
+    const auto sent = send(request, stop);
+    BUILDER_TRY(written);
+    return sent ? Result<>() : std::unexpected(sent.error());
   }
 
   Result<> remove(const std::string& image, const std::stop_token& stop) override {
@@ -244,7 +304,7 @@ class HttpEngine final : public Engine {
   }
 
  private:
-  Result<json> inspect(const std::string& image, const std::stop_token& stop) {
+  Result<json> describe(const std::string& image, const std::stop_token& stop) {
     return call(make_request(http::Method::get, "/images/" + encoded(image) + "/json"), stop);
   }
 

@@ -6,6 +6,7 @@
 #include "adapters/oci/push_progress.hpp"
 #include "base/result.hpp"
 #include "base/stop.hpp"
+#include "ports/byte_sink.hpp"
 #include "ports/registry_login.hpp"
 
 #include <chrono>
@@ -30,6 +31,12 @@ struct ImageSummary {
   std::string id;
   std::vector<std::string> tags;     ///< `repository:tag`; empty for a dangling image.
   std::vector<std::string> digests;  ///< `repository@sha256:…`.
+};
+
+struct ImageDetails {
+  std::string id;
+  std::string architecture;  ///< As Go calls it, "amd64".
+  std::uint64_t size = 0;    ///< Bytes, as the Engine counts them.
 };
 
 struct PushedImage {
@@ -60,9 +67,12 @@ class Engine {
   /// When the image last got a tag at this Engine; nullopt when it does not say.
   virtual Result<std::optional<std::chrono::system_clock::time_point>> last_tagged(
       const std::string& image, const std::stop_token& stop) = 0;
-  /// As Go calls it, "amd64".
-  virtual Result<std::string> architecture_of(const std::string& image,
-                                              const std::stop_token& stop) = 0;
+  virtual Result<ImageDetails> inspect(const std::string& image, const std::stop_token& stop) = 0;
+  /// Takes the images of an archive, `size` bytes that are read from `fd`.
+  virtual Result<> load(int fd, std::uint64_t size, const std::stop_token& stop) = 0;
+  /// Writes an image as an archive that `load` takes.
+  virtual Result<> save(const std::string& image, ports::ByteSink& sink,
+                        const std::stop_token& stop) = 0;
   /// Removes a tag, or the image when it was the last one. Never by force: `conflict` when the
   /// image is in use.
   virtual Result<> remove(const std::string& image, const std::stop_token& stop) = 0;

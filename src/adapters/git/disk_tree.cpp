@@ -3,6 +3,8 @@
 #include "base/fd.hpp"
 #include "ports/source_path.hpp"
 
+#include <fmt/format.h>
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -13,6 +15,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -54,7 +57,8 @@ class FileOnDisk final : public FileReader {
 
 class DiskTree final : public ports::SourceTree {
  public:
-  DiskTree(TempDir folder, Fd root, Identities identities)
+  /// `folder` absent: it is a person's own.
+  DiskTree(std::optional<TempDir> folder, Fd root, Identities identities)
       : folder_(std::move(folder)), root_(std::move(root)), identities_(std::move(identities)) {
     for (const auto& [path, content] : identities_) {
       std::string_view below = path;
@@ -76,6 +80,11 @@ class DiskTree final : public ports::SourceTree {
       return errno_failure("list " + std::string(path));
     }
     std::vector<DirectoryEntry> entries;
+    if (!folder_ &&
+        std::ranges::count(path, '/') >= static_cast<std::ptrdiff_t>(k_deepest_folder)) {
+      return failure(ErrorKind::invalid_input, fmt::format("{} lies deeper than {} folders",
+                                                           path.substr(0, 200), k_deepest_folder));
+    }
     while (const dirent* entry = ::readdir(directory.get())) {
       std::string name = entry->d_name;
       if (name == "." || name == ".." || name == ".git") {
@@ -83,7 +92,14 @@ class DiskTree final : public ports::SourceTree {
       }
       struct stat status{};
       if (::fstatat(::dirfd(directory.get()), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (!folder_) {
+          continue;  // People and their editors remove files all the time.
+        }
         return gone(ports::path_in(path, name));
+      }
+      if (!folder_ && entries.size() >= k_most_entries) {
+        return failure(ErrorKind::invalid_input,
+                       fmt::format("'{}' holds more than {} files", path, k_most_entries));
       }
       const std::string full = ports::path_in(path, name);
       entries.push_back({std::move(name), info(full, status)});
@@ -167,6 +183,16 @@ class DiskTree final : public ports::SourceTree {
     }
   }
 
+  /// The seconds are the file's own. The nanoseconds, which no image keeps, stand for all that
+  /// changes when somebody writes it: a tool may set a file's time, but not its inode's.
+  static std::int64_t own_time(const struct stat& status) {
+    constexpr std::int64_t k_second = 1'000'000'000;
+    const auto identity = ports::content_time(ports::content_id(
+        fmt::format("{} {}.{} {} {}", status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
+                    status.st_ctim.tv_nsec, status.st_ino, status.st_size)));
+    return status.st_mtim.tv_sec * k_second + identity % k_second;
+  }
+
   FileInfo info(const std::string& path, const struct stat& status) const {
     FileInfo info;
     info.type = S_ISREG(status.st_mode)   ? FileType::regular
@@ -179,6 +205,9 @@ class DiskTree final : public ports::SourceTree {
       info.permissions = (status.st_mode & 0100u) != 0 ? 0755 : 0644;
     } else if (info.type == FileType::directory) {
       info.permissions = 0755;
+    }
+    if (!folder_) {
+      info.modified = own_time(status);
     }
     info.size = info.type == FileType::directory ? 0 : static_cast<std::uint64_t>(status.st_size);
     const auto identity = identities_.find(path);
@@ -193,7 +222,7 @@ class DiskTree final : public ports::SourceTree {
     return info;
   }
 
-  TempDir folder_;  // Removed after the root is closed.
+  std::optional<TempDir> folder_;  // Removed after the root is closed.
   Fd root_;
   Identities identities_;
   std::unordered_map<std::string, std::set<std::string>> children_;  ///< By folder.
@@ -218,6 +247,14 @@ Result<std::shared_ptr<const ports::SourceTree>> make_disk_tree(TempDir folder,
     return errno_failure("open the work tree");
   }
   return std::make_shared<DiskTree>(std::move(folder), std::move(fd), std::move(identities));
+}
+
+Result<std::shared_ptr<const ports::SourceTree>> make_folder_tree(const std::string& root) {
+  Fd fd(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) {
+    return errno_failure("open " + root);
+  }
+  return std::make_shared<DiskTree>(std::nullopt, std::move(fd), Identities());
 }
 
 Result<> replace_content(const std::string& root, const std::string& path,

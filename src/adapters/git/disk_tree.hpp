@@ -3,6 +3,7 @@
 #include "base/temp_dir.hpp"
 #include "ports/source_tree.hpp"
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -17,6 +18,15 @@ using Identities = std::unordered_map<std::string, ports::ContentId>;
 Result<std::shared_ptr<const ports::SourceTree>> make_disk_tree(TempDir folder,
                                                                 const std::string& root,
                                                                 Identities identities);
+
+/// A folder of a person's own machine, as it is now, reached in the same way. Files have the
+/// permissions that git would give them, so that it is built as its repository would be, and times
+/// of their own: what was written since the last look has another one. At most `k_deepest_folder`
+/// levels; a folder of more than `k_most_entries` is refused (`invalid_input`).
+Result<std::shared_ptr<const ports::SourceTree>> make_folder_tree(const std::string& root);
+
+inline constexpr std::size_t k_deepest_folder = 256;
+inline constexpr std::size_t k_most_entries = 1'000'000;
 
 /// Replaces the content of a file of the work tree that is reached without any symlink.
 Result<> replace_content(const std::string& root, const std::string& path,

@@ -296,6 +296,9 @@ Result<std::string> Mirror::ensure(const ports::JobContext& job, const std::stri
 
 Result<std::string> Mirror::find_branch(const ports::JobContext& job, const std::string& url,
                                         const std::string& branch, const Access& access) const {
+  if (branch.empty()) {
+    return fetch_head(job, url, "HEAD", true, access);
+  }
   const std::string head = "refs/heads/" + branch;
   const std::string tag = "refs/tags/" + branch;
   auto fetched = fetch_head(job, url, head, true, access);

@@ -74,8 +74,9 @@ class GitSourceFetcher final : public ports::SourceFetcher {
   Result<FetchedSource> fetch(const JobContext& job, const SourceSpec& source,
                               EventSink& events) override {
     events.info("Cloning " + shown_name(source.url) +
-                (source.commit.empty() ? " (branch " + source.branch + ")"
-                                       : " (commit " + source.commit.substr(0, 12) + ")"));
+                (!source.commit.empty()  ? " (commit " + source.commit.substr(0, 12) + ")"
+                 : source.branch.empty() ? ""
+                                         : " (branch " + source.branch + ")"));
     auto fetched = attempt_fetch(job, source, events);
     if (fetched || !fetched.error().is_transient() || job.stop.stop_requested() ||
         std::chrono::steady_clock::now() > job.deadline) {

@@ -107,6 +107,12 @@ std::size_t take_body(char* data, std::size_t size, std::size_t count, void* use
   return chunk.size();
 }
 
+std::size_t give_body(char* data, std::size_t size, std::size_t count, void* user) {
+  auto& exchange = static_cast<BodyReceiver*>(user)->exchange;
+  exchange.last_activity = Clock::now();
+  return exchange.request.body_source(std::span(data, size * count)).value_or(CURL_READFUNC_ABORT);
+}
+
 bool is_sendable(const Header& header) {
   constexpr std::string_view k_breaks("\r\n\0", 3);
   return header.name.find_first_of(k_breaks) == std::string::npos &&
@@ -140,7 +146,14 @@ void set(CURL* easy, CURLoption option, Value value) {
   BUILDER_CHECK(::curl_easy_setopt(easy, option, value) == CURLE_OK);
 }
 
-void set_method(CURL* easy, const Request& request) {
+void set_method(CURL* easy, const Request& request, BodyReceiver* exchange) {
+  if (request.body_source) {
+    set(easy, CURLOPT_POST, 1L);
+    set(easy, CURLOPT_READFUNCTION, &give_body);
+    set(easy, CURLOPT_READDATA, static_cast<void*>(exchange));
+    set(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body_size));
+    return;
+  }
   switch (request.method) {
     case Method::get:
       set(easy, CURLOPT_HTTPGET, 1L);
@@ -188,7 +201,7 @@ void set_options(CURL* easy, const Request& request, const std::string& proxy, c
   set(easy, CURLOPT_PROXY, proxy.c_str());
   set(easy, CURLOPT_NOPROXY, "");
   set(easy, CURLOPT_RESOLVE, pins);
-  set_method(easy, request);
+  set_method(easy, request, receiver);
 }
 
 ErrorKind kind_of(CURLcode code) {

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +36,10 @@ struct Request {
   /// Gets the body of a 2xx answer as it comes, instead of `Response::body`; false ends the
   /// exchange with an error. Not subject to `max_body`.
   std::function<bool(std::string_view)> on_body = {};
+  /// Of POST, in place of `body`: fills the front of the buffer with what comes next, 0 at the end;
+  /// nullopt ends the exchange with an error. `body_size` bytes in all.
+  std::function<std::optional<std::size_t>(std::span<char>)> body_source = {};
+  std::uint64_t body_size = 0;
 };
 
 struct Response {

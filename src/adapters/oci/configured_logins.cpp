@@ -1,5 +1,6 @@
 #include "adapters/oci/configured_logins.hpp"
 
+#include "adapters/oci/docker_config.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
 
@@ -13,15 +14,6 @@ namespace builder::adapters::oci {
 namespace {
 
 using nlohmann::json;
-
-/// `https://index.docker.io/v1/` and the like, as Docker writes them.
-std::string api_host_of(std::string_view key) {
-  if (const auto mark = key.find("://"); mark != std::string_view::npos) {
-    key.remove_prefix(mark + 3);
-  }
-  const std::string host(key.substr(0, key.find('/')));
-  return host == "index.docker.io" || host == "docker.io" ? "registry-1.docker.io" : host;
-}
 
 Result<ports::RegistryLogin> login_of(const std::string& key, const json& entry) {
   const auto bad = [&key](std::string_view what) {

@@ -47,6 +47,7 @@ class CommandLine {
 };
 
 /// One for each verb; `run_command_line` calls them all.
+void add_build(CommandLine& line);
 void add_serve(CommandLine& line);
 void add_config(CommandLine& line);
 void add_health(CommandLine& line);

@@ -7,6 +7,7 @@ namespace builder::app::cli {
 int run_program(int argc, char** argv) {
   CommandLine line;
   add_serve(line);
+  add_build(line);
   add_config(line);
   add_health(line);
   add_doctor(line);

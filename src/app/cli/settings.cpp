@@ -53,10 +53,18 @@ Exit show_config(bool json) {
 }  // namespace
 
 void print_errors(const LoadedConfig& loaded) {
-  complain(fmt::format("the configuration has {} error{}:", loaded.errors.size(),
-                       loaded.errors.size() == 1 ? "" : "s"));
+  std::vector<std::string> texts;
   for (const ConfigError& error : loaded.errors) {
-    fmt::print(stderr, "  {}\n", error.text);
+    texts.push_back(error.text);
+  }
+  print_errors(texts);
+}
+
+void print_errors(const std::vector<std::string>& errors) {
+  complain(fmt::format("the configuration has {} error{}:", errors.size(),
+                       errors.size() == 1 ? "" : "s"));
+  for (const std::string& error : errors) {
+    fmt::print(stderr, "  {}\n", error);
   }
 }
 

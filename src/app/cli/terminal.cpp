@@ -59,14 +59,20 @@ std::string padded(std::string text, std::size_t columns) {
 Terminal terminal_of(int descriptor) {
   Terminal terminal{.interactive = ::isatty(descriptor) == 1};
   const std::string_view kind = environment("TERM");
-  terminal.colour =
-      terminal.interactive && environment("NO_COLOR").empty() && !kind.empty() && kind != "dumb";
+  terminal.can_redraw = terminal.interactive && !kind.empty() && kind != "dumb";
+  terminal.colour = terminal.can_redraw && environment("NO_COLOR").empty();
+  terminal.reflows = kind != "linux" && environment("XTERM_VERSION").empty() &&
+                     (!kind.starts_with("screen") || !environment("TMUX").empty());
   winsize size{};
+  const bool has_size = terminal.interactive && ::ioctl(descriptor, TIOCGWINSZ, &size) == 0;
+  if (has_size && size.ws_row > 0) {
+    terminal.rows = size.ws_row;
+  }
   if (const auto columns = columns_of_environment()) {
     terminal.columns = std::max(*columns, k_narrowest);
   } else if (!terminal.interactive) {
     terminal.columns = Terminal::k_no_limit;
-  } else if (::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+  } else if (has_size && size.ws_col > 0) {
     terminal.columns = std::max<std::size_t>(size.ws_col, k_narrowest);
   }
   return terminal;

@@ -12,6 +12,11 @@ struct Terminal {
   bool interactive = false;  ///< A person looks at it.
   bool colour = false;
   std::size_t columns = 80;  ///< At least 20; of a pipe: no limit (`k_no_limit`).
+  std::size_t rows = 24;
+  /// Knows the cursor sequences of ECMA-48, as every terminal but `TERM=dumb`.
+  bool can_redraw = false;
+  /// Breaks rows anew when it becomes narrower; most do, xterm, screen and the console do not.
+  bool reflows = false;
 
   static constexpr std::size_t k_no_limit = static_cast<std::size_t>(-1);
 };

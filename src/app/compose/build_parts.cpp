@@ -4,15 +4,12 @@
 #include "adapters/cnb/platform.hpp"
 #include "adapters/git/source_fetcher.hpp"
 #include "adapters/http/proxy.hpp"
+#include "app/compose/engine_choice.hpp"
 #include "app/host/folder_probe.hpp"
-#include "base/fd.hpp"
 #include "base/text.hpp"
 #include "domain/buildpacks/builder_image.hpp"
 
 #include <fmt/format.h>
-
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -178,19 +175,6 @@ adapters::buildkit::SolverSettings solver_settings(const Config& config, const S
     attributes["cgroup-parent"] = config.build_cgroup_parent;
   }
   return settings;
-}
-
-/// What connect(2) says of a socket; 0: somebody listens.
-int connect_error(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
-  const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
-                     0 ||
-                 errno == EAGAIN
-             ? 0
-             : errno;
 }
 
 /// In the words of whoever can mend it.

@@ -134,6 +134,17 @@ std::shared_ptr<const SourceTree> disk() {
   return *adapters::git::make_disk_tree(std::move(folder), root, {});
 }
 
+/// A person's own folder.
+std::shared_ptr<const SourceTree> folder() {
+  static const TempDir folder = [] {
+    TempDir made = *TempDir::make("/tmp", "tree-");
+    std::ofstream(made.path() + "/outside") << "secret of the host";
+    write_files(made.path() + "/tree", false);
+    return made;
+  }();
+  return *adapters::git::make_folder_tree(folder.path() + "/tree");
+}
+
 /// Straight from a repository's objects, as the fetcher gives it.
 std::shared_ptr<const SourceTree> objects() {
   static const test::GitServer server;
@@ -329,13 +340,14 @@ TEST_P(SourceTreeTest, IsReadByManyThreadsAtOnce) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Trees, SourceTreeTest,
-    testing::Values(Kind{"fake", memory}, Kind{"disk", disk}, Kind{"objects", objects, false},
-                    Kind{"overlay_on_fake", [] { return overlaid(memory()); }},
-                    Kind{"overlay_on_disk", [] { return overlaid(disk()); }},
-                    Kind{"overlay_on_objects", [] { return overlaid(objects()); }, false}),
-    [](const auto& row) { return std::string(row.param.name); });
+INSTANTIATE_TEST_SUITE_P(Trees, SourceTreeTest,
+                         testing::Values(Kind{"fake", memory}, Kind{"disk", disk},
+                                         Kind{"folder", folder}, Kind{"objects", objects, false},
+                                         Kind{"overlay_on_fake", [] { return overlaid(memory()); }},
+                                         Kind{"overlay_on_disk", [] { return overlaid(disk()); }},
+                                         Kind{"overlay_on_objects",
+                                              [] { return overlaid(objects()); }, false}),
+                         [](const auto& row) { return std::string(row.param.name); });
 
 }  // namespace
 }  // namespace builder

@@ -33,7 +33,11 @@ class Shown final : public domain::EventSink {
 
   void on(const domain::OutputLost& event) { text += "lost " + event.why + "\n"; }
 
-  void on(const domain::Activity&) { text += "activity\n"; }
+  void on(const domain::Activity& event) {
+    text += event.transfer  ? name(event.transfer->step) + "moves\n"
+            : event.waiting ? name(*event.waiting) + "waits\n"
+                            : "activity\n";
+  }
 
   static std::string name(std::uint32_t step) { return std::to_string(step) + " "; }
 };
@@ -48,6 +52,17 @@ class PhaseEventsTest : public testing::Test {
   Shown shown_;
   PhaseEvents events_{shown_, 1};
 };
+
+TEST_F(PhaseEventsTest, TellsOfTransfersInItsOwnNumbers) {
+  events_.emit(StepStarted{2, "[cnb 1/5] FROM acme/builder@sha256:0"});
+  events_.emit(StepStarted{7, "[internal] load metadata"});
+  shown_.text.clear();
+  events_.emit(domain::Activity{.transfer = domain::Transfer{2, "sha256:ab", 1, 2, false}});
+  events_.emit(domain::Activity{.waiting = 2});
+  events_.emit(domain::Activity{.transfer = domain::Transfer{7, "x", 1, 2, false}});
+  events_.emit(domain::Activity{.waiting = 8});
+  EXPECT_EQ(shown_.text, "1 moves\n1 waits\nactivity\nactivity\n");
+}
 
 TEST_F(PhaseEventsTest, ShowsPhasesAndBuildpacksInPlaceOfTheDockerfile) {
   events_.emit(StepStarted{1, "[internal] load build definition from Dockerfile"});

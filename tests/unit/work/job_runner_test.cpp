@@ -237,7 +237,7 @@ TEST_F(JobRunnerTest, ASilentBuildIsStopped) {
   settings_.help_url = "https://help.test";
   image_.hook = fakes::until_stopped();
   EXPECT_EQ(run(), Outcome::failed);
-  EXPECT_TRUE(reporter_.log_text().contains("\nHelp: https://help.test/silent\n"));
+  EXPECT_TRUE(reporter_.log_text().contains("\nHelp: https://help.test/silent#build-silent\n"));
   EXPECT_TRUE(last().error.contains("no sign of life for 1 second and was stopped"))
       << last().error;
   EXPECT_TRUE(last().error.contains("[1/1] RUN true")) << last().error;
@@ -504,6 +504,45 @@ TEST_F(JobRunnerTest, AFailedCommandsLastWordsEndItsLineWithoutSecrets) {
             "Dockerfile:3: \"RUN x\" failed with exit code 1: no access with [REDACTED]");
 }
 
+TEST_F(JobRunnerTest, AFailureThatARuleKnowsIsExplained) {
+  settings_.help_url = "https://help.test";
+  domain::GitProvider git;
+  git.password = Secret("verysecretscript");
+  request_.git_provider = git;
+  image_.events_hook = [](domain::EventSink& events) {
+    events.emit(domain::StepStarted{3, "[3/3] RUN npm run x"});
+    events.emit(domain::StepOutput{3, true, "npm error Missing script: \"verysecretscript\"\n"});
+    events.emit(domain::StepFinished{
+        .step = 3, .name = "[3/3] RUN npm run x", .cached = false, .error = "exit code: 1"});
+  };
+  image_.hook =
+      fakes::failing({.kind = ErrorKind::build_failed,
+                      .message = "m",
+                      .customer = "Dockerfile:3: \"RUN npm run x\" failed with exit code 1",
+                      .last_words = "npm error Missing script"});
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_EQ(last().error,
+            "Dockerfile:3: \"RUN npm run x\" failed with exit code 1: package.json has no script "
+            "\"REDACTED\"; add it, or change the command");
+  EXPECT_TRUE(reporter_.log_text().contains(
+      "\nWhy: package.json has no script \"REDACTED\"; add it, or change the command\n"
+      "What to do: Scripts stand below"))
+      << reporter_.log_text();
+  EXPECT_TRUE(reporter_.log_text().contains(
+      "\nHelp: https://help.test/build_failed#node-script-missing\n"));
+  EXPECT_TRUE(
+      metrics_.render().contains("deployra_builder_failures_total{category=\"customer\","
+                                 "reason=\"node-script-missing\"} 1"));
+}
+
+TEST_F(JobRunnerTest, AFailureThatNoRuleKnowsIsCountedByItsKind) {
+  image_.hook = fakes::failing({.kind = ErrorKind::internal, .message = "m"});
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_FALSE(reporter_.log_text().contains("Why: ")) << reporter_.log_text();
+  EXPECT_TRUE(metrics_.render().contains(
+      "deployra_builder_failures_total{category=\"platform\",reason=\"internal\"} 1"));
+}
+
 TEST_F(JobRunnerTest, SecretsOfTheJobAreTakenOutOfLogAndError) {
   domain::GitProvider git;
   git.password = Secret("gho_verysecrettoken");
@@ -678,6 +717,8 @@ TEST_F(JobRunnerTest, AnEndLeftBehindIsDelivered) {
   EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::failed}));
   EXPECT_LE(last().error.size(), 191u);
   EXPECT_TRUE(queue_.idle());
+  EXPECT_TRUE(metrics_.render().contains(
+      "deployra_builder_failures_total{category=\"platform\",reason=\"worker_lost\"} 1"));
 }
 
 }  // namespace

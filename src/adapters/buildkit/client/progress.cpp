@@ -62,8 +62,8 @@ void Progress::apply(const wire::StatusResponse& message, bool is_first_part) {
       push_ = std::make_unique<oci::PushProgress>(events_);
     }
   }
-  if (!message.statuses().empty()) {
-    events_.emit(domain::Activity{});
+  for (const wire::VertexStatus& status : message.statuses()) {
+    activity(status);
   }
   for (const wire::VertexLog& log : message.logs()) {
     output(log);
@@ -141,6 +141,9 @@ void Progress::complete(Step& step, const wire::Vertex& vertex) {
   const bool goes_on = vertex.progress_group().weak() && vertex.error().empty();
   if (may_run_again || goes_on) {
     step.held_back = true;
+    if (may_run_again) {
+      events_.emit(domain::Activity{.waiting = step.number});
+    }
     return;
   }
   emit_finished(step, vertex.error());
@@ -209,6 +212,20 @@ void Progress::output(const wire::VertexLog& log) {
         "affected. The operator lifts the limit with BUILDKIT_STEP_LOG_MAX_SIZE and "
         "BUILDKIT_STEP_LOG_MAX_SPEED in the engine's environment."});
   }
+}
+
+void Progress::activity(const wire::VertexStatus& status) {
+  const Step& step = step_of(status.vertex());
+  domain::Activity activity;
+  if (step.number != 0 && !step.finished) {
+    activity.transfer = domain::Transfer{
+        .step = step.number,
+        .name = printable_line(status.id(), 200),
+        .current = static_cast<std::uint64_t>(std::max<std::int64_t>(status.current(), 0)),
+        .total = static_cast<std::uint64_t>(std::max<std::int64_t>(status.total(), 0)),
+        .done = status.has_completed()};
+  }
+  events_.emit(std::move(activity));
 }
 
 void Progress::warning(const wire::VertexWarning& warning) {

@@ -76,6 +76,7 @@ class Progress {
   void emit_finished(Step& step, const std::string& error);
   void release(const std::string& digest, const Step& user);
   void output(const moby::buildkit::v1::VertexLog& log);
+  void activity(const moby::buildkit::v1::VertexStatus& status);
   void warning(const moby::buildkit::v1::VertexWarning& warning);
   std::uint32_t number(Step& step);
 

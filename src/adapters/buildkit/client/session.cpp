@@ -75,7 +75,7 @@ Session::Session(SessionContent content)
       shared_key_(std::move(content.shared_key)),
       services_(
           new Services{.files = FileSync(std::move(content.tree), std::move(content.dockerfile)),
-                       .result = {},
+                       .result = FileReceiver(content.result),
                        .auth = Auth(std::move(content.login)),
                        .secrets = Secrets(std::move(content.secrets))}) {
   grpc::ServerBuilder builder;
@@ -118,6 +118,10 @@ std::vector<std::string> Session::changed_files() {
 
 std::string Session::take_result() {
   return services_->result.take();
+}
+
+std::optional<Error> Session::result_error() const {
+  return services_->result.error();
 }
 
 std::optional<Error> Session::transfer_error() {

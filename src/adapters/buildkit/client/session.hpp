@@ -3,6 +3,7 @@
 #include "adapters/buildkit/client/connector.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
+#include "ports/byte_sink.hpp"
 #include "ports/registry_login.hpp"
 #include "ports/source_tree.hpp"
 
@@ -29,6 +30,8 @@ struct SessionContent {
   /// The login for a registry by its API's host, exactly as the daemon asks; nullptr: anonymous.
   /// Called on the session's threads.
   std::function<ports::SharedLogin(const std::string& host)> login;
+  /// Gets what an exporter sends, on the session's threads; null: `take_result` has it.
+  ports::ByteSink* result = nullptr;
 };
 
 /// One build's server for the daemon: it listens nowhere and is only reached through the
@@ -49,6 +52,8 @@ class Session {
   [[nodiscard]] std::uint64_t bytes_sent() const;
   [[nodiscard]] std::vector<std::string> changed_files();  ///< See `FileSync`.
   [[nodiscard]] std::optional<Error> transfer_error();
+  /// Why what an exporter sent could not be taken.
+  [[nodiscard]] std::optional<Error> result_error() const;
   /// The tar an exporter sent.
   [[nodiscard]] std::string take_result();
   /// No file is opened for the daemon any more. Does not wait.

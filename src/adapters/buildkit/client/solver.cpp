@@ -305,10 +305,12 @@ class BuildkitSolver final : public Solver {
                            .tree = spec.context,
                            .secrets = spec.secrets,
                            .dockerfile = {},
-                           .login = [this, job, spec, findings](const std::string& host) {
-                             return login_of_build(job, spec, host, *findings);
-                           }};
-    if (spec.repository) {
+                           .login =
+                               [this, job, spec, findings](const std::string& host) {
+                                 return login_of_build(job, spec, host, *findings);
+                               },
+                           .result = spec.result};
+    if (spec.is_customers) {
       content.dockerfile = [this, job, spec, findings, checked = std::make_shared<Checked>()] {
         std::call_once(checked->once,
                        [&] { checked->tree = checked_dockerfile(job, spec, *findings); });
@@ -386,7 +388,7 @@ class BuildkitSolver final : public Solver {
 
   /// Of a customer's Dockerfile that is cached at all.
   static void tell_rebuild(const SolveSpec& spec, const CacheUse& use, domain::EventSink& events) {
-    if (!spec.repository || spec.frontend.contains("no-cache") || use.changed.empty()) {
+    if (!spec.is_customers || spec.frontend.contains("no-cache") || use.changed.empty()) {
       return;
     }
     if (const auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit)) {
@@ -473,7 +475,9 @@ class BuildkitSolver final : public Solver {
         findings.tell("The Dockerfile is read by the frontend " + printable_line(frontend));
       }
       SourceRules rules = settings_.sources;
-      rules.registries.push_back(spec.repository->host());
+      if (spec.repository) {
+        rules.registries.push_back(spec.repository->host());
+      }
       BUILDER_TRY(
           check_sources(rules, spec.dockerfile, *text, keeps_policies(job.stop), resolver_, job));
       files.emplace(spec.dockerfile, *std::move(text));
@@ -549,8 +553,8 @@ class BuildkitSolver final : public Solver {
     for (const std::string& entitlement : spec.entitlements) {
       request.add_entitlements(entitlement);
     }
-    if (spec.repository) {
-      *request.mutable_source_policy() = source_policy(settings_.sources, *spec.repository);
+    if (spec.is_customers) {
+      *request.mutable_source_policy() = source_policy(settings_.sources, spec.repository);
     }
     if (!spec.exporter.empty()) {
       // Twice: daemons before 0.13 read the first, later ones the second.
@@ -577,7 +581,7 @@ class BuildkitSolver final : public Solver {
                 const Findings& findings) const {
     if (outcome.status.ok()) {
       std::map<std::string, std::string> files;
-      if (spec.exporter == k_tar_exporter) {
+      if (spec.exporter == k_tar_exporter && spec.result == nullptr) {
         auto read = read_tar(session.take_result());
         if (!read) {
           return failed(std::move(read).error());
@@ -602,6 +606,9 @@ class BuildkitSolver final : public Solver {
       Attempt attempt = failed({.kind = ErrorKind::cancelled, .message = "solved anew"});
       attempt.way = Way::mixes_results;
       return attempt;
+    }
+    if (auto error = session.result_error()) {
+      return failed(std::move(*error).with_context("taking the result"));
     }
     if (auto error = session.transfer_error()) {
       if (error->kind == ErrorKind::build_failed ||
@@ -633,9 +640,10 @@ class BuildkitSolver final : public Solver {
             .way = explanation.engine_lost ? Way::engine_lost : Way::ended};
   }
 
-  /// The error of an image that was built for other machines; only of one that goes to a registry.
+  /// The error of an image that was built for other machines than the platform's; nobody else says
+  /// which ones are meant.
   static std::optional<Error> foreign_image(const SolveSpec& spec, const Progress& progress) {
-    if (!spec.repository) {
+    if (!spec.is_customers || spec.frontend.contains("platform")) {
       return std::nullopt;
     }
     const auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit);

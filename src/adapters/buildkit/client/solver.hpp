@@ -9,6 +9,7 @@
 #include "domain/build_event.hpp"
 #include "domain/ids.hpp"
 #include "ports/build_limits.hpp"
+#include "ports/byte_sink.hpp"
 #include "ports/job_context.hpp"
 #include "ports/registry.hpp"
 #include "ports/registry_login.hpp"
@@ -35,17 +36,22 @@ struct SolveSpec {
   /// Further attributes of the frontend (`build-arg:…`, `target`, `no-cache`, …). Unknown ones are
   /// ignored by the engine without a word.
   std::map<std::string, std::string> frontend = {};
-  /// `moby` (an Engine), `image` (a standalone daemon), `tar` (small files for us, on both); empty:
-  /// the result goes nowhere.
+  /// `moby` (an Engine), `image` (a standalone daemon), `tar` (files for us, on both), `docker` and
+  /// `oci` (archives for us); empty: the result goes nowhere.
   std::string exporter = {};
   std::map<std::string, std::string> exporter_attributes = {};
+  /// Gets what the exporter sends, on another thread; null: of `tar`, `Solved::files` has it.
+  /// Outlives the solve.
+  ports::ByteSink* result = nullptr;
   /// Waits for the time that the image and its history are to bear; null: that of the build.
   std::function<Result<std::chrono::sys_seconds>()> epoch = {};
   /// Stands before the name of every cache mount. Without one the engine shares them with all.
   Secret cache_namespace = {};
-  /// Set where the Dockerfile is a customer's, who may name no frontend and no source that the
-  /// settings forbid: the deployment's own repository. Images beside it belong to other services:
-  /// none of them can be a source of this build.
+  /// The Dockerfile came with the source: it may name no frontend and no source that the settings
+  /// forbid.
+  bool is_customers = false;
+  /// With `is_customers`: the deployment's own repository. Images beside it belong to other
+  /// services: none of them can be a source of this build. nullopt: there are no others.
   std::optional<ports::Repository> repository = {};
   /// For `RUN --mount=type=secret,id=…`, by id.
   std::map<std::string, Secret> secrets = {};
@@ -57,7 +63,7 @@ struct Solved {
   std::map<std::string, std::string> exporter_response;
   std::uint64_t context_bytes_sent = 0;
   std::chrono::steady_clock::duration push{0};    ///< The part of the solve that was a push.
-  std::map<std::string, std::string> files = {};  ///< Of the exporter `tar`.
+  std::map<std::string, std::string> files = {};  ///< Of the exporter `tar`, without a `result`.
 };
 
 struct SolveFailure {

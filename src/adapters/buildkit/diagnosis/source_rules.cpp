@@ -634,7 +634,7 @@ network::AddressClass class_of_name(std::string_view host) {
 }  // namespace
 
 moby::buildkit::v1::Policy source_policy(const SourceRules& rules,
-                                         const ports::Repository& repository) {
+                                         const std::optional<ports::Repository>& repository) {
   Policy message;
   message.set_version(1);
   PolicyWriter policy(message);
@@ -648,15 +648,20 @@ moby::buildkit::v1::Policy source_policy(const SourceRules& rules,
   add_address_rules(policy, rules.policy, image);
   policy.deny("oci-layout");
   std::vector<std::string> registries = rules.registries;
-  registries.push_back(repository.host());
+  if (repository) {
+    registries.push_back(repository->host());
+  }
   for (const std::string& host : registries) {
     policy.allow(image + literal(host) + "/");
   }
-  const std::string folder = repository.uri.substr(
-      repository.host().size(), repository.uri.rfind('/') + 1 - repository.host().size());
-  policy.deny("[a-z+-]+://([^/?#]*@)?" + literal(without_port(repository.host())) + "(:[0-9]*)?" +
-              literal(folder));
-  policy.allow(image + literal(repository.uri) + "[:@]");
+  if (repository) {
+    const std::string host = repository->host();
+    const std::string folder =
+        repository->uri.substr(host.size(), repository->uri.rfind('/') + 1 - host.size());
+    policy.deny("[a-z+-]+://([^/?#]*@)?" + literal(without_port(host)) + "(:[0-9]*)?" +
+                literal(folder));
+    policy.allow(image + literal(repository->uri) + "[:@]");
+  }
   return message;
 }
 

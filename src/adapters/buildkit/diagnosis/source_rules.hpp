@@ -9,6 +9,7 @@
 #include "buildkit_control.pb.h"
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,8 +26,9 @@ struct SourceRules {
 
 /// The same for the engine, by the text of each address; it is asked when variables are known.
 /// Images in the repository's own folder belong to other services: all but its own are refused.
+/// Without a repository there are no others.
 moby::buildkit::v1::Policy source_policy(const SourceRules& rules,
-                                         const ports::Repository& repository);
+                                         const std::optional<ports::Repository>& repository);
 
 /// Something a Dockerfile asks the engine to fetch.
 struct RemoteSource {

@@ -14,16 +14,33 @@ grpc::Status FileReceiver::DiffCopy(
     grpc::ServerContext* /*context*/,
     grpc::ServerReaderWriter<moby::filesync::v1::BytesMessage, moby::filesync::v1::BytesMessage>*
         stream) {
+  auto received = receive(*stream);
+  if (!received) {
+    *error_.lock() = std::move(received).error();
+    return {grpc::StatusCode::RESOURCE_EXHAUSTED, "the result cannot be taken"};
+  }
+  return grpc::Status::OK;
+}
+
+Result<> FileReceiver::receive(grpc::ServerReaderWriter<moby::filesync::v1::BytesMessage,
+                                                        moby::filesync::v1::BytesMessage>& stream) {
   std::string received;
+  if (sink_ != nullptr) {
+    BUILDER_TRY(sink_->begin());
+  }
   moby::filesync::v1::BytesMessage message;
-  while (stream->Read(&message)) {
+  while (stream.Read(&message)) {
+    if (sink_ != nullptr) {
+      BUILDER_TRY(sink_->write(message.data()));
+      continue;
+    }
     if (received.size() + message.data().size() > k_limit) {
-      return {grpc::StatusCode::RESOURCE_EXHAUSTED, "the result is too large"};
+      return failure(ErrorKind::invalid_input, "the result is too large");
     }
     received += message.data();
   }
   *data_.lock() = std::move(received);
-  return grpc::Status::OK;
+  return {};
 }
 
 std::string FileReceiver::take() {

@@ -188,6 +188,30 @@ TEST_F(ProgressTest, SaysOnceThatThePushBegan) {
                                           testing::HasSubstr("Pushing image")));
 }
 
+TEST_F(ProgressTest, TellsWhatStepsMoveAndWhichOfThemWait) {
+  say({.digest = "s", .name = "[1/2] FROM x", .started = 1, .completed = 2, .inputs = {}});
+  EXPECT_THAT(events.transfers(), ElementsAre("1 waits")) << "it is pulled when it is needed";
+  StatusResponse message;
+  for (const int current : {40, 100}) {
+    auto* status = message.add_statuses();
+    status->set_vertex("s");
+    status->set_id("sha256:ab\x1b[2J");
+    status->set_current(current);
+    status->set_total(100);
+    if (current == 100) {
+      status->mutable_completed()->set_seconds(3);
+    }
+  }
+  message.add_statuses()->set_vertex("unknown");
+  progress.apply(message);
+  EXPECT_THAT(events.transfers(),
+              ElementsAre("1 waits", "1 sha256:ab 40/100", "1 sha256:ab 100/100 done"));
+  EXPECT_EQ(events.activities(), 4U) << "each is a sign of life";
+  progress.finish();
+  progress.apply(message);
+  EXPECT_EQ(events.transfers().size(), 3U) << "the step has ended";
+}
+
 TEST_F(ProgressTest, RemembersFailures) {
   say({.digest = "a", .name = "RUN x", .started = 1, .completed = 2, .error = "exit code: 1"});
   EXPECT_THAT(events.lines(), ElementsAre("start 1 RUN x", "failed 1 exit code: 1"));

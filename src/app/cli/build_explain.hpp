@@ -1,0 +1,55 @@
+#pragma once
+
+#include "app/cli/terminal.hpp"
+#include "build/build_plan.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace builder::app::cli {
+
+/// Files, and the bytes in them.
+struct Amount {
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// What one line of the ignore file keeps out of the build.
+struct LeftOut {
+  std::size_t line = 0;  ///< Counted from 1.
+  std::string rule;
+  Amount amount;
+};
+
+/// Something that the Dockerfile names, and where.
+struct NamedAt {
+  std::size_t line = 0;
+  std::string what;
+};
+
+/// What a build would be made of. Nothing is run to know it, and no engine is asked.
+struct BuildExplanation {
+  std::string dockerfile;         ///< Empty: with buildpacks.
+  std::string builder;            ///< Of buildpacks.
+  std::string ignore_file;        ///< Empty: there is none; the platform's default one is in force.
+  Amount context;                 ///< What the build may ask for.
+  std::vector<LeftOut> left_out;  ///< By line; what no line leaves out is not in it.
+  std::vector<NamedAt> images;    ///< From which it starts or copies, without its own stages.
+  std::vector<NamedAt> caches;    ///< `RUN --mount=type=cache`.
+  std::string frontend;           ///< Of a `# syntax=` line; empty: the engine's own.
+};
+
+/// `source` is the tree before anything was laid over it.
+Result<BuildExplanation> explain(const build::BuildPlan& plan, const ports::SourceTree& source);
+
+/// For a person, a row each, with a line end.
+std::string explanation_text(const Terminal& terminal, const BuildExplanation& explanation,
+                             const std::vector<std::pair<std::string, std::string>>& facts);
+
+/// The same for programs; docs/cli.md lists the fields.
+std::string explanation_json(const BuildExplanation& explanation,
+                             const std::vector<std::pair<std::string, std::string>>& facts);
+
+}  // namespace builder::app::cli

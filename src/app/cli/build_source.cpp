@@ -1,0 +1,87 @@
+#include "app/cli/build_source.hpp"
+
+#include "adapters/http/message.hpp"
+#include "base/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace builder::app::cli {
+
+namespace {
+
+constexpr std::size_t k_sha1 = 40;
+constexpr std::size_t k_sha256 = 64;
+
+bool is_web(std::string_view source) {
+  return source.starts_with("https://") || source.starts_with("http://");
+}
+
+}  // namespace
+
+bool is_git_address(std::string_view source) {
+  return source.contains("://") || source.starts_with("git@");
+}
+
+Result<GitAddress> parse_git_address(std::string_view source) {
+  const auto wrong = [&](std::string_view what) {
+    return failure(ErrorKind::invalid_input,
+                   fmt::format("{}: {}", adapters::http::without_secrets(source), what));
+  };
+  if (!is_web(source)) {
+    return wrong("repositories are fetched over https and http only");
+  }
+  GitAddress address;
+  const auto hash = std::min(source.find('#'), source.size());
+  std::string_view ref = source.substr(std::min(hash + 1, source.size()));
+  std::string_view rest = source.substr(0, hash);
+  const auto scheme = rest.find("://") + 3;
+  const auto slash = rest.find('/', scheme);
+  if (slash == std::string_view::npos) {
+    return wrong("the repository's path is missing");
+  }
+  if (rest.substr(slash).contains('@')) {
+    // Not even a part of what may be a password is repeated.
+    return failure(ErrorKind::invalid_input,
+                   "the address of the repository: '/', '@' and '#' in a user or password have to "
+                   "be written %2F, %40 and %23");
+  }
+  std::string_view authority = rest.substr(scheme, slash - scheme);
+  if (const auto at = authority.rfind('@'); at != std::string_view::npos) {
+    const std::string_view login = authority.substr(0, at);
+    const auto colon = std::min(login.find(':'), login.size());
+    address.provider.username = adapters::http::percent_decode(login.substr(0, colon));
+    address.provider.password =
+        Secret(adapters::http::percent_decode(login.substr(std::min(colon + 1, login.size()))));
+    if (address.provider.password.empty()) {
+      // A token alone, as GitHub takes it.
+      address.provider.password = Secret(std::exchange(address.provider.username, {}));
+    }
+    authority.remove_prefix(at + 1);
+  }
+  std::string_view path = rest.substr(slash + 1);
+  while (path.ends_with('/')) {
+    path.remove_suffix(1);
+  }
+  if (path.ends_with(".git")) {
+    path.remove_suffix(4);
+  }
+  if (path.empty() || authority.empty()) {
+    return wrong("the repository's path is missing");
+  }
+  if (ref.contains(':')) {
+    return wrong(
+        "a folder behind '#REF:' is not taken: the whole repository is built (--file "
+        "names a Dockerfile in it)");
+  }
+  address.provider.type = domain::GitProviderType::custom;
+  address.provider.url = fmt::format("{}{}", rest.substr(0, scheme), authority);
+  address.repository = path;
+  const bool is_commit = (ref.size() == k_sha1 || ref.size() == k_sha256) && is_hex(ref);
+  (is_commit ? address.commit : address.branch) = ref;
+  return address;
+}
+
+}  // namespace builder::app::cli

@@ -1,0 +1,232 @@
+#include "app/cli/build_wanted.hpp"
+
+#include "adapters/oci/reference.hpp"
+#include "app/config/dotenv_file.hpp"
+#include "base/ascii.hpp"
+#include "base/text.hpp"
+
+#include <fmt/format.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace builder::app::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unexpected<Error> wrong(std::string message) {
+  return failure(ErrorKind::invalid_input, std::move(message));
+}
+
+/// `NAME=VALUE`; `NAME` alone stands for what it is here, as `docker build` reads it.
+Result<std::pair<std::string, std::string>> assignment(std::string_view option,
+                                                       const std::string& text,
+                                                       const EnvironmentLookup& environment) {
+  const auto equals = text.find('=');
+  std::string name = text.substr(0, equals);
+  if (name.empty()) {
+    return wrong(fmt::format("{} {}: the name is missing", option, text));
+  }
+  if (equals != std::string::npos) {
+    return std::pair(std::move(name), text.substr(equals + 1));
+  }
+  auto value = environment(name);
+  if (!value) {
+    return wrong(
+        fmt::format("{} {}: {} is not set here; write {}=VALUE", option, text, name, name));
+  }
+  return std::pair(std::move(name), *std::move(value));
+}
+
+Result<std::vector<domain::EnvironmentVariable>> environment_of(
+    const BuildLine& line, const EnvironmentLookup& environment) {
+  std::vector<domain::EnvironmentVariable> variables;
+  for (const std::string& path : line.environment_files) {
+    std::ifstream file(path, std::ios::binary);
+    std::ostringstream text;
+    if (!file || !(text << file.rdbuf())) {
+      return wrong(fmt::format("--env-file {}: cannot be read", path));
+    }
+    std::vector<std::string> problems;
+    for (auto& [name, value] : parse_dotenv(text.view(), path, problems)) {
+      variables.push_back({.key = name, .value = std::move(value)});
+    }
+    if (!problems.empty()) {
+      return wrong("--env-file " + problems.front());
+    }
+  }
+  for (const std::string& text : line.environment) {
+    BUILDER_TRY_ASSIGN(auto named, assignment("--env", text, environment));
+    variables.push_back({.key = std::move(named.first), .value = std::move(named.second)});
+  }
+  return variables;
+}
+
+/// A folder's name as the name of an image.
+std::string image_name(std::string_view folder) {
+  std::string name;
+  for (const char c : lower_case(folder)) {
+    const bool is_plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    if (is_plain || (!name.empty() && name.back() != '-')) {
+      name += is_plain ? c : '-';
+    }
+  }
+  while (name.ends_with('-')) {
+    name.pop_back();
+  }
+  return name.empty() ? "app" : name;
+}
+
+/// `NAME[:TAG]`, checked.
+Result<> set_name(build::LocalBuild& build, std::string_view option, const std::string& text) {
+  const auto reference = adapters::oci::parse_reference(text);
+  if (!reference || !reference->digest.empty()) {
+    return wrong(fmt::format("{} {}: is not the name of an image, as shop/web:1.2", option, text));
+  }
+  const std::string tag = ":" + reference->tag;
+  build.repository.uri = text.ends_with(tag) ? text.substr(0, text.size() - tag.size()) : text;
+  build.tag = reference->tag;
+  return {};
+}
+
+/// The Dockerfile's path below the folder. It counts from the folder, or from where we are.
+Result<std::string> dockerfile_in(const fs::path& folder, const std::string& typed) {
+  if (typed.empty() || (!fs::path(typed).is_absolute() && fs::exists(folder / typed))) {
+    return typed;
+  }
+  std::error_code error;
+  const fs::path file = fs::weakly_canonical(typed, error);
+  const fs::path inside = file.lexically_relative(folder);
+  if (error || !fs::exists(file) || inside.empty() || *inside.begin() == "..") {
+    return fs::exists(file)
+               ? wrong(fmt::format("--file {}: lies outside {}", typed, folder.string()))
+               : wrong(fmt::format("--file {}: there is no such file", typed));
+  }
+  return inside.string();
+}
+
+/// What an engine knows these files by: another folder or repository, user or machine has another.
+domain::ServiceId identity_of(const std::string& source) {
+  std::ifstream file("/etc/machine-id");
+  std::string machine;
+  std::getline(file, machine);
+  return domain::ServiceId(
+      "local-" + sha256_hex(fmt::format("{}\n{}\n{}", machine, ::getuid(), source)).substr(0, 24));
+}
+
+/// Where it comes from, and what the image is called unless somebody says.
+Result<std::string> set_source(const BuildLine& line, BuildWanted& wanted) {
+  domain::DeploymentRequest& request = wanted.build.request;
+  if (is_git_address(line.source)) {
+    BUILDER_TRY_ASSIGN(GitAddress address, parse_git_address(line.source));
+    request.service_id = identity_of(address.provider.url + "/" + address.repository);
+    request.git_provider = address.provider;
+    request.repository_name = address.repository;
+    request.branch = address.branch;
+    request.commit_sha = address.commit;
+    request.runtime_file_path = line.dockerfile;
+    std::string name = address.name();
+    wanted.source = std::move(address);
+    return name;
+  }
+  std::error_code error;
+  const fs::path folder = fs::canonical(line.source, error);
+  if (error || !fs::is_directory(folder)) {
+    return wrong(fmt::format("{}: {}", line.source, error ? error.message() : "is no folder"));
+  }
+  request.service_id = identity_of(folder.string());
+  BUILDER_TRY_ASSIGN(request.runtime_file_path, dockerfile_in(folder, line.dockerfile));
+  wanted.source = folder.string();
+  return folder.filename().string();
+}
+
+Result<build::LocalTarget> open_target(const BuildLine& line, BuildWanted& wanted) {
+  if (!line.push.empty()) {
+    return build::ToRegistry{};
+  }
+  if (line.output.empty()) {
+    return build::ToEngine{};
+  }
+  BUILDER_TRY_ASSIGN(const OutputSpec output, parse_output(line.output));
+  if (!line.explain) {
+    BUILDER_TRY_ASSIGN(wanted.output, open_output(output));
+  }
+  const ports::Archive archive = output.type == OutputType::oci      ? ports::Archive::oci
+                                 : output.type == OutputType::docker ? ports::Archive::docker
+                                                                     : ports::Archive::files;
+  return build::ToArchive{.archive = archive,
+                          .sink = wanted.output == nullptr ? nullptr : &wanted.output->sink()};
+}
+
+}  // namespace
+
+Result<BuildWanted> understood(const BuildLine& line, const EnvironmentLookup& environment) {
+  if (!line.push.empty() && (!line.tag.empty() || !line.output.empty())) {
+    return wrong("--push names the image and where it goes: leave --tag and --output away");
+  }
+  if (line.platform.contains(',')) {
+    return wrong("--platform: one platform is built at a time");
+  }
+  BuildWanted wanted;
+  BUILDER_TRY_ASSIGN(const std::string name, set_source(line, wanted));
+  wanted.build.request.deployment_id = domain::DeploymentId("local");
+  BUILDER_TRY_ASSIGN(wanted.build.request.environment, environment_of(line, environment));
+  ports::BuildOptions& options = wanted.build.options;
+  options.target = line.target;
+  options.platform = line.platform;
+  options.no_cache = line.no_cache;
+  for (const std::string& text : line.arguments) {
+    BUILDER_TRY_ASSIGN(auto named, assignment("--build-arg", text, environment));
+    options.arguments.insert_or_assign(std::move(named.first), std::move(named.second));
+  }
+  if (!line.push.empty()) {
+    BUILDER_TRY(set_name(wanted.build, "--push", line.push));
+  } else {
+    BUILDER_TRY(set_name(wanted.build, "--tag", line.tag.empty() ? image_name(name) : line.tag));
+  }
+  BUILDER_TRY_ASSIGN(wanted.build.target, open_target(line, wanted));
+  return wanted;
+}
+
+LoadedConfig build_settings(const BuildLine& line, const BuildWanted& wanted,
+                            const EngineChoice& engine, const EnvironmentLookup& environment) {
+  std::map<std::string, std::string, std::less<>> defaults{
+      {"GIT_NETWORK_POLICY", "any"}, {"BUILD_NETWORK_POLICY", "any"},
+      {"FRONTENDS", "any"},          {"BUILD_MEMORY", "0"},
+      {"BUILD_PIDS", "0"},           {engine.setting, engine.address}};
+  if (wanted.git() == nullptr) {
+    defaults["IMAGE_EPOCH"] = "off";  // A folder has no commit whose time its image could bear.
+  }
+  if (!engine.keeper.empty()) {
+    defaults["DOCKER_HOST"] = engine.keeper;
+  }
+  return load_config(
+      [defaults = std::move(defaults), environment,
+       builder = line.builder](std::string_view name) -> std::optional<std::string> {
+        if (name.starts_with("AWS_") || name == "HOME") {
+          return std::nullopt;  // Nor are ~/.aws and its profiles anybody's business here.
+        }
+        if (name == "CNB_BUILDER" && !builder.empty()) {
+          return builder;
+        }
+        if (auto value = environment(name); value && !value->empty()) {
+          return value;
+        }
+        const auto found = defaults.find(name);
+        return found == defaults.end() ? std::nullopt : std::optional(found->second);
+      },
+      "");
+}
+
+}  // namespace builder::app::cli

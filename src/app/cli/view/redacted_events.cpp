@@ -1,0 +1,78 @@
+#include "app/cli/view/redacted_events.hpp"
+
+#include <utility>
+#include <variant>
+
+namespace builder::app::cli {
+
+void RedactedEvents::emit(domain::BuildEvent event) {
+  const std::scoped_lock lock(mutex_);
+  std::visit([this](auto& what) { on(std::move(what)); }, event);
+}
+
+void RedactedEvents::finish(BuildSummary summary) {
+  const std::scoped_lock lock(mutex_);
+  while (!streams_.empty()) {
+    end_output(streams_.begin()->first.first);
+  }
+  for (auto& [number, step] : steps_) {
+    summary.steps.push_back(std::move(step));
+  }
+  summary.result = redactor_->redact(summary.result);
+  for (std::string& line : summary.details) {
+    line = redactor_->redact(line);
+  }
+  view_.finish(summary);
+}
+
+void RedactedEvents::on(domain::StepStarted event) {
+  event.name = redactor_->redact(event.name);
+  view_.emit(std::move(event));
+}
+
+void RedactedEvents::on(domain::StepFinished event) {
+  end_output(event.step);
+  event.name = redactor_->redact(event.name);
+  event.error = redactor_->redact(event.error);
+  steps_[event.step] = {.step = event.step,
+                        .name = event.name,
+                        .duration = event.duration,
+                        .cached = event.cached,
+                        .error = event.error};
+  view_.emit(std::move(event));
+}
+
+void RedactedEvents::on(domain::StepOutput event) {
+  auto& stream = streams_.try_emplace({event.step, event.is_stderr}, redactor_).first->second;
+  event.data = stream.feed(event.data);
+  if (!event.data.empty()) {
+    view_.emit(std::move(event));
+  }
+}
+
+void RedactedEvents::on(domain::Message event) {
+  event.text = redactor_->redact(event.text);
+  view_.emit(std::move(event));
+}
+
+void RedactedEvents::on(domain::OutputLost event) {
+  view_.emit(std::move(event));
+}
+
+void RedactedEvents::on(domain::Activity event) {
+  event.line = redactor_->redact(event.line);
+  view_.emit(std::move(event));
+}
+
+void RedactedEvents::end_output(std::uint32_t step) {
+  for (const bool is_stderr : {false, true}) {
+    if (auto stream = streams_.extract({step, is_stderr})) {
+      if (std::string rest = stream.mapped().finish(); !rest.empty()) {
+        view_.emit(
+            domain::StepOutput{.step = step, .is_stderr = is_stderr, .data = std::move(rest)});
+      }
+    }
+  }
+}
+
+}  // namespace builder::app::cli

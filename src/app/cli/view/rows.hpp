@@ -1,0 +1,39 @@
+#pragma once
+
+#include "app/cli/terminal.hpp"
+#include "app/cli/view/build_model.hpp"
+#include "app/cli/view/summary.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// The words of the live view: pure functions from what is known to rows of a terminal.
+namespace builder::app::cli {
+
+/// The text of a Dockerfile by the path in which a failure names it; nullopt: not at hand.
+using SourceReader = std::function<std::optional<std::string>(const std::string& file)>;
+
+/// A row of the history, as wide as the terminal.
+std::string history_row(const Terminal& terminal, const HistoryRow& row);
+
+/// What is going on: a block for each running step, with its output where there is room, and a last
+/// row that counts. At least one row, and at most `terminal.rows - 1`, for the cursor rests below.
+std::vector<std::string> live_rows(const Terminal& terminal, const BuildModel& model,
+                                   SteadyTime now);
+
+/// What is said once the build has ended. These rows may be wider than the terminal, which breaks
+/// them: nothing of them is left out.
+std::vector<std::string> closing_rows(const Terminal& terminal, const BuildModel& model,
+                                      const BuildSummary& summary, const SourceReader& source);
+
+/// "814 B", "12.3 kB", "57.3 MB": as engines and registries count, in powers of 1000.
+std::string bytes_in_words(std::uint64_t bytes);
+
+/// "0.4s", "1m 12s", "1h 02m".
+std::string time_in_words(std::chrono::milliseconds time);
+
+}  // namespace builder::app::cli

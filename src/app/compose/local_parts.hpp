@@ -1,0 +1,65 @@
+#pragma once
+
+#include "adapters/docker/engine.hpp"
+#include "adapters/http/client.hpp"
+#include "adapters/oci/client.hpp"
+#include "adapters/oci/configured_logins.hpp"
+#include "adapters/oci/plain_registry.hpp"
+#include "app/compose/build_parts.hpp"
+#include "app/config/config.hpp"
+#include "app/host/work_dir.hpp"
+#include "base/log.hpp"
+#include "base/secret_store.hpp"
+#include "base/temp_dir.hpp"
+#include "build/local_build.hpp"
+#include "ports/image_exporter.hpp"
+#include "ports/source_fetcher.hpp"
+
+#include <memory>
+#include <string>
+
+namespace builder::app {
+
+/// What a build by hand is made of: `BuildParts`, with a registry that a person names in place of
+/// the platform's, with a way to keep images on this machine, and with a folder that goes away.
+/// Needs the settings of `Concern::build`. Members are made in this order.
+struct LocalParts {
+  /// `pushed_to` is where the image goes if it goes to a registry; `environment` says where docker
+  /// keeps its logins. `secrets` outlives the parts.
+  /// No peer is asked.
+  static Result<std::unique_ptr<LocalParts>> make(Config config, ports::Repository pushed_to,
+                                                  const EnvironmentLookup& environment,
+                                                  SecretStore& secrets, const Log& log);
+  LocalParts(const LocalParts&) = delete;
+  LocalParts& operator=(const LocalParts&) = delete;
+
+  /// Where images are loaded into.
+  [[nodiscard]] std::string docker_address() const { return config.docker_host.str(); }
+
+  [[nodiscard]] build::LocalPorts ports() const {
+    return {*exporter, *build->image, *build->buildpacks};
+  }
+
+  const Config config;
+  std::unique_ptr<adapters::http::Client> http;
+  TempDir folder;
+  WorkDir work;
+  std::unique_ptr<ports::RegistryLogins> docker_logins;
+  adapters::oci::ConfiguredLogins logins;
+  std::unique_ptr<adapters::oci::Client> oci;
+  std::unique_ptr<ports::Registry> registry;
+  std::unique_ptr<BuildParts> build;
+  /// Takes what a standalone BuildKit made. Null: the engine that builds keeps it itself.
+  std::unique_ptr<adapters::docker::Engine> keeper;
+  std::unique_ptr<ports::ImageExporter> exporter;
+
+ private:
+  LocalParts(Config configured, TempDir temporary, WorkDir opened,
+             std::unique_ptr<ports::RegistryLogins> logins_of_docker, ports::Repository pushed_to,
+             const Log& log);
+};
+
+/// A folder of this machine as a source; its errors name it.
+Result<ports::FetchedSource> folder_source(const std::string& path);
+
+}  // namespace builder::app

@@ -1,0 +1,108 @@
+#include "build/local_build.hpp"
+
+#include "build/build_plan.hpp"
+#include "build/file_times.hpp"
+#include "ports/buildpacks_builder.hpp"
+
+#include <utility>
+
+namespace builder::build {
+
+namespace {
+
+using ports::JobContext;
+
+Result<> check_target(const LocalPorts& ports, const LocalTarget& target, const JobContext& job) {
+  if (std::holds_alternative<ToEngine>(target)) {
+    return ports.exporter.can_load(job);
+  }
+  const auto* archive = std::get_if<ToArchive>(&target);
+  return archive == nullptr ? Result<>() : ports.exporter.can_write(job, archive->archive);
+}
+
+LocalResult of(const ports::PublishResult& published) {
+  return {.digest = published.image.digest,
+          .context_bytes_sent = published.figures.context_bytes_sent};
+}
+
+LocalResult of(ports::ExportedImage exported) {
+  return {.digest = std::move(exported.digest),
+          .size = exported.size,
+          .context_bytes_sent = exported.context_bytes_sent};
+}
+
+Result<LocalResult> build_dockerfile(const LocalPorts& ports, const LocalBuild& build,
+                                     DockerfilePlan plan, std::chrono::sys_seconds committed_at,
+                                     const JobContext& job, domain::EventSink& events) {
+  events.info("Building image from " + plan.dockerfile);
+  const ports::ImageSpec image{
+      .service_id = build.request.service_id,
+      .context = std::move(plan.tree),
+      .dockerfile = std::move(plan.dockerfile),
+      .repository = build.repository,
+      .tag = build.tag,
+      .committed_at = [committed_at] { return Result<std::chrono::sys_seconds>(committed_at); },
+      .options = build.options,
+      .may_read_registry = true};
+  if (std::holds_alternative<ToRegistry>(build.target)) {
+    BUILDER_TRY_ASSIGN(const auto published, ports.image.publish(job, image, events));
+    return of(published);
+  }
+  const auto* archive = std::get_if<ToArchive>(&build.target);
+  BUILDER_TRY_ASSIGN(auto exported, archive == nullptr
+                                        ? ports.exporter.load(job, image, events)
+                                        : ports.exporter.write(job, image, archive->archive,
+                                                               *archive->sink, events));
+  return of(std::move(exported));
+}
+
+Result<LocalResult> build_with_buildpacks(const LocalPorts& ports, const LocalBuild& build,
+                                          BuildpacksPlan plan, const ports::FetchedSource& source,
+                                          const JobContext& job, domain::EventSink& events) {
+  if (!std::holds_alternative<ToRegistry>(build.target)) {
+    return std::unexpected(
+        Error{.kind = ErrorKind::invalid_input,
+              .message = "no Dockerfile, and buildpacks write their image to a registry only",
+              .customer = "There is no Dockerfile, and an image that buildpacks make can only go "
+                          "to a registry: add a Dockerfile, or --push REF"});
+  }
+  BUILDER_TRY_ASSIGN(const auto result,
+                     ports.buildpacks.publish(job,
+                                              {.service_id = build.request.service_id,
+                                               .app = std::move(plan.app),
+                                               .environment = std::move(plan.environment),
+                                               .builder = std::move(plan.builder),
+                                               .clear_cache = plan.clear_cache,
+                                               .source_url = build.source_url,
+                                               .commit = source.commit.str(),
+                                               .committed_at = source.committed_at,
+                                               .repository = build.repository,
+                                               .tag = build.tag},
+                                              events));
+  return of(result.published);
+}
+
+}  // namespace
+
+Result<LocalResult> run_local_build(const LocalPorts& ports, const StepSettings& settings,
+                                    const LocalBuild& build, ports::FetchedSource source,
+                                    const JobContext& job, domain::EventSink& events) {
+  BUILDER_TRY(check_target(ports, build.target, job));
+  BUILDER_TRY_ASSIGN(BuildPlan plan, make_build_plan(build.request, settings.buildpacks,
+                                                     std::move(source.tree), events));
+  auto* const dockerfile = std::get_if<DockerfilePlan>(&plan);
+  if (!source.commit.empty()) {
+    auto& tree = dockerfile != nullptr ? dockerfile->tree : std::get<BuildpacksPlan>(plan).app;
+    BUILDER_TRY_ASSIGN(TimedTree timed,
+                       give_times(std::move(tree), dockerfile != nullptr ? "" : "buildpacks",
+                                  source.committed_at, settings.times_key, {}));
+    tree = std::move(timed.tree);
+  }
+  if (dockerfile != nullptr) {
+    return build_dockerfile(ports, build, std::move(*dockerfile), source.committed_at, job, events);
+  }
+  return build_with_buildpacks(ports, build, std::get<BuildpacksPlan>(std::move(plan)), source, job,
+                               events);
+}
+
+}  // namespace builder::build

@@ -1,0 +1,147 @@
+#include "build/local_build.hpp"
+
+#include "fakes/fake_steps.hpp"
+#include "fakes/memory_tree.hpp"
+#include "fakes/recording_events.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace builder::build {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class NoBytes final : public ports::ByteSink {
+ public:
+  Result<> begin() override { return {}; }
+
+  Result<> write(std::string_view /*bytes*/) override { return {}; }
+};
+
+class FakeExporter final : public ports::ImageExporter {
+ public:
+  explicit FakeExporter(fakes::StepRecord& record) : record_(record) {}
+
+  Result<> can_load(const ports::JobContext& /*job*/) override { return answer(); }
+
+  Result<> can_write(const ports::JobContext& /*job*/, ports::Archive /*archive*/) override {
+    return answer();
+  }
+
+  Result<ports::ExportedImage> load(const ports::JobContext& /*job*/, const ports::ImageSpec& image,
+                                    domain::EventSink& /*events*/) override {
+    record_.add("load");
+    built = image;
+    return ports::ExportedImage{.digest = "sha256:id", .size = 7, .context_bytes_sent = 3};
+  }
+
+  Result<ports::ExportedImage> write(const ports::JobContext& /*job*/,
+                                     const ports::ImageSpec& image, ports::Archive archive,
+                                     ports::ByteSink& sink,
+                                     domain::EventSink& /*events*/) override {
+    record_.add(archive == ports::Archive::oci ? "write oci" : "write");
+    built = image;
+    written_to = &sink;
+    return ports::ExportedImage{.digest = "sha256:m"};
+  }
+
+  std::optional<Error> refusal;
+  ports::ImageSpec built;
+  ports::ByteSink* written_to = nullptr;
+
+ private:
+  Result<> answer() const { return refusal ? Result<>(std::unexpected(*refusal)) : Result<>(); }
+
+  fakes::StepRecord& record_;
+};
+
+class LocalBuildTest : public ::testing::Test {
+ protected:
+  LocalBuildTest() {
+    build_.request.deployment_id = domain::DeploymentId("local");
+    build_.request.service_id = domain::ServiceId("local-1");
+    build_.repository.uri = "shop/web";
+    build_.tag = "1";
+    build_.options.target = "small";
+  }
+
+  Result<LocalResult> run(LocalTarget target, const char* dockerfile = "Dockerfile") {
+    build_.target = target;
+    auto tree = std::make_shared<fakes::MemoryTree>();
+    tree->add_file(dockerfile, "FROM busybox\n");
+    return run_local_build({exporter_, image_, buildpacks_}, {}, build_,
+                           {.commit = commit_, .subject = {}, .tree = std::move(tree)}, {},
+                           events_);
+  }
+
+  fakes::StepRecord record_;
+  FakeExporter exporter_{record_};
+  fakes::FakeImageBuilder image_{record_};
+  fakes::FakeBuildpacks buildpacks_{record_};
+  fakes::RecordingEvents events_;
+  domain::CommitSha commit_;
+  LocalBuild build_;
+};
+
+TEST_F(LocalBuildTest, LoadsWhatTheDockerfileMakes) {
+  const auto built = run(ToEngine{});
+  ASSERT_TRUE(built) << built.error().message;
+  EXPECT_EQ(built->digest, "sha256:id");
+  EXPECT_EQ(built->size, 7U);
+  EXPECT_EQ(built->context_bytes_sent, 3U);
+  EXPECT_THAT(record_.steps(), ElementsAre("load"));
+  EXPECT_EQ(exporter_.built.repository.uri, "shop/web");
+  EXPECT_EQ(exporter_.built.options.target, "small");
+  EXPECT_TRUE(exporter_.built.may_read_registry);
+  // The plan's: a source without an ignore file gets the platform's.
+  EXPECT_TRUE(exporter_.built.context->stat(".dockerignore"));
+}
+
+TEST_F(LocalBuildTest, WritesAnArchive) {
+  NoBytes sink;
+  EXPECT_TRUE(run(ToArchive{.archive = ports::Archive::oci, .sink = &sink}));
+  EXPECT_THAT(record_.steps(), ElementsAre("write oci"));
+  EXPECT_EQ(exporter_.written_to, &sink);
+}
+
+TEST_F(LocalBuildTest, PushesAndMovesNoOtherTag) {
+  EXPECT_TRUE(run(ToRegistry{}));
+  EXPECT_THAT(record_.steps(), ElementsAre("build", "push 1"));
+  EXPECT_EQ(image_.built.tag, "1");
+}
+
+TEST_F(LocalBuildTest, WhatCannotBeDoneIsSaidBeforeAnythingIsBuilt) {
+  exporter_.refusal = Error{.kind = ErrorKind::invalid_input, .message = "cannot"};
+  NoBytes sink;
+  EXPECT_EQ(run(ToEngine{}).error().message, "cannot");
+  EXPECT_EQ(run(ToArchive{.archive = ports::Archive::oci, .sink = &sink}).error().message,
+            "cannot");
+  EXPECT_THAT(record_.steps(), IsEmpty());
+  EXPECT_TRUE(run(ToRegistry{}));
+}
+
+TEST_F(LocalBuildTest, BuildpacksNeedARegistry) {
+  const auto refused = run(ToEngine{}, "index.js");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::invalid_input);
+  EXPECT_NE(refused.error().customer.find("--push"), std::string::npos);
+  EXPECT_THAT(record_.steps(), IsEmpty());
+  EXPECT_TRUE(run(ToRegistry{}, "index.js"));
+}
+
+TEST_F(LocalBuildTest, TheFilesOfACommitHaveItsTimesAndThoseOfAFolderTheirOwn) {
+  ASSERT_TRUE(run(ToEngine{}));
+  EXPECT_FALSE(exporter_.built.context->stat("Dockerfile")->modified);
+  commit_ = domain::CommitSha(std::string(40, 'a'));
+  ASSERT_TRUE(run(ToEngine{}));
+  EXPECT_TRUE(exporter_.built.context->stat("Dockerfile")->modified);
+}
+
+}  // namespace
+}  // namespace builder::build
