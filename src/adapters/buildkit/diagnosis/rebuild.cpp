@@ -37,60 +37,81 @@ struct Installer {
   std::vector<std::string_view> elsewhere;
   /// What has to be added to the command where the sources are not there yet; empty: nothing.
   std::string_view flags = {};
+  /// What a manifest holds when it refers to further files of the source.
+  std::vector<std::string_view> refers = {};
 };
 
 const std::vector<Installer>& installers() {
   static const std::vector<Installer> k_installers{
       {.commands = {"npm ci", "npm install", "npm i", "npm clean-install"},
        .files = {"package.json", "package-lock.json", "npm-shrinkwrap.json", ".npmrc"},
-       .elsewhere = {"package.json", ".npmrc"}},
+       .elsewhere = {"package.json", ".npmrc"},
+       .refers = {R"("workspaces")", R"("file:)", R"("link:)", R"("portal:)", R"("workspace:)",
+                  R"("patchedDependencies")", "yarnPath", "plugins:", "packages:"}},
       {.commands = {"pnpm install", "pnpm i"},
        .files = {"package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", ".npmrc"},
-       .elsewhere = {"package.json", ".npmrc", "*.patch", ".pnpmfile.cjs"}},
+       .elsewhere = {"package.json", ".npmrc", "*.patch", ".pnpmfile.cjs"},
+       .refers = {R"("workspaces")", R"("file:)", R"("link:)", R"("portal:)", R"("workspace:)",
+                  R"("patchedDependencies")", "yarnPath", "plugins:", "packages:"}},
       {.commands = {"yarn install", "yarn"},
        .files = {"package.json", "yarn.lock", ".yarnrc", ".yarnrc.yml"},
-       .elsewhere = {"package.json", ".yarnrc", ".yarnrc.yml", ".npmrc", "*.patch", "*.cjs"}},
+       .elsewhere = {"package.json", ".yarnrc", ".yarnrc.yml", ".npmrc", "*.patch", "*.cjs"},
+       .refers = {R"("workspaces")", R"("file:)", R"("link:)", R"("portal:)", R"("workspace:)",
+                  R"("patchedDependencies")", "yarnPath", "plugins:", "packages:"}},
       {.commands = {"bun install", "bun i"},
        .files = {"package.json", "bun.lock", "bun.lockb", "bunfig.toml"},
-       .elsewhere = {"package.json", "*.patch"}},
+       .elsewhere = {"package.json", "*.patch"},
+       .refers = {R"("workspaces")", R"("file:)", R"("link:)", R"("portal:)", R"("workspace:)",
+                  R"("patchedDependencies")", "yarnPath", "plugins:", "packages:"}},
       {.commands = {"pip install", "pip3 install", "python -m pip install",
                     "python3 -m pip install", "uv pip install"},
        .files = {"requirements*.txt", "constraints*.txt"},
-       .elsewhere = {"*requirements*", "*constraints*", "pyproject.toml", "setup.py", "setup.cfg"}},
+       .elsewhere = {"*requirements*", "*constraints*", "pyproject.toml", "setup.py", "setup.cfg"},
+       .refers = {"-e ", "-r ", "-c ", "./", "../", "file:", "--editable", "--requirement",
+                  "--constraint"}},
       {.commands = {"poetry install"},
        .files = {"pyproject.toml", "poetry.lock", "poetry.toml"},
        .elsewhere = {"pyproject.toml"},
-       .flags = "--no-root"},
+       .flags = "--no-root",
+       .refers = {"path =", "path=", "develop ="}},
       {.commands = {"uv sync"},
        .files = {"pyproject.toml", "uv.lock", ".python-version"},
        .elsewhere = {"pyproject.toml"},
-       .flags = "--no-install-project"},
+       .flags = "--no-install-project",
+       .refers = {"path =", "path=", "workspace"}},
       {.commands = {"pipenv install", "pipenv sync"},
        .files = {"Pipfile", "Pipfile.lock"},
-       .elsewhere = {"setup.py", "pyproject.toml"}},
+       .elsewhere = {"setup.py", "pyproject.toml"},
+       .refers = {"path =", "path=", "editable"}},
       {.commands = {"bundle install", "bundle"},
        .files = {"Gemfile", "Gemfile.lock", ".ruby-version", ".tool-versions"},
-       .elsewhere = {"Gemfile*", "*.gemspec", "gems.rb", "gems.locked"}},
+       .elsewhere = {"Gemfile*", "*.gemspec", "gems.rb", "gems.locked"},
+       .refers = {"gemspec", "path:", "path ", ":path", "eval_gemfile", "File."}},
       {.commands = {"composer install"},
        .files = {"composer.json", "composer.lock", "auth.json"},
        .elsewhere = {"composer.json"},
-       .flags = "--no-scripts --no-autoloader"},
+       .flags = "--no-scripts --no-autoloader",
+       .refers = {R"("path")", R"("artifact")"}},
       {.commands = {"go mod download"},
        .files = {"go.mod", "go.sum"},
-       .elsewhere = {"go.mod", "go.sum", "go.work", "go.work.sum"}},
+       .elsewhere = {"go.mod", "go.sum", "go.work", "go.work.sum"},
+       .refers = {"=> .", "=> /", "use "}},
       {.commands = {"mvn dependency:go-offline", "mvn dependency:resolve",
                     "mvn -B dependency:go-offline", "./mvnw dependency:go-offline",
                     "./mvnw dependency:resolve"},
        .files = {"pom.xml", "mvnw", ".mvn"},
-       .elsewhere = {"pom.xml", "mvnw", "settings.xml", "maven-wrapper.*", "*.config"}},
+       .elsewhere = {"pom.xml", "mvnw", "settings.xml", "maven-wrapper.*", "*.config"},
+       .refers = {"<module>", "relativePath", "<systemPath>"}},
       {.commands = {"dotnet restore"},
        .files = {"*.csproj", "*.fsproj", "*.vbproj", "*.sln", "*.slnx", "[Nn]u[Gg]et.[Cc]onfig",
                  "Directory.*.props", "packages.lock.json", "global.json"},
        .elsewhere = {"*.csproj", "*.fsproj", "*.vbproj", "*.sln", "*.slnx", "*.props", "*.targets",
-                     "[Nn]u[Gg]et.[Cc]onfig", "packages.lock.json", "global.json"}},
+                     "[Nn]u[Gg]et.[Cc]onfig", "packages.lock.json", "global.json"},
+       .refers = {"ProjectReference", "Project(", "<Project Path", "<Import", "HintPath"}},
       {.commands = {"mix deps.get"},
        .files = {"mix.exs", "mix.lock"},
-       .elsewhere = {"mix.exs", "mix.lock"}},
+       .elsewhere = {"mix.exs", "mix.lock"},
+       .refers = {"path:", "in_umbrella", "import "}},
       {.commands = {"apt-get install", "apt install", "apk add", "dnf install", "yum install",
                     "microdnf install", "apt-get update"},
        .files = {},
@@ -141,6 +162,15 @@ std::string shell_text(const Instruction& run) {
 /// `;` holds them together: what such a text does, nobody says without a shell.
 std::optional<std::vector<std::string>> commands_of(const Instruction& run) {
   std::string text = shell_text(run);
+  // Commands are quoted in part; a part of a secret is not known as one.
+  constexpr std::array<std::string_view, 7> k_secrets{"://",  "token", "passw", "secret",
+                                                      "auth", "key",   "cred"};
+  std::string lower;
+  std::ranges::transform(text, std::back_inserter(lower),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (std::ranges::any_of(k_secrets, [&](std::string_view word) { return lower.contains(word); })) {
+    return std::nullopt;
+  }
   constexpr std::array<std::string_view, 10> k_shell{"$(", "`", "|",    "<",   ">",
                                                      "{",  "(", "for ", "if ", "while "};
   if (std::ranges::any_of(k_shell, [&](std::string_view word) { return text.contains(word); })) {
@@ -198,14 +228,18 @@ bool is_plain(Installation& installation) {
            word == "download" || word == "restore" || word.starts_with("deps.") ||
            word.starts_with("dependency:") || word == "clean-install";
   });
+  constexpr std::array<std::string_view, 12> k_elsewhere{
+      "--prefix",    "-C", "--cwd",       "--dir",        "-e",       "--editable",
+      "--directory", "-w", "--workspace", "--workspaces", "--filter", "--project"};
+  const bool is_elsewhere = std::ranges::any_of(words, [&](std::string_view word) {
+    return std::ranges::any_of(k_elsewhere, [&](std::string_view flag) {
+      return word == flag || word.starts_with(std::string(flag) + "=");
+    });
+  });
+  if (is_elsewhere) {
+    return false;
+  }
   for (auto word = subcommand; word != words.end(); ++word) {
-    constexpr std::array<std::string_view, 6> k_elsewhere{"--prefix", "-C", "--cwd",
-                                                          "--dir",    "-e", "--editable"};
-    if (std::ranges::any_of(k_elsewhere, [&](std::string_view flag) {
-          return *word == flag || word->starts_with(std::string(flag) + "=");
-        })) {
-      return false;
-    }
     if (word == subcommand || word->starts_with('-')) {
       continue;
     }
@@ -399,12 +433,8 @@ const Instruction* first_to_run(const std::vector<const Instruction*>& chain, co
 }
 
 /// npm and its kin run these, and they may need anything.
-bool has_install_scripts(const ports::SourceTree& context, const std::string& path) {
-  const auto text = ports::read_file(context, path, k_manifest_limit);
-  if (!text) {
-    return true;
-  }
-  const auto manifest = parse_json(*text);
+bool has_install_scripts(std::string_view text) {
+  const auto manifest = parse_json(text);
   const auto scripts = manifest.is_object() ? manifest.find("scripts") : manifest.end();
   if (!manifest.is_object()) {
     return true;
@@ -413,6 +443,19 @@ bool has_install_scripts(const ports::SourceTree& context, const std::string& pa
                                                  "prepublish"};
   return scripts != manifest.end() && scripts->is_object() &&
          std::ranges::any_of(k_scripts, [&](const char* name) { return scripts->contains(name); });
+}
+
+/// Whether a manifest may name files of the source that it is installed with.
+bool needs_more(const Installer& installer, const ports::SourceTree& context,
+                const std::string& manifest) {
+  const std::string_view name = name_of(manifest);
+  if (name.contains("lock") || name.ends_with(".sum")) {
+    return false;  // It repeats what the others say.
+  }
+  const auto text = ports::read_file(context, manifest, k_manifest_limit);
+  return !text || (name == "package.json" && has_install_scripts(*text)) ||
+         std::ranges::any_of(installer.refers,
+                             [&](std::string_view word) { return text->contains(word); });
 }
 
 /// The files that the installation reads in its folder of the context.
@@ -531,10 +574,10 @@ std::optional<std::string> line_for(const Dockerfile& dockerfile, const Steps& s
   if (!needed) {
     return std::nullopt;
   }
-  for (const std::string& manifest : needed->manifests) {
-    if (name_of(manifest) == "package.json" && has_install_scripts(context, manifest)) {
-      return std::nullopt;
-    }
+  if (std::ranges::any_of(needed->manifests, [&](const std::string& manifest) {
+        return needs_more(installer, context, manifest);
+      })) {
+    return std::nullopt;
   }
   const std::string alone =
       code(installation->command +

@@ -57,6 +57,10 @@ fakes::MemoryTree project() {
   }
   tree.add_file("package.json", R"({"name": "x", "scripts": {"build": "tsc"}})");
   tree.add_file("web/package.json", "{}");
+  tree.add_file("mono/package.json", R"({"workspaces": ["a"]})");
+  tree.add_file("mono/a.ts", "");
+  tree.add_file("lib/requirements.txt", "-e .\n");
+  tree.add_file("lib/a.py", "");
   tree.add_file("hooks/package.json", R"({"scripts": {"postinstall": "node a.ts"}})");
   return tree;
 }
@@ -133,6 +137,27 @@ INSTANTIATE_TEST_SUITE_P(
                     "`COPY src ./src` (line 4) was not cached: src/a.ts changed. It made `RUN pip "
                     "install -r requirements.txt` run again (41 s). Put `pip install -r "
                     "requirements.txt` before it to keep that step."},
+        RebuildCase{"a_workspace",
+                    "FROM node\nWORKDIR /app\nCOPY mono .\nRUN npm ci\n",
+                    {"mono/a.ts"},
+                    {2},
+                    ""},
+        RebuildCase{"requirements_of_the_source",
+                    "FROM python\nWORKDIR /app\nCOPY lib .\nRUN pip install -r requirements.txt\n",
+                    {"lib/a.py"},
+                    {2},
+                    ""},
+        RebuildCase{"yarn_elsewhere",
+                    "FROM node\nWORKDIR /app\nCOPY . .\nRUN yarn --cwd web\n",
+                    {"src/a.ts"},
+                    {2},
+                    ""},
+        RebuildCase{"a_login_in_the_command",
+                    "FROM python\nWORKDIR /app\nCOPY . .\nRUN pip install --index-url "
+                    "https://__token__:pypi-AgEIcHlwaS5vcmc@pypi.test/simple -r requirements.txt\n",
+                    {"src/a.ts"},
+                    {2},
+                    ""},
         RebuildCase{"sources_alone_in_a_folder",
                     "FROM node\nWORKDIR /app\nCOPY src ./src\nRUN npm ci\n",
                     {"src/a.ts"},
