@@ -134,6 +134,19 @@ std::string Redactor::redact(std::string_view text) const {
   return replace_regions(text, find(text));
 }
 
+std::string Redactor::redact_shortened(std::string_view text) const {
+  constexpr std::string_view k_left_out = "…";
+  std::vector<Region> regions;
+  Needles::State state = Needles::k_start;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text.substr(at).starts_with(k_left_out) && text_.depth(state) >= k_shortest_secret) {
+      regions.push_back({at - text_.depth(state), at});
+    }
+    state = text_.step(state, text[at]);
+  }
+  return replace_regions(text, regions);
+}
+
 std::vector<Redactor::Region> Redactor::find(std::string_view text) const {
   // The stream does not outlive this call.
   RedactingStream stream(std::shared_ptr<const Redactor>(std::shared_ptr<const Redactor>(), this));

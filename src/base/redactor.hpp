@@ -43,6 +43,10 @@ class Redactor {
   /// RedactingStream for text that comes in pieces.
   [[nodiscard]] std::string redact(std::string_view text) const;
 
+  /// Of a text that is redacted already and in which `…` stands for what was left out: takes out
+  /// what is shown of a secret right before it, unless that is shorter than `k_shortest_secret`.
+  [[nodiscard]] std::string redact_shortened(std::string_view text) const;
+
   /// What `redact` replaces: sorted, apart from each other.
   [[nodiscard]] std::vector<Region> find(std::string_view text) const;
 

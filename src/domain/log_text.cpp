@@ -304,7 +304,7 @@ std::string shown_line(const std::shared_ptr<const Redactor>& redactor, std::str
   });
   rows.feed(text);
   rows.finish();
-  return without_colours(std::move(line));
+  return redactor->redact_shortened(without_colours(std::move(line)));
 }
 
 }  // namespace builder::domain

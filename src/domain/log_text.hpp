@@ -65,7 +65,8 @@ class LineAssembler {
 /// A row without its colours, the only sequences a row can have.
 std::string without_colours(std::string row);
 
-/// Any text as one line for a person: as a `LineAssembler` shows it, without colours.
+/// Any text as one line for a person: as a `LineAssembler` shows it, without colours, and without
+/// what it shows of a secret before a `…`.
 std::string shown_line(const std::shared_ptr<const Redactor>& redactor, std::string_view text);
 
 }  // namespace builder::domain

@@ -15,9 +15,11 @@ constexpr const char* k_footer =
 wins. `deployra-builder config` shows every setting, its value and where the value comes from.
 
 Examples:
+  deployra-builder doctor                   is everything there that a worker needs?
   API_KEY=… deployra-builder                run the worker in the foreground
-  deployra-builder config                   what is in force?
   kill -TERM <pid>                          finish the running builds, then end
+  deployra-builder queue --watch            what waits, and what is built where?
+  deployra-builder build web/               an image of a folder, without a platform
 
 Exit codes: 0 done, 1 failed or could not start, 2 wrong usage or configuration, 130 aborted.)";
 

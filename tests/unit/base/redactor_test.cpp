@@ -612,5 +612,12 @@ TEST(SecretStore, WordsCanBeGuessedAndRandomOnesCannot) {
   }
 }
 
+TEST(Redactor, TakesOutTheBeginningOfASecretThatWasCut) {
+  const Redactor redactor({{"password", Secret("correct-horse-battery")}});
+  EXPECT_EQ(redactor.redact_shortened("it said correct-hor… and correct… and corre…"),
+            "it said [REDACTED]… and [REDACTED]… and corre…");
+  EXPECT_EQ(redactor.redact_shortened("no correct horse … here"), "no correct horse … here");
+}
+
 }  // namespace
 }  // namespace builder
