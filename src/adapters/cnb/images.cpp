@@ -127,8 +127,7 @@ Result<std::string> Images::run_image(const ports::JobContext& job,
 
 Result<std::string> Images::previous(const ports::JobContext& job,
                                      const ports::Repository& repository) {
-  const oci::Reference latest{
-      .host = repository.host(), .repository = repository.path(), .tag = "latest", .digest = {}};
+  const oci::Reference latest = oci::reference_of(repository, "latest");
   auto found = client_.head(job, latest);
   if (found) {
     return repository.uri + "@" + found->digest;

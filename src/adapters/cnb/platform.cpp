@@ -301,9 +301,9 @@ class Platform final : public ports::BuildpacksBuilder {
             {"auth", base64_encode(one->username + ":" + one->password.reveal())}};
       }
     };
-    add(spec.repository.host(), login);
-    if (const auto run = oci::parse_reference(prepared.run_image);
-        run && run->host != spec.repository.host()) {
+    const std::string own = oci::reference_of(spec.repository, {}).host;
+    add(own, login);
+    if (const auto run = oci::parse_reference(prepared.run_image); run && run->host != own) {
       BUILDER_TRY_ASSIGN(const ports::SharedLogin other, peers_.logins.login(job, run->host));
       add(run->host, other);
     }
@@ -313,10 +313,7 @@ class Platform final : public ports::BuildpacksBuilder {
   Result<BuildpacksResult> result_of(const JobContext& job, const BuildpacksSpec& spec,
                                      const Outcome& built, Clock::duration took) {
     // What is there counts, not what a file of the build says.
-    const oci::Reference made{.host = spec.repository.host(),
-                              .repository = spec.repository.path(),
-                              .tag = spec.tag,
-                              .digest = {}};
+    const oci::Reference made = oci::reference_of(spec.repository, spec.tag);
     auto image = peers_.images.image(job, made);
     if (!image) {
       return std::unexpected(

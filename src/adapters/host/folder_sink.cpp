@@ -27,6 +27,8 @@ constexpr std::size_t k_block = 512;
 /// Of pax headers and long names.
 constexpr std::uint64_t k_most_meta = 1U << 20U;
 constexpr mode_t k_permissions = 0777;
+/// Of folders the sticky bit too: without it /tmp would be one where anybody removes anything.
+constexpr mode_t k_folder_permissions = k_permissions | S_ISVTX;
 
 std::unexpected<Error> no_tar(std::string_view what) {
   return failure(ErrorKind::invalid_input, fmt::format("the result is no tar: {}", what));
@@ -174,8 +176,10 @@ class FolderSink::Unpacker {
     name = said("path", std::exchange(long_name_, {}), std::move(name));
     link = said("linkpath", std::exchange(long_link_, {}), std::move(link));
     pax_.clear();
-    BUILDER_TRY(make(name, link, static_cast<mode_t>(*mode) & k_permissions,
-                     static_cast<std::time_t>(*time)));
+    BUILDER_TRY(
+        make(name, link,
+             static_cast<mode_t>(*mode) & (type_ == '5' ? k_folder_permissions : k_permissions),
+             static_cast<std::time_t>(*time)));
     return content_left_ == 0 ? end_entry() : Result<>();
   }
 
@@ -223,6 +227,7 @@ class FolderSink::Unpacker {
 
   /// "LENGTH KEY=VALUE\n", the length counting all of it.
   Result<> read_pax() {
+    pax_.clear();  // The last one in front of an entry counts, as in archive/tar.
     for (std::string_view rest = meta_; !rest.empty();) {
       std::size_t length = 0;
       const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), length);

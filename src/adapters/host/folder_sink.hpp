@@ -16,7 +16,8 @@ namespace builder::adapters::host {
 /// folder. Each name is resolved below it without following any link, whether it came with the tar
 /// or was there before; links are made as they are and never followed.
 ///
-/// Files and folders get their permissions without setuid and setgid, files their times; everything
+/// Files and folders get their permissions without setuid and setgid, folders the sticky bit,
+/// files their times; everything
 /// belongs to whoever unpacks. A file replaces one of its name. Devices and pipes are passed over.
 class FolderSink final : public ports::ByteSink {
  public:

@@ -10,13 +10,6 @@ using ports::JobContext;
 using ports::PublishedImage;
 using ports::Repository;
 
-Reference reference_of(const Repository& repository, std::string tag) {
-  return {.host = repository.host(),
-          .repository = repository.path(),
-          .tag = std::move(tag),
-          .digest = {}};
-}
-
 class PlainRegistry final : public ports::Registry {
  public:
   PlainRegistry(Repository repository, Client& client)
@@ -57,7 +50,9 @@ class PlainRegistry final : public ports::Registry {
     return client_.put(job, reference, manifest);
   }
 
-  Result<> probe(const JobContext& job) override { return client_.ping(job, repository_.host()); }
+  Result<> probe(const JobContext& job) override {
+    return client_.ping(job, reference_of(repository_, {}).host);
+  }
 
  private:
   const Repository repository_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 namespace builder::adapters::oci {
 namespace {
@@ -98,6 +99,14 @@ Result<Reference> parse_reference(std::string_view text) {
     return bad();
   }
   return reference;
+}
+
+Reference reference_of(const ports::Repository& repository, std::string tag) {
+  auto parsed = parse_reference(repository.uri);
+  return {.host = parsed ? parsed->host : repository.host(),
+          .repository = parsed ? parsed->repository : repository.path(),
+          .tag = std::move(tag),
+          .digest = {}};
 }
 
 bool is_plain_http(std::string_view host) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "ports/registry.hpp"
 
 #include <string>
 #include <string_view>
@@ -27,6 +28,10 @@ struct Reference {
 /// `[host[:port]/]path[:tag][@digest]` as Docker reads it: without a host it is Docker Hub, without
 /// tag and digest it is `latest`. `invalid_input` for anything else.
 Result<Reference> parse_reference(std::string_view text);
+
+/// The image as its registry's API names it. A person may have typed `me/app` or `docker.io/me/app`
+/// for what is at `registry-1.docker.io`, and engines are told it as it was typed.
+Reference reference_of(const ports::Repository& repository, std::string tag);
 
 /// Registries that are spoken to without TLS: those on this machine's loopback, as the Docker
 /// Engine and buildkitd do by default. The one rule for everything that meets a registry.

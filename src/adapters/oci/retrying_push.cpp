@@ -1,5 +1,7 @@
 #include "adapters/oci/retrying_push.hpp"
 
+#include "adapters/oci/reference.hpp"
+
 #include <chrono>
 #include <utility>
 
@@ -17,13 +19,14 @@ RetryingPush::RetryingPush(ports::Registry& registry, ports::RegistryLogins& log
       logins_(logins),
       job_(job),
       repository_(repository),
+      host_(reference_of(repository, {}).host),
       events_(events),
       backoff_(backoff),
       random_(make_random()) {
 }
 
 Result<ports::SharedLogin> RetryingPush::login() {
-  auto current = logins_.login(job_, repository_.host());
+  auto current = logins_.login(job_, host_);
   if (!current) {
     return std::unexpected(for_customer(std::move(current).error()));
   }
@@ -45,13 +48,13 @@ Result<> RetryingPush::recover(PushFailure failed) {
     case PushFault::token_expired:
     case PushFault::unauthorized:
       if (login_ != nullptr && !std::exchange(renewed_, true)) {
-        logins_.renew(repository_.host(), login_);
+        logins_.renew(host_, login_);
         return {};
       }
       break;
     case PushFault::forbidden:
       if (login_ != nullptr && !std::exchange(renewed_, true)) {
-        logins_.renew(repository_.host(), login_);
+        logins_.renew(host_, login_);
         return {};
       }
       return wait(failed.fault, std::move(error));

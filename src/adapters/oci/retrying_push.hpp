@@ -39,6 +39,7 @@ class RetryingPush {
   ports::RegistryLogins& logins_;
   const ports::JobContext& job_;
   const ports::Repository& repository_;
+  const std::string host_;  ///< Of the registry's API.
   domain::EventSink& events_;
   const BackoffPolicy backoff_;
   ports::SharedLogin login_;

@@ -68,7 +68,8 @@ SourceReader source_reader(const BuildWanted& wanted) {
 }
 
 Result<std::unique_ptr<BuildView>> view_of(const BuildLine& line, const BuildWanted& wanted) {
-  const bool to_stdout = line.output.ends_with("dest=-");
+  const auto output = parse_output(line.output);
+  const bool to_stdout = output && output->is_stdout();
   return make_view(line.explain ? "plain"
                    : line.quiet ? "quiet"
                                 : line.progress,
@@ -77,8 +78,8 @@ Result<std::unique_ptr<BuildView>> view_of(const BuildLine& line, const BuildWan
 
 std::vector<NamedSecret> secrets_of(const Config& config, const BuildWanted& wanted) {
   std::vector<NamedSecret> secrets = domain::secrets_of(wanted.build.request);
-  for (const auto& [host, login] : config.registry_logins) {
-    secrets.push_back({"password for " + host, login.password});
+  for (NamedSecret& own : app::secrets_of(config)) {
+    secrets.push_back(std::move(own));
   }
   return secrets;
 }
@@ -102,8 +103,7 @@ struct Built {
 };
 
 Result<Built> run(BuildWanted& wanted, Config config, const std::stop_token& stop,
-                  domain::EventSink& events, const Log& log) {
-  SecretStore secrets;
+                  SecretStore& secrets, domain::EventSink& events, const Log& log) {
   BUILDER_TRY_ASSIGN(const auto parts, LocalParts::make(std::move(config), wanted.build.repository,
                                                         variable, secrets, log));
   BUILDER_TRY(parts->build->ask_engine(stop));
@@ -160,9 +160,8 @@ BuildSummary succeeded(const BuildWanted& wanted, Built built) {
 
 /// Says what would be built, and of what. Of a repository its commit is fetched; nothing is run.
 Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineChoice& engine,
-                       Config config, const std::stop_token& stop, domain::EventSink& events,
-                       const Log& log) {
-  SecretStore secrets;
+                       Config config, const std::stop_token& stop, SecretStore& secrets,
+                       domain::EventSink& events, const Log& log) {
   BUILDER_TRY_ASSIGN(const auto parts, LocalParts::make(std::move(config), wanted.build.repository,
                                                         variable, secrets, log));
   const ports::JobContext job{
@@ -214,19 +213,22 @@ Exit build(const BuildLine& line) {
     complain(view.error().message);
     return Exit::usage;
   }
-  RedactedEvents events(**view, std::make_shared<Redactor>(secrets_of(loaded.config, *wanted)));
+  SecretStore secrets;
+  const auto own_secrets = secrets.add_deployment(secrets_of(loaded.config, *wanted));
+  RedactedEvents events(**view, own_secrets);
   const auto level = variable("LOG_LEVEL") ? loaded.config.log_level : LogLevel::warning;
   const Log log(std::make_shared<EventsLog>(events, level));
   const std::stop_token stop = interrupt.token();
   if (line.explain) {
-    const auto explained = explain_build(line, *wanted, chosen, loaded.config, stop, events, log);
+    const auto explained =
+        explain_build(line, *wanted, chosen, loaded.config, stop, secrets, events, log);
     if (!explained) {
       events.finish(failed(explained.error(), stop.stop_requested()));
     }
     return explained ? Exit::ok : stop.stop_requested() ? Exit::aborted : Exit::failed;
   }
   events.info(chosen.reason);
-  auto built = run(*wanted, loaded.config, stop, events, log);
+  auto built = run(*wanted, loaded.config, stop, secrets, events, log);
   BuildSummary summary =
       built ? succeeded(*wanted, *std::move(built)) : failed(built.error(), stop.stop_requested());
   const BuildEnd end = summary.end;

@@ -121,7 +121,8 @@ Result<std::unique_ptr<Output>> open_file(const std::string& path) {
 Result<OutputSpec> parse_output(std::string_view text) {
   std::map<std::string, std::string, std::less<>> fields;
   if (!text.empty() && !text.contains('=')) {
-    return OutputSpec{.type = OutputType::local, .destination = std::string(text)};
+    return OutputSpec{.type = text == "-" ? OutputType::tar : OutputType::local,
+                      .destination = std::string(text)};
   }
   for (std::string_view rest = text; !rest.empty();) {
     const std::string_view field = rest.substr(0, rest.find(','));
@@ -156,7 +157,7 @@ Result<OutputSpec> parse_output(std::string_view text) {
   if (output.destination.empty()) {
     return wrong(fmt::format("--output {}: dest is missing: a path, or - for stdout", text));
   }
-  if (output.destination == "-" && output.type == OutputType::local) {
+  if (output.is_stdout() && output.type == OutputType::local) {
     return wrong(fmt::format("--output {}: files go to a folder; a tar of them is type=tar", text));
   }
   return output;
@@ -170,7 +171,7 @@ Result<std::unique_ptr<Output>> open_output(const OutputSpec& spec) {
     }
     return std::make_unique<Folder>(*std::move(sink), spec.destination);
   }
-  if (spec.destination != "-") {
+  if (!spec.is_stdout()) {
     return open_file(spec.destination);
   }
   if (::isatty(STDOUT_FILENO) == 1) {

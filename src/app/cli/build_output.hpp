@@ -16,10 +16,12 @@ enum class OutputType { oci, docker, tar, local };
 struct OutputSpec {
   OutputType type = OutputType::oci;
   std::string destination;  ///< A path, or "-" for stdout.
+
+  [[nodiscard]] bool is_stdout() const { return destination == "-"; }
 };
 
-/// `type=oci|docker|tar|local,dest=PATH|-`; a path alone is `type=local`. The error is a sentence
-/// for whoever typed it.
+/// `type=oci|docker|tar|local,dest=PATH|-`; a path alone is `type=local`, "-" alone `type=tar`. The
+/// error is a sentence for whoever typed it.
 Result<OutputSpec> parse_output(std::string_view text);
 
 /// Where the result of a build is written. What is not kept leaves nothing behind.

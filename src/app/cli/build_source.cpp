@@ -39,14 +39,18 @@ Result<GitAddress> parse_git_address(std::string_view source) {
   std::string_view rest = source.substr(0, hash);
   const auto scheme = rest.find("://") + 3;
   const auto slash = rest.find('/', scheme);
-  if (slash == std::string_view::npos) {
-    return wrong("the repository's path is missing");
-  }
-  if (rest.substr(slash).contains('@')) {
+  // With a '#' in a password, the '@' behind the password is taken for one of the branch. A branch
+  // may have an '@' as well, but then a host and a path stand in front of it, without a ':'.
+  const bool is_torn = ref.contains('@') && !rest.contains('@') &&
+                       (slash == std::string_view::npos || rest.find(':', scheme) < rest.size());
+  if (is_torn || (slash != std::string_view::npos && rest.substr(slash).contains('@'))) {
     // Not even a part of what may be a password is repeated.
     return failure(ErrorKind::invalid_input,
                    "the address of the repository: '/', '@' and '#' in a user or password have to "
                    "be written %2F, %40 and %23");
+  }
+  if (slash == std::string_view::npos) {
+    return wrong("the repository's path is missing");
   }
   std::string_view authority = rest.substr(scheme, slash - scheme);
   if (const auto at = authority.rfind('@'); at != std::string_view::npos) {

@@ -13,8 +13,8 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
-#include <sstream>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -54,12 +54,13 @@ Result<std::vector<domain::EnvironmentVariable>> environment_of(
   std::vector<domain::EnvironmentVariable> variables;
   for (const std::string& path : line.environment_files) {
     std::ifstream file(path, std::ios::binary);
-    std::ostringstream text;
-    if (!file || !(text << file.rdbuf())) {
+    // Not `<<`, which takes an empty file for one that cannot be read.
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    if (!file.is_open() || file.bad()) {
       return wrong(fmt::format("--env-file {}: cannot be read", path));
     }
     std::vector<std::string> problems;
-    for (auto& [name, value] : parse_dotenv(text.view(), path, problems)) {
+    for (auto& [name, value] : parse_dotenv(text, path, problems)) {
       variables.push_back({.key = name, .value = std::move(value)});
     }
     if (!problems.empty()) {

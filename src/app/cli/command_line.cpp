@@ -1,6 +1,8 @@
 #include "app/cli/command_line.hpp"
 
-#include <fmt/core.h>
+#include "app/cli/terminal.hpp"
+
+#include <fmt/format.h>
 
 #include <cstdio>
 #include <exception>
@@ -64,7 +66,7 @@ Exit CommandLine::run(int argc, char** argv, const std::string& by_default) {
 }
 
 void complain(const std::string& text) {
-  fmt::print(stderr, "deployra-builder: {}\n", text);
+  put(stderr, fmt::format("deployra-builder: {}\n", text));
 }
 
 }  // namespace builder::app::cli

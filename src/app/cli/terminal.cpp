@@ -170,4 +170,9 @@ std::string table(const Terminal& terminal, const std::vector<std::vector<std::s
   return text;
 }
 
+void put(std::FILE* stream, std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stream);
+  std::fflush(stream);
+}
+
 }  // namespace builder::app::cli

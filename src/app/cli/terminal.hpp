@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdio>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,5 +41,9 @@ std::string fitted(std::string_view text, std::size_t columns);
 /// The last column is cut where the terminal ends; where not even the others fit, each row becomes
 /// lines of `head: cell`. Cells are one line each, hidden characters shown as `?`.
 std::string table(const Terminal& terminal, const std::vector<std::vector<std::string>>& rows);
+
+/// Writes the text and flushes. What nobody reads is lost: an error of the stream is none of the
+/// work that is told about. Thread-safe.
+void put(std::FILE* stream, std::string_view text);
 
 }  // namespace builder::app::cli

@@ -46,15 +46,33 @@ std::unique_ptr<ports::RegistryLogins> docker_logins_of(const EnvironmentLookup&
 
 }  // namespace
 
+Result<ports::SharedLogin> HiddenLogins::login(const ports::JobContext& job,
+                                               const std::string& host) {
+  auto login = logins_.login(job, host);
+  if (login && *login != nullptr) {
+    // Held until it is entered: another thread may get the same one.
+    auto entered = entered_.lock();
+    if (std::exchange((*entered)[host], *login) != *login) {
+      secrets_.add_forever({{"password for " + host, (*login)->password}});
+    }
+  }
+  return login;
+}
+
+void HiddenLogins::renew(const std::string& host, const ports::SharedLogin& refused) {
+  logins_.renew(host, refused);
+}
+
 LocalParts::LocalParts(Config configured, TempDir temporary, WorkDir opened,
                        std::unique_ptr<ports::RegistryLogins> logins_of_docker,
-                       ports::Repository pushed_to, const Log& log)
+                       ports::Repository pushed_to, SecretStore& secrets, const Log& log)
     : config(std::move(configured)),
       http(adapters::http::make_client()),
       folder(std::move(temporary)),
       work(std::move(opened)),
       docker_logins(std::move(logins_of_docker)),
-      logins(*docker_logins, config.registry_logins),
+      hidden_logins(*docker_logins, secrets),
+      logins(hidden_logins, config.registry_logins),
       oci(adapters::oci::make_client({}, *http, logins, log)),
       registry(adapters::oci::make_plain_registry(std::move(pushed_to), *oci)) {
 }
@@ -71,7 +89,7 @@ Result<std::unique_ptr<LocalParts>> LocalParts::make(Config config, ports::Repos
   BUILDER_TRY_ASSIGN(WorkDir work, WorkDir::open(folder.path() + "/work", {}));
   std::unique_ptr<LocalParts> parts(
       new LocalParts(std::move(config), std::move(folder), std::move(work),
-                     docker_logins_of(environment, log), std::move(pushed_to), log));
+                     docker_logins_of(environment, log), std::move(pushed_to), secrets, log));
   BUILDER_TRY_ASSIGN(
       parts->build, BuildParts::make(parts->config, parts->work, *parts->http,
                                      {*parts->registry, parts->logins, *parts->oci}, secrets, log));

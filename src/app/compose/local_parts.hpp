@@ -10,15 +10,33 @@
 #include "app/host/work_dir.hpp"
 #include "base/log.hpp"
 #include "base/secret_store.hpp"
+#include "base/sync.hpp"
 #include "base/temp_dir.hpp"
 #include "build/local_build.hpp"
 #include "ports/image_exporter.hpp"
+#include "ports/registry_login.hpp"
 #include "ports/source_fetcher.hpp"
 
+#include <map>
 #include <memory>
 #include <string>
 
 namespace builder::app {
+
+/// Enters each password into `secrets` before anybody gets it. Both outlive it.
+class HiddenLogins final : public ports::RegistryLogins {
+ public:
+  HiddenLogins(ports::RegistryLogins& logins, SecretStore& secrets)
+      : logins_(logins), secrets_(secrets) {}
+
+  Result<ports::SharedLogin> login(const ports::JobContext& job, const std::string& host) override;
+  void renew(const std::string& host, const ports::SharedLogin& refused) override;
+
+ private:
+  ports::RegistryLogins& logins_;
+  SecretStore& secrets_;
+  Sync<std::map<std::string, ports::SharedLogin>> entered_;  ///< The last one of each host.
+};
 
 /// What a build by hand is made of: `BuildParts`, with a registry that a person names in place of
 /// the platform's, with a way to keep images on this machine, and with a folder that goes away.
@@ -45,6 +63,7 @@ struct LocalParts {
   TempDir folder;
   WorkDir work;
   std::unique_ptr<ports::RegistryLogins> docker_logins;
+  HiddenLogins hidden_logins;
   adapters::oci::ConfiguredLogins logins;
   std::unique_ptr<adapters::oci::Client> oci;
   std::unique_ptr<ports::Registry> registry;
@@ -56,7 +75,7 @@ struct LocalParts {
  private:
   LocalParts(Config configured, TempDir temporary, WorkDir opened,
              std::unique_ptr<ports::RegistryLogins> logins_of_docker, ports::Repository pushed_to,
-             const Log& log);
+             SecretStore& secrets, const Log& log);
 };
 
 /// A folder of this machine as a source; its errors name it.

@@ -22,7 +22,11 @@ constexpr int k_exit_aborted = 130;
 Interrupt::Interrupt() {
   ::sigemptyset(&set_);
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
-    ::sigaddset(&set_, number);
+    struct sigaction now{};
+    // signalfd would report one that `nohup` or a shell's job in the background has ignored.
+    if (::sigaction(number, nullptr, &now) == 0 && now.sa_handler != SIG_IGN) {
+      ::sigaddset(&set_, number);
+    }
   }
   BUILDER_CHECK(::pthread_sigmask(SIG_BLOCK, &set_, nullptr) == 0);
   BUILDER_CHECK(std::signal(SIGPIPE, SIG_IGN) != SIG_ERR);

@@ -7,9 +7,9 @@
 namespace builder::app {
 
 /// Ctrl+C of a command that a person waits for: the first SIGINT, SIGTERM or SIGHUP requests a
-/// stop, the second ends the process at once (130). Make one before the first thread starts, so
-/// that every thread inherits the blocked mask. SIGPIPE is ignored: peers may close sockets at any
-/// time.
+/// stop, the second ends the process at once (130). One that is ignored stays so (`nohup`). Make
+/// one before the first thread starts, so that every thread inherits the blocked mask. SIGPIPE is
+/// ignored: peers may close sockets at any time.
 class Interrupt {
  public:
   Interrupt();

@@ -201,6 +201,23 @@ TEST_F(FolderSinkTest, WhatIsNoTarIsSaid) {
   EXPECT_FALSE(unpack(tar_of({{.name = "pax", .type = 'x', .content = "nonsense"}})));
 }
 
+TEST_F(FolderSinkTest, TheLastPaxHeaderCountsAndNoneIsKept) {
+  ASSERT_TRUE(unpack(tar_of({{.name = "pax", .type = 'x', .content = "14 path=first\n"},
+                             {.name = "pax", .type = 'x', .content = "11 other=x\n"},
+                             {.name = "own", .content = "1"}})));
+  EXPECT_EQ(content("own"), "1");
+}
+
+TEST_F(FolderSinkTest, FoldersKeepTheStickyBitAndNoOther) {
+  ASSERT_TRUE(unpack(tar_of({{.name = "tmp", .type = '5', .mode = 07777},
+                             {.name = "file", .content = "1", .mode = 07755}})));
+  struct stat status{};
+  ASSERT_EQ(::stat((folder() + "/tmp").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777U, 01777U);
+  ASSERT_EQ(::stat((folder() + "/file").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777U, 0755U);
+}
+
 TEST_F(FolderSinkTest, BeginsAgainInAFolderThatHasSome) {
   ASSERT_TRUE(unpack(tar_of({{.name = "a", .content = "old"}, {.name = "b", .content = "kept"}})));
   const auto sink = *FolderSink::open(folder());

@@ -108,5 +108,13 @@ TEST(Challenge, ALoginIsShownOnlyToTheRegistrysOwnTokenService) {
   EXPECT_TRUE(is_usable_realm("registry.example.com", "https://elsewhere.test/t"));
 }
 
+TEST(Reference, OfARepositoryIsThatOfItsApi) {
+  for (const char* typed : {"me/app", "docker.io/me/app", "index.docker.io/me/app"}) {
+    EXPECT_EQ(reference_of({typed}, "1").str(), "registry-1.docker.io/me/app:1") << typed;
+  }
+  EXPECT_EQ(reference_of({"app"}, "1").str(), "registry-1.docker.io/library/app:1");
+  EXPECT_EQ(reference_of({"localhost:5000/a/b"}, "1").str(), "localhost:5000/a/b:1");
+}
+
 }  // namespace
 }  // namespace builder::adapters::oci

@@ -130,6 +130,7 @@ std::optional<Error> Session::transfer_error() {
 
 void Session::stop() {
   services_->files.stop();
+  services_->result.stop();
 }
 
 std::string random_id() {

@@ -30,7 +30,8 @@ struct SessionContent {
   /// The login for a registry by its API's host, exactly as the daemon asks; nullptr: anonymous.
   /// Called on the session's threads.
   std::function<ports::SharedLogin(const std::string& host)> login;
-  /// Gets what an exporter sends, on the session's threads; null: `take_result` has it.
+  /// Gets what an exporter sends, on the session's threads, one at a time, until `stop`
+  /// returns; null: `take_result` has it.
   ports::ByteSink* result = nullptr;
 };
 
@@ -56,7 +57,8 @@ class Session {
   [[nodiscard]] std::optional<Error> result_error() const;
   /// The tar an exporter sent.
   [[nodiscard]] std::string take_result();
-  /// No file is opened for the daemon any more. Does not wait.
+  /// No file is opened for the daemon any more, and the sink is not called again. Waits only for a
+  /// call of the sink that runs.
   void stop();
 
  private:

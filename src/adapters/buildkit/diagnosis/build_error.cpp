@@ -953,7 +953,7 @@ class Explainer {
     std::string host = source.substr(mark + 3);
     host.resize(std::min(host.find_first_of("/?#"), host.size()));
     host.erase(0, host.rfind('@') + 1);
-    if (is_image && (host == solve_.registry || solve_.registry.empty())) {
+    if (is_image && !solve_.registry.empty() && host == solve_.registry) {
       return placed(
           "the image named here belongs to another service of the platform and cannot be "
           "used");

@@ -14,7 +14,14 @@ grpc::Status FileReceiver::DiffCopy(
     grpc::ServerContext* /*context*/,
     grpc::ServerReaderWriter<moby::filesync::v1::BytesMessage, moby::filesync::v1::BytesMessage>*
         stream) {
+  if (running_.exchange(true)) {
+    return {grpc::StatusCode::RESOURCE_EXHAUSTED, "one result is taken at a time"};
+  }
   auto received = receive(*stream);
+  running_ = false;
+  if (!received && received.error().kind == ErrorKind::cancelled) {
+    return {grpc::StatusCode::CANCELLED, "stopped"};
+  }
   if (!received) {
     *error_.lock() = std::move(received).error();
     return {grpc::StatusCode::RESOURCE_EXHAUSTED, "the result cannot be taken"};
@@ -25,13 +32,13 @@ grpc::Status FileReceiver::DiffCopy(
 Result<> FileReceiver::receive(grpc::ServerReaderWriter<moby::filesync::v1::BytesMessage,
                                                         moby::filesync::v1::BytesMessage>& stream) {
   std::string received;
-  if (sink_ != nullptr) {
-    BUILDER_TRY(sink_->begin());
+  if (has_sink_) {
+    BUILDER_TRY(with_sink([](ports::ByteSink& sink) { return sink.begin(); }));
   }
   moby::filesync::v1::BytesMessage message;
   while (stream.Read(&message)) {
-    if (sink_ != nullptr) {
-      BUILDER_TRY(sink_->write(message.data()));
+    if (has_sink_) {
+      BUILDER_TRY(with_sink([&](ports::ByteSink& sink) { return sink.write(message.data()); }));
       continue;
     }
     if (received.size() + message.data().size() > k_limit) {
@@ -41,6 +48,16 @@ Result<> FileReceiver::receive(grpc::ServerReaderWriter<moby::filesync::v1::Byte
   }
   *data_.lock() = std::move(received);
   return {};
+}
+
+Result<> FileReceiver::with_sink(const std::function<Result<>(ports::ByteSink&)>& call) {
+  const std::scoped_lock lock(mutex_);
+  return sink_ == nullptr ? failure(ErrorKind::cancelled, "stopped") : call(*sink_);
+}
+
+void FileReceiver::stop() {
+  const std::scoped_lock lock(mutex_);
+  sink_ = nullptr;
 }
 
 std::string FileReceiver::take() {

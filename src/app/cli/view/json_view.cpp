@@ -1,8 +1,8 @@
 #include "app/cli/view/json_view.hpp"
 
+#include "app/cli/terminal.hpp"
 #include "app/cli/view/output_lines.hpp"
 
-#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include <string_view>
@@ -107,10 +107,7 @@ class JsonView final : public BuildView {
     }
   }
 
-  void print(const ordered_json& object) {
-    fmt::print(stream_, "{}\n", object.dump());
-    std::fflush(stream_);
-  }
+  void print(const ordered_json& object) { put(stream_, object.dump() + "\n"); }
 
   std::FILE* const stream_;
   OutputLines output_{[this](std::uint32_t step, bool is_stderr, const std::string& row) {

@@ -1,8 +1,8 @@
 #include "app/cli/view/plain_view.hpp"
 
+#include "app/cli/terminal.hpp"
 #include "app/cli/view/output_lines.hpp"
 
-#include <fmt/core.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -34,7 +34,7 @@ std::string bytes(std::uint64_t count) {
 }
 
 void print(std::string_view row) {
-  fmt::print(stderr, "{}\n", row);
+  put(stderr, fmt::format("{}\n", row));
 }
 
 void print_failure(const BuildSummary& summary) {
@@ -112,6 +112,8 @@ class PlainView final : public BuildView {
 
 class QuietView final : public BuildView {
  public:
+  explicit QuietView(std::FILE* stream) : stream_(stream) {}
+
   void emit(domain::BuildEvent event) override {
     // The lines of the Dockerfile that failed.
     if (auto* message = std::get_if<domain::Message>(&event);
@@ -124,7 +126,7 @@ class QuietView final : public BuildView {
     if (summary.end == BuildEnd::succeeded) {
       if (const auto& what = summary.digest.empty() ? summary.image : summary.digest;
           !what.empty()) {
-        fmt::print("{}\n", what);
+        put(stream_, what + "\n");
       }
       return;
     }
@@ -135,6 +137,7 @@ class QuietView final : public BuildView {
   }
 
  private:
+  std::FILE* const stream_;
   std::vector<std::string> excerpt_;
 };
 
@@ -144,8 +147,8 @@ std::unique_ptr<BuildView> make_plain_view() {
   return std::make_unique<PlainView>();
 }
 
-std::unique_ptr<BuildView> make_quiet_view() {
-  return std::make_unique<QuietView>();
+std::unique_ptr<BuildView> make_quiet_view(std::FILE* stream) {
+  return std::make_unique<QuietView>(stream);
 }
 
 }  // namespace builder::app::cli

@@ -2,6 +2,7 @@
 
 #include "app/cli/view/summary.hpp"
 
+#include <cstdio>
 #include <memory>
 
 namespace builder::app::cli {
@@ -10,6 +11,6 @@ namespace builder::app::cli {
 std::unique_ptr<BuildView> make_plain_view();
 
 /// Nothing but the digest of what was built, to stdout. Of a failure, what is needed to mend it.
-std::unique_ptr<BuildView> make_quiet_view();
+std::unique_ptr<BuildView> make_quiet_view(std::FILE* stream);
 
 }  // namespace builder::app::cli

@@ -18,22 +18,22 @@ void RedactedEvents::finish(BuildSummary summary) {
   for (auto& [number, step] : steps_) {
     summary.steps.push_back(std::move(step));
   }
-  summary.result = redactor_->redact(summary.result);
+  summary.result = redact(summary.result);
   for (std::string& line : summary.details) {
-    line = redactor_->redact(line);
+    line = redact(line);
   }
   view_.finish(summary);
 }
 
 void RedactedEvents::on(domain::StepStarted event) {
-  event.name = redactor_->redact(event.name);
+  event.name = redact(event.name);
   view_.emit(std::move(event));
 }
 
 void RedactedEvents::on(domain::StepFinished event) {
   end_output(event.step);
-  event.name = redactor_->redact(event.name);
-  event.error = redactor_->redact(event.error);
+  event.name = redact(event.name);
+  event.error = redact(event.error);
   steps_[event.step] = {.step = event.step,
                         .name = event.name,
                         .duration = event.duration,
@@ -43,7 +43,8 @@ void RedactedEvents::on(domain::StepFinished event) {
 }
 
 void RedactedEvents::on(domain::StepOutput event) {
-  auto& stream = streams_.try_emplace({event.step, event.is_stderr}, redactor_).first->second;
+  auto& stream =
+      streams_.try_emplace({event.step, event.is_stderr}, secrets_.redactor()).first->second;
   event.data = stream.feed(event.data);
   if (!event.data.empty()) {
     view_.emit(std::move(event));
@@ -51,7 +52,7 @@ void RedactedEvents::on(domain::StepOutput event) {
 }
 
 void RedactedEvents::on(domain::Message event) {
-  event.text = redactor_->redact(event.text);
+  event.text = redact(event.text);
   view_.emit(std::move(event));
 }
 
@@ -60,8 +61,15 @@ void RedactedEvents::on(domain::OutputLost event) {
 }
 
 void RedactedEvents::on(domain::Activity event) {
-  event.line = redactor_->redact(event.line);
+  event.line = redact(event.line);
+  if (event.transfer) {
+    event.transfer->name = redact(event.transfer->name);
+  }
   view_.emit(std::move(event));
+}
+
+std::string RedactedEvents::redact(const std::string& text) const {
+  return secrets_.redactor()->redact(text);
 }
 
 void RedactedEvents::end_output(std::uint32_t step) {

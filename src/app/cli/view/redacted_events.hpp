@@ -2,9 +2,9 @@
 
 #include "app/cli/view/summary.hpp"
 #include "base/redactor.hpp"
+#include "base/secret_store.hpp"
 
 #include <map>
-#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -16,8 +16,9 @@ namespace builder::app::cli {
 /// through at a time, and remembers the steps for the summary. Thread-safe.
 class RedactedEvents final : public domain::EventSink {
  public:
-  RedactedEvents(BuildView& view, std::shared_ptr<const Redactor> redactor)
-      : view_(view), redactor_(std::move(redactor)) {}
+  /// `secrets` may become more while it runs. Both outlive it.
+  RedactedEvents(BuildView& view, const SecretStore::Registration& secrets)
+      : view_(view), secrets_(secrets) {}
 
   void emit(domain::BuildEvent event) override;
   /// The build has ended: passes on what steps had still to say, and `summary` with the steps, and
@@ -33,10 +34,11 @@ class RedactedEvents final : public domain::EventSink {
   void on(domain::Message event);
   void on(domain::OutputLost event);
   void on(domain::Activity event);
+  [[nodiscard]] std::string redact(const std::string& text) const;
   void end_output(std::uint32_t step);
 
   BuildView& view_;
-  const std::shared_ptr<const Redactor> redactor_;
+  const SecretStore::Registration& secrets_;
   std::mutex mutex_;
   std::map<Stream, RedactingStream> streams_;
   std::map<std::uint32_t, StepSummary> steps_;

@@ -13,12 +13,12 @@
 namespace builder::app::cli {
 
 Result<std::unique_ptr<BuildView>> make_view(std::string_view progress, const Terminal& terminal,
-                                             std::FILE* json, SourceReader source) {
+                                             std::FILE* results, SourceReader source) {
   if (progress == "quiet") {
-    return make_quiet_view();
+    return make_quiet_view(results);
   }
   if (progress == "json") {
-    return make_json_view(json);
+    return make_json_view(results);
   }
   if (progress == "plain" || (progress == "auto" && !terminal.can_redraw)) {
     return make_plain_view();

@@ -16,9 +16,10 @@ namespace builder::app::cli {
 inline constexpr std::array<std::string_view, 5> k_progress{"auto", "tty", "plain", "json",
                                                             "quiet"};
 
-/// The view of that name. `terminal` is that of stderr, `json` the stream of `json`; `source` may
-/// be empty. `invalid_input` for `tty` without a terminal, and for a name that is none.
+/// The view of that name. `terminal` is that of stderr, `results` the stream of `json` and `quiet`;
+/// `source` may be empty. `invalid_input` for `tty` without a terminal, and for a name that is
+/// none.
 Result<std::unique_ptr<BuildView>> make_view(std::string_view progress, const Terminal& terminal,
-                                             std::FILE* json, SourceReader source);
+                                             std::FILE* results, SourceReader source);
 
 }  // namespace builder::app::cli

@@ -33,6 +33,11 @@ TEST(BuildOutput, IsReadAsBuildxWritesIt) {
   EXPECT_EQ(tar->destination, "/x=y");
   EXPECT_EQ(parse_output("out")->type, OutputType::local);
   EXPECT_EQ(parse_output("out")->destination, "out");
+  EXPECT_EQ(parse_output("-")->type, OutputType::tar);
+  for (const char* text : {"-", "type=oci,dest=-", "dest=-,type=oci"}) {
+    EXPECT_TRUE(parse_output(text)->is_stdout()) << text;
+  }
+  EXPECT_FALSE(parse_output("type=oci,dest=x-")->is_stdout());
 }
 
 TEST(BuildOutput, SaysWhatIsWrongWithIt) {

@@ -28,6 +28,8 @@ TEST(GitAddress, IsReadAsGitAndDockerDo) {
   const std::string commit(40, 'a');
   EXPECT_EQ(parse_git_address("https://h/o/r#" + commit)->commit, commit);
   EXPECT_EQ(parse_git_address("https://h/o/r#abc1234")->branch, "abc1234");
+  EXPECT_EQ(parse_git_address("https://h/o/r#bump/@types/x")->branch, "bump/@types/x");
+  EXPECT_EQ(parse_git_address("https://me:pw@h/o/r#@shop/web")->branch, "@shop/web");
 }
 
 TEST(GitAddress, TakesTheLoginOutOfTheAddress) {
@@ -45,6 +47,8 @@ TEST(GitAddress, SaysWhatIsWrongWithoutThePassword) {
        {std::pair("ssh://me:s3cret@h/o/r", "https"), std::pair("git@h:o/r", "https"),
         std::pair("https://me:s3cret@h", "path"), std::pair("https://me:s3cret@h/", "path"),
         std::pair("https://me:s3cret/x@h/o/r", "%2F"),
+        std::pair("https://me:s3cret#x@h/o/r", "%23"), std::pair("https://s3cret#x@h/o/r", "%23"),
+        std::pair("https://me:s3cret/x#y@h/o/r", "%23"),
         std::pair("https://h/o/r#main:web", "#REF:")}) {
     const auto parsed = parse_git_address(address);
     ASSERT_FALSE(parsed) << address;

@@ -722,21 +722,24 @@ TEST(BuildError, TellsAPushFromABuild) {
 }
 
 TEST(BuildError, SaysThatAnImageBelongsToAnotherService) {
-  const auto refused =
-      explain({.status = grpc::Status(
-                   grpc::StatusCode::UNKNOWN,
-                   "failed to solve: source \"docker-image://h/deployra/x:t\" not allowed "
-                   "by policy: action DENY"),
-               .steps = {{.number = 1,
-                          .digest = "d",
-                          .name = "[internal] load metadata for h/deployra/x:t",
-                          .error = "e"}},
-               .dockerfile = "Dockerfile",
-               .dockerfile_text = "FROM h/deployra/x:t\n"});
+  FailedSolve failed{.status = grpc::Status(
+                         grpc::StatusCode::UNKNOWN,
+                         "failed to solve: source \"docker-image://h/deployra/x:t\" not allowed "
+                         "by policy: action DENY"),
+                     .steps = {{.number = 1,
+                                .digest = "d",
+                                .name = "[internal] load metadata for h/deployra/x:t",
+                                .error = "e"}},
+                     .dockerfile = "Dockerfile",
+                     .dockerfile_text = "FROM h/deployra/x:t\n",
+                     .registry = "h"};
+  const auto refused = explain(failed);
   EXPECT_EQ(refused.error.kind, ErrorKind::build_failed);
   EXPECT_EQ(refused.error.customer,
             "Dockerfile:1: the image named here belongs to another service of the platform and "
             "cannot be used");
+  failed.registry = {};  // A build by hand, into an engine.
+  EXPECT_FALSE(explain(failed).error.customer.contains("another service"));
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ class Recorder final : public BuildView {
       text += message->text;
     } else if (const auto* ended = std::get_if<domain::StepFinished>(&event)) {
       text += "[end " + ended->error + "]";
+    } else if (const auto* activity = std::get_if<domain::Activity>(&event)) {
+      text += activity->transfer ? activity->transfer->name : "";
     }
   }
 
@@ -35,9 +37,10 @@ class Recorder final : public BuildView {
 class RedactedEventsTest : public ::testing::Test {
  protected:
   Recorder view_;
-  RedactedEvents events_{
-      view_,
-      std::make_shared<Redactor>(std::vector<NamedSecret>{{"token", Secret("hunter22-Xq7Tz9")}})};
+  SecretStore store_;
+  const SecretStore::Registration secrets_ =
+      store_.add_deployment({{"token", Secret("hunter22-Xq7Tz9")}});
+  RedactedEvents events_{view_, secrets_};
 };
 
 TEST_F(RedactedEventsTest, NoSecretPassesHoweverItIsCut) {
@@ -55,6 +58,18 @@ TEST_F(RedactedEventsTest, NoSecretPassesHoweverItIsCut) {
   EXPECT_EQ(view_.last.result, "failed with [REDACTED]");
   EXPECT_EQ(view_.last.details, std::vector<std::string>{"[REDACTED]"});
   EXPECT_EQ(view_.last.steps.at(0).error, "[REDACTED]");
+}
+
+TEST_F(RedactedEventsTest, HidesWhatBecomesASecretLater) {
+  store_.add_forever({{"password for h", Secret("gT7-pQ2xW9.zLm4vK8s")}});
+  events_.info("says gT7-pQ2xW9.zLm4vK8s");
+  EXPECT_EQ(view_.text, "says [REDACTED]");
+}
+
+TEST_F(RedactedEventsTest, HidesThemInTheNamesOfTransfers) {
+  events_.emit(domain::Activity{
+      .line = {}, .transfer = domain::Transfer{.step = 1, .name = "at hunter22-Xq7Tz9"}});
+  EXPECT_EQ(view_.text, "at [REDACTED]");
 }
 
 TEST_F(RedactedEventsTest, WhatAStepHeldBackComesBeforeItsEnd) {
