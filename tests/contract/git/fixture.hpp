@@ -67,6 +67,7 @@ class GitContract : public ::testing::Test {
          .builds_dir = work_dir() + "/builds",
          .policy = policy,
          .allowed_hosts = *adapters::git::AllowedHosts::parse(allowed_hosts),
+         .largest_source = 4ULL << 30U,  // As MAX_SOURCE_SIZE is, unless it is set.
          .git_memory = git_memory});
   }
 
