@@ -108,7 +108,10 @@ Result<Built> run(BuildWanted& wanted, Config config, const std::stop_token& sto
                                                         variable, secrets, log));
   BUILDER_TRY(parts->build->ask_engine(stop));
   const ports::JobContext job{
-      .deployment_id = wanted.build.request.deployment_id, .stop = stop, .log = log};
+      .deployment_id = wanted.build.request.deployment_id,
+      .stop = stop,
+      .deadline = std::chrono::steady_clock::now() + parts->config.build_timeout,
+      .log = log};
   BUILDER_TRY_ASSIGN(auto source, source_of(wanted, *parts, job, events));
   BUILDER_TRY_ASSIGN(
       auto result, build::run_local_build(parts->ports(), step_settings(parts->config, parts->work),
@@ -172,6 +175,7 @@ Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineC
                                             step_settings(parts->config, parts->work).buildpacks,
                                             source.tree, events));
   BUILDER_TRY_ASSIGN(const BuildExplanation explanation, explain(plan, *source.tree));
+  const bool cannot_load = std::holds_alternative<build::BuildpacksPlan>(plan) && line.push.empty();
   const std::string result = !line.push.empty()    ? "pushed to " + wanted.image()
                              : line.output.empty() ? "loaded as " + wanted.image()
                                                    : "written to " + line.output;
@@ -181,7 +185,7 @@ Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineC
                      : wanted.git()->provider.url + "/" + wanted.git()->repository + " at " +
                            source.commit.str()},
       {"Engine", engine.address},
-      {"Result", result}};
+      {"Result", cannot_load ? "none: an image that buildpacks make needs --push REF" : result}};
   fmt::print("{}", line.progress == "json"
                        ? explanation_json(explanation, facts)
                        : explanation_text(terminal_of(STDOUT_FILENO), explanation, facts));
@@ -249,8 +253,7 @@ void declare_source(CLI::App& verb, BuildLine& line) {
       ->type_name("PATH");
   verb.add_option("--target", line.target, "Build this stage of the Dockerfile")
       ->type_name("STAGE");
-  verb.add_option("--platform", line.platform, "For other machines than linux/amd64")
-      ->type_name("OS/ARCH");
+  verb.add_option("--platform", line.platform, "Default: linux/amd64")->type_name("OS/ARCH");
   verb.add_option("--build-arg", line.arguments, "A value for ARG; repeatable")
       ->type_name("NAME[=VALUE]")
       ->allow_extra_args(false);
@@ -266,15 +269,23 @@ void declare_source(CLI::App& verb, BuildLine& line) {
   verb.add_flag("--no-cache", line.no_cache, "Run every step");
 }
 
+/// A script whose variable is not set means something else than the default.
+std::string is_something(const std::string& value) {
+  return value.empty() ? "is empty" : "";
+}
+
 /// Options that name what becomes of it.
 void declare_result(CLI::App& verb, BuildLine& line) {
   verb.add_option("-t,--tag", line.tag, "Name of the image; default: the folder's")
-      ->type_name("NAME[:TAG]");
+      ->type_name("NAME[:TAG]")
+      ->check(is_something);
   verb.add_option("-o,--output", line.output,
                   "Write the image to a file, a folder, or - for stdout")
-      ->type_name("type=oci|docker|tar|local,dest=PATH");
+      ->type_name("type=oci|docker|tar|local,dest=PATH|DIR")
+      ->check(is_something);
   verb.add_option("--push", line.push, "Push the image to a registry under this name")
-      ->type_name("REF");
+      ->type_name("REF")
+      ->check(is_something);
   verb.add_option("--progress", line.progress, "How it is shown")
       ->check(CLI::IsMember(std::set<std::string>(k_progress.begin(), k_progress.end())))
       ->type_name("HOW");

@@ -120,6 +120,10 @@ Result<std::unique_ptr<Output>> open_file(const std::string& path) {
 
 Result<OutputSpec> parse_output(std::string_view text) {
   std::map<std::string, std::string, std::less<>> fields;
+  if (!text.contains('=') && text.ends_with(".tar")) {
+    return wrong(fmt::format("--output {} would be a folder; for a file: --output type=tar,dest={}",
+                             text, text));
+  }
   if (!text.empty() && !text.contains('=')) {
     return OutputSpec{.type = text == "-" ? OutputType::tar : OutputType::local,
                       .destination = std::string(text)};

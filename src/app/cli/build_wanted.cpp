@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -53,18 +54,23 @@ Result<std::vector<domain::EnvironmentVariable>> environment_of(
     const BuildLine& line, const EnvironmentLookup& environment) {
   std::vector<domain::EnvironmentVariable> variables;
   for (const std::string& path : line.environment_files) {
+    errno = 0;
     std::ifstream file(path, std::ios::binary);
+    const int number = errno;
     // Not `<<`, which takes an empty file for one that cannot be read.
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     if (!file.is_open() || file.bad()) {
-      return wrong(fmt::format("--env-file {}: cannot be read", path));
+      return wrong(fmt::format("--env-file {}: cannot be read: {}", path,
+                               std::generic_category().message(number == 0 ? EISDIR : number)));
     }
     std::vector<std::string> problems;
     for (auto& [name, value] : parse_dotenv(text, path, problems)) {
       variables.push_back({.key = name, .value = std::move(value)});
     }
     if (!problems.empty()) {
-      return wrong("--env-file " + problems.front());
+      // Of a file of settings such a line is only warned of.
+      const std::string& problem = problems.front();
+      return wrong("--env-file " + problem.substr(0, problem.find(';')));
     }
   }
   for (const std::string& text : line.environment) {
@@ -93,7 +99,11 @@ std::string image_name(std::string_view folder) {
 Result<> set_name(build::LocalBuild& build, std::string_view option, const std::string& text) {
   const auto reference = adapters::oci::parse_reference(text);
   if (!reference || !reference->digest.empty()) {
-    return wrong(fmt::format("{} {}: is not the name of an image, as shop/web:1.2", option, text));
+    return wrong(
+        fmt::format("{} {}: is no name of an image, which is like shop/web:1.2 or "
+                    "registry.example.com/shop/web:1.2: small letters, digits, and . _ - / "
+                    "between them",
+                    option, text));
   }
   const std::string tag = ":" + reference->tag;
   build.repository.uri = text.ends_with(tag) ? text.substr(0, text.size() - tag.size()) : text;

@@ -14,6 +14,10 @@ Exit serve() {
   const LoadedConfig loaded = load_config();
   if (!loaded.errors.empty()) {
     print_errors(loaded);
+    complain(
+        "`config` shows all settings, `doctor` tries what they name, and `build` makes an image of "
+        "a "
+        "folder without any of them");
     return Exit::usage;
   }
   if (const auto served =

@@ -64,7 +64,7 @@ void print_errors(const std::vector<std::string>& errors) {
   complain(fmt::format("the configuration has {} error{}:", errors.size(),
                        errors.size() == 1 ? "" : "s"));
   for (const std::string& error : errors) {
-    fmt::print(stderr, "  {}\n", error);
+    put(stderr, fmt::format("  {}\n", error));
   }
 }
 

@@ -26,7 +26,10 @@ void look_at_host(const Circumstances& now, Report& report) {
     report.failure(k_what, error,
                    {.setting = error.message.contains("GIT_NETWORK_POLICY") ? "GIT_NETWORK_POLICY"
                                                                             : "GITHUB_URL",
-                    .cure = "correct the address, or name the host in GIT_ALLOWED_HOSTS"});
+                    .cure = error.message.contains("GIT_NETWORK_POLICY")
+                                ? "correct the address, or name the host in GIT_ALLOWED_HOSTS"
+                                : "correct the address, or mend the resolver "
+                                  "(/etc/resolv.conf); behind a proxy set https_proxy"});
     return;
   }
   adapters::http::Request request{.url = url + "/"};

@@ -157,7 +157,7 @@ void add(CommandLine& line, const std::string& name, const std::string& what,
   const auto options = std::make_shared<Options>();
   CLI::App& verb = line.verb(nullptr, name, what, examples, [options, work] {
     if (options->all != options->worker.empty()) {
-      complain("name one worker (deployra-builder workers lists them), or say --all");
+      complain("either one worker (deployra-builder workers lists them), or --all");
       return Exit::usage;
     }
     return with_queue([&](const QueueAccess& access) { return work(*options, access); });
