@@ -30,12 +30,20 @@ struct RunningJob {
   std::string phase;            ///< `start`, `fetch`, `build`, `promote`, `report`.
   std::string step;             ///< The last step that began, redacted; empty: none yet.
   std::chrono::seconds age{0};  ///< Since this worker took it.
+
+  /// Whether they say the same but for the time that has passed.
+  bool operator==(const RunningJob& other) const {
+    return deployment == other.deployment && attempt == other.attempt && phase == other.phase &&
+           step == other.step;
+  }
 };
 
 /// What a worker does at the moment.
 struct WorkerActivity {
   std::chrono::seconds age{0};  ///< Of the process.
   std::vector<RunningJob> running;
+
+  bool operator==(const WorkerActivity& other) const { return running == other.running; }
 };
 
 /// Somebody asked workers to take no jobs.

@@ -24,6 +24,8 @@ from kit.worker import BINARY, Worker  # noqa: E402
 
 # A terminated run (a timeout around it, CI) ends as an interrupted one does: with its servers.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+# A shell's background job ignores SIGINT, and so would all programs that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # See Stack.use.
 ENGINES = ["docker", "docker29", "docker29-graph", "buildkitd", "buildkitd-tcp"]

@@ -26,6 +26,7 @@ constexpr std::chrono::seconds k_bad_eviction_interval{10};
 /// What Redis lost at a start this long ago is still news.
 constexpr std::chrono::minutes k_young{10};
 constexpr int k_beats_per_lease = 6;
+constexpr int k_most_silent_beats = k_beats_per_lease;
 constexpr std::chrono::milliseconds k_stop_interval{250};
 
 }  // namespace
@@ -126,11 +127,15 @@ Result<> Membership::beat(const std::stop_token& stop) {
     lease = std::make_shared<RenewedLease>(random_hex(16), settings_.lease);
     settings_.remember_lease(lease->id());
   }
+  const ports::WorkerActivity activity = listener_->activity();
+  // A beat that only extends the lease is a single write: it survives the restart of a Redis that
+  // loses what scripts write with several commands (7.0 with `user default off`).
+  const bool tells = !joins && (++silent_beats_ >= k_most_silent_beats || activity != told_);
   const auto started = RenewedLease::now();
   std::vector<std::string> arguments{lease->id(),
                                      std::to_string(settings_.lease.count()),
                                      joins ? "1" : "0",
-                                     write_worker(settings_.identity, listener_->activity()),
+                                     tells ? write_worker(settings_.identity, activity) : "",
                                      settings_.identity.host,
                                      settings_.identity.process()};
   const std::set<std::string> ids = held(lease->id());
@@ -150,10 +155,16 @@ Result<> Membership::beat(const std::stop_token& stop) {
   if (reply.list.size() != 5) {
     return failure(ErrorKind::internal, "redis: a beat has no answer");
   }
+  if (tells) {
+    told_ = activity;
+    silent_beats_ = 0;
+  }
   set_pause(reply.list[4].text);
   lease->renew(started);
   if (joins) {
     log_.info("joined the queue as {}", lease->id());
+    silent_beats_ = k_most_silent_beats;
+    hurry();
   }
   {
     const std::scoped_lock lock(mutex_);

@@ -111,6 +111,8 @@ class Membership {
   std::unique_ptr<Connection> connection_;  ///< Of the thread.
   LogThrottle trouble_;                     ///< Of the thread.
   bool ever_beat_ = false;                  ///< Of the thread.
+  ports::WorkerActivity told_;              ///< Of the thread: what Redis was told last.
+  int silent_beats_ = 0;                    ///< Of the thread: since then.
   SteadyTime next_eviction_look_{};
   std::string forgetful_run_;  ///< The start of Redis that was told to have lost writes.
   std::optional<std::chrono::nanoseconds> last_started_;  ///< When the last beat was sent …
