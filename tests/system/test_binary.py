@@ -124,9 +124,9 @@ def test_a_backtrace_names_functions_files_and_lines(tmp_path):
     assert identity and identity[1] in elf("-n", debug)
 
     symbols = output("nm", "--defined-only", str(debug))
-    address = re.search(r"^(\w+) T _ZN7builder3app16run_command_line\w*$", symbols, re.M)
+    address = re.search(r"^(\w+) T _ZN7builder3app3cli11run_program\w*$", symbols, re.M)
     assert address
-    assert re.fullmatch(r"builder::app::run_command_line\(int, char\*\*\)\n(\./)?src/app/cli\.cpp:\d+\n",
+    assert re.fullmatch(r"builder::app::cli::run_program\(int, char\*\*\)\n(\./)?src/app/cli/program\.cpp:\d+\n",
                         output("addr2line", "-Cfe", str(debug), f"0x{address[1]}"))
 
 

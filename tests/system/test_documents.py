@@ -19,12 +19,25 @@ CONFIG = "build/release/deployra-builder config"
 BUILD = "tools/setup && cmake --preset release && cmake --build --preset release"
 RUN_HERE = {SERVE, CONFIG, BUILD, "./demo"}
 INSTALL = "test_packaging.py runs it, into a folder of its own"
+BUILT = "test_build_verb.py runs it, with folders, repositories and registries of its own"
+DOCTOR = "test_doctor.py runs it"
 THIS = "it runs this test, or would run those beside it a second time"
 ELSEWHERE = {
     "cmake --install build/release --prefix /usr": INSTALL,
     "systemd-sysusers": INSTALL,
     "systemd-tmpfiles --create deployra-builder.conf": INSTALL,
     "systemctl enable --now deployra-builder": "needs systemd as process 1; test_packaging.py has the unit verified",
+    "build/release/deployra-builder doctor": DOCTOR,
+    "docker exec CONTAINER deployra-builder doctor": DOCTOR,
+    "systemd-run --pipe --wait --quiet -p User=deployra-builder -p SupplementaryGroups=docker    "
+    "-p EnvironmentFile=/etc/deployra-builder/env -p WorkingDirectory=/var/lib/deployra-builder    "
+    "-E WORK_DIR=/var/lib/deployra-builder deployra-builder doctor": "needs systemd as process 1; test_doctor.py runs the verb",
+    "deployra-builder build": BUILT,
+    "deployra-builder build --explain": BUILT,
+    "deployra-builder build -t shop/web:1.2 --env-file .env web/": BUILT,
+    "deployra-builder build https://github.com/shop/web#main": BUILT,
+    "deployra-builder build --push registry.example.com/shop/web:1.2": BUILT,
+    "deployra-builder build --env-file .env --push registry.example.com/shop/web:1.2": BUILT,
     "tools/setup": "./test begins with it",
     "cmake --preset release && cmake --build --preset release": "run here, behind tools/setup",
     "./test": THIS,

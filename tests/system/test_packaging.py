@@ -104,7 +104,7 @@ def test_the_compile_stage_needs_nothing_but_its_packages(tmp_path):
         run(lines[1])
         assert "deployra-builder" in run("/src/build/release/deployra-builder --version")
         return
-    of = {"app": ("cli", "process/log_sink", "process/watchdog"), "adapters/http": ("client",), "adapters/redis": ("client/connection", "client/transport"),
+    of = {"app": ("cli/program", "process/log_sink", "process/watchdog"), "adapters/http": ("client",), "adapters/redis": ("client/connection", "client/transport"),
           "adapters/buildkit": ("diagnosis/frontend", "client/grpc_library"), "ports": ("metrics",), "domain": ("buildpacks/toml",)}
     objects = [f"src/{folder}/CMakeFiles/builder_{folder.split('/')[-1]}.dir/{name}.cpp.o" for folder, names in of.items()
                for name in names]
@@ -189,16 +189,9 @@ def test_what_is_installed_makes_the_units_user_and_folders(tmp_path):
 
 def config_rows(**environment: str) -> dict[str, str]:
     """Every setting and its default, as the binary has them."""
-    out = subprocess.run([str(BINARY), "config"], capture_output=True, text=True, cwd="/",
+    out = subprocess.run([str(BINARY), "config", "--json"], capture_output=True, text=True, cwd="/",
                          env={"PATH": os.environ["PATH"], "API_KEY": "some-api-key", **environment}).stdout
-    lines = out.splitlines()
-    column = max(len(line.split()[0]) for line in lines) + 2
-    rows = {}
-    for line in lines:
-        value = re.match(r"(\S*) *(?:default|environment) ", line[column:])
-        assert value, line
-        rows[line.split()[0]] = value[1]
-    return rows
+    return {row["name"]: row["value"] for row in json.loads(out)}
 
 
 def test_the_settings_agree_wherever_they_stand():
