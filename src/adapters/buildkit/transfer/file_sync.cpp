@@ -68,13 +68,16 @@ std::vector<std::string> values(const grpc::ServerContext& context, const std::s
 /// a third one sends files, so that neither side ever waits for the other to read.
 class Transfer {
  public:
+  /// `on_error` is told why it fails before the daemon is, which may end the build at once.
   Transfer(const ports::SourceTree& tree, Stream& stream, domain::MatchingBudget& budget,
-           std::atomic<std::uint64_t>& bytes_sent, std::atomic<std::size_t>& offered)
+           std::atomic<std::uint64_t>& bytes_sent, std::atomic<std::size_t>& offered,
+           std::function<void(const Error&)> on_error)
       : tree_(tree),
         stream_(stream),
         budget_(budget),
         bytes_sent_(bytes_sent),
-        all_offered_(offered) {}
+        all_offered_(offered),
+        on_error_(std::move(on_error)) {}
 
   ~Transfer() { all_offered_ -= offered_; }
 
@@ -265,6 +268,7 @@ class Transfer {
       const std::scoped_lock lock(mutex_);
       if (!error_ && error.kind != ErrorKind::cancelled) {
         error_ = error;
+        on_error_(error);
       }
     }
     // The daemon answers by ending the stream, which ends the reader.
@@ -287,6 +291,7 @@ class Transfer {
   domain::MatchingBudget& budget_;
   std::atomic<std::uint64_t>& bytes_sent_;
   std::atomic<std::size_t>& all_offered_;
+  const std::function<void(const Error&)> on_error_;
   std::size_t offered_ = 0;
   bool too_many_ = false;
   std::size_t offered_files_ = 0;
@@ -322,7 +327,8 @@ grpc::Status FileSync::DiffCopy(grpc::ServerContext* context, Stream* stream) {
     }
     tree = *std::move(given);
   }
-  Transfer transfer(*tree, *stream, budget_, bytes_sent_, offered_);
+  Transfer transfer(*tree, *stream, budget_, bytes_sent_, offered_,
+                    [this](const Error& error) { remember(error); });
   const Result<> done = transfer.run(filter, stop_.get_token());
   if (names.front() == "context" && done) {
     std::ranges::move(std::move(transfer).changed_files(), std::back_inserter(*changed_.lock()));
@@ -330,13 +336,17 @@ grpc::Status FileSync::DiffCopy(grpc::ServerContext* context, Stream* stream) {
   return done ? grpc::Status::OK : failed(done.error());
 }
 
+void FileSync::remember(const Error& error) {
+  if (auto first = error_.lock(); !*first) {
+    *first = error;
+  }
+}
+
 grpc::Status FileSync::failed(const Error& error) {
   if (error.kind == ErrorKind::cancelled) {
     return grpc::Status::CANCELLED;
   }
-  if (auto first = error_.lock(); !*first) {
-    *first = error;
-  }
+  remember(error);
   // The daemon repeats it in the build's log.
   return {grpc::StatusCode::INTERNAL, error.customer.empty() ? error.message : error.customer};
 }

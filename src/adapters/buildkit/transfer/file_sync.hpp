@@ -47,6 +47,7 @@ class FileSync final : public moby::filesync::v1::FileSync::Service {
   [[nodiscard]] std::optional<Error> first_error() { return *error_.lock(); }
 
  private:
+  void remember(const Error& error);
   grpc::Status failed(const Error& error);
 
   // Shared with whoever builds; transfers may outlast a cancelled build by a moment.
