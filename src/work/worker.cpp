@@ -368,7 +368,8 @@ void Worker::given_up(const domain::DeploymentId& deployment) {
 ports::WorkerActivity Worker::activity() const {
   ports::WorkerActivity activity{
       .age = std::chrono::floor<std::chrono::seconds>(Clock::now() - started_), .running = {}};
-  for (const auto& progress : *progress_.lock()) {
+  auto all = progress_.lock();  // For the whole loop, which a temporary would not last.
+  for (const auto& progress : *all) {
     activity.running.push_back(progress->now());
   }
   return activity;
