@@ -32,6 +32,8 @@ class Silent final : public ports::QueueListener, public LogSink {
 
   void given_up(const domain::DeploymentId&) override {}
 
+  [[nodiscard]] ports::WorkerActivity activity() const override { return {}; }
+
   void write(LogLevel, std::string_view) override {}
 
   [[nodiscard]] bool enabled(LogLevel) const override { return false; }
