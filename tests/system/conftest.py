@@ -45,6 +45,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "one_engine: does not depend on the engine, whatever its module says")
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Long values are cut: the test's name is in the environment of every program that a test starts."""
+    return f"{val[:60]}..." if isinstance(val, str) and len(val) > 80 else None
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = {mark.name for mark in metafunc.definition.iter_markers()}
     if "one_engine" in marks:

@@ -253,7 +253,7 @@ def test_dead_letters_are_listed_and_dropped(stack, worker, verb, told):
     ('{"deploymentId":"d1","serviceId":"UPPER"}', "serviceId"),
     ('{"deploymentId":"d1","serviceId":"s1","branch":"--upload-pack=x","repositoryName":"a/b",'
      '"gitProvider":{"type":"GITHUB"}}', "branch"),
-    ('{"deploymentId":"d1","serviceId":"s1","x":"' + "x" * (1 << 20) + '"}', "larger")])
+    pytest.param('{"deploymentId":"d1","serviceId":"s1","x":"' + "x" * (1 << 20) + '"}', "larger", id="larger")])
 def test_what_workers_would_refuse_is_not_queued(stack, verb, job, words, tmp_path):
     (tmp_path / "job.json").write_text(job)
     for arguments, stdin in ((["submit", "job.json"], ""), (["submit", "-"], job)):
