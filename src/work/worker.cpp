@@ -64,6 +64,40 @@ std::string names_of(const std::vector<domain::DeploymentId>& ids) {
 
 }  // namespace
 
+/// One deployment in its slot: passes on what its run says.
+class Worker::SlotObserver final : public RunObserver {
+ public:
+  SlotObserver(Worker& worker, Isolation::Pass& pass, Progress& progress, std::stop_token stop)
+      : worker_(worker), pass_(pass), progress_(progress), stop_(std::move(stop)) {}
+
+  SlotObserver(const SlotObserver&) = delete;
+  SlotObserver& operator=(const SlotObserver&) = delete;
+
+  ~SlotObserver() override { worker_.resting_ -= rests_ ? 1 : 0; }
+
+  void phase_begins(std::string_view phase) override {
+    progress_.begin_phase(phase);
+    worker_.queue_.activity_changed();
+  }
+
+  void step_begins(std::string name) override { progress_.begin_step(std::move(name)); }
+
+  void source_was_read() override { pass_.cleared(stop_); }
+
+  void rests() override {
+    pass_.rest();
+    rests_ = true;
+    ++worker_.resting_;
+  }
+
+ private:
+  Worker& worker_;
+  Isolation::Pass& pass_;
+  Progress& progress_;
+  const std::stop_token stop_;
+  bool rests_ = false;
+};
+
 Worker::Worker(ports::JobQueue& queue, JobRunner& runner, WorkerSettings settings,
                ports::Metrics& metrics, Log log)
     : queue_(queue),
@@ -246,21 +280,16 @@ void Worker::handle(TakenJob job, const std::stop_token& stop) {
         metrics_.build_started();
         running_.wait_for_turn(cancellation);
         pass->begin(cancellation->token());
-        bool rests = false;
-        run_job(
-            job, *cancellation, *progress,
-            [&](Outcome outcome) {
-              metrics_.build_finished(to_string(outcome));
-              settle(job, cancellation->reason(), outcome);
-            },
-            [&] { pass->cleared(cancellation->token()); },
-            [&] {
-              pass->rest();
-              rests = true;
-              ++resting_;
-            });
+        {
+          SlotObserver observer(*this, *pass, *progress, cancellation->token());
+          const EndedRun ended = run_job(job, *cancellation, observer);
+          metrics_.build_finished(to_string(ended.outcome));
+          settle(job, cancellation->reason(), ended.outcome);
+          if (ended.leftovers) {
+            runner_.clean_up(*ended.leftovers);
+          }
+        }
         pass.reset();
-        resting_ -= rests ? 1 : 0;
         std::erase(*progress_.lock(), progress);
         running_.leave(cancellation);
       });
@@ -279,13 +308,11 @@ Isolation::Kind Worker::kind_of(const TakenJob& job) {
   return job.attempt < domain::k_most_attempts ? Isolation::Kind::suspect : Isolation::Kind::last;
 }
 
-void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation, Progress& progress,
-                     const std::function<void(Outcome)>& settle, const std::function<void()>& read,
-                     const std::function<void()>& rest) {
+EndedRun Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation,
+                         RunObserver& observer) {
   if (cancellation.reason() == StopReason::shutdown ||
       cancellation.reason() == StopReason::host_full) {
-    settle(Outcome::requeued);
-    return;
+    return {.outcome = Outcome::requeued};
   }
   domain::ParsedJob parsed = domain::parse_job(job.payload);
   if (parsed.request && parsed.deployment_id != job.receipt.deployment) {
@@ -293,10 +320,9 @@ void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation, 
   }
   if (!parsed.request) {
     metrics_.malformed_job();
-    settle(runner_.reject(job.receipt, parsed.request.error(), cancellation));
-    return;
+    return {.outcome = runner_.reject(job.receipt, parsed.request.error(), cancellation)};
   }
-  runner_.run(*parsed.request, job, cancellation, settle, read, rest, &progress);
+  return runner_.run(*parsed.request, job, cancellation, observer);
 }
 
 void Worker::settle(const TakenJob& job, StopReason reason, Outcome outcome) {

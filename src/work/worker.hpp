@@ -69,6 +69,8 @@ class Worker final : private ports::QueueListener {
   [[nodiscard]] std::string take_problem() const;
 
  private:
+  class SlotObserver;
+
   struct Slot {
     std::jthread thread;
     std::atomic<bool> done = false;
@@ -89,9 +91,8 @@ class Worker final : private ports::QueueListener {
   void take_one(const std::stop_token& stop);
   void look();
   void handle(ports::TakenJob job, const std::stop_token& stop);
-  void run_job(const ports::TakenJob& job, ports::JobCancellation& cancellation, Progress& progress,
-               const std::function<void(Outcome)>& settle, const std::function<void()>& read,
-               const std::function<void()>& rest);
+  EndedRun run_job(const ports::TakenJob& job, ports::JobCancellation& cancellation,
+                   RunObserver& observer);
   static Isolation::Kind kind_of(const ports::TakenJob& job);
   void settle(const ports::TakenJob& job, ports::StopReason reason, Outcome outcome);
   /// False when the queue cannot be told now.
