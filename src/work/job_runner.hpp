@@ -60,7 +60,8 @@ class JobRunner {
         secrets_(secrets),
         metrics_(metrics),
         log_(std::move(log)),
-        abort_(std::move(abort)) {}
+        abort_(std::move(abort)),
+        faults_(settings_.first_fault_pause) {}
 
   /// Never throws; every failure ends in a delivered status or is left to others.
   EndedRun run(const domain::DeploymentRequest& request, const ports::TakenJob& job,

@@ -21,8 +21,6 @@ constexpr std::chrono::milliseconds k_take_patience{2'000};
 constexpr std::chrono::milliseconds k_look_interval{500};
 /// How soon it is noticed that jobs can be built again.
 constexpr std::chrono::milliseconds k_cannot_build_interval{50};
-/// An outbox nobody speaks of is looked into this often: a worker that died left it.
-constexpr std::chrono::milliseconds k_outbox_interval{5'000};
 constexpr std::size_t k_deliveries = 8;
 /// How long a registry that answers nothing of use keeps jobs from being taken.
 constexpr std::chrono::minutes k_vet_patience{2};
@@ -34,7 +32,6 @@ constexpr std::size_t k_most_shed = 1'000;
 constexpr std::size_t k_most_unrecorded = 10'000;
 constexpr std::chrono::seconds k_refused_pause{30};
 constexpr std::chrono::seconds k_unreachable_pause{5};
-constexpr std::chrono::seconds k_no_thread_pause{2};
 
 std::string_view word(CancelAnswer answer) {
   switch (answer) {
@@ -339,7 +336,8 @@ void Worker::deliver_for_others(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(outbox_mutex_);
-      outbox_changed_.wait_for(lock, stop, k_outbox_interval, [this] { return outbox_filled_; });
+      outbox_changed_.wait_for(lock, stop, settings_.outbox_interval,
+                               [this] { return outbox_filled_; });
       outbox_filled_ = false;
     }
     record_old_cancels();
@@ -455,7 +453,7 @@ void Worker::pause_after(Outcome outcome) {
                 : "the platform's API could not be reached");
 }
 
-void Worker::pause(std::chrono::seconds length, std::string reason) {
+void Worker::pause(std::chrono::milliseconds length, std::string reason) {
   const std::scoped_lock lock(pause_mutex_);
   paused_until_ = Clock::now() + length;
   pause_reason_ = std::move(reason);
@@ -489,7 +487,7 @@ bool Worker::run_in_slot(std::function<void()> body) {
     if (thread_trouble_.is_news(trouble)) {
       log_.error("{}", trouble);
     }
-    pause(k_no_thread_pause, trouble);
+    pause(settings_.no_thread_pause, trouble);
     return false;
   }
   thread_trouble_.over();

@@ -35,6 +35,10 @@ struct WorkerSettings {
   std::function<std::size_t()> waiting = {};
   std::size_t parallel_builds = 0;
   std::chrono::seconds drain_timeout{0};
+  /// An outbox nobody speaks of is looked into this often: a worker that died left it.
+  std::chrono::milliseconds outbox_interval{5'000};
+  /// No jobs are taken for so long when the system has no thread for one.
+  std::chrono::milliseconds no_thread_pause{2'000};
 };
 
 /// Takes jobs from the queue while a slot is free and runs each on a thread of its own; delivers
@@ -103,7 +107,7 @@ class Worker final : private ports::QueueListener {
   /// False when the system has no thread for it; jobs are then taken again after a pause.
   [[nodiscard]] bool run_in_slot(std::function<void()> body);
   void pause_after(Outcome outcome);
-  void pause(std::chrono::seconds length, std::string reason);
+  void pause(std::chrono::milliseconds length, std::string reason);
   [[nodiscard]] SteadyTime paused_until() const;
   void reap_slots();
 
