@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace builder::ports {
@@ -44,6 +45,19 @@ struct StepPorts {
   ports::BuildpacksBuilder& buildpacks;
   ports::Registry& registry;
   ports::JobQueue& queue;
+};
+
+/// What the steps of a build wait for, and whom they tell how far they are.
+class StepObserver {
+ public:
+  virtual ~StepObserver() = default;
+  /// Waits until the platform has said that it wants the build; an error ends the steps. Called on
+  /// more than one thread, before anything but the source is touched.
+  virtual Result<> accepted() = 0;
+  /// Before each phase: `fetch`, `build`, `push` (of what an engine has kept), `promote`.
+  virtual void phase_begins(std::string_view phase) = 0;
+  /// The source is fetched and planned: what a stranger wrote was read. May wait.
+  virtual void source_was_read() = 0;
 };
 
 }  // namespace builder::build
