@@ -172,6 +172,8 @@ Result<PublishedImage> BuildSteps::build() {
       return ports_.queue.times(taken_.receipt, request_.service_id);
     });
   });
+  const domain::DeliveredVariables variables =
+      domain::deliver(request_.environment, settings_.delivery);
   const auto begin_build = [&](std::string dockerfile) {
     early.emplace(EarlyPublish::Ports{ports_.image, events_}, in_phase(job_, "build"),
                   ports::ImageSpec{.service_id = request_.service_id,
@@ -184,7 +186,10 @@ Result<PublishedImage> BuildSteps::build() {
                                        [this](const std::string& image_id) {
                                          checkpoint_.image_id = image_id;
                                          record();
-                                       }},
+                                       },
+                                   .options = {.arguments = variables.arguments},
+                                   .secrets = variables.secrets,
+                                   .withheld_arguments = variables.withheld},
                   [repository] { return repository.get(); });
   };
   if (auto dockerfile = dockerfile_path(request_)) {
@@ -197,8 +202,9 @@ Result<PublishedImage> BuildSteps::build() {
   if (!fetched) {
     return std::unexpected(std::move(fetched).error().with_context("fetching source"));
   }
-  BUILDER_TRY_ASSIGN(BuildPlan plan, make_build_plan(request_, settings_.buildpacks,
-                                                     std::move(fetched->tree), events_));
+  BUILDER_TRY_ASSIGN(BuildPlan plan,
+                     make_build_plan(request_, settings_.buildpacks, std::move(fetched->tree),
+                                     events_, settings_.delivery));
   auto* const dockerfile = std::get_if<DockerfilePlan>(&plan);
   // Before the engine's first look: what it sees once is what it compares with the next time.
   auto& tree = dockerfile != nullptr ? dockerfile->tree : std::get<BuildpacksPlan>(plan).app;

@@ -2,6 +2,7 @@
 
 #include "base/keyed_hash.hpp"
 #include "base/result.hpp"
+#include "domain/variable_delivery.hpp"
 
 #include <chrono>
 #include <functional>
@@ -33,6 +34,7 @@ struct StepSettings {
   std::string github_url;
   std::chrono::seconds fetch_timeout{0};
   BuildpacksRules buildpacks;
+  domain::DeliveryRules delivery;
   KeyedHash::Key times_key{};  ///< Of what is remembered about a service's files.
   /// Asked when a source could not be fetched: whether that was WORK_DIR's fault.
   std::function<Result<>()> check_work_dir = [] { return Result<>(); };
