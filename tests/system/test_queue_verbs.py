@@ -76,7 +76,9 @@ def two_workers(make_worker):
 
 
 def name_of(worker) -> str:
-    return f"{HOST}:{worker.process.pid}"
+    """By the id that the worker itself sees."""
+    status = Path(f"/proc/{worker.process.pid}/status").read_text()
+    return f"{HOST}:{re.findall(r'^NSpid:.*?([0-9]+)$', status, re.MULTILINE)[0]}"
 
 
 def fill(stack, repo, count: int) -> list[str]:
@@ -165,6 +167,7 @@ def test_every_look_beside_builds_changes_nothing(stack, make_worker, repo, verb
     assert all(stack.api.statuses(identity) == ["BUILDING", "BUILDED"] for identity in built)
 
 
+@pytest.mark.hosts_pids
 def test_a_paused_worker_takes_nothing_until_it_is_resumed(stack, make_worker, repo, verb, told, submit):
     first, second = two_workers(make_worker)
     code, out, err = verb("pause", name_of(first), "--note", "new disk")
