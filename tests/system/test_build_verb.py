@@ -394,7 +394,7 @@ def test_explain_says_what_would_be_built_and_runs_nothing(build, app, tmp_path)
                 "FROM nginx\nCOPY --from=build /a /b\nCOPY --from=busybox /bin/sh /\n"})
     nothing = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock", "BUILDKIT_HOST": ""}
     text = build("--explain", app, **nothing).stdout
-    assert "Dockerfile   Dockerfile" in text and "2 files, 0.0 kB  by .dockerignore:2 node_modules" in text
+    assert "Dockerfile   Dockerfile" in text and "2 files, 6 B  by .dockerignore:2 node_modules" in text
     told = json.loads(build("--explain", "--progress=json", app, **nothing).stdout)
     assert told["left_out"] == [{"line": 2, "rule": "node_modules", "files": 2, "bytes": 6}, {"line": 3, "rule": "*.log", "files": 1, "bytes": 3}]
     assert told["context"]["files"] == 4 and told["ignore_file"] == ".dockerignore" and told["frontend"] == "docker/dockerfile:1"

@@ -1,5 +1,6 @@
 #include "app/cli/view/excerpt.hpp"
 #include "app/cli/view/rows.hpp"
+#include "base/size.hpp"
 #include "base/text.hpp"
 
 #include <fmt/format.h>

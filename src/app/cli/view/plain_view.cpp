@@ -2,6 +2,7 @@
 
 #include "app/cli/terminal.hpp"
 #include "app/cli/view/output_lines.hpp"
+#include "base/size.hpp"
 
 #include <fmt/format.h>
 
@@ -26,11 +27,6 @@ bool is_internal(std::string_view name) {
 
 std::string seconds(std::chrono::milliseconds time) {
   return fmt::format("{:.1f}s", std::chrono::duration<double>(time).count());
-}
-
-std::string bytes(std::uint64_t count) {
-  return count < 1000'000 ? fmt::format("{:.1f} kB", static_cast<double>(count) / 1e3)
-                          : fmt::format("{:.1f} MB", static_cast<double>(count) / 1e6);
 }
 
 void print(std::string_view row) {
@@ -58,7 +54,7 @@ class PlainView final : public BuildView {
     }
     for (const auto& [head, value] :
          {std::pair("Image", summary.image), std::pair("Digest", summary.digest),
-          std::pair("Size", summary.size == 0 ? std::string() : bytes(summary.size))}) {
+          std::pair("Size", summary.size == 0 ? std::string() : bytes_in_words(summary.size))}) {
       if (!value.empty()) {
         print(fmt::format("{:8}{}", head, value));
       }
@@ -68,7 +64,7 @@ class PlainView final : public BuildView {
     const auto cached = std::ranges::count_if(
         summary.steps, [&](const StepSummary& step) { return own(step) && step.cached; });
     print(fmt::format("Total   {}, {} of {} steps cached, {} sent", seconds(summary.total), cached,
-                      all, bytes(summary.context_bytes)));
+                      all, bytes_in_words(summary.context_bytes)));
     print(shown_row(summary.result));
   }
 
