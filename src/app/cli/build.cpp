@@ -250,7 +250,7 @@ void declare_source(CLI::App& verb, BuildLine& line) {
                   "A folder, or https://HOST/REPOSITORY[#BRANCH]; default: the folder we are in")
       ->type_name("DIR");
   verb.add_option("-f,--file", line.dockerfile, "The Dockerfile; default: Dockerfile")
-      ->type_name("PATH");
+      ->type_name("FILE");
   verb.add_option("--target", line.target, "Build this stage of the Dockerfile")
       ->type_name("STAGE");
   verb.add_option("--platform", line.platform, "Default: linux/amd64")->type_name("OS/ARCH");
@@ -262,7 +262,7 @@ void declare_source(CLI::App& verb, BuildLine& line) {
       ->type_name("NAME[=VALUE]")
       ->allow_extra_args(false);
   verb.add_option("--env-file", line.environment_files, "A file of such variables; repeatable")
-      ->type_name("PATH")
+      ->type_name("FILE")
       ->allow_extra_args(false);
   verb.add_option("--builder", line.builder, "Builder image, where there is no Dockerfile")
       ->type_name("IMAGE");
@@ -280,8 +280,9 @@ void declare_result(CLI::App& verb, BuildLine& line) {
       ->type_name("NAME[:TAG]")
       ->check(is_something);
   verb.add_option("-o,--output", line.output,
-                  "Write the image to a file, a folder, or - for stdout")
-      ->type_name("type=oci|docker|tar|local,dest=PATH|DIR")
+                  "Write the files of the image to a folder; type=oci|docker|tar|local,dest=PATH "
+                  "says how and where, and - is stdout")
+      ->type_name("DIR")
       ->check(is_something);
   verb.add_option("--push", line.push, "Push the image to a registry under this name")
       ->type_name("REF")

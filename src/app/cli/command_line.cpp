@@ -1,11 +1,13 @@
 #include "app/cli/command_line.hpp"
 
+#include "app/cli/help_format.hpp"
 #include "app/cli/terminal.hpp"
 
 #include <fmt/format.h>
 
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <utility>
 
 namespace builder::app::cli {
@@ -32,7 +34,9 @@ CommandLine::CommandLine()
           "Build worker of the Deployra platform: takes deployments from a Redis queue, builds "
           "their images and pushes them.",
           "deployra-builder") {
-  app_.set_version_flag("--version", "deployra-builder " BUILDER_VERSION);
+  app_.formatter(std::make_shared<HelpFormat>());
+  app_.set_help_flag("-h,--help", "Print this help");
+  app_.set_version_flag("--version", "deployra-builder " BUILDER_VERSION, "Print the version");
   app_.footer(k_footer);
   app_.require_subcommand(0, 1);
 }
@@ -40,6 +44,7 @@ CommandLine::CommandLine()
 CLI::App& CommandLine::verb(CLI::App* parent, const std::string& name, const std::string& what,
                             const std::string& examples, Action action) {
   CLI::App& verb = *(parent == nullptr ? &app_ : parent)->add_subcommand(name, what);
+  verb.group("Verbs");
   if (!examples.empty()) {
     verb.footer("Examples:\n" + examples);
   }

@@ -167,7 +167,7 @@ void add(CommandLine& line, const std::string& name, const std::string& what,
   verb.add_flag("--all", options->all, "Every worker of the queue, also those that come");
   if (has_note) {
     verb.add_option("--note", options->note, "Why, for those who ask; no secrets")
-        ->type_name("TEXT");
+        ->type_name("NOTE");
   }
 }
 
