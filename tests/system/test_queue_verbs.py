@@ -247,8 +247,11 @@ def test_dead_letters_are_listed_and_dropped(stack, worker, verb, told):
 
 
 @pytest.mark.parametrize("job, words", [
-    ("nonsense", "not a JSON object"),
-    ("", "not a JSON object"),
+    ("nonsense", ":1:2: this is not JSON"),
+    ("[]", ": the queue element is not a JSON object"),
+    ("", " is empty"),
+    ('{\n  "deploymentId": "d1",\n  "serviceId" "secret-value"\n}\n', ":3:15: this is not JSON"),
+    ('{"deploymentId": "d1",\n', ":2:1: the JSON ends too early"),
     ('{"deploymentId":"../x"}', "deploymentId"),
     ('{"deploymentId":"d1","serviceId":"UPPER"}', "serviceId"),
     ('{"deploymentId":"d1","serviceId":"s1","branch":"--upload-pack=x","repositoryName":"a/b",'
@@ -259,7 +262,19 @@ def test_what_workers_would_refuse_is_not_queued(stack, verb, job, words, tmp_pa
     for arguments, stdin in ((["submit", "job.json"], ""), (["submit", "-"], job)):
         code, out, err = verb(*arguments, stdin=stdin)
         assert (code, out) == (1, "") and words in err and SENTENCE.fullmatch(err), err
+        assert ("job.json" if arguments[1] == "job.json" else "standard input") in err and "secret-value" not in err
     assert stack.redis.client.llen("builder-queue") == 0
+
+
+def test_the_job_of_the_help_is_one(stack, verb):
+    code, out, _ = verb("submit", "--help")
+    example = re.search(r"^  \{.*\}$", out, re.M | re.S)[0]
+    assert code == 0
+    code, out, err = verb("submit", "-", "--json", stdin=example)
+    assert (code, err) == (0, "") and json.loads(out) == {"deployment": json.loads(example)["deploymentId"], "place": 1}
+    fields = set(json.loads(example)) | {"commitSha", "runtimeFilePath", "ports"}
+    documented = (ROOT / "docs" / "protocol.md").read_text()
+    assert not [field for field in fields if f"`{field}`" not in documented]
 
 
 def test_what_is_here_already_or_has_ended_is_not_queued_again(stack, make_worker, repo, verb, submit):
