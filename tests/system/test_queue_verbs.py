@@ -306,6 +306,21 @@ LOOKS = [["queue"], ["workers"], ["show", "d1"], ["cancel", "d1"], ["dead"], ["d
          ["resume", "--all"]]
 
 
+@pytest.mark.parametrize("arguments", LOOKS[:2] + LOOKS[4:5])
+def test_a_password_that_is_missing_is_named_with_its_setting(verb, arguments):
+    code, out, err = verb(*arguments, REDIS_PASSWORD="")
+    assert (code, out) == (1, "") and SENTENCE.fullmatch(err), err
+    assert "NOAUTH" in err and "look at REDIS_PASSWORD" in err
+
+
+@pytest.mark.parametrize("arguments", LOOKS[:2])
+def test_a_queue_that_is_no_list_is_named_with_its_setting(stack, verb, arguments):
+    stack.redis.client.set("no-list", "x")
+    code, out, err = verb(*arguments, REDIS_QUEUE_NAME="no-list")
+    assert (code, out) == (1, "") and SENTENCE.fullmatch(err), err
+    assert "WRONGTYPE" in err and "look at REDIS_QUEUE_NAME" in err
+
+
 @pytest.mark.parametrize("arguments", LOOKS)
 def test_a_redis_that_is_away_is_named_with_its_setting(verb, arguments):
     code, out, err = verb(*arguments, REDIS_PORT=str(free_port()))

@@ -134,7 +134,8 @@ void add_submit(CommandLine& line) {
       "  jq -c .job saved.json | deployra-builder submit -   from another program\n"
       "\nA job (docs/protocol.md has all its fields):\n"
       "  {\"deploymentId\": \"d0exampleexample0001\", \"serviceId\": \"s0exampleexample0001\",\n"
-      "   \"gitProvider\": {\"type\": \"GITHUB\"}, \"repositoryName\": \"octo/hello\", \"branch\": \"main\",\n"
+      "   \"gitProvider\": {\"type\": \"GITHUB\"}, \"repositoryName\": \"octo/hello\", \"branch\": "
+      "\"main\",\n"
       "   \"environmentVariables\": [{\"key\": \"NODE_ENV\", \"value\": \"production\"}]}",
       [options] {
         // First: while a person still types it, Ctrl+C ends the program as ever.
