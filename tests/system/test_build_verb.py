@@ -268,6 +268,9 @@ def test_it_builds_on_when_nobody_listens_any_more(stack, engine, app, tmp_path,
     (["nowhere"], "nowhere"), (["--file", "missing"], "missing"), (["--env", "=x"], "--env"), (["-t", "UPPER CASE"], "--tag"),
     (["--output", "type=iso,dest=x"], "type"), (["--output", "type=oci"], "dest"), (["--push", "h/i", "-t", "x"], "--push"),
     (["--platform", "linux/amd64,linux/arm64"], "platform"), (["--progress", "loud"], "--progress"),
+    (["--platform", "foo"], "like linux/amd64"), (["--platform", "linux/amd46"], "did you mean linux/amd64?"),
+    (["--platform", "linux/arm/"], "--platform"), (["-q", "--progress=plain"], "--quiet and --progress=plain contradict"),
+    (["-q", "--json"], "--json"), (["--json", "--progress=tty"], "--json"),
     (["--env-file", "missing"], "--env-file"), (["--build-arg", "NOT_SET_HERE"], "NOT_SET_HERE")])
 def test_wrong_usage_is_told_before_anything_is_begun(build, app, arguments, word):
     done = build(*arguments, cwd=app, code=2)
@@ -396,6 +399,7 @@ def test_explain_says_what_would_be_built_and_runs_nothing(build, app, tmp_path)
     text = build("--explain", app, **nothing).stdout
     assert "Dockerfile   Dockerfile" in text and "2 files, 6 B  by .dockerignore:2 node_modules" in text
     told = json.loads(build("--explain", "--progress=json", app, **nothing).stdout)
+    assert told == json.loads(build("--explain", "--json", app, **nothing).stdout)
     assert told["left_out"] == [{"line": 2, "rule": "node_modules", "files": 2, "bytes": 6}, {"line": 3, "rule": "*.log", "files": 1, "bytes": 3}]
     assert told["context"]["files"] == 4 and told["ignore_file"] == ".dockerignore" and told["frontend"] == "docker/dockerfile:1"
     assert [(image["name"], image["line"]) for image in told["images"]] == [("node:20", 2), ("nginx", 4), ("busybox", 6)]

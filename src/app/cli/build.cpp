@@ -70,10 +70,8 @@ SourceReader source_reader(const BuildWanted& wanted) {
 Result<std::unique_ptr<BuildView>> view_of(const BuildLine& line, const BuildWanted& wanted) {
   const auto output = parse_output(line.output);
   const bool to_stdout = output && output->is_stdout();
-  return make_view(line.explain ? "plain"
-                   : line.quiet ? "quiet"
-                                : line.progress,
-                   terminal_of(STDERR_FILENO), to_stdout ? stderr : stdout, source_reader(wanted));
+  return make_view(line.explain ? "plain" : wanted.progress, terminal_of(STDERR_FILENO),
+                   to_stdout ? stderr : stdout, source_reader(wanted));
 }
 
 std::vector<NamedSecret> secrets_of(const Config& config, const BuildWanted& wanted) {
@@ -186,7 +184,7 @@ Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineC
                            source.commit.str()},
       {"Engine", engine.address},
       {"Result", cannot_load ? "none: an image that buildpacks make needs --push REF" : result}};
-  fmt::print("{}", line.progress == "json"
+  fmt::print("{}", wanted.progress == "json"
                        ? explanation_json(explanation, facts)
                        : explanation_text(terminal_of(STDOUT_FILENO), explanation, facts));
   return {};
@@ -291,6 +289,7 @@ void declare_result(CLI::App& verb, BuildLine& line) {
       ->check(CLI::IsMember(std::set<std::string>(k_progress.begin(), k_progress.end())))
       ->type_name("HOW");
   verb.add_flag("-q,--quiet", line.quiet, "Print the digest or ID of the image, and no more");
+  verb.add_flag("--json", line.json, "For programs: as --progress=json");
   verb.add_flag("--explain", line.explain, "Say what would be built, and of what; run nothing");
 }
 

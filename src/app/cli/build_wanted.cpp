@@ -3,6 +3,7 @@
 #include "adapters/oci/reference.hpp"
 #include "app/config/dotenv_file.hpp"
 #include "base/ascii.hpp"
+#include "base/spelling.hpp"
 #include "base/text.hpp"
 
 #include <fmt/format.h>
@@ -78,6 +79,66 @@ Result<std::vector<domain::EnvironmentVariable>> environment_of(
     variables.push_back({.key = std::move(named.first), .value = std::move(named.second)});
   }
   return variables;
+}
+
+/// Machines as BuildKit names them, with the other names that it takes for some:
+/// https://pkg.go.dev/github.com/containerd/platforms
+constexpr auto k_systems =
+    std::to_array<std::string_view>({"linux", "windows", "freebsd", "darwin", "wasi"});
+constexpr auto k_machines = std::to_array<std::string_view>(
+    {"amd64",   "arm64",  "arm",     "386",      "riscv64", "ppc64le", "s390x",
+     "loong64", "mips",   "mips64",  "mips64le", "mipsle",  "ppc64",   "wasm",
+     "x86_64",  "x86-64", "aarch64", "i386",     "armhf",   "armel"});
+
+/// `OS/ARCH[/VARIANT]`; empty: the default one.
+Result<> check_platform(const std::string& platform) {
+  if (platform.empty()) {
+    return {};
+  }
+  if (platform.contains(',')) {
+    return wrong("--platform: one platform is built at a time");
+  }
+  const auto slash = std::min(platform.find('/'), platform.size());
+  const std::string system = lower_case(platform.substr(0, slash));
+  const std::string rest = lower_case(platform.substr(std::min(slash + 1, platform.size())));
+  const std::string machine = rest.substr(0, rest.find('/'));
+  const bool has_variant = machine.size() < rest.size();
+  const std::string variant = has_variant ? rest.substr(machine.size() + 1) : "";
+  const bool is_variant = std::ranges::all_of(
+      variant, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.'; });
+  const auto is_among = [](const auto& known, const std::string& word) {
+    return std::ranges::find(known, word) != known.end();
+  };
+  if (is_among(k_systems, system) && is_among(k_machines, machine) && is_variant &&
+      has_variant == !variant.empty()) {
+    return {};
+  }
+  const std::string os = nearest_word(system, k_systems);
+  const std::string meant = nearest_word(machine, k_machines);
+  return wrong(fmt::format(
+      "--platform {}: is no platform, which is like linux/amd64, linux/arm64 or linux/arm/v7{}",
+      platform,
+      os.empty() || meant.empty() ? "" : fmt::format("; did you mean {}/{}?", os, meant)));
+}
+
+/// How the build is shown.
+Result<std::string> progress_of(const BuildLine& line) {
+  const auto one_of = [](const std::string& left, std::string_view right) {
+    return wrong(
+        fmt::format("{} and {} contradict each other: leave one of them away", left, right));
+  };
+  const std::string progress = "--progress=" + line.progress;
+  const bool is_chosen = line.progress != "auto";
+  if (line.quiet && line.json) {
+    return one_of("--quiet", "--json");
+  }
+  if (line.quiet && is_chosen && line.progress != "quiet") {
+    return one_of("--quiet", progress);
+  }
+  if (line.json && is_chosen && line.progress != "json") {
+    return one_of("--json", progress);
+  }
+  return line.quiet ? "quiet" : line.json ? "json" : line.progress;
 }
 
 /// A folder's name as the name of an image.
@@ -186,10 +247,9 @@ Result<BuildWanted> understood(const BuildLine& line, const EnvironmentLookup& e
   if (!line.push.empty() && (!line.tag.empty() || !line.output.empty())) {
     return wrong("--push names the image and where it goes: leave --tag and --output away");
   }
-  if (line.platform.contains(',')) {
-    return wrong("--platform: one platform is built at a time");
-  }
+  BUILDER_TRY(check_platform(line.platform));
   BuildWanted wanted;
+  BUILDER_TRY_ASSIGN(wanted.progress, progress_of(line));
   BUILDER_TRY_ASSIGN(const std::string name, set_source(line, wanted));
   wanted.build.request.deployment_id = domain::DeploymentId("local");
   BUILDER_TRY_ASSIGN(wanted.build.request.environment, environment_of(line, environment));

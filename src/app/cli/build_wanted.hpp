@@ -31,6 +31,7 @@ struct BuildLine {
   std::string progress = "auto";
   bool no_cache = false;
   bool quiet = false;
+  bool json = false;
   bool explain = false;
 };
 
@@ -38,6 +39,7 @@ struct BuildLine {
 struct BuildWanted {
   std::variant<std::string, GitAddress> source;  ///< A folder's whole path, or a repository.
   build::LocalBuild build;
+  std::string progress;            ///< One of `k_progress`.
   std::unique_ptr<Output> output;  ///< What `build.target` writes to; null: no archive.
 
   [[nodiscard]] const GitAddress* git() const { return std::get_if<GitAddress>(&source); }
