@@ -265,7 +265,8 @@ def test_it_builds_on_when_nobody_listens_any_more(stack, engine, app, tmp_path,
 
 
 @pytest.mark.parametrize(("arguments", "word"), [
-    (["nowhere"], "nowhere"), (["--file", "missing"], "missing"), (["--env", "=x"], "--env"), (["-t", "UPPER CASE"], "--tag"),
+    (["nowhere"], "nowhere"), (["gitlab.example/x/y"], "is the repository https://gitlab.example/x/y meant?"),
+    (["git@github.com:x/y.git"], "try https://github.com/x/y.git"), (["--file", "missing"], "missing"), (["--env", "=x"], "--env"), (["-t", "UPPER CASE"], "--tag"),
     (["--output", "type=iso,dest=x"], "type"), (["--output", "type=oci"], "dest"), (["--push", "h/i", "-t", "x"], "--push"),
     (["--platform", "linux/amd64,linux/arm64"], "platform"), (["--progress", "loud"], "--progress"),
     (["--platform", "foo"], "like linux/amd64"), (["--platform", "linux/amd46"], "did you mean linux/amd64?"),
@@ -385,6 +386,13 @@ def test_a_repository_is_built_as_its_branch_its_tag_or_its_default(stack, build
     for number, ref in enumerate((first, "v1")):
         build("-t", f"verb/git:ref{number}", f"{url}#{ref}")
         assert files_in_image(stack, f"verb/git:ref{number}")["a.txt"] == b"first"
+    repository.commit({"services/web/Dockerfile": "FROM busybox\nCOPY . /app\n", "services/web/b.txt": "inner"})
+    repository.git("push", "--quiet", str(repository.bare), "HEAD:refs/heads/trunk")
+    for ref in ("#:services/web", "#trunk:/services/web/"):
+        build("-t", "verb/git:inner", url + ref)
+        inner = files_in_image(stack, "verb/git:inner")
+        assert inner["app/b.txt"] == b"inner" and "a.txt" not in inner and "app/a.txt" not in inner
+    assert "no folder 'a.txt/x' in this commit" in build(f"{url}#trunk:a.txt/x", code=1).stderr
     missing = build(f"{url}#nowhere", code=1)
     assert "'nowhere' does not exist" in missing.stderr and "'trunk'" in missing.stderr
     assert "refused the user name or the password" in build(url.replace(password, "wrong"), code=1).stderr

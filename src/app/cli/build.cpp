@@ -11,6 +11,7 @@
 #include "app/process/interrupt.hpp"
 #include "domain/request_secrets.hpp"
 #include "domain/source_spec.hpp"
+#include "ports/subtree.hpp"
 
 #include <fmt/core.h>
 #include <fmt/format.h>
@@ -92,7 +93,12 @@ Result<ports::FetchedSource> source_of(BuildWanted& wanted, LocalParts& parts,
   BUILDER_TRY_ASSIGN(auto spec, domain::resolve_source(wanted.build.request, {}));
   spec.branch = git->branch;  // Without one, the repository's own default.
   wanted.build.source_url = spec.url;
-  return parts.build->source->fetch(job.within(parts.config.fetch_timeout), spec, events);
+  BUILDER_TRY_ASSIGN(auto source, parts.build->source->fetch(job.within(parts.config.fetch_timeout),
+                                                             spec, events));
+  if (!git->folder.empty()) {
+    BUILDER_TRY_ASSIGN(source.tree, ports::make_subtree(std::move(source.tree), git->folder));
+  }
+  return source;
 }
 
 struct Built {
@@ -178,10 +184,12 @@ Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineC
                              : line.output.empty() ? "loaded as " + wanted.image()
                                                    : "written to " + line.output;
   const std::vector<std::pair<std::string, std::string>> facts{
-      {"Source", wanted.git() == nullptr
-                     ? std::get<std::string>(wanted.source)
-                     : wanted.git()->provider.url + "/" + wanted.git()->repository + " at " +
-                           source.commit.str()},
+      {"Source",
+       wanted.git() == nullptr
+           ? std::get<std::string>(wanted.source)
+           : fmt::format("{}/{}{} at {}", wanted.git()->provider.url, wanted.git()->repository,
+                         wanted.git()->folder.empty() ? "" : ":" + wanted.git()->folder,
+                         source.commit.str())},
       {"Engine", engine.address},
       {"Result", cannot_load ? "none: an image that buildpacks make needs --push REF" : result}};
   fmt::print("{}", wanted.progress == "json"
@@ -244,8 +252,10 @@ Exit build(const BuildLine& line) {
 
 /// Options that name what is built.
 void declare_source(CLI::App& verb, BuildLine& line) {
-  verb.add_option("SOURCE", line.source,
-                  "A folder, or https://HOST/REPOSITORY[#BRANCH]; default: the folder we are in")
+  verb.add_option(
+          "SOURCE", line.source,
+          "A folder, or https://HOST/REPOSITORY[#[BRANCH][:FOLDER]]; default: the folder we "
+          "are in")
       ->type_name("DIR");
   verb.add_option("-f,--file", line.dockerfile, "The Dockerfile; default: Dockerfile")
       ->type_name("FILE");

@@ -200,9 +200,16 @@ domain::ServiceId identity_of(const std::string& source) {
 /// Where it comes from, and what the image is called unless somebody says.
 Result<std::string> set_source(const BuildLine& line, BuildWanted& wanted) {
   domain::DeploymentRequest& request = wanted.build.request;
-  if (is_git_address(line.source)) {
-    BUILDER_TRY_ASSIGN(GitAddress address, parse_git_address(line.source));
-    request.service_id = identity_of(address.provider.url + "/" + address.repository);
+  std::error_code error;
+  const fs::path folder = fs::canonical(line.source, error);
+  const bool is_there = !error;
+  // As `docker build` reads it, unless there is such a folder.
+  const bool is_github = !is_there && line.source.starts_with("github.com/");
+  if (is_github || is_git_address(line.source)) {
+    BUILDER_TRY_ASSIGN(GitAddress address,
+                       parse_git_address((is_github ? "https://" : "") + line.source));
+    request.service_id = identity_of(
+        fmt::format("{}/{}:{}", address.provider.url, address.repository, address.folder));
     request.git_provider = address.provider;
     request.repository_name = address.repository;
     request.branch = address.branch;
@@ -212,10 +219,11 @@ Result<std::string> set_source(const BuildLine& line, BuildWanted& wanted) {
     wanted.source = std::move(address);
     return name;
   }
-  std::error_code error;
-  const fs::path folder = fs::canonical(line.source, error);
-  if (error || !fs::is_directory(folder)) {
-    return wrong(fmt::format("{}: {}", line.source, error ? error.message() : "is no folder"));
+  if (!is_there || !fs::is_directory(folder)) {
+    const std::string meant = is_there ? "" : address_meant(line.source);
+    return wrong(fmt::format("{}: {}{}", printable_line(line.source),
+                             is_there ? "is no folder" : error.message(),
+                             meant.empty() ? "" : "; is the repository " + meant + " meant?"));
   }
   request.service_id = identity_of(folder.string());
   BUILDER_TRY_ASSIGN(request.runtime_file_path, dockerfile_in(folder, line.dockerfile));
