@@ -151,7 +151,7 @@ def test_archives_hold_what_the_engine_would_have(stack, build, app, tmp_path):
     expected = files_in_image(stack, "verb/out:1")
     tar = tmp_path / "files.tar"
     done = build("--output", f"type=tar,dest={tar}", app)
-    assert f"Written to {tar}" in done.stderr
+    assert f"Written to {tar}" in done.stderr and "Image " not in done.stderr and "Digest" not in done.stderr
     assert files_of(tar.read_bytes())["app/a.txt"] == expected["app/a.txt"]
     assert files_of(tar.read_bytes())["mode"] == expected["mode"]
     stack.docker.call("DELETE", "/images/verb/out:1")
@@ -195,8 +195,26 @@ def test_an_oci_archive_or_a_word_why_not(stack, engine, build, app, tmp_path):
     # Whatever is shown goes elsewhere than the archive.
     for arguments in (["-o", "dest=-,type=tar", "--progress=json"], ["-o", "-", "-q"]):
         piped = subprocess.run([str(BINARY), "build", *arguments, str(app)], capture_output=True, env=env, timeout=60)
-        assert piped.returncode == 0 and piped.stderr and piped.stdout.endswith(b"\0" * 1024)
+        # Files have neither a name nor a digest.
+        assert piped.returncode == 0 and bool(piped.stderr) == ("-q" not in arguments) and piped.stdout.endswith(b"\0" * 1024)
         assert files_of(piped.stdout)["mode"] == b"plain\n"
+
+
+def test_what_is_written_among_the_source_is_refused_or_warned_of(build, app):
+    for destination in (".", "..", str(app)):
+        refused = build("-o", destination, ".", cwd=app, code=2)
+        assert "among those that are built" in refused.stderr
+    warning = "WARNING: {} lies in the folder that is built"
+    for destination, path in (("out", "out"), ("type=tar,dest=x/files.tar", "x/files.tar"), (f"{app}/out/", "out")):
+        (app / "x").mkdir(exist_ok=True)
+        assert warning.format(path) in build("-o", destination, ".", cwd=app).stderr
+    write(app, {".dockerignore": "out\n"})
+    assert "lies in the folder" not in build("-o", "out", ".", cwd=app).stderr
+    assert "lies in the folder" not in build("-o", str(app.parent / "elsewhere"), ".", cwd=app).stderr
+    # While it is written it is no part of the build either.
+    write(app, {"Dockerfile": "FROM busybox\nCOPY . /app\nRUN ls -aR /app >/listed\n"})
+    build("-o", "type=tar,dest=x/again.tar", app, cwd=app)
+    assert b".part" not in files_of((app / "x" / "again.tar").read_bytes())["listed"]
 
 
 @pytest.mark.both_engines

@@ -158,7 +158,10 @@ BuildSummary failed(const Error& error, bool interrupted) {
 BuildSummary succeeded(const BuildWanted& wanted, Built built) {
   BuildSummary summary;
   summary.result = std::move(built.became);
-  summary.image = wanted.image();
+  const auto* const archive = std::get_if<build::ToArchive>(&wanted.build.target);
+  if (archive == nullptr || archive->archive != ports::Archive::files) {
+    summary.image = wanted.image();  // Files have no name.
+  }
   summary.digest = std::move(built.result.digest);
   summary.size = built.result.size;
   summary.context_bytes = built.result.context_bytes_sent;
@@ -238,6 +241,9 @@ Exit build(const BuildLine& line) {
     return explained ? Exit::ok : stop.stop_requested() ? Exit::aborted : Exit::failed;
   }
   events.info(chosen.reason);
+  for (const std::string& warning : wanted->warnings) {
+    events.warning(warning);
+  }
   auto built = run(*wanted, loaded.config, stop, secrets, events, log);
   BuildSummary summary =
       built ? succeeded(*wanted, *std::move(built)) : failed(built.error(), stop.stop_requested());

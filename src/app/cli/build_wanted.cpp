@@ -5,6 +5,7 @@
 #include "base/ascii.hpp"
 #include "base/spelling.hpp"
 #include "base/text.hpp"
+#include "domain/dockerignore.hpp"
 
 #include <fmt/format.h>
 
@@ -231,6 +232,55 @@ Result<std::string> set_source(const BuildLine& line, BuildWanted& wanted) {
   return folder.filename().string();
 }
 
+/// The text of a small file; empty where there is none.
+std::string text_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string{std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Whether the next build of the folder would take what lies at `path` in it.
+bool is_built(const fs::path& folder, const std::string& dockerfile, const std::string& path) {
+  for (const std::string& name :
+       {(dockerfile.empty() ? "Dockerfile" : dockerfile) + ".dockerignore",
+        std::string(".dockerignore")}) {
+    if (fs::exists(folder / name)) {
+      return domain::IgnoreFile(text_of(folder / name)).hides(path) == nullptr;
+    }
+  }
+  return domain::IgnoreFile(domain::default_dockerignore()).hides(path) == nullptr;
+}
+
+/// What is written into the folder that is built is part of the next build.
+Result<> check_place(const OutputSpec& output, BuildWanted& wanted) {
+  const auto* const source = std::get_if<std::string>(&wanted.source);
+  if (source == nullptr || output.is_stdout()) {
+    return {};
+  }
+  std::error_code error;
+  const fs::path folder(*source);
+  fs::path place = fs::weakly_canonical(fs::absolute(output.destination, error), error);
+  if (!place.has_filename()) {
+    place = place.parent_path();  // Behind the last '/'.
+  }
+  const fs::path inside = place.lexically_relative(folder);
+  const fs::path around = folder.lexically_relative(place);
+  const bool holds_source = !around.empty() && *around.begin() != "..";
+  if (output.type == OutputType::local && holds_source) {
+    return wrong(fmt::format(
+        "--output {}: the files of the image would be written among those that are built; name a "
+        "folder of its own",
+        output.destination));
+  }
+  if (!error && !holds_source && !inside.empty() && *inside.begin() != ".." &&
+      is_built(folder, wanted.build.request.runtime_file_path, inside.string())) {
+    wanted.warnings.push_back(fmt::format(
+        "{} lies in the folder that is built, and is part of the next build: name it in "
+        ".dockerignore, or write it elsewhere",
+        printable_line(inside.string())));
+  }
+  return {};
+}
+
 Result<build::LocalTarget> open_target(const BuildLine& line, BuildWanted& wanted) {
   if (!line.push.empty()) {
     return build::ToRegistry{};
@@ -239,6 +289,7 @@ Result<build::LocalTarget> open_target(const BuildLine& line, BuildWanted& wante
     return build::ToEngine{};
   }
   BUILDER_TRY_ASSIGN(const OutputSpec output, parse_output(line.output));
+  BUILDER_TRY(check_place(output, wanted));
   if (!line.explain) {
     BUILDER_TRY_ASSIGN(wanted.output, open_output(output));
   }

@@ -39,7 +39,8 @@ struct BuildLine {
 struct BuildWanted {
   std::variant<std::string, GitAddress> source;  ///< A folder's whole path, or a repository.
   build::LocalBuild build;
-  std::string progress;            ///< One of `k_progress`.
+  std::string progress;  ///< One of `k_progress`.
+  std::vector<std::string> warnings;
   std::unique_ptr<Output> output;  ///< What `build.target` writes to; null: no archive.
 
   [[nodiscard]] const GitAddress* git() const { return std::get_if<GitAddress>(&source); }
