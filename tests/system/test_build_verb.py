@@ -145,6 +145,17 @@ def test_a_folders_own_dotenv_is_sent_and_never_read_as_configuration(stack, bui
     assert "s3cret" not in failed.stderr and "[REDACTED]" in failed.stderr
 
 
+def test_build_arguments_that_look_like_secrets_are_hidden_as_variables_are(build, app):
+    write(app, {"Dockerfile": "FROM busybox\nARG NPM_TOKEN\nARG db_password\nARG MODE\n"
+                              "RUN echo it is $NPM_TOKEN, $db_password, $MODE; exit 1\n"})
+    arguments = ["--build-arg", "NPM_TOKEN", "--build-arg", "db_password=correct-horse", "--build-arg", "MODE=production", app]
+    for progress in ("plain", "json"):
+        failed = build("--no-cache", f"--progress={progress}", *arguments, code=1, NPM_TOKEN="hunter22-of-npm")
+        shown = failed.stdout + failed.stderr
+        assert "hunter22" not in shown and "correct-horse" not in shown and shown.count("[REDACTED]") >= 2
+        assert "production" in shown
+
+
 @pytest.mark.both_engines
 def test_archives_hold_what_the_engine_would_have(stack, build, app, tmp_path):
     build("-t", "verb/out:1", app)

@@ -76,7 +76,11 @@ Result<std::unique_ptr<BuildView>> view_of(const BuildLine& line, const BuildWan
 }
 
 std::vector<NamedSecret> secrets_of(const Config& config, const BuildWanted& wanted) {
-  std::vector<NamedSecret> secrets = domain::secrets_of(wanted.build.request);
+  domain::DeploymentRequest request = wanted.build.request;
+  for (const auto& [name, value] : wanted.build.options.arguments) {
+    request.environment.push_back({.key = name, .value = value});
+  }
+  std::vector<NamedSecret> secrets = domain::secrets_of(request);
   for (NamedSecret& own : app::secrets_of(config)) {
     secrets.push_back(std::move(own));
   }
