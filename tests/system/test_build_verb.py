@@ -347,13 +347,18 @@ def test_hostile_folders_stay_within_themselves(stack, build, app, tmp_path):
     assert b"not yours" not in build(app, code=1).stderr.encode()
     (app / "Dockerfile").unlink()
     (app / "Dockerfile").symlink_to("../outside/secret")
-    assert "link out of the repository" in build(app, code=1).stderr
+    assert "link out of the folder" in build(app, code=1).stderr
 
 
 def test_a_folder_without_dockerfile_says_what_can_be_done(build, tmp_path):
     write(tmp_path / "bare", {"index.js": "1"})
     done = build(tmp_path / "bare", code=1)
-    assert "--push" in done.stderr and "No Dockerfile" in done.stderr
+    assert "--push" in done.stderr and "No Dockerfile" in done.stderr and "repository" not in done.stderr
+    write(tmp_path / "bare", {"Dockerfile.prod": "FROM busybox\nCOPY nothing /\n"})
+    done = build(tmp_path / "bare", code=1)
+    assert "the folder has Dockerfile.prod: --file names the one to build from" in done.stderr
+    done = build("--file", "Dockerfile.prod", tmp_path / "bare", code=1)
+    assert '"nothing" not found in the folder' in done.stderr and "repository" not in done.stderr
 
 
 @pytest.mark.both_engines

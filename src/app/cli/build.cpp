@@ -5,6 +5,7 @@
 #include "app/cli/settings.hpp"
 #include "app/cli/view/redacted_events.hpp"
 #include "app/cli/view/view.hpp"
+#include "app/cli/words_by_hand.hpp"
 #include "app/compose/engine_choice.hpp"
 #include "app/compose/local_parts.hpp"
 #include "app/config/config.hpp"
@@ -136,7 +137,7 @@ Result<Built> run(BuildWanted& wanted, Config config, const std::stop_token& sto
   return Built{.result = std::move(result), .became = std::move(became)};
 }
 
-BuildSummary failed(const Error& error, bool interrupted) {
+BuildSummary failed(const Error& error, bool is_folder, bool interrupted) {
   BuildSummary summary;
   if (interrupted) {
     summary.end = BuildEnd::aborted;
@@ -146,7 +147,7 @@ BuildSummary failed(const Error& error, bool interrupted) {
   summary.end = BuildEnd::failed;
   // What only the operator can mend is told in the operator's words: that is who watches.
   const bool is_own = error.customer.empty() || !error.setting.empty();
-  summary.result = is_own ? error.message : error.customer;
+  summary.result = is_own ? error.message : words_by_hand(error.customer, is_folder);
   if (!error.last_words.empty()) {
     summary.result += ": " + error.last_words;
   }
@@ -233,14 +234,16 @@ Exit build(const BuildLine& line) {
   SecretStore secrets;
   const auto own_secrets = secrets.add_deployment(secrets_of(loaded.config, *wanted));
   RedactedEvents events(**view, own_secrets);
+  const bool is_folder = wanted->git() == nullptr;
+  MessagesByHand by_hand(events, is_folder);
   const auto level = variable("LOG_LEVEL") ? loaded.config.log_level : LogLevel::warning;
   const Log log(std::make_shared<EventsLog>(events, level));
   const std::stop_token stop = interrupt.token();
   if (line.explain) {
     const auto explained =
-        explain_build(line, *wanted, chosen, loaded.config, stop, secrets, events, log);
+        explain_build(line, *wanted, chosen, loaded.config, stop, secrets, by_hand, log);
     if (!explained) {
-      events.finish(failed(explained.error(), stop.stop_requested()));
+      events.finish(failed(explained.error(), is_folder, stop.stop_requested()));
     }
     return explained ? Exit::ok : stop.stop_requested() ? Exit::aborted : Exit::failed;
   }
@@ -248,9 +251,9 @@ Exit build(const BuildLine& line) {
   for (const std::string& warning : wanted->warnings) {
     events.warning(warning);
   }
-  auto built = run(*wanted, loaded.config, stop, secrets, events, log);
-  BuildSummary summary =
-      built ? succeeded(*wanted, *std::move(built)) : failed(built.error(), stop.stop_requested());
+  auto built = run(*wanted, loaded.config, stop, secrets, by_hand, log);
+  BuildSummary summary = built ? succeeded(*wanted, *std::move(built))
+                               : failed(built.error(), is_folder, stop.stop_requested());
   const BuildEnd end = summary.end;
   summary.total = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - started);
