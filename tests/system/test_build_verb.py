@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from kit.buildkitd import Buildkitd
 from kit.images import RegistryClient
-from kit.process import wait_for
+from kit.process import free_port, wait_for
 from kit.worker import BINARY
 
 APP = {"Dockerfile": "FROM busybox AS full\nARG MODE=plain\nCOPY . /app\nRUN echo built-$MODE; echo $MODE > /mode\n"
@@ -401,6 +401,15 @@ def test_push_goes_to_any_registry_with_the_logins_of_docker(stack, build, app, 
     write(app, {"Dockerfile": f"FROM {stack.ecr.host}/{private}:1\nRUN cat /mode\n"})
     assert "\nplain\n" in build("--push", f"{stack.ecr.host}/{private}:2", app, PATH=path,
                                 DOCKER_CONFIG=str(tmp_path / "docker")).stderr
+
+
+@pytest.mark.both_engines
+def test_a_registry_that_is_away_fails_the_build_soon(build, app):
+    # BUILD_TIMEOUT is half an hour; `build` waits two minutes.
+    host = f"127.0.0.1:{free_port()}"
+    failed = build("--push", f"{host}/verb/away:1", app, code=1)
+    assert f"ERROR: The registry {host} cannot be reached: connection refused" in failed.stderr
+    assert f"The registry {host} does not answer; trying again" in failed.stderr and "docker login" not in failed.stderr
 
 
 @pytest.mark.both_engines

@@ -1,5 +1,4 @@
 #include "adapters/buildkit/image_builder.hpp"
-#include "adapters/oci/retrying_push.hpp"
 
 #include <utility>
 #include <variant>
@@ -39,7 +38,8 @@ class DirectImageBuilder final : public ports::ImageBuilder {
   Result<ports::PublishResult> publish(const JobContext& job, const ports::ImageSpec& image,
                                        domain::EventSink& events) override {
     const auto begin = Clock::now();
-    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, image.repository, events);
+    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, image.repository, events,
+                               peers_.patience);
     RepeatedSteps repeated(events);
     domain::EventSink* sink = &events;
     for (;;) {

@@ -3,7 +3,6 @@
 #include "adapters/buildkit/diagnosis/dockerfile.hpp"
 #include "adapters/buildkit/image_builder.hpp"
 #include "adapters/oci/push_progress.hpp"
-#include "adapters/oci/retrying_push.hpp"
 
 #include <fmt/format.h>
 
@@ -167,7 +166,8 @@ class EngineImageBuilder final : public ports::ImageBuilder {
                                                              const std::string& tag,
                                                              domain::EventSink& events) {
     events.info("Pushing image");
-    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, repository, events);
+    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, repository, events,
+                               peers_.patience);
     for (;;) {
       BUILDER_TRY_ASSIGN(const ports::SharedLogin login, retrying.login());
       oci::PushProgress progress(events);

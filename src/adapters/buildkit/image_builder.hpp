@@ -4,6 +4,7 @@
 #include "adapters/buildkit/compression.hpp"
 #include "adapters/buildkit/image_epoch.hpp"
 #include "adapters/docker/engine.hpp"
+#include "adapters/oci/retrying_push.hpp"
 #include "ports/image_builder.hpp"
 #include "ports/image_exporter.hpp"
 #include "ports/registry.hpp"
@@ -21,6 +22,7 @@ struct PublishPeers {
   Solver& solver;
   ports::Registry& registry;
   ports::RegistryLogins& logins;
+  oci::PushPatience patience = {};
 };
 
 /// On a Docker Engine with the old image store: the solve leaves an image at the Engine, whose push

@@ -151,7 +151,7 @@ BuildSummary failed(const Error& error, bool is_folder, bool interrupted) {
   if (!error.last_words.empty()) {
     summary.result += ": " + error.last_words;
   }
-  if (error.setting == adapters::oci::k_registry_setting) {
+  if (error.kind == ErrorKind::denied && error.setting == adapters::oci::k_registry_setting) {
     summary.details.emplace_back("docker login HOST leaves the login that is used");
   }
   if (!is_own && error.kind != ErrorKind::build_failed && error.kind != ErrorKind::invalid_input) {
