@@ -404,6 +404,30 @@ def test_push_goes_to_any_registry_with_the_logins_of_docker(stack, build, app, 
 
 
 @pytest.mark.both_engines
+def test_one_build_may_have_several_names(stack, build, app, tmp_path):
+    names = [f"verb/many-{app.name}:1", f"verb/many-{app.name}:latest", f"verb/other-{app.name}:x"]
+    options = [word for name in names for word in ("-t", name)]
+    done = build(*options, app)
+    assert f"Image   {', '.join(names)}" in done.stderr
+    assert len({stack.docker.json("GET", f"/images/{name}/json")["Id"] for name in names}) == 1
+    for name in names:
+        stack.docker.call("DELETE", f"/images/{name}")
+    archive = tmp_path / "named.tar"
+    build(*options, "-o", f"type=docker,dest={archive}", app)
+    manifest = json.loads(files_of(archive.read_bytes())["manifest.json"])
+    assert sorted(name.removeprefix("docker.io/") for image in manifest for name in image["RepoTags"]) == sorted(names)
+    pushed = [f"{stack.registry.host}/{name}" for name in names]
+    told = build("--json", *[word for name in pushed for word in ("--push", name)], app)
+    end = json.loads(told.stdout.splitlines()[-1])
+    assert end["images"] == pushed and end["image"] == pushed[0]
+    accept = {"Accept": "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"}
+    for name in names:
+        path, tag = name.rsplit(":", 1)
+        _, headers, _ = RegistryClient(stack.registry.host).call("HEAD", f"/v2/{path}/manifests/{tag}", headers=accept)
+        assert headers["docker-content-digest"] == end["digest"]
+
+
+@pytest.mark.both_engines
 def test_a_registry_that_is_away_fails_the_build_soon(build, app):
     # BUILD_TIMEOUT is half an hour; `build` waits two minutes.
     host = f"127.0.0.1:{free_port()}"

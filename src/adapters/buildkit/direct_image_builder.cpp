@@ -84,7 +84,7 @@ class DirectImageBuilder final : public ports::ImageBuilder {
         .dockerfile = image.dockerfile,
         .frontend = frontend_attributes(image.options),
         .exporter = "image",
-        .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag},
+        .exporter_attributes = {{"name", names_of(image)},
                                 {"push", "true"},
                                 // Where containerd keeps images, none of this name is left.
                                 {"store", "false"},

@@ -61,6 +61,9 @@ struct KeepingEngine {
 Result<> check_machines(const ports::JobContext& job, const KeepingEngine& engine,
                         const ports::ImageSpec& image, const std::string& id);
 
+/// All names of an image, as the exporters read them.
+std::string names_of(const ports::ImageSpec& image);
+
 /// What the frontend is told of the options of a build.
 std::map<std::string, std::string> frontend_attributes(const ports::BuildOptions& options);
 

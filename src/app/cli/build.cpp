@@ -16,6 +16,7 @@
 
 #include <fmt/core.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <unistd.h>
 
@@ -51,6 +52,10 @@ class EventsLog final : public LogSink {
   domain::EventSink& events_;
   const LogLevel level_;
 };
+
+std::string joined(const std::vector<std::string>& names) {
+  return fmt::format("{}", fmt::join(names, ", "));
+}
 
 /// The Dockerfile of a folder, for a failure that names a line of it.
 SourceReader source_reader(const BuildWanted& wanted) {
@@ -132,7 +137,7 @@ Result<Built> run(BuildWanted& wanted, Config config, const std::stop_token& sto
   std::string became =
       wanted.output != nullptr ? "Written to " + wanted.output->name()
       : std::holds_alternative<build::ToRegistry>(wanted.build.target)
-          ? "Pushed to " + wanted.image()
+          ? "Pushed to " + joined(wanted.images())
           : fmt::format("Loaded into the Docker Engine at {}", parts->docker_address());
   return Built{.result = std::move(result), .became = std::move(became)};
 }
@@ -165,7 +170,7 @@ BuildSummary succeeded(const BuildWanted& wanted, Built built) {
   summary.result = std::move(built.became);
   const auto* const archive = std::get_if<build::ToArchive>(&wanted.build.target);
   if (archive == nullptr || archive->archive != ports::Archive::files) {
-    summary.image = wanted.image();  // Files have no name.
+    summary.images = wanted.images();  // Files have no name.
   }
   summary.digest = std::move(built.result.digest);
   summary.size = built.result.size;
@@ -188,8 +193,9 @@ Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineC
                                             source.tree, events));
   BUILDER_TRY_ASSIGN(const BuildExplanation explanation, explain(plan, *source.tree));
   const bool cannot_load = std::holds_alternative<build::BuildpacksPlan>(plan) && line.push.empty();
-  const std::string result = !line.push.empty()    ? "pushed to " + wanted.image()
-                             : line.output.empty() ? "loaded as " + wanted.image()
+  const std::string names = joined(wanted.images());
+  const std::string result = !line.push.empty()    ? "pushed to " + names
+                             : line.output.empty() ? "loaded as " + names
                                                    : "written to " + line.output;
   const std::vector<std::pair<std::string, std::string>> facts{
       {"Source",
@@ -297,16 +303,18 @@ std::string is_something(const std::string& value) {
 
 /// Options that name what becomes of it.
 void declare_result(CLI::App& verb, BuildLine& line) {
-  verb.add_option("-t,--tag", line.tag, "Name of the image; default: the folder's")
+  verb.add_option("-t,--tag", line.tags, "Name of the image; default: the folder's; repeatable")
       ->type_name("NAME[:TAG]")
+      ->allow_extra_args(false)
       ->check(is_something);
   verb.add_option("-o,--output", line.output,
                   "Write the files of the image to a folder; type=oci|docker|tar|local,dest=PATH "
                   "says how and where, and - is stdout")
       ->type_name("DIR")
       ->check(is_something);
-  verb.add_option("--push", line.push, "Push the image to a registry under this name")
+  verb.add_option("--push", line.push, "Push the image to a registry under this name; repeatable")
       ->type_name("REF")
+      ->allow_extra_args(false)
       ->check(is_something);
   verb.add_option("--progress", line.progress, "How it is shown")
       ->check(CLI::IsMember(std::set<std::string>(k_progress.begin(), k_progress.end())))

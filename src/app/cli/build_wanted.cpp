@@ -158,7 +158,7 @@ std::string image_name(std::string_view folder) {
 }
 
 /// `NAME[:TAG]`, checked.
-Result<> set_name(build::LocalBuild& build, std::string_view option, const std::string& text) {
+Result<ports::ImageName> read_name(std::string_view option, const std::string& text) {
   const auto reference = adapters::oci::parse_reference(text);
   if (!reference || !reference->digest.empty()) {
     return wrong(
@@ -168,8 +168,20 @@ Result<> set_name(build::LocalBuild& build, std::string_view option, const std::
                     option, text));
   }
   const std::string tag = ":" + reference->tag;
-  build.repository.uri = text.ends_with(tag) ? text.substr(0, text.size() - tag.size()) : text;
-  build.tag = reference->tag;
+  return ports::ImageName{
+      .repository = {text.ends_with(tag) ? text.substr(0, text.size() - tag.size()) : text},
+      .tag = reference->tag};
+}
+
+Result<> set_names(build::LocalBuild& build, std::string_view option,
+                   const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) {
+    BUILDER_TRY_ASSIGN(ports::ImageName name, read_name(option, text));
+    build.more_names.push_back(std::move(name));
+  }
+  build.repository = build.more_names.front().repository;
+  build.tag = build.more_names.front().tag;
+  build.more_names.erase(build.more_names.begin());
   return {};
 }
 
@@ -303,7 +315,7 @@ Result<build::LocalTarget> open_target(const BuildLine& line, BuildWanted& wante
 }  // namespace
 
 Result<BuildWanted> understood(const BuildLine& line, const EnvironmentLookup& environment) {
-  if (!line.push.empty() && (!line.tag.empty() || !line.output.empty())) {
+  if (!line.push.empty() && (!line.tags.empty() || !line.output.empty())) {
     return wrong("--push names the image and where it goes: leave --tag and --output away");
   }
   BUILDER_TRY(check_platform(line.platform));
@@ -321,12 +333,21 @@ Result<BuildWanted> understood(const BuildLine& line, const EnvironmentLookup& e
     options.arguments.insert_or_assign(std::move(named.first), std::move(named.second));
   }
   if (!line.push.empty()) {
-    BUILDER_TRY(set_name(wanted.build, "--push", line.push));
+    BUILDER_TRY(set_names(wanted.build, "--push", line.push));
   } else {
-    BUILDER_TRY(set_name(wanted.build, "--tag", line.tag.empty() ? image_name(name) : line.tag));
+    BUILDER_TRY(set_names(wanted.build, "--tag",
+                          line.tags.empty() ? std::vector{image_name(name)} : line.tags));
   }
   BUILDER_TRY_ASSIGN(wanted.build.target, open_target(line, wanted));
   return wanted;
+}
+
+std::vector<std::string> BuildWanted::images() const {
+  std::vector<std::string> names{build.repository.uri + ":" + build.tag};
+  for (const ports::ImageName& name : build.more_names) {
+    names.push_back(name.str());
+  }
+  return names;
 }
 
 LoadedConfig build_settings(const BuildLine& line, const BuildWanted& wanted,

@@ -5,6 +5,7 @@
 #include "base/size.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -53,7 +54,8 @@ class PlainView final : public BuildView {
       return;
     }
     for (const auto& [head, value] :
-         {std::pair("Image", summary.image), std::pair("Digest", summary.digest),
+         {std::pair("Image", fmt::format("{}", fmt::join(summary.images, ", "))),
+          std::pair("Digest", summary.digest),
           std::pair("Size", summary.size == 0 ? std::string() : bytes_in_words(summary.size))}) {
       if (!value.empty()) {
         print(fmt::format("{:8}{}", head, value));
@@ -120,9 +122,8 @@ class QuietView final : public BuildView {
 
   void finish(const BuildSummary& summary) override {
     if (summary.end == BuildEnd::succeeded) {
-      if (const auto& what = summary.digest.empty() ? summary.image : summary.digest;
-          !what.empty()) {
-        put(stream_, what + "\n");
+      if (!summary.digest.empty() || !summary.images.empty()) {
+        put(stream_, (summary.digest.empty() ? summary.images.front() : summary.digest) + "\n");
       }
       return;
     }
