@@ -266,6 +266,17 @@ def test_what_workers_would_refuse_is_not_queued(stack, verb, job, words, tmp_pa
     assert stack.redis.client.llen("builder-queue") == 0
 
 
+def test_what_verbs_did_is_told_to_programs_as_well(stack, verb):
+    identity = "d-json"
+    job = {"deploymentId": identity, "serviceId": "s1", "repositoryName": "a/b"}
+    assert json.loads(verb("submit", "-", "--json", stdin=json.dumps(job))[1]) == {"deployment": identity, "place": 1}
+    assert json.loads(verb("cancel", identity, "--json")[1])["answer"] == "removed"
+    assert json.loads(verb("pause", "--all", "--json")[1]) == {"paused": "*", "workers": 0, "running": 0}
+    assert json.loads(verb("resume", "--all", "--json")[1]) == {"resumed": "*", "was_paused": True, "still_paused_by": []}
+    assert json.loads(verb("resume", "--all", "--json")[1])["was_paused"] is False
+    assert json.loads(verb("dead", "drop", "--all", "--json")[1]) == {"dropped": 0}
+
+
 def test_the_job_of_the_help_is_one(stack, verb):
     code, out, _ = verb("submit", "--help")
     example = re.search(r"^  \{.*\}$", out, re.M | re.S)[0]
@@ -295,6 +306,9 @@ def test_what_is_not_known_is_said_so(stack, verb):
         code, out, err = verb(*arguments)
         assert (code, out) == (1, "") and "d-nobody is not known here" in err
     assert json.loads(verb("show", "d-somebody", "--json")[1])["state"] == "unknown"
+    code, out, err = verb("cancel", "d-nobody", "--json")
+    assert (code, err) == (1, "")
+    assert json.loads(out) == {"deployment": "d-nobody", "answer": "unknown", "status": None, "listeners": 0}
     for arguments in (["show", "../x"], ["cancel", ""]):
         code, out, err = verb(*arguments)
         assert (code, out) == (2, "") and "no id" in err
