@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import tarfile
@@ -16,7 +17,7 @@ import pytest
 from kit.buildkitd import Buildkitd
 from kit.images import RegistryClient
 from kit.process import free_port, wait_for
-from kit.worker import BINARY
+from kit.worker import BINARY, ROOT
 
 APP = {"Dockerfile": "FROM busybox AS full\nARG MODE=plain\nCOPY . /app\nRUN echo built-$MODE; echo $MODE > /mode\n"
                      "FROM busybox AS small\nRUN echo small > /mode\nFROM full\n",
@@ -98,6 +99,29 @@ def test_a_folder_becomes_an_image_of_the_engine_and_the_second_time_from_its_ca
     os.utime(app / "a.txt", ns=(old.st_atime_ns, old.st_mtime_ns))
     build(app)
     assert files_in_image(stack, name)["app/a.txt"] == b"two\n"
+
+
+def shape_of(output: str) -> list[str]:
+    """What is the same of every such build: without digests, amounts, times, and where the engine listens."""
+    shape = []
+    for line in output.splitlines():
+        for pattern, word in ((r"sha256:[0-9a-f…]+", "DIGEST"), (r"\b\d+(\.\d+)? (B|kB|MB)\b", "SIZE"), (r"\b\d+\.\d+s", "TIME"),
+                              (r"^#\d+", "#N"), (r"(unix://)?/\S+\.sock( \(DOCKER_HOST\)|, the first that answers)?", "ENGINE"),
+                              (r"\d+ of (\d+) steps", r"N of \1 steps"), (r"^#N (CACHED|DONE TIME)$", "#N END")):
+            line = re.sub(pattern, word, line)
+        shape.append(line)
+    return shape
+
+
+def test_the_example_of_the_document_is_what_is_printed(build):
+    document = (ROOT / "docs" / "cli.md").read_text()
+    example = re.search(r"^\$ deployra-builder build examples/hello\n(.*?)^```", document, re.M | re.S)[1]
+    printed = shape_of(build("examples/hello", cwd=ROOT).stderr)
+    wanted = shape_of(example)
+    assert wanted.count("…") == 1
+    before, after = wanted[:wanted.index("…")], wanted[wanted.index("…") + 1:]
+    assert len(printed) > len(before) + len(after)
+    assert (printed[:len(before)], printed[-len(after):]) == (before, after), "\n".join(printed)
 
 
 @pytest.mark.both_engines
