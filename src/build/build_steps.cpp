@@ -189,7 +189,9 @@ Result<PublishedImage> BuildSteps::build() {
                                        },
                                    .options = {.arguments = variables.arguments},
                                    .secrets = variables.secrets,
-                                   .withheld_arguments = variables.withheld},
+                                   .secrets_key = caches_.secrets,
+                                   .withheld_arguments = variables.withheld,
+                                   .service_arguments = variables.argument_names()},
                   [repository] { return repository.get(); });
   };
   if (auto dockerfile = dockerfile_path(request_)) {

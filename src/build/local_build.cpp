@@ -39,7 +39,13 @@ Result<LocalResult> build_dockerfile(const LocalPorts& ports, const StepSettings
   domain::DeliveredVariables variables =
       domain::deliver(build.request.environment, settings.delivery);
   ports::BuildOptions options = build.options;
-  options.arguments.merge(std::move(variables.arguments));  // What was said for this build counts.
+  // What was said for this build counts.
+  for (const auto& [name, value] : options.arguments) {
+    variables.arguments.erase(name);
+    std::erase(variables.withheld, name);
+  }
+  std::set<std::string> from_variables = variables.argument_names();
+  options.arguments.merge(std::move(variables.arguments));
   const ports::ImageSpec image{
       .service_id = build.request.service_id,
       .context = std::move(plan.tree),
@@ -50,6 +56,7 @@ Result<LocalResult> build_dockerfile(const LocalPorts& ports, const StepSettings
       .options = std::move(options),
       .secrets = std::move(variables.secrets),
       .withheld_arguments = std::move(variables.withheld),
+      .service_arguments = std::move(from_variables),
       .may_read_registry = true,
       .more_names = build.more_names};
   if (std::holds_alternative<ToRegistry>(build.target)) {

@@ -51,7 +51,8 @@ CacheNamespaces cache_namespaces(const Secret& key, CacheSharing sharing,
                             : sharing == CacheSharing::organization ? organization_of(request)
                                                                     : service;
   return {.dockerfile = made(key, "Dockerfile", whose),
-          .buildpacks = made(key, "buildpacks", service)};
+          .buildpacks = made(key, "buildpacks", service),
+          .secrets = made(key, "secrets", service)};
 }
 
 }  // namespace builder::domain

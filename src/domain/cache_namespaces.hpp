@@ -20,6 +20,7 @@ enum class CacheSharing {
 struct CacheNamespaces {
   Secret dockerfile;
   Secret buildpacks;  ///< Always of one service. No Dockerfile of a customer is built in it.
+  Secret secrets;     ///< Of one service too; no name of anything, and never told an engine.
 };
 
 /// The same on all workers that have the platform's `key`. Another key means empty caches and

@@ -18,10 +18,10 @@ constexpr std::size_t k_largest_secret = 500 * 1024;
 
 /// Given without a declaration, or read by the frontend itself:
 /// https://docs.docker.com/reference/dockerfile/#predefined-args and what follows there.
-constexpr std::array<std::string_view, 14> k_predefined{
-    "HTTP_PROXY",     "HTTPS_PROXY", "FTP_PROXY",    "NO_PROXY",         "ALL_PROXY",
-    "TARGETPLATFORM", "TARGETOS",    "TARGETARCH",   "TARGETVARIANT",    "BUILDPLATFORM",
-    "BUILDOS",        "BUILDARCH",   "BUILDVARIANT", "SOURCE_DATE_EPOCH"};
+constexpr std::array<std::string_view, 15> k_predefined{
+    "HTTP_PROXY",     "HTTPS_PROXY", "FTP_PROXY",    "NO_PROXY",      "ALL_PROXY",
+    "TARGETPLATFORM", "TARGETOS",    "TARGETARCH",   "TARGETVARIANT", "BUILDPLATFORM",
+    "BUILDOS",        "BUILDARCH",   "BUILDVARIANT", "TARGETSTAGE",   "SOURCE_DATE_EPOCH"};
 
 bool is_identifier(std::string_view name) {
   return !name.empty() && std::isdigit(static_cast<unsigned char>(name.front())) == 0 &&
@@ -33,6 +33,29 @@ bool is_predefined(std::string_view name) {
   const std::string upper = upper_case(name);
   return upper.starts_with("BUILDKIT_") ||
          std::ranges::find(k_predefined, upper) != k_predefined.end();
+}
+
+/// An ARG becomes a part of every later step's environment.
+bool steers_programs(std::string_view name) {
+  constexpr std::array<std::string_view, 6> k_names{"PATH",  "HOME", "USER",
+                                                    "SHELL", "PWD",  "HOSTNAME"};
+  return name.starts_with("LD_") || std::ranges::find(k_names, name) != k_names.end();
+}
+
+/// Bundlers write these into what every browser gets.
+bool is_for_browsers(std::string_view name) {
+  constexpr std::array<std::string_view, 9> k_prefixes{
+      "NEXT_PUBLIC_", "VITE_",   "REACT_APP_", "VUE_APP_", "EXPO_PUBLIC_",
+      "NUXT_PUBLIC_", "GATSBY_", "NG_APP_",    "PUBLIC_"};
+  return std::ranges::any_of(k_prefixes,
+                             [name](std::string_view prefix) { return name.starts_with(prefix); });
+}
+
+/// It can be the `id` of a mount.
+bool is_id(std::string_view name) {
+  return !name.empty() && std::ranges::all_of(name, [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
+  });
 }
 
 bool is_of_the_build(std::string_view name) {
@@ -72,27 +95,35 @@ DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
                            const DeliveryRules& rules) {
   std::map<std::string, const EnvironmentVariable*> last;
   for (const EnvironmentVariable& variable : variables) {
-    if (is_identifier(variable.key) && !is_of_the_build(variable.key) &&
-        !variable.value.contains('\0')) {
+    if (!is_of_the_build(variable.key) && !variable.value.contains('\0')) {
       last[variable.key] = &variable;
     }
   }
   const std::set<std::string> listed = names_in(variables, k_build_arguments);
   DeliveredVariables delivered;
   for (const auto& [name, variable] : last) {
-    if (rules.secret && variable->value.size() <= k_largest_secret) {
+    if (rules.secret && is_id(name) && variable->value.size() <= k_largest_secret) {
       delivered.secrets.emplace(name, Secret(variable->value));
     }
-    if (!rules.argument || is_predefined(name)) {
+    if (!rules.argument || !is_identifier(name) || is_predefined(name) || variable->value.empty()) {
       continue;
     }
-    if (listed.contains(name) || !looks_secret(*variable)) {
+    if (listed.contains(name) || is_for_browsers(name) ||
+        (!steers_programs(name) && !looks_secret(*variable))) {
       delivered.arguments.emplace(name, variable->value);
-    } else {
+    } else if (!steers_programs(name)) {
       delivered.withheld.push_back(name);
     }
   }
   return delivered;
+}
+
+std::set<std::string> DeliveredVariables::argument_names() const {
+  std::set<std::string> names;
+  for (const auto& [name, value] : arguments) {
+    names.insert(name);
+  }
+  return names;
 }
 
 std::vector<EnvironmentVariable> of_the_app(const std::vector<EnvironmentVariable>& variables) {

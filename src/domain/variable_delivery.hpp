@@ -4,6 +4,7 @@
 #include "domain/deployment_request.hpp"
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,11 +30,16 @@ struct DeliveredVariables {
   /// Names that would be arguments if their values did not look secret: an ARG can be read in the
   /// image's history.
   std::vector<std::string> withheld;
+
+  [[nodiscard]] std::set<std::string> argument_names() const;
 };
 
-/// What the build of a Dockerfile is offered. Of equal names the last one counts. Names that are
-/// none to a shell, those that BuildKit itself gives a meaning (`BUILDKIT_…`, proxies, platforms,
-/// SOURCE_DATE_EPOCH) and values that are too large for it are left out.
+/// What the build of a Dockerfile is offered. Of equal names the last one counts.
+///
+/// No argument: names that are none to a shell, those that BuildKit itself gives a meaning
+/// (`BUILDKIT_…`, proxies, platforms, SOURCE_DATE_EPOCH), empty values, which would take a default
+/// away, and, unless the customer lists them, those that every program of a step reads (PATH, HOME,
+/// LD_…). No secret: names that cannot stand in an id, and values that are too large for BuildKit.
 DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
                            const DeliveryRules& rules);
 

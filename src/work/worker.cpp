@@ -477,8 +477,12 @@ bool Worker::run_in_slot(std::function<void()> body) {
   const std::scoped_lock lock(slots_mutex_);
   Slot& slot = slots_.emplace_back();
   try {
-    slot.thread = std::jthread([&slot, body = std::move(body)] {
-      body();
+    slot.thread = std::jthread([this, &slot, body = std::move(body)] {
+      try {
+        body();
+      } catch (const std::exception& error) {
+        log_.error("a slot broke off: {}", error.what());  // The others go on.
+      }
       slot.done = true;
     });
   } catch (const std::system_error& error) {

@@ -94,7 +94,9 @@ class DirectImageBuilder final : public ports::ImageBuilder {
         .is_customers = true,
         .repository = others_beside(image),
         .secrets = image.secrets,
-        .withheld_arguments = image.withheld_arguments};
+        .secrets_key = image.secrets_key,
+        .withheld_arguments = image.withheld_arguments,
+        .service_arguments = image.service_arguments};
     if (compression_.level) {
       spec.exporter_attributes["compression-level"] = std::to_string(*compression_.level);
     }

@@ -122,7 +122,9 @@ class EngineImageBuilder final : public ports::ImageBuilder {
                                        .is_customers = true,
                                        .repository = others_beside(image),
                                        .secrets = image.secrets,
-                                       .withheld_arguments = image.withheld_arguments},
+                                       .secrets_key = image.secrets_key,
+                                       .withheld_arguments = image.withheld_arguments,
+                                       .service_arguments = image.service_arguments},
                                       events);
     const auto took = Clock::now() - begin;
     if (!solved) {

@@ -132,7 +132,9 @@ class BuildkitExporter final : public ports::ImageExporter {
                    .cache_namespace = image.cache_namespace,
                    .is_customers = true,
                    .secrets = image.secrets,
-                   .withheld_arguments = image.withheld_arguments};
+                   .secrets_key = image.secrets_key,
+                   .withheld_arguments = image.withheld_arguments,
+                   .service_arguments = image.service_arguments};
     if (peers_.epoch != ImageEpoch::off) {
       spec.epoch = image.committed_at;
     }

@@ -29,8 +29,7 @@ TEST(Deliver, OffersEachAsASecretAndNoSecretAsAnArgument) {
   EXPECT_EQ(names_of(delivered.secrets),
             (Names{"DATABASE_URL", "EMPTY", "NEXT_PUBLIC_KEY", "NODE_ENV", "NPM_TOKEN"}));
   EXPECT_EQ(delivered.secrets.at("NPM_TOKEN").reveal(), k_token);
-  EXPECT_EQ(delivered.arguments, (Arguments{{"EMPTY", ""},
-                                            {"NEXT_PUBLIC_KEY", "pk_live_7Hq2LzP9xWv4Tn8RkYb3"},
+  EXPECT_EQ(delivered.arguments, (Arguments{{"NEXT_PUBLIC_KEY", "pk_live_7Hq2LzP9xWv4Tn8RkYb3"},
                                             {"NODE_ENV", "production"}}));
   EXPECT_EQ(delivered.withheld, (Names{"DATABASE_URL", "NPM_TOKEN"}));
 }
@@ -52,7 +51,7 @@ TEST(Deliver, NothingSteersTheFrontend) {
   for (const char* name :
        {"BUILDKIT_SYNTAX", "BUILDKIT_CACHE_MOUNT_NS", "BUILDKIT_INLINE_CACHE", "buildkit_syntax",
         "HTTP_PROXY", "https_proxy", "No_Proxy", "ALL_PROXY", "SOURCE_DATE_EPOCH", "TARGETPLATFORM",
-        "BUILDARCH", "a.b", "1A", "A B", "A=B", "", "Ä"}) {
+        "BUILDARCH", "TARGETSTAGE", "a.b", "1A", "A B", "A=B", "", "Ä"}) {
     variables.push_back({name, "x"});
   }
   const auto delivered = deliver(variables, {});
@@ -60,6 +59,25 @@ TEST(Deliver, NothingSteersTheFrontend) {
   EXPECT_EQ(delivered.withheld, Names());
   EXPECT_TRUE(delivered.secrets.contains("HTTP_PROXY")) << "which steers nothing";
   EXPECT_FALSE(delivered.secrets.contains("A=B"));
+}
+
+TEST(Deliver, NothingSteersTheProgramsOfTheSteps) {
+  const Variables variables{{"PATH", "/x"}, {"HOME", "/x"}, {"LD_PRELOAD", "/x"}};
+  const auto delivered = deliver(variables, {});
+  EXPECT_TRUE(delivered.arguments.empty());
+  EXPECT_TRUE(delivered.withheld.empty()) << "an ARG of these names has its default";
+  Variables listed = variables;
+  listed.push_back({"DEPLOYRA_BUILD_ARGS", "HOME"});
+  EXPECT_EQ(deliver(listed, {}).arguments, (Arguments{{"HOME", "/x"}}));
+}
+
+TEST(Deliver, BrowsersGetItAnyway) {
+  EXPECT_TRUE(deliver({{"VITE_API_KEY", k_token}}, {}).arguments.contains("VITE_API_KEY"));
+}
+
+TEST(Deliver, ASecretMayHaveAnyNameThatAnIdCanHave) {
+  const auto delivered = deliver({{"npm.token-1", k_token}, {"a/b", "x"}, {"a,b", "x"}}, {});
+  EXPECT_EQ(names_of(delivered.secrets), Names{"npm.token-1"});
 }
 
 TEST(Deliver, TheOperatorChoosesTheWays) {

@@ -233,7 +233,7 @@ void Progress::activity(const wire::VertexStatus& status) {
 }
 
 void Progress::warning(const wire::VertexWarning& warning) {
-  std::string text = printable_columns(warning.short_());
+  std::string text = printable_columns(as_written(warning.short_()));
   if (warnings_.size() < k_most_kept) {
     const int line = warning.ranges().empty() ? 0 : warning.ranges(0).start().line();
     warnings_.push_back({.line = static_cast<std::size_t>(std::max(line, 0)), .text = text});

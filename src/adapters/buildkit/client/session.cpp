@@ -44,7 +44,8 @@ class Auth final : public moby::filesync::v1::Auth::Service {
 /// A secret that is not there is named by the daemon, which fails or goes on without it.
 class Secrets final : public moby::buildkit::secrets::v1::Secrets::Service {
  public:
-  explicit Secrets(std::map<std::string, Secret> secrets) : secrets_(std::move(secrets)) {}
+  Secrets(std::map<std::string, Secret> secrets, std::function<bool(const std::string&)> may_give)
+      : secrets_(std::move(secrets)), may_give_(std::move(may_give)) {}
 
   grpc::Status GetSecret(grpc::ServerContext* /*context*/,
                          const moby::buildkit::secrets::v1::GetSecretRequest* request,
@@ -53,12 +54,17 @@ class Secrets final : public moby::buildkit::secrets::v1::Secrets::Service {
     if (found == secrets_.end()) {
       return {grpc::StatusCode::NOT_FOUND, "secret " + request->id() + " not found"};
     }
+    if (may_give_ && !may_give_(request->id())) {
+      // Not as one that is not there: without it an optional one's step would run.
+      return {grpc::StatusCode::FAILED_PRECONDITION, "the build starts again"};
+    }
     response->set_data(found->second.reveal());
     return grpc::Status::OK;
   }
 
  private:
   const std::map<std::string, Secret> secrets_;
+  const std::function<bool(const std::string&)> may_give_;
 };
 
 }  // namespace
@@ -73,11 +79,11 @@ struct Session::Services {
 Session::Session(SessionContent content)
     : id_(random_id()),
       shared_key_(std::move(content.shared_key)),
-      services_(
-          new Services{.files = FileSync(std::move(content.tree), std::move(content.dockerfile)),
-                       .result = FileReceiver(content.result),
-                       .auth = Auth(std::move(content.login)),
-                       .secrets = Secrets(std::move(content.secrets))}) {
+      services_(new Services{
+          .files = FileSync(std::move(content.tree), std::move(content.dockerfile)),
+          .result = FileReceiver(content.result),
+          .auth = Auth(std::move(content.login)),
+          .secrets = Secrets(std::move(content.secrets), std::move(content.may_give))}) {
   grpc::ServerBuilder builder;
   builder.RegisterService(&services_->files);
   builder.RegisterService(&services_->result);

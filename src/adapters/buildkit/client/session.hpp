@@ -24,6 +24,9 @@ struct SessionContent {
   std::string shared_key;  ///< Names the incremental copy of the files at the daemon.
   std::shared_ptr<const ports::SourceTree> tree;
   std::map<std::string, Secret> secrets;  ///< By id.
+  /// Asked before one of them is given, on the session's threads; false fails the step that wants
+  /// it. Null: all are given.
+  std::function<bool(const std::string& id)> may_give = {};
   /// The tree that holds the Dockerfile, as the daemon is to see it; null: `tree`. An error refuses
   /// it. Called on the session's threads, several times.
   std::function<Result<std::shared_ptr<const ports::SourceTree>>()> dockerfile;

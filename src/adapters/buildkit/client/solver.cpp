@@ -43,6 +43,7 @@ constexpr std::string_view k_tar_exporter = "tar";
 /// Known to every frontend that knows cache mounts, Engine 20.10's included.
 constexpr std::string_view k_cache_namespace = "build-arg:BUILDKIT_CACHE_MOUNT_NS";
 constexpr std::string_view k_dockerfile = "Dockerfile";
+constexpr std::string_view k_own_secrets = "secrets-";
 constexpr std::string_view k_platform = "linux/amd64";
 constexpr std::string_view k_add_hosts = "add-hosts";
 
@@ -118,13 +119,6 @@ std::optional<Error> interruption(const ports::JobContext& job) {
   return std::nullopt;
 }
 
-/// `ARG NAME`, `ARG NAME=default`, among others in one instruction.
-bool declares(const Instruction& instruction, std::string_view name) {
-  return std::ranges::any_of(parts_of(instruction.text).words, [&](const std::string& word) {
-    return word == name || (word.starts_with(name) && word.substr(name.size()).starts_with('='));
-  });
-}
-
 grpc::Status as_written(const grpc::Status& status, const SecretMounts& mounts) {
   return status.ok()
              ? status
@@ -144,34 +138,7 @@ class BuildkitSolver final : public Solver {
   std::expected<Solved, SolveFailure> solve(const ports::JobContext& job, const SolveSpec& spec,
                                             domain::EventSink& events) override {
     std::uint32_t next_step = 1;
-    Attempt attempt = solve_once(job, spec, events, next_step);
-    if (attempt.way == Way::mixes_results) {
-      return solve(job, with_own_results(spec), events);
-    }
-    if (attempt.way == Way::ended) {
-      return std::move(attempt.result);
-    }
-    job.log.warning("engine away: {}", attempt.result.error().error.message);
-    engine_.lock()->reset();
-    const bool lost = attempt.way == Way::engine_lost;
-    if (lost && !job.retries->take()) {
-      return std::move(attempt.result);
-    }
-    events.warning(lost ? "The build engine went away during the build; waiting for it to return."
-                        : "The build engine cannot be reached; waiting for it to return.");
-    if (auto returned = wait_for_engine(job); !returned) {
-      Error away = std::move(returned).error();
-      // A build may have taken its engine with it; one that never began has not.
-      const bool never_began = !lost && away.kind == ErrorKind::unavailable;
-      return std::unexpected(
-          SolveFailure{.error = never_began ? std::move(away).for_operator(settings_.engine_setting)
-                                            : std::move(away)});
-    }
-    events.warning(lost ? "The build engine is back; the build starts again."
-                        : "The build engine is back; the build starts.");
-    attempt = solve_once(job, spec, events, next_step);
-    return attempt.way == Way::mixes_results ? solve(job, with_own_results(spec), events)
-                                             : std::move(attempt.result);
+    return solve_from(job, spec, events, next_step);
   }
 
   Result<EngineInfo> engine(const std::stop_token& stop) override {
@@ -219,7 +186,7 @@ class BuildkitSolver final : public Solver {
 
  private:
   /// What became of an attempt, apart from its result.
-  enum class Way { ended, engine_lost, engine_unreachable, mixes_results };
+  enum class Way { ended, engine_lost, engine_unreachable, mixes_results, mixes_secrets };
 
   struct Attempt {
     std::expected<Solved, SolveFailure> result;
@@ -235,6 +202,9 @@ class BuildkitSolver final : public Solver {
     std::atomic<bool> registry_is_closed = false;  ///< See `FailedSolve`.
     /// The solve ends at once, and another one follows: see `with_own_results`.
     std::atomic<bool> mixes_results = false;
+    std::atomic<bool> mixes_secrets = false;
+
+    [[nodiscard]] bool solves_anew() const { return mixes_results || mixes_secrets; }
 
     void tell(std::string line, domain::LogType type = domain::LogType::info) {
       const std::scoped_lock lock(mutex_);
@@ -261,7 +231,7 @@ class BuildkitSolver final : public Solver {
         : events_(events), findings_(findings) {}
 
     void emit(domain::BuildEvent event) override {
-      if (!findings_.mixes_results) {
+      if (!findings_.solves_anew()) {
         events_.emit(std::move(event));
       }
     }
@@ -272,12 +242,22 @@ class BuildkitSolver final : public Solver {
   };
 
   /// Newer engines leave the id of a cache mount out of what they know a RUN's result by: a service
-  /// would get what another one made of its own cache. A host's name is part of it; its address is
-  /// not used. Results of other Dockerfiles stay common to all services.
-  static SolveSpec with_own_results(SolveSpec spec) {
-    const std::string whose = sha256_hex("results of " + spec.cache_namespace.reveal());
-    spec.frontend[std::string(k_add_hosts)] = "cache-" + whose.substr(0, 16) + ".invalid=0.0.0.0";
+  /// would get what another one made of its own cache. And all engines leave the content of a
+  /// secret out of it (`SecretMounts` gives most of them a version). A host's name is part of it;
+  /// its address is not used. Results of other Dockerfiles stay common to all services.
+  static SolveSpec with_own_results(SolveSpec spec, Way why) {
+    const bool by_secrets = why == Way::mixes_secrets;
+    const std::string whose = sha256_hex(
+        "results of " + spec.cache_namespace.reveal() +
+        (by_secrets ? SecretMounts(spec.secrets, spec.secrets_key).fingerprint() : std::string()));
+    spec.frontend[std::string(k_add_hosts)] = std::string(by_secrets ? k_own_secrets : "cache-") +
+                                              whose.substr(0, 16) + ".invalid=0.0.0.0";
     return spec;
+  }
+
+  static bool has_own_secrets(const SolveSpec& spec) {
+    const auto hosts = spec.frontend.find(std::string(k_add_hosts));
+    return hosts != spec.frontend.end() && hosts->second.starts_with(k_own_secrets);
   }
 
   [[nodiscard]] bool mixes_results(const ports::JobContext& job, const SolveSpec& spec,
@@ -288,6 +268,40 @@ class BuildkitSolver final : public Solver {
     }
     const auto engine = known_engine(job.stop);
     return !engine || forgets_cache_ids(*engine);
+  }
+
+  std::expected<Solved, SolveFailure> solve_from(const ports::JobContext& job,
+                                                 const SolveSpec& spec, domain::EventSink& events,
+                                                 std::uint32_t& next_step) {
+    Attempt attempt = solve_once(job, spec, events, next_step);
+    if (attempt.way == Way::mixes_results || attempt.way == Way::mixes_secrets) {
+      return solve_from(job, with_own_results(spec, attempt.way), events, next_step);
+    }
+    if (attempt.way == Way::ended) {
+      return std::move(attempt.result);
+    }
+    job.log.warning("engine away: {}", attempt.result.error().error.message);
+    engine_.lock()->reset();
+    const bool lost = attempt.way == Way::engine_lost;
+    if (lost && !job.retries->take()) {
+      return std::move(attempt.result);
+    }
+    events.warning(lost ? "The build engine went away during the build; waiting for it to return."
+                        : "The build engine cannot be reached; waiting for it to return.");
+    if (auto returned = wait_for_engine(job); !returned) {
+      Error away = std::move(returned).error();
+      // A build may have taken its engine with it; one that never began has not.
+      const bool never_began = !lost && away.kind == ErrorKind::unavailable;
+      return std::unexpected(
+          SolveFailure{.error = never_began ? std::move(away).for_operator(settings_.engine_setting)
+                                            : std::move(away)});
+    }
+    events.warning(lost ? "The build engine is back; the build starts again."
+                        : "The build engine is back; the build starts.");
+    attempt = solve_once(job, spec, events, next_step);
+    return attempt.way == Way::mixes_results || attempt.way == Way::mixes_secrets
+               ? solve_from(job, with_own_results(spec, attempt.way), events, next_step)
+               : std::move(attempt.result);
   }
 
   /// The first look at a Dockerfile decides.
@@ -317,7 +331,7 @@ class BuildkitSolver final : public Solver {
     }
     const auto findings = std::make_shared<Findings>(events);
     UntilItEnds told(events, *findings);
-    const auto mounts = std::make_shared<const SecretMounts>(spec.secrets, spec.cache_namespace);
+    const auto mounts = std::make_shared<const SecretMounts>(spec.secrets, spec.secrets_key);
     SessionContent content{.shared_key = settings_.shared_key_prefix + spec.service_id.str(),
                            .tree = spec.context,
                            .secrets = spec.is_customers ? mounts->for_session() : spec.secrets,
@@ -327,11 +341,19 @@ class BuildkitSolver final : public Solver {
                                  return login_of_build(job, spec, host, *findings);
                                },
                            .result = spec.result};
+    if (spec.is_customers && !has_own_secrets(spec)) {
+      content.may_give = [mounts, findings](const std::string& id) {
+        findings->mixes_secrets = findings->mixes_secrets || mounts->is_plain(id);
+        return !findings->mixes_secrets;
+      };
+    }
     if (spec.is_customers) {
-      content.dockerfile = [this, job, spec, findings, mounts,
+      const bool tells = next_step == 1;
+      content.dockerfile = [this, job, spec, findings, mounts, tells,
                             checked = std::make_shared<Checked>()] {
-        std::call_once(checked->once,
-                       [&] { checked->tree = checked_dockerfile(job, spec, *mounts, *findings); });
+        std::call_once(checked->once, [&] {
+          checked->tree = checked_dockerfile(job, spec, *mounts, *findings, tells);
+        });
         return checked->tree;
       };
     }
@@ -474,7 +496,8 @@ class BuildkitSolver final : public Solver {
   Result<std::shared_ptr<const ports::SourceTree>> checked_dockerfile(const ports::JobContext& job,
                                                                       const SolveSpec& spec,
                                                                       const SecretMounts& mounts,
-                                                                      Findings& findings) {
+                                                                      Findings& findings,
+                                                                      bool tells) {
     std::map<std::string, std::string> files;
     BUILDER_TRY_ASSIGN(std::optional<std::string> text, read_source(spec, spec.dockerfile));
     if (!text && spec.dockerfile.ends_with(k_dockerfile)) {
@@ -498,10 +521,17 @@ class BuildkitSolver final : public Solver {
       if (spec.repository) {
         rules.registries.push_back(spec.repository->host());
       }
-      BUILDER_TRY(
-          check_sources(rules, spec.dockerfile, *text, keeps_policies(job.stop), resolver_, job));
-      tell_withheld(spec, *text, findings);
-      files.emplace(spec.dockerfile, mounts.with_versions(*text));
+      BUILDER_TRY(check_sources(rules, spec.dockerfile, *text, arguments_of(spec),
+                                keeps_policies(job.stop), resolver_, job));
+      std::string sent = mounts.with_versions(*text);
+      if (!has_own_secrets(spec) && mounts.leaves_some(sent)) {
+        findings.mixes_secrets = true;
+        return failure(ErrorKind::cancelled, "solved anew");
+      }
+      if (tells) {
+        tell_arguments(spec, *text, findings);
+      }
+      files.emplace(spec.dockerfile, std::move(sent));
     }
     const std::string ignore = spec.dockerfile + ".dockerignore";
     BUILDER_TRY_ASSIGN(std::optional<std::string> patterns, read_source(spec, ignore));
@@ -512,24 +542,61 @@ class BuildkitSolver final : public Solver {
     return ports::make_overlay_tree(spec.context, std::move(files), ".source");
   }
 
-  static void tell_withheld(const SolveSpec& spec, std::string_view text, Findings& findings) {
-    if (spec.withheld_arguments.empty() || !text.contains("ARG")) {
+  static GivenArguments arguments_of(const SolveSpec& spec) {
+    constexpr std::string_view k_argument = "build-arg:";
+    GivenArguments given;
+    for (const auto& [name, value] : spec.frontend) {
+      if (name.starts_with(k_argument)) {
+        given.emplace(name.substr(k_argument.size()), value);
+      }
+    }
+    return given;
+  }
+
+  /// Which ARGs have no value because it looks secret, and which have one in place of their
+  /// default.
+  static void tell_arguments(const SolveSpec& spec, std::string_view text, Findings& findings) {
+    constexpr std::size_t k_told = 10;
+    if (spec.withheld_arguments.empty() && spec.service_arguments.empty()) {
       return;
     }
+    const std::set<std::string> withheld(spec.withheld_arguments.begin(),
+                                         spec.withheld_arguments.end());
+    const std::string file = printable_line(spec.dockerfile, 80);
+    std::set<std::string> told;
     const Dockerfile parsed(text);
-    for (const std::string& name : spec.withheld_arguments) {
-      const auto& all = parsed.instructions();
-      const auto found = std::ranges::find_if(all, [&](const Instruction& instruction) {
-        return instruction.keyword == "ARG" && declares(instruction, name);
-      });
-      if (found != all.end()) {
-        findings.tell(
-            fmt::format("{}:{}: ARG {} gets no value: it looks like a secret, and an ARG can be "
-                        "read in the image. Use RUN --mount=type=secret,id={} (it is in "
-                        "/run/secrets/{}), or list it in the variable {}",
-                        printable_line(spec.dockerfile, 80), found->lines.first, name, name, name,
-                        domain::k_build_arguments),
-            domain::LogType::warning);
+    for (const Instruction& instruction : parsed.instructions()) {
+      if (instruction.keyword != "ARG" || told.size() == k_told) {
+        continue;
+      }
+      for (const std::string& word : parts_of(instruction.text).words) {
+        const std::string name = word.substr(0, word.find('='));
+        const bool has_default = name.size() < word.size();
+        const bool is_withheld = withheld.contains(name);
+        if (told.size() == k_told || told.contains(name) ||
+            (!is_withheld && !(has_default && spec.service_arguments.contains(name)))) {
+          continue;
+        }
+        told.insert(name);
+        if (is_withheld) {
+          findings.tell(
+              fmt::format("{}:{}: ARG {} {}: the variable looks like a secret, and an ARG can be "
+                          "read in the image. {}list it in the variable {}",
+                          file, instruction.lines.first, name,
+                          has_default ? "keeps its default" : "gets no value",
+                          spec.secrets.contains(name)
+                              ? fmt::format("Use RUN --mount=type=secret,id={0} (it is in "
+                                            "/run/secrets/{0}), or ",
+                                            name)
+                              : std::string("To give it all the same, "),
+                          domain::k_build_arguments),
+              domain::LogType::warning);
+        } else {
+          findings.tell(
+              fmt::format("{}:{}: ARG {} has the value of the service's variable, not its "
+                          "default",
+                          file, instruction.lines.first, name));
+        }
       }
     }
   }
@@ -645,9 +712,9 @@ class BuildkitSolver final : public Solver {
     if (auto stopped = interruption(job)) {
       return failed(*std::move(stopped));
     }
-    if (findings.mixes_results) {
+    if (findings.solves_anew()) {
       Attempt attempt = failed({.kind = ErrorKind::cancelled, .message = "solved anew"});
-      attempt.way = Way::mixes_results;
+      attempt.way = findings.mixes_secrets ? Way::mixes_secrets : Way::mixes_results;
       return attempt;
     }
     if (auto error = session.result_error()) {

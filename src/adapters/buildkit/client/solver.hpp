@@ -22,6 +22,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,7 +57,9 @@ struct SolveSpec {
   /// For `RUN --mount=type=secret,id=…`, by id. With `is_customers` a changed one makes its RUN
   /// run again.
   std::map<std::string, Secret> secrets = {};
-  std::vector<std::string> withheld_arguments = {};  ///< See `ports::ImageSpec`.
+  Secret secrets_key = {};                           ///< See `ports::ImageSpec`.
+  std::vector<std::string> withheld_arguments = {};  ///< Likewise.
+  std::set<std::string> service_arguments = {};      ///< Likewise.
   /// `network.host`, where the engine grants it.
   std::vector<std::string> entitlements = {};
 };

@@ -6,6 +6,7 @@
 #include "adapters/buildkit/diagnosis/missing_source.hpp"
 #include "adapters/buildkit/diagnosis/source_rules.hpp"
 #include "adapters/buildkit/diagnosis/syntax_advice.hpp"
+#include "base/ascii.hpp"
 #include "base/redactor.hpp"
 #include "base/text.hpp"
 #include "domain/log_text.hpp"
@@ -436,7 +437,12 @@ class Explainer {
     if (said.contains("fatal: not a git repository")) {
       return "a clone's .git is never in the build here; commit the version as a file";
     }
-    if (said.contains("/run/secrets/") && what.contains("type=secret")) {
+    if (said.contains("/run/secrets/") && what.contains("type=secret") &&
+        lower_case(said).contains("permission denied")) {
+      return "a secret is root's: add uid= of the USER, or mode=0444, to its mount";
+    }
+    if (said.contains("/run/secrets/") && what.contains("type=secret") &&
+        said.contains("No such file")) {
       return "secret mounts bear the names of the service's variables; it has none of this name";
     }
     if (code == k_not_found) {

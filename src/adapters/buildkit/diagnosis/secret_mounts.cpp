@@ -35,10 +35,11 @@ template <class Each>
 void for_flags(std::string_view line, std::size_t at, const Each& each) {
   for (;;) {
     at = std::min(line.find_first_not_of(k_blanks, at), line.size());
-    if (!line.substr(at).starts_with("--")) {
+    const std::size_t end = std::min(line.find_first_of(k_blanks, at), line.size());
+    const std::string_view flag = line.substr(at, end - at);
+    if (!flag.starts_with("--") || flag == "--") {
       return;
     }
-    const std::size_t end = std::min(line.find_first_of(k_blanks, at), line.size());
     each(at, end);
     at = end;
   }
@@ -73,7 +74,7 @@ std::string SecretMounts::versioned_flag(std::string_view flag) const {
     const std::size_t equals = std::min(field.find('='), field.size());
     const std::string key = lower_case(field.substr(0, equals));
     const std::string_view value = field.substr(std::min(equals + 1, field.size()));
-    is_secret = is_secret || (key == "type" && value == "secret");
+    is_secret = key == "type" ? value == "secret" : is_secret;  // The last one counts.
     if (key == "id" || key == "source" || key == "src") {
       if (!id.empty()) {
         return std::string(flag);  // Which one counts depends on the frontend.
@@ -95,7 +96,7 @@ std::string SecretMounts::versioned_flag(std::string_view flag) const {
 }
 
 std::string SecretMounts::with_versions(std::string_view dockerfile) const {
-  if (versions_.empty() || !dockerfile.contains("secret")) {
+  if (versions_.empty() || !dockerfile.contains("secret") || dockerfile.contains("<<")) {
     return std::string(dockerfile);
   }
   const Dockerfile parsed(dockerfile);
@@ -140,6 +141,31 @@ std::string SecretMounts::with_versions(std::string_view dockerfile) const {
     ++line_number;
   }
   return out;
+}
+
+bool SecretMounts::leaves_some(std::string_view sent) const {
+  constexpr std::string_view k_mount = "--mount";
+  if (versions_.empty()) {
+    return false;
+  }
+  for (std::size_t at = sent.find(k_mount); at != std::string_view::npos;
+       at = sent.find(k_mount, at + 1)) {
+    const std::size_t end = std::min(sent.find_first_of(" \t\r\n", at), sent.size());
+    const std::string flag = lower_case(sent.substr(at, end - at));
+    const bool is_unclear = flag.find_first_of("\"'\\$`") != std::string::npos;
+    if ((is_unclear || flag.contains("secret")) && without_versions(flag) == flag) {
+      return true;
+    }
+  }
+  return false;
+}
+
+std::string SecretMounts::fingerprint() const {
+  std::string all;
+  for (const auto& [name, version] : versions_) {
+    all += version;
+  }
+  return all;
 }
 
 std::string SecretMounts::without_versions(std::string text) const {

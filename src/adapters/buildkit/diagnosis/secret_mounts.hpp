@@ -22,10 +22,18 @@ class SecretMounts {
   /// `key` is the service's alone.
   SecretMounts(std::map<std::string, Secret> secrets, const Secret& key);
 
-  /// The Dockerfile for the engine. Only ids that stand there in plain letters are changed: with a
-  /// variable or a quote in it a mount stays as it is, and the value as unknown to the cache as it
-  /// is to everybody else's.
+  /// The Dockerfile for the engine. Only mounts in plain letters are changed: none with a variable,
+  /// a quote or an escape in it, and none of a file with heredocs, whose text might look like one.
   [[nodiscard]] std::string with_versions(std::string_view dockerfile) const;
+  /// Whether a mount in `sent` may ask for a secret under a name without a version. In doubt it
+  /// does.
+  [[nodiscard]] bool leaves_some(std::string_view sent) const;
+
+  /// `id` is a name of ours without its version.
+  [[nodiscard]] bool is_plain(const std::string& id) const { return versions_.contains(id); }
+
+  /// A text for all of them together: it changes with each value.
+  [[nodiscard]] std::string fingerprint() const;
   /// What the engine says of it, in the words of the Dockerfile as it was written.
   [[nodiscard]] std::string without_versions(std::string text) const;
   /// For the session: by their names, with versions and without.

@@ -364,6 +364,11 @@ class BaseVariables {
     }
   }
 
+  /// A value that comes from outside, as it is.
+  void give(const std::string& name, const std::string& value) {
+    values_[name] = value.size() > k_longest ? std::nullopt : std::optional(Texts{value, ""});
+  }
+
   /// Every text that `word` may become; nullopt: it cannot be told here.
   [[nodiscard]] std::optional<Texts> expand(std::string_view word) const {
     std::optional<Texts> texts = Texts{""};
@@ -494,6 +499,8 @@ std::string with_plain_blanks(std::string_view text) {
 
 class SourceReader {
  public:
+  explicit SourceReader(const GivenArguments& given) : given_(given) {}
+
   std::vector<RemoteSource> read(std::string_view dockerfile) {
     if (dockerfile.starts_with("\xEF\xBB\xBF")) {
       dockerfile.remove_prefix(3);
@@ -512,7 +519,7 @@ class SourceReader {
 
  private:
   void read(const std::vector<LogicalLine>& lines, char escape) {
-    Variables variables;
+    Variables variables(given_.begin(), given_.end());
     for (const LogicalLine& line : lines) {
       std::string_view rest = line.text;
       const std::string keyword = lower_case(take_word(rest));
@@ -521,6 +528,9 @@ class SourceReader {
       }
     }
     BaseVariables of_bases;
+    for (const auto& [name, value] : given_) {
+      of_bases.give(name, value);
+    }
     bool begun = false;
     for (const LogicalLine& line : lines) {
       std::string_view rest = line.text;
@@ -591,6 +601,7 @@ class SourceReader {
     }
   }
 
+  const GivenArguments& given_;
   std::set<std::tuple<std::size_t, std::string, bool>> seen_;
   std::vector<RemoteSource> sources_;
 };
@@ -665,8 +676,8 @@ moby::buildkit::v1::Policy source_policy(const SourceRules& rules,
   return message;
 }
 
-std::vector<RemoteSource> remote_sources(std::string_view dockerfile) {
-  return SourceReader().read(dockerfile);
+std::vector<RemoteSource> remote_sources(std::string_view dockerfile, const GivenArguments& given) {
+  return SourceReader(given).read(dockerfile);
 }
 
 std::string host_refusal(const std::string& host, bool is_image) {
@@ -682,8 +693,8 @@ std::string host_refusal(const std::string& host, bool is_image) {
 }
 
 Result<> check_sources(const SourceRules& rules, std::string_view file, std::string_view dockerfile,
-                       bool keeps_policies, network::Resolver& resolver,
-                       const ports::JobContext& job) {
+                       const GivenArguments& given, bool keeps_policies,
+                       network::Resolver& resolver, const ports::JobContext& job) {
   const ports::JobContext limited = job.within(k_lookup_limit);
   const auto refused = [&](const RemoteSource& source, const std::string& why) {
     return std::unexpected(Error{
@@ -694,7 +705,7 @@ Result<> check_sources(const SourceRules& rules, std::string_view file, std::str
             truncate_characters(fmt::format("{}:{}: {}", printable_columns(file), source.line, why),
                                 k_customer_limit)});
   };
-  for (const RemoteSource& source : remote_sources(dockerfile)) {
+  for (const RemoteSource& source : remote_sources(dockerfile, given)) {
     if (source.host.empty()) {
       if (!keeps_policies && rules.policy != NetworkPolicy::any) {
         return refused(source,

@@ -9,6 +9,7 @@
 #include "buildkit_control.pb.h"
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,18 +39,22 @@ struct RemoteSource {
   bool is_image = false;
 };
 
+/// Values that a build gives to ARGs, by name; they go before those in the file.
+using GivenArguments = std::map<std::string, std::string>;
+
 /// What ADD instructions fetch over the network, and images by their registry's host where it is an
 /// address or a local name, in every reading that some frontend has of the text (continuation
 /// lines, escapes, JSON, heredocs).
-std::vector<RemoteSource> remote_sources(std::string_view dockerfile);
+std::vector<RemoteSource> remote_sources(std::string_view dockerfile,
+                                         const GivenArguments& given = {});
 
 /// Refuses a Dockerfile (`build_failed` with the customer's line) that fetches from where it may
 /// not. Names are looked up here, for a moment at most; what cannot be found is left to the engine.
 /// `keeps_policies`: the engine refuses by `source_policy` too; if not, an address that is not
 /// written out is refused as well.
 Result<> check_sources(const SourceRules& rules, std::string_view file, std::string_view dockerfile,
-                       bool keeps_policies, network::Resolver& resolver,
-                       const ports::JobContext& job);
+                       const GivenArguments& given, bool keeps_policies,
+                       network::Resolver& resolver, const ports::JobContext& job);
 
 /// The customer's words for a host that is not allowed.
 std::string host_refusal(const std::string& host, bool is_image);

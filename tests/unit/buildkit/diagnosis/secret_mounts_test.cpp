@@ -51,8 +51,6 @@ TEST_F(SecretMountsTest, IdsInPlainLettersGetIt) {
        "# escape=`\nRUN `\n--mount=type=secret," + id + " `\nx"},
       {"RUN --mount=type=secret,id=TOKEN x\r\nRUN y\r\n",
        "RUN --mount=type=secret," + id + " x\r\nRUN y\r\n"},
-      {"RUN --mount=type=secret,id=TOKEN <<EOF\nRUN --mount=type=secret,id=TOKEN x\nEOF\n",
-       "RUN --mount=type=secret," + id + " <<EOF\nRUN --mount=type=secret,id=TOKEN x\nEOF\n"},
   };
   for (const auto& [written, sent] : table) {
     EXPECT_EQ(mounts_.with_versions(written), sent);
@@ -62,18 +60,52 @@ TEST_F(SecretMountsTest, IdsInPlainLettersGetIt) {
 
 TEST_F(SecretMountsTest, EverythingElseStaysAsItIs) {
   for (const char* text :
-       {"RUN --mount=type=secret,id=UNKNOWN x", "RUN --mount=type=cache,id=TOKEN,target=/c x",
-        "RUN --mount=type=secret,id=$NAME x", "RUN --mount=type=secret,id=\"TOKEN\" x",
-        "RUN --mount=type=secret,id=TOKEN,source=OTHER x", "RUN --mount=type=secret x",
-        "RUN echo --mount=type=secret,id=TOKEN", "ENV A=--mount=type=secret,id=TOKEN",
+       {"RUN --mount=type=secret,id=UNKNOWN x",
+        "RUN --mount=type=cache,id=TOKEN,target=/c x",
+        "RUN --mount=type=secret,id=$NAME x",
+        "RUN --mount=type=secret,id=\"TOKEN\" x",
+        "RUN --mount=type=secret,id=TOKEN,source=OTHER x",
+        "RUN --mount=type=secret x",
+        "RUN echo --mount=type=secret,id=TOKEN",
+        "ENV A=--mount=type=secret,id=TOKEN",
         "# RUN --mount=type=secret,id=TOKEN x\nFROM a",
-        "COPY <<EOF /a\nRUN --mount=type=secret,id=TOKEN x\nEOF\n", "RUN", "RUN --", "", "\n\n",
-        "secret", "RUN \\"}) {
+        "COPY <<EOF /a\nRUN --mount=type=secret,id=TOKEN x\nEOF\n",
+        "RUN --mount=type=secret,id=TOKEN <<EOF\nRUN --mount=type=secret,id=TOKEN x\nEOF\n",
+        "COPY <<File.tpl /a\nRUN --mount=type=secret,id=TOKEN x\nFile.tpl\n",
+        "RUN --mount=type=secret,type=bind,source=TOKEN,target=/t x",
+        "RUN -- --mount=type=secret,id=TOKEN x",
+        "RUN",
+        "RUN --",
+        "",
+        "\n\n",
+        "secret",
+        "RUN \\"}) {
     EXPECT_EQ(mounts_.with_versions(text), text);
   }
   const SecretMounts none({}, Secret("k"));
   EXPECT_EQ(none.with_versions("RUN --mount=type=secret,id=TOKEN x"),
             "RUN --mount=type=secret,id=TOKEN x");
+}
+
+TEST_F(SecretMountsTest, WhatMayStillAskByThePlainNameIsKnown) {
+  for (const char* text :
+       {"RUN --mount=type=secret,id=$NAME x", "RUN --mount=type=secret,id=\"TOKEN\" x",
+        "RUN --mount=type=SECRET,id=TOKEN x", "RUN --mount=type=$T,id=TOKEN x",
+        "RUN --mount=type=secret,\\\n  id=TOKEN x", "ONBUILD RUN --mount=type=secret,id=TOKEN x",
+        "RUN --mount=type=secret,id=TOKEN,target=$HOME/.npmrc x",
+        "RUN --mount=type=secret,id=TOKEN <<EOF\nx\nEOF\n",
+        "RUN --mount='type=secret,id=TOKEN' x"}) {
+    EXPECT_TRUE(mounts_.leaves_some(mounts_.with_versions(text))) << text;
+  }
+  for (const char* text :
+       {"RUN --mount=type=secret,id=TOKEN --mount=type=cache,target=/c x", "RUN echo secret",
+        "RUN --mount=type=secret,id=TOKEN x\nRUN --mount=type=secret,target=/OTHER x"}) {
+    EXPECT_FALSE(mounts_.leaves_some(mounts_.with_versions(text))) << text;
+  }
+  EXPECT_FALSE(SecretMounts({}, Secret("k")).leaves_some("RUN --mount=type=secret,id=$A x"));
+  EXPECT_TRUE(mounts_.is_plain("TOKEN"));
+  EXPECT_FALSE(mounts_.is_plain(version_ + "TOKEN"));
+  EXPECT_NE(mounts_.fingerprint(), mounts_of("another").fingerprint());
 }
 
 TEST_F(SecretMountsTest, NobodyReadsIt) {

@@ -188,16 +188,33 @@ TEST(SourcePolicy, RegistriesOfTheOperatorsChoiceMayBeAnywhere) {
 
 /// The customer's line, empty: not refused.
 std::string refusal(std::string_view text, bool keeps_policies = false,
-                    NetworkPolicy policy = NetworkPolicy::public_only) {
+                    NetworkPolicy policy = NetworkPolicy::public_only,
+                    const GivenArguments& given = {}) {
   static network::Resolver resolver;
   const auto checked =
-      check_sources({.policy = policy}, "Dockerfile", text, keeps_policies, resolver, {});
+      check_sources({.policy = policy}, "Dockerfile", text, given, keeps_policies, resolver, {});
   if (checked) {
     return {};
   }
   EXPECT_EQ(checked.error().kind, ErrorKind::build_failed);
   EXPECT_LE(checked.error().customer.size(), 191U);
   return checked.error().customer;
+}
+
+TEST(SourceCheck, ValuesThatTheBuildGivesCountAsThoseOfTheFile) {
+  const auto refusal_with = [](const std::string& value, std::string_view text) {
+    return refusal(text, false, NetworkPolicy::public_only, {{"V", value}});
+  };
+  for (const char* text : {"FROM x\nARG V=files\nADD $V /x\n", "FROM x\nARG V\nADD ${V} /x\n"}) {
+    EXPECT_NE(refusal_with("http://169.254.169.254/latest/", text), "") << text;
+    EXPECT_EQ(refusal_with("more", "FROM x\nARG V=files\nADD $V /x\n"), "");
+  }
+  for (const char* text :
+       {"ARG V\nFROM $V\n", "ARG V=alpine\nFROM $V\n", "ARG V=a\nFROM ${V}/b\n"}) {
+    EXPECT_NE(refusal_with("127.0.0.1:5000/x", text), "") << text;
+    EXPECT_EQ(refusal_with("node:22", text), "") << text;
+  }
+  EXPECT_NE(refusal_with(std::string(400, 'x'), "ARG V\nFROM $V\n"), "") << "too long to tell";
 }
 
 TEST(SourceCheck, RefusesWhatMayNotBeFetched) {
