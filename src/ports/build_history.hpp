@@ -27,8 +27,7 @@ struct RunStart {
   int attempt = 1;
   std::string repository;  ///< URL without login.
   std::string branch;
-  std::string root;                    ///< Folder in the repository; empty: its top.
-  std::string dockerfile;              ///< As the job names it; empty: buildpacks.
+  std::string dockerfile;              ///< As the job names it; empty: it names none.
   std::vector<std::string> variables;  ///< Names.
   std::string engine;
   std::string version;  ///< Of the worker.

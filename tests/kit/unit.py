@@ -46,6 +46,7 @@ WatchdogSec=0
 ProtectHome=no
 PrivateTmp=no
 StateDirectory=
+UnsetEnvironment=HISTORY_DIR
 WorkingDirectory={folder}
 ReadWritePaths={folder}
 NoExecPaths=

@@ -149,6 +149,7 @@ Result<FileWriter::Open> FileWriter::open_as_it_is(WriterLock lock) {
   if (!identity) {
     return failure(ErrorKind::unavailable, paths_.file() + " was removed");
   }
+  BUILDER_TRY(refuse_newer(database, schema_steps()));  // Before anything in it is changed.
   BUILDER_TRY(database.execute(k_pragmas));
   BUILDER_TRY(migrate(database, schema_steps()));
   const auto prepare = [&database](std::string_view sql) {
@@ -161,9 +162,9 @@ Result<FileWriter::Open> FileWriter::open_as_it_is(WriterLock lock) {
   };
   BUILDER_TRY_ASSIGN(
       auto insert,
-      prepare("INSERT INTO runs (writer, deployment, service, attempt, repository, branch, root,"
+      prepare("INSERT INTO runs (writer, deployment, service, attempt, repository, branch,"
               " dockerfile, variables, engine, version, started)"
-              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   BUILDER_TRY_ASSIGN(
       auto update,
       prepare("UPDATE runs SET writer = ?2, ended = ?3, outcome = ?4, category = ?5, reason = ?6,"
@@ -255,7 +256,7 @@ Result<std::int64_t> FileWriter::write_run(const RunState& run,
     const std::string variables = json_list(start.variables);
     BUILDER_TRY(insert
                     .bind(writer, start.deployment.str(), start.service.str(),
-                          std::int64_t(start.attempt), start.repository, start.branch, start.root,
+                          std::int64_t(start.attempt), start.repository, start.branch,
                           start.dockerfile, variables, start.engine, start.version,
                           milliseconds(run.started))
                     .run());

@@ -24,12 +24,12 @@ using std::chrono::milliseconds;
 constexpr std::chrono::seconds k_busy{2};
 
 constexpr std::string_view k_columns =
-    "id, writer, deployment, service, attempt, repository, branch, root, dockerfile, variables,"
+    "id, writer, deployment, service, attempt, repository, branch, dockerfile, variables,"
     " engine, version, started, ended, outcome, category, reason, line, advice, sha, image, digest,"
     " context_bytes, pushed_bytes, (SELECT count(*) FROM steps WHERE run = runs.id),"
     " (SELECT sum(cached) FROM steps WHERE run = runs.id), rows, rows_kept";
-constexpr int k_rows = 26;
-constexpr int k_rows_kept = 27;
+constexpr int k_rows = 25;
+constexpr int k_rows_kept = 26;
 
 std::uint64_t unsigned_of(std::int64_t number) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(number, 0));
@@ -81,7 +81,6 @@ ports::KeptRun Reader::run_of(const Statement& row) const {
   run.start.attempt = static_cast<int>(number());
   run.start.repository = text();
   run.start.branch = text();
-  run.start.root = text();
   run.start.dockerfile = text();
   run.start.variables = names_of(text());
   run.start.engine = text();

@@ -17,7 +17,6 @@ CREATE TABLE runs (
   attempt INTEGER NOT NULL,
   repository TEXT NOT NULL,
   branch TEXT NOT NULL,
-  root TEXT NOT NULL,
   dockerfile TEXT NOT NULL,
   variables TEXT NOT NULL,            -- a list in JSON
   engine TEXT NOT NULL,
@@ -91,11 +90,15 @@ std::span<const std::string> schema_steps() {
   return steps;
 }
 
-Result<> migrate(Database& database, std::span<const std::string> steps) {
+Result<> refuse_newer(Database& database, std::span<const std::string> steps) {
   BUILDER_TRY_ASSIGN(const std::int64_t version, version_of(database));
-  if (version < 0 || version > std::ssize(steps)) {
-    return of_version(version, steps.size());
-  }
+  return version < 0 || version > std::ssize(steps) ? of_version(version, steps.size())
+                                                    : Result<>();
+}
+
+Result<> migrate(Database& database, std::span<const std::string> steps) {
+  BUILDER_TRY(refuse_newer(database, steps));
+  BUILDER_TRY_ASSIGN(const std::int64_t version, version_of(database));
   if (version == std::ssize(steps)) {
     return {};
   }

@@ -25,8 +25,11 @@ struct Paths {
 /// A step that was released never changes: a new version is a new step.
 std::span<const std::string> schema_steps();
 
-/// Does the steps that are missing, all of them or none. `conflict`: the file is of a newer version
-/// than the steps lead to; it is left as it is. Nobody else may migrate it meanwhile.
+/// `conflict` if the file is of a newer version than the steps lead to.
+Result<> refuse_newer(Database& database, std::span<const std::string> steps);
+
+/// Does the steps that are missing, all of them or none. `conflict` as of `refuse_newer`. Nobody
+/// else may migrate it meanwhile.
 Result<> migrate(Database& database, std::span<const std::string> steps);
 
 /// `conflict` unless the file is of the version that the steps lead to.

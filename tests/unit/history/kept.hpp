@@ -25,7 +25,6 @@ inline ports::RunStart start_of(const std::string& deployment, const std::string
           .attempt = 2,
           .repository = "https://git.example/shop.git",
           .branch = "main",
-          .root = "web",
           .dockerfile = "Dockerfile",
           .variables = {"A", "B"},
           .engine = "docker",

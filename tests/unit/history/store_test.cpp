@@ -84,7 +84,6 @@ TEST_F(HistoryStore, GivesBackWhatItWasTold) {
   EXPECT_EQ(start.attempt, 2);
   EXPECT_EQ(start.repository, "https://git.example/shop.git");
   EXPECT_EQ(start.branch, "main");
-  EXPECT_EQ(start.root, "web");
   EXPECT_EQ(start.dockerfile, "Dockerfile");
   EXPECT_THAT(start.variables, ElementsAre("A", "B"));
   EXPECT_EQ(start.engine, "docker");
