@@ -25,6 +25,7 @@ from typing import TextIO
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ["check", "unit", "contract", "asan", "tsan", "system"]
 FUZZ_SECONDS = 60
+LANES = ["docker", "engines", "faults"]  # Of the system tests; tests/system/conftest.py says which is where.
 
 
 @dataclass
@@ -132,18 +133,21 @@ def run_sanitized(tally: Tally, preset: str) -> None:
 
 
 def run_system(tally: Tally, arguments: list[str]) -> None:
-    """Without arguments in two halves at once, each with servers of its own: most tests wait."""
+    """Without arguments in lanes, each with servers of its own: most tests wait."""
     build("release")
     if arguments:
         run_pytest(tally, arguments)
         return
+    with ThreadPoolExecutor(len(LANES)) as pool:
+        list(pool.map(lambda lane: run_lane(tally, lane), LANES))
+
+
+def run_lane(tally: Tally, lane: str) -> None:
+    started = time.monotonic()
     with tempfile.TemporaryFile("w+") as output:
-        half = threading.Thread(target=run_pytest, args=(tally, ["--half=second"], output))
-        half.start()
-        run_pytest(tally, ["--half=first"])
-        half.join()
+        run_pytest(tally, [f"--lane={lane}"], output)
         output.seek(0)
-        print(output.read(), flush=True)
+        print(f"lane {lane}, {time.monotonic() - started:.0f} s:\n{output.read()}", flush=True)
 
 
 def run_pytest(tally: Tally, arguments: list[str], output: TextIO | None = None, part: str = "system") -> None:

@@ -16,4 +16,15 @@ inline std::string lower_case(std::string_view text) {
   return small;
 }
 
+/// The same in upper case.
+inline std::string upper_case(std::string_view text) {
+  std::string large(text);
+  for (char& c : large) {
+    if (c >= 'a' && c <= 'z') {
+      c = static_cast<char>(c - 'a' + 'A');
+    }
+  }
+  return large;
+}
+
 }  // namespace builder

@@ -208,15 +208,15 @@ void name_likely_dockerfiles(const ports::SourceTree& tree, std::string_view wan
 
 std::map<std::string, std::string> dotenv_of(const domain::DeploymentRequest& request,
                                              domain::EventSink& events) {
-  if (request.environment.empty()) {
+  const auto variables = domain::of_the_app(request.environment);
+  if (variables.empty()) {
     return {};
   }
-  domain::DotenvFile dotenv = domain::write_dotenv(request.environment);
+  domain::DotenvFile dotenv = domain::write_dotenv(variables);
   for (std::string& warning : dotenv.warnings) {
     events.warning(std::move(warning));
   }
-  events.info("Writing " + std::to_string(request.environment.size()) +
-              " environment variables to .env");
+  events.info("Writing " + std::to_string(variables.size()) + " environment variables to .env");
   return {{std::string(k_dotenv), std::move(dotenv.content)}};
 }
 
@@ -280,10 +280,10 @@ Result<BuildPlan> plan_buildpacks(const domain::DeploymentRequest& request,
   for (std::string& warning : project.warnings) {
     events.warning(std::move(warning));
   }
-  const std::vector<domain::EnvironmentVariable> none;
   auto merged = buildpacks::merge_environment(
       buildpacks::default_environment(request.ports, rules.node_version), project.environment,
-      rules.user_environment ? request.environment : none);
+      rules.user_environment ? domain::of_the_app(request.environment)
+                             : domain::for_buildpacks(request.environment));
   for (std::string& warning : merged.warnings) {
     events.warning(std::move(warning));
   }
@@ -356,14 +356,18 @@ Result<std::string> dockerfile_path(const domain::DeploymentRequest& request) {
 Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
                                   const BuildpacksRules& rules,
                                   std::shared_ptr<const ports::SourceTree> source,
-                                  domain::EventSink& events) {
+                                  domain::EventSink& events,
+                                  const domain::DeliveryRules& delivery) {
   BUILDER_TRY_ASSIGN(std::optional<std::string> dockerfile, find_dockerfile(request, *source));
   const std::string wanted = dockerfile ? *dockerfile : dockerfile_path(request).value_or("");
   if (const std::string& typed = request.runtime_file_path; typed != plain_path(typed)) {
     events.warning("The Dockerfile path '" + shown(typed) + "' is read as " + shown(wanted) +
                    ": paths count from the repository's root");
   }
-  std::map<std::string, std::string> generated = dotenv_of(request, events);
+  std::map<std::string, std::string> generated;
+  if (delivery.file) {
+    generated = dotenv_of(request, events);
+  }
   if (dockerfile) {
     BUILDER_TRY(settle_ignore_file(*dockerfile, *source, generated, events));
     return DockerfilePlan{.tree = ports::make_overlay_tree(std::move(source), std::move(generated)),

@@ -33,15 +33,16 @@ using BuildPlan = std::variant<DockerfilePlan, BuildpacksPlan>;
 /// Decides how the image is built (contract: "Build semantics to keep"): from the Dockerfile the
 /// job names, or `Dockerfile`, or `dockerfile` where that is absent; with buildpacks when there is
 /// none, which is said, as are files that look like one. `.env` (the job's
-/// variables) is laid over the source; for a Dockerfile a `.dockerignore` as well, for buildpacks
-/// what project.toml says is applied.
+/// variables) is laid over the source, if `delivery` says so; for a Dockerfile a `.dockerignore` as
+/// well, for buildpacks what project.toml says is applied.
 ///
 /// `invalid_input` with the customer's line when the Dockerfile is no regular file or its path
 /// leaves the repository, or when project.toml cannot be used.
 Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
                                   const BuildpacksRules& rules,
                                   std::shared_ptr<const ports::SourceTree> source,
-                                  domain::EventSink& events);
+                                  domain::EventSink& events,
+                                  const domain::DeliveryRules& delivery = {});
 
 /// The path of the request's Dockerfile inside the tree, wherever that is: without blanks around
 /// it, a leading '/', and backslashes. `invalid_input` with the customer's line when it leaves the

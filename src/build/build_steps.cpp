@@ -75,7 +75,7 @@ JobContext in_phase(JobContext job, std::string_view phase) {
 BuildSteps::BuildSteps(StepPorts ports, const StepSettings& settings, ports::Metrics& metrics,
                        Log log, const domain::DeploymentRequest& request,
                        const domain::CacheNamespaces& caches, const ports::TakenJob& taken,
-                       const JobContext& job, SilenceWatch& events)
+                       const JobContext& job, SilenceWatch& events, StepObserver& observer)
     : ports_(ports),
       settings_(settings),
       metrics_(metrics),
@@ -85,6 +85,7 @@ BuildSteps::BuildSteps(StepPorts ports, const StepSettings& settings, ports::Met
       taken_(taken),
       job_(job),
       events_(events),
+      observer_(observer),
       checkpoint_(taken.checkpoint) {
 }
 
@@ -103,10 +104,9 @@ void BuildSteps::took(std::string_view phase, Clock::duration time) {
              std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
 }
 
-Result<PublishedImage> BuildSteps::run(const std::function<Result<>()>& wanted,
-                                       const std::function<void()>& read) {
+Result<PublishedImage> BuildSteps::run() {
   if (!checkpoint_.digest.empty() || !checkpoint_.image_id.empty()) {
-    BUILDER_TRY(wanted());
+    BUILDER_TRY(observer_.accepted());
     BUILDER_TRY_ASSIGN(auto image, resume());
     if (image) {
       return *std::move(image);
@@ -114,7 +114,7 @@ Result<PublishedImage> BuildSteps::run(const std::function<Result<>()>& wanted,
     // What was recorded is not there any more. The commit stays.
     checkpoint_ = {.commit = checkpoint_.commit};
   }
-  return build(wanted, read);
+  return build();
 }
 
 /// What earlier attempts left, as far as it is still there.
@@ -135,7 +135,7 @@ Result<std::optional<PublishedImage>> BuildSteps::resume() {
     events_.info("The image is not in the registry any more: building it again");
   }
   if (!checkpoint_.image_id.empty()) {
-    begins_("push");
+    observer_.phase_begins("push");
     auto published = ports_.image.publish_built(in_phase(job_, "push"), *repository_, tag,
                                                 checkpoint_.image_id, events_);
     if (!published || *published) {
@@ -148,11 +148,10 @@ Result<std::optional<PublishedImage>> BuildSteps::resume() {
   return std::nullopt;
 }
 
-Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted,
-                                         const std::function<void()>& read) {
+Result<PublishedImage> BuildSteps::build() {
   const auto spec = domain::resolve_source(request_, settings_.github_url);
   if (!spec) {
-    BUILDER_TRY(wanted());
+    BUILDER_TRY(observer_.accepted());
     return std::unexpected(spec.error());
   }
 
@@ -164,16 +163,17 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
   const ScopedStop beside_stop(job_.stop);
   JobContext beside = job_;
   beside.stop = beside_stop.token();
-  repository =
-      std::async(std::launch::async, [this, beside, &wanted]() -> Result<ports::Repository> {
-        BUILDER_TRY(wanted());
-        return ensure_repository(beside);
-      }).share();
+  repository = std::async(std::launch::async, [this, beside]() -> Result<ports::Repository> {
+                 BUILDER_TRY(observer_.accepted());
+                 return ensure_repository(beside);
+               }).share();
   times = std::async(std::launch::async, [this, stop = beside.stop] {
     return ports::retry_until_answered(log_, stop, "the times of the files are not known", [&] {
       return ports_.queue.times(taken_.receipt, request_.service_id);
     });
   });
+  const domain::DeliveredVariables variables =
+      domain::deliver(request_.environment, settings_.delivery);
   const auto begin_build = [&](std::string dockerfile) {
     early.emplace(EarlyPublish::Ports{ports_.image, events_}, in_phase(job_, "build"),
                   ports::ImageSpec{.service_id = request_.service_id,
@@ -186,21 +186,25 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
                                        [this](const std::string& image_id) {
                                          checkpoint_.image_id = image_id;
                                          record();
-                                       }},
+                                       },
+                                   .options = {.arguments = variables.arguments},
+                                   .secrets = variables.secrets,
+                                   .withheld_arguments = variables.withheld},
                   [repository] { return repository.get(); });
   };
   if (auto dockerfile = dockerfile_path(request_)) {
     begin_build(*std::move(dockerfile));
   }
 
-  begins_("fetch");
+  observer_.phase_begins("fetch");
   auto fetched = timed("fetch", [&] { return fetch(*spec); });
-  BUILDER_TRY(wanted());
+  BUILDER_TRY(observer_.accepted());
   if (!fetched) {
     return std::unexpected(std::move(fetched).error().with_context("fetching source"));
   }
-  BUILDER_TRY_ASSIGN(BuildPlan plan, make_build_plan(request_, settings_.buildpacks,
-                                                     std::move(fetched->tree), events_));
+  BUILDER_TRY_ASSIGN(BuildPlan plan,
+                     make_build_plan(request_, settings_.buildpacks, std::move(fetched->tree),
+                                     events_, settings_.delivery));
   auto* const dockerfile = std::get_if<DockerfilePlan>(&plan);
   // Before the engine's first look: what it sees once is what it compares with the next time.
   auto& tree = dockerfile != nullptr ? dockerfile->tree : std::get<BuildpacksPlan>(plan).app;
@@ -208,9 +212,9 @@ Result<PublishedImage> BuildSteps::build(const std::function<Result<>()>& wanted
   BUILDER_TRY_ASSIGN(tree, with_times(std::move(tree), dockerfile != nullptr ? "" : "buildpacks",
                                       fetched->committed_at, before));
   BUILDER_TRY_ASSIGN(repository_, repository.get());
-  read();
+  observer_.source_was_read();
   BUILDER_TRY(check_lease());
-  begins_("build");
+  observer_.phase_begins("build");
   const SilenceScope watched(events_);
   if (dockerfile != nullptr) {
     events_.info("Building image from " + dockerfile->dockerfile);
@@ -361,7 +365,7 @@ Result<PublishedImage> BuildSteps::promote(const PublishResult& published) {
   if (job_.stop.stop_requested()) {
     return failure(ErrorKind::cancelled, "stopped before latest was moved");
   }
-  begins_("promote");
+  observer_.phase_begins("promote");
   JobContext moving = in_phase(job_, "promote");
   moving.deadline = Clock::now() + k_promote_limit;
   const auto promoted =

@@ -14,7 +14,6 @@
 #include "ports/registry.hpp"
 #include "ports/source_fetcher.hpp"
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,17 +30,11 @@ class BuildSteps {
   /// All references outlive the object; `events` is what the steps are told to.
   BuildSteps(StepPorts ports, const StepSettings& settings, ports::Metrics& metrics, Log log,
              const domain::DeploymentRequest& request, const domain::CacheNamespaces& caches,
-             const ports::TakenJob& taken, const ports::JobContext& job, SilenceWatch& events);
+             const ports::TakenJob& taken, const ports::JobContext& job, SilenceWatch& events,
+             StepObserver& observer);
 
-  /// `begins` is told each phase before it begins: `fetch`, `build`, `push` (of what an engine has
-  /// kept), `promote`. Not while `run` runs.
-  void on_phase(std::function<void(std::string_view phase)> begins) { begins_ = std::move(begins); }
-
-  /// May be called again after a failure. `wanted` is asked, on more than one thread, before
-  /// anything but the source is touched: an error of it ends the steps. `read` is told when the
-  /// source is fetched and planned.
-  Result<ports::PublishedImage> run(const std::function<Result<>()>& wanted,
-                                    const std::function<void()>& read);
+  /// May be called again after a failure.
+  Result<ports::PublishedImage> run();
 
   /// Of the service's images, as soon as it is known.
   [[nodiscard]] const std::optional<ports::Repository>& repository() const { return repository_; }
@@ -57,8 +50,7 @@ class BuildSteps {
   void took(std::string_view phase, std::chrono::steady_clock::duration time);
 
   Result<std::optional<ports::PublishedImage>> resume();
-  Result<ports::PublishedImage> build(const std::function<Result<>()>& wanted,
-                                      const std::function<void()>& read);
+  Result<ports::PublishedImage> build();
   Result<ports::FetchedSource> fetch(domain::SourceSpec spec);
   Result<std::shared_ptr<const ports::SourceTree>> with_times(
       std::shared_ptr<const ports::SourceTree> tree, std::string_view way,
@@ -80,9 +72,9 @@ class BuildSteps {
   const ports::TakenJob& taken_;
   const ports::JobContext& job_;
   SilenceWatch& events_;
+  StepObserver& observer_;
   domain::Checkpoint checkpoint_;
   std::optional<ports::Repository> repository_;
-  std::function<void(std::string_view)> begins_ = [](std::string_view) {};
 };
 
 }  // namespace builder::build

@@ -31,10 +31,15 @@ LocalResult of(ports::ExportedImage exported) {
           .context_bytes_sent = exported.context_bytes_sent};
 }
 
-Result<LocalResult> build_dockerfile(const LocalPorts& ports, const LocalBuild& build,
-                                     DockerfilePlan plan, std::chrono::sys_seconds committed_at,
-                                     const JobContext& job, domain::EventSink& events) {
+Result<LocalResult> build_dockerfile(const LocalPorts& ports, const StepSettings& settings,
+                                     const LocalBuild& build, DockerfilePlan plan,
+                                     std::chrono::sys_seconds committed_at, const JobContext& job,
+                                     domain::EventSink& events) {
   events.info("Building image from " + plan.dockerfile);
+  domain::DeliveredVariables variables =
+      domain::deliver(build.request.environment, settings.delivery);
+  ports::BuildOptions options = build.options;
+  options.arguments.merge(std::move(variables.arguments));  // What was said for this build counts.
   const ports::ImageSpec image{
       .service_id = build.request.service_id,
       .context = std::move(plan.tree),
@@ -42,7 +47,9 @@ Result<LocalResult> build_dockerfile(const LocalPorts& ports, const LocalBuild& 
       .repository = build.repository,
       .tag = build.tag,
       .committed_at = [committed_at] { return Result<std::chrono::sys_seconds>(committed_at); },
-      .options = build.options,
+      .options = std::move(options),
+      .secrets = std::move(variables.secrets),
+      .withheld_arguments = std::move(variables.withheld),
       .may_read_registry = true};
   if (std::holds_alternative<ToRegistry>(build.target)) {
     BUILDER_TRY_ASSIGN(const auto published, ports.image.publish(job, image, events));
@@ -88,8 +95,9 @@ Result<LocalResult> run_local_build(const LocalPorts& ports, const StepSettings&
                                     const LocalBuild& build, ports::FetchedSource source,
                                     const JobContext& job, domain::EventSink& events) {
   BUILDER_TRY(check_target(ports, build.target, job));
-  BUILDER_TRY_ASSIGN(BuildPlan plan, make_build_plan(build.request, settings.buildpacks,
-                                                     std::move(source.tree), events));
+  BUILDER_TRY_ASSIGN(BuildPlan plan,
+                     make_build_plan(build.request, settings.buildpacks, std::move(source.tree),
+                                     events, settings.delivery));
   auto* const dockerfile = std::get_if<DockerfilePlan>(&plan);
   if (!source.commit.empty()) {
     auto& tree = dockerfile != nullptr ? dockerfile->tree : std::get<BuildpacksPlan>(plan).app;
@@ -99,7 +107,8 @@ Result<LocalResult> run_local_build(const LocalPorts& ports, const StepSettings&
     tree = std::move(timed.tree);
   }
   if (dockerfile != nullptr) {
-    return build_dockerfile(ports, build, std::move(*dockerfile), source.committed_at, job, events);
+    return build_dockerfile(ports, settings, build, std::move(*dockerfile), source.committed_at,
+                            job, events);
   }
   return build_with_buildpacks(ports, build, std::get<BuildpacksPlan>(std::move(plan)), source, job,
                                events);

@@ -2,10 +2,12 @@
 
 #include "base/keyed_hash.hpp"
 #include "base/result.hpp"
+#include "domain/variable_delivery.hpp"
 
 #include <chrono>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace builder::ports {
@@ -32,6 +34,7 @@ struct StepSettings {
   std::string github_url;
   std::chrono::seconds fetch_timeout{0};
   BuildpacksRules buildpacks;
+  domain::DeliveryRules delivery;
   KeyedHash::Key times_key{};  ///< Of what is remembered about a service's files.
   /// Asked when a source could not be fetched: whether that was WORK_DIR's fault.
   std::function<Result<>()> check_work_dir = [] { return Result<>(); };
@@ -44,6 +47,19 @@ struct StepPorts {
   ports::BuildpacksBuilder& buildpacks;
   ports::Registry& registry;
   ports::JobQueue& queue;
+};
+
+/// What the steps of a build wait for, and whom they tell how far they are.
+class StepObserver {
+ public:
+  virtual ~StepObserver() = default;
+  /// Waits until the platform has said that it wants the build; an error ends the steps. Called on
+  /// more than one thread, before anything but the source is touched.
+  virtual Result<> accepted() = 0;
+  /// Before each phase: `fetch`, `build`, `push` (of what an engine has kept), `promote`.
+  virtual void phase_begins(std::string_view phase) = 0;
+  /// The source is fetched and planned: what a stranger wrote was read. May wait.
+  virtual void source_was_read() = 0;
 };
 
 }  // namespace builder::build

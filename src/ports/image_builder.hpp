@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace builder::ports {
 
@@ -42,6 +43,9 @@ struct ImageSpec {
   /// name for its content; not by engines that push while they build.
   std::function<void(const std::string& image_id)> on_built = [](const std::string&) {};
   BuildOptions options = {};
+  std::map<std::string, Secret> secrets = {};  ///< For `RUN --mount=type=secret,id=…`.
+  /// ARGs that get no value because it looks secret; the customer is told where one stands.
+  std::vector<std::string> withheld_arguments = {};
   /// The login belongs to whoever wrote the Dockerfile: images beside the repository may be sources
   /// of the build. Elsewhere they belong to other services.
   bool may_read_registry = false;

@@ -286,6 +286,20 @@ DeploymentChannel::Batch DeploymentChannel::closing_line() const {
   return batch;
 }
 
+/// Posts when the lease holds; again when the reporter found, a moment later, that it did not.
+template <class Post>
+auto DeploymentChannel::while_leased(const std::stop_token& stop, const Post& post) const
+    -> decltype(post()) {
+  while (lease_->wait(stop)) {
+    auto answer = post();
+    if (answer || answer.error().kind != ErrorKind::conflict) {
+      return answer;
+    }
+  }
+  return stop.stop_requested() ? failure(ErrorKind::cancelled, "stopped before it was posted")
+                               : failure(ErrorKind::conflict, "the lease is lost");
+}
+
 Result<> DeploymentChannel::post(const Batch& batch, Lock& lock, const std::stop_token& abort) {
   std::stop_source wait;
   const std::stop_callback on_abort(abort, [&wait] { wait.request_stop(); });
@@ -294,14 +308,12 @@ Result<> DeploymentChannel::post(const Batch& batch, Lock& lock, const std::stop
   }
   lease_wait_ = wait;
   lock.unlock();
-  Result<> posted;
-  if (lease_->wait(wait.get_token())) {
-    posted = reporter_.post_log(deployment_, batch.type, batch.text, abort);
-    metrics_.api_post("log", posted ? "ok" : to_string(posted.error().kind));
-  } else {
-    posted = wait.stop_requested() ? failure(ErrorKind::cancelled, "stopped")
-                                   : failure(ErrorKind::conflict, "the lease is lost");
-  }
+  Result<> posted = while_leased(wait.get_token(), [&] {
+    Result<> answer = reporter_.post_log(deployment_, batch.type, batch.text,
+                                         {.stop = abort, .lease = lease_.get()});
+    metrics_.api_post("log", answer ? "ok" : to_string(answer.error().kind));
+    return answer;
+  });
   lock.lock();
   last_log_post_ = Clock::now();
   return posted;
@@ -533,7 +545,7 @@ void DeploymentChannel::send_last_words(const std::stop_token& abort) {
 
 Result<ports::StatusAnswer> DeploymentChannel::post(const ports::StatusUpdate& update,
                                                     const std::stop_token& abort) {
-  auto answer = reporter_.post_status(deployment_, update, abort);
+  auto answer = reporter_.post_status(deployment_, update, {.stop = abort, .lease = lease_.get()});
   metrics_.api_post("status", answer ? "ok" : to_string(answer.error().kind));
   return answer;
 }
@@ -574,12 +586,8 @@ Result<ports::StatusAnswer> DeploymentChannel::send_status(const PendingStatus& 
       send_last_words(abort);
     }
     // Behind them: while they were sent it may have been lost.
-    if (!lease_->wait(pause.get_token())) {
-      return pause.stop_requested()
-                 ? failure(ErrorKind::cancelled, "stopped before the status was posted")
-                 : failure(ErrorKind::conflict, "the lease is lost");
-    }
-    auto answer = post_in_any_words(*pending.update, attempt, abort);
+    auto answer = while_leased(pause.get_token(),
+                               [&] { return post_in_any_words(*pending.update, attempt, abort); });
     if (answer || is_settled(answer.error().kind)) {
       return answer;
     }

@@ -91,6 +91,8 @@ class DeploymentChannel {
   Result<ports::StatusAnswer> post_in_any_words(const ports::StatusUpdate& update, int attempt,
                                                 const std::stop_token& abort);
   Result<ports::StatusAnswer> post(const ports::StatusUpdate& update, const std::stop_token& abort);
+  template <class Post>
+  auto while_leased(const std::stop_token& stop, const Post& post) const -> decltype(post());
   Result<> post(const Batch& batch, Lock& lock, const std::stop_token& abort);
   bool take_answer(const Result<>& posted, Lock& lock, const std::stop_token& abort);
   bool post_softer(const Error& refusal, Lock& lock, const std::stop_token& abort);

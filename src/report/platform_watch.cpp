@@ -25,13 +25,13 @@ bool says_away(const Error& error) {
 
 Result<ports::StatusAnswer> PlatformWatch::post_status(const domain::DeploymentId& deployment,
                                                        const ports::StatusUpdate& update,
-                                                       const std::stop_token& stop) {
-  return judge(deployment, reporter_.post_status(deployment, update, stop));
+                                                       const ports::PostTerms& terms) {
+  return judge(deployment, reporter_.post_status(deployment, update, terms));
 }
 
 Result<> PlatformWatch::post_log(const domain::DeploymentId& deployment, domain::LogType type,
-                                 const std::string& text, const std::stop_token& stop) {
-  return judge(deployment, reporter_.post_log(deployment, type, text, stop));
+                                 const std::string& text, const ports::PostTerms& terms) {
+  return judge(deployment, reporter_.post_log(deployment, type, text, terms));
 }
 
 template <class T>

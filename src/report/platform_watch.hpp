@@ -30,9 +30,9 @@ class PlatformWatch final : public ports::DeploymentReporter {
 
   Result<ports::StatusAnswer> post_status(const domain::DeploymentId& deployment,
                                           const ports::StatusUpdate& update,
-                                          const std::stop_token& stop) override;
+                                          const ports::PostTerms& terms) override;
   Result<> post_log(const domain::DeploymentId& deployment, domain::LogType type,
-                    const std::string& text, const std::stop_token& stop) override;
+                    const std::string& text, const ports::PostTerms& terms) override;
 
   /// What a look at the platform beside the posts has found. Returns why it is not ready, as far as
   /// the look and the posts tell.

@@ -21,7 +21,6 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
-#include <functional>
 #include <future>
 #include <optional>
 #include <utility>
@@ -103,15 +102,14 @@ std::vector<NamedSecret> all_secrets(const domain::DeploymentRequest& request,
 /// Passes events on, and tells people which step began last.
 class StepNote final : public domain::EventSink {
  public:
-  /// `progress` null: nobody wants to know.
-  StepNote(domain::EventSink& events, const SecretStore::Registration& secrets, Progress* progress)
-      : events_(events), secrets_(secrets), progress_(progress) {}
+  StepNote(domain::EventSink& events, const SecretStore::Registration& secrets,
+           RunObserver& observer)
+      : events_(events), secrets_(secrets), observer_(observer) {}
 
   void emit(domain::BuildEvent event) override {
     constexpr std::size_t k_shown = 100;
-    if (const auto* started = std::get_if<domain::StepStarted>(&event);
-        started != nullptr && progress_ != nullptr) {
-      progress_->begin_step(
+    if (const auto* started = std::get_if<domain::StepStarted>(&event)) {
+      observer_.step_begins(
           truncate_characters(domain::shown_line(secrets_.redactor(), started->name), k_shown));
     }
     events_.emit(std::move(event));
@@ -120,16 +118,16 @@ class StepNote final : public domain::EventSink {
  private:
   domain::EventSink& events_;
   const SecretStore::Registration& secrets_;
-  Progress* const progress_;
+  RunObserver& observer_;
 };
 
 /// One deployment on its way through the steps.
-class Run {
+class Run final : private build::StepObserver {
  public:
   Run(const RunPorts& ports, const JobSettings& settings, SecretStore& secrets,
       ports::Metrics& metrics, OperatorFaults& faults, Log log, std::stop_token abort,
       const domain::DeploymentRequest& request, const ports::TakenJob& taken,
-      JobCancellation& cancellation, Progress* progress)
+      JobCancellation& cancellation, RunObserver& observer)
       : ports_(ports),
         settings_(settings),
         metrics_(metrics),
@@ -139,7 +137,7 @@ class Run {
         request_(request),
         taken_(taken),
         cancellation_(cancellation),
-        progress_(progress),
+        observer_(observer),
         caches_(domain::cache_namespaces(settings.cache_key, settings.cache_sharing, request)),
         secrets_(secrets.add_deployment(all_secrets(request, caches_))),
         job_{.deployment_id = request.deployment_id,
@@ -150,18 +148,19 @@ class Run {
         channel_(ports.reporter, request.deployment_id, taken.receipt.lease, settings.channel,
                  metrics, log_),
         events_(channel_, secrets_),
-        step_note_(events_, secrets_, progress),
+        step_note_(events_, secrets_, observer),
         tails_(step_note_),
         watch_(
             tails_, settings.silence_timeout, [this] { return computes(); },
             [this](const std::string& step) { end_silence(step); }),
         steps_({ports.source, ports.image, ports.buildpacks, ports.registry, ports.queue},
-               settings.steps, metrics, log_, request, caches_, taken, job_, watch_) {
-    steps_.on_phase([this](std::string_view phase) { begin_phase(phase); });
-  }
+               settings.steps, metrics, log_, request, caches_, taken, job_, watch_, *this) {}
 
-  void execute(const std::function<void(Outcome)>& settle, const std::function<void()>& read,
-               const std::function<void()>& rest) {
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  ~Run() override = default;
+
+  EndedRun execute() {
     const auto started = Clock::now();
     events_.hold();
     log_.info("started: {}, attempt {}, engine {}", source(), taken_.attempt, settings_.engine);
@@ -171,29 +170,35 @@ class Run {
                            "): the worker that had it was lost, and perhaps the end of its log");
     warn_of_readable();
     announced_ = std::async(std::launch::async, [this] { return announce(); }).share();
-    const Result<ports::PublishedImage> published = build(read);
+    const Result<ports::PublishedImage> published = build();
     events_.finish();
-    const Outcome outcome = conclude(published, rest);
+    const Outcome outcome = conclude(published);
     channel_.close();
     const report::EventLog::Steps steps = events_.steps();
     log_.info("ended: {} after {:.1f} s, {}, engine {}, {} of {} steps cached{}",
               to_string(outcome), std::chrono::duration<double>(Clock::now() - started).count(),
               source(), settings_.engine, steps.cached, steps.all,
               outcome == Outcome::builded ? ", " + image_uri_ : "");
-    settle(outcome);
-    // Whoever takes the job next pushes what the engine built for it under the same name.
-    if (outcome != Outcome::lost && (published || fate_of(outcome) == report::Fate::ended)) {
-      clean_up();
+    EndedRun ended{.outcome = outcome};
+    if (outcome != Outcome::lost && (published || fate_of(outcome) == report::Fate::ended) &&
+        steps_.repository()) {
+      ended.leftovers = {.deployment = request_.deployment_id, .repository = *steps_.repository()};
     }
+    return ended;
   }
 
  private:
-  void begin_phase(std::string_view phase) {
-    if (progress_ != nullptr) {
-      progress_->begin_phase(phase);
-      ports_.queue.activity_changed();
+  Result<> accepted() override {
+    Result<> answer = std::shared_future(announced_).get();
+    if (job_.stop.stop_requested()) {
+      return failure(ErrorKind::cancelled, "stopped");
     }
+    return answer;
   }
+
+  void phase_begins(std::string_view phase) override { observer_.phase_begins(phase); }
+
+  void source_was_read() override { observer_.source_was_read(); }
 
   void warn_of_readable() {
     const std::shared_ptr<const Redactor> redactor = secrets_.redactor();
@@ -244,11 +249,11 @@ class Run {
 
   /// Failures that are not the customer's are tried again, as often as the steps have left, and the
   /// customer is told.
-  Result<ports::PublishedImage> build(const std::function<void()>& read) {
+  Result<ports::PublishedImage> build() {
     auto random = make_random();
     for (;;) {
       tails_.forget();
-      auto published = steps_.run([this] { return wait_for_answer(); }, read);
+      auto published = steps_.run();
       if (published || refusal() || job_.stop.stop_requested() || !may_pass(published.error())) {
         return published;
       }
@@ -275,16 +280,6 @@ class Run {
     }
   }
 
-  /// Only the source is fetched before the platform has said that it wants the build. Called by
-  /// whatever goes further, on threads of its own too.
-  Result<> wait_for_answer() const {
-    Result<> answer = std::shared_future(announced_).get();
-    if (job_.stop.stop_requested()) {
-      return failure(ErrorKind::cancelled, "stopped");
-    }
-    return answer;
-  }
-
   /// Why the platform does not want the build.
   std::optional<Error> refusal() const {
     const Result<> answer = std::shared_future(announced_).get();
@@ -292,9 +287,8 @@ class Run {
                                                                  : std::optional(answer.error());
   }
 
-  Outcome conclude(const Result<ports::PublishedImage>& published,
-                   const std::function<void()>& rest) {
-    begin_phase("report");
+  Outcome conclude(const Result<ports::PublishedImage>& published) {
+    observer_.phase_begins("report");
     if (published) {
       faults_.published(request_.deployment_id, request_.service_id);
     }
@@ -307,7 +301,7 @@ class Run {
     if (published && end.outcome == Outcome::builded) {
       return report_builded(*published);
     }
-    return unfinished(end, published ? Error{} : published.error(), rest);
+    return unfinished(end, published ? Error{} : published.error());
   }
 
   [[nodiscard]] Product product_of(const Result<ports::PublishedImage>& published) const {
@@ -341,17 +335,6 @@ class Run {
     cancellation_.request_stop(StopReason::silent);
   }
 
-  /// After the job is settled: nobody waits for it.
-  void clean_up() {
-    if (const auto& repository = steps_.repository()) {
-      const JobContext job{.deployment_id = job_.deployment_id,
-                           .stop = abort_,
-                           .deadline = Clock::now() + k_clean_up_limit,
-                           .log = log_};
-      ports_.image.clean_up(job, *repository, request_.deployment_id.str());
-    }
-  }
-
   Outcome not_announced(Outcome outcome, const Error& error) {
     if (outcome == Outcome::gone) {
       return end_unknown(final_context(), cancelled_update(), error);
@@ -375,7 +358,7 @@ class Run {
                    .image_uri = image_uri_});
   }
 
-  Outcome unfinished(const RunEnd& end, const Error& error, const std::function<void()>& rest) {
+  Outcome unfinished(const RunEnd& end, const Error& error) {
     switch (end.outcome) {
       case Outcome::cancelled:
       case Outcome::superseded:
@@ -383,7 +366,7 @@ class Run {
       case Outcome::failed:
         return report_failed(end.line, error);
       case Outcome::blocked:
-        return go_back(error, rest);
+        return go_back(error);
       case Outcome::requeued:
         if (end.line == LastLine::disk_short) {
           tell(
@@ -400,7 +383,7 @@ class Run {
     }
   }
 
-  Outcome go_back(const Error& error, const std::function<void()>& rest) {
+  Outcome go_back(const Error& error) {
     log_.error("goes back to the queue: {}", domain::operator_line(error));
     const auto met = faults_.met(request_.deployment_id, request_.service_id, error);
     if (met.is_first) {
@@ -408,10 +391,10 @@ class Run {
     }
     if (met.hold.count() > 0) {
       log_.info("waits {} ms first: no other service has this trouble", met.hold.count());
-      rest();
+      observer_.rests();
       if (!sleep_for(met.hold, job_.stop)) {
         return unfinished(decide_end(std::nullopt, Product::failure, stop_reason()),
-                          {.kind = ErrorKind::cancelled, .message = "stopped"}, rest);
+                          {.kind = ErrorKind::cancelled, .message = "stopped"});
       }
     }
     return Outcome::blocked;
@@ -522,7 +505,7 @@ class Run {
   const domain::DeploymentRequest& request_;
   const ports::TakenJob& taken_;
   JobCancellation& cancellation_;
-  Progress* const progress_;
+  RunObserver& observer_;
   const domain::CacheNamespaces caches_;
   const SecretStore::Registration secrets_;
   JobContext job_;
@@ -540,31 +523,32 @@ class Run {
 
 }  // namespace
 
-void JobRunner::run(const domain::DeploymentRequest& request, const ports::TakenJob& job,
-                    JobCancellation& cancellation, const std::function<void(Outcome)>& settle,
-                    const std::function<void()>& read, const std::function<void()>& rest,
-                    Progress* progress) {
+EndedRun JobRunner::run(const domain::DeploymentRequest& request, const ports::TakenJob& job,
+                        JobCancellation& cancellation, RunObserver& observer) {
   const Log log = log_.with("deployment", request.deployment_id.str())
                       .with("service", request.service_id.str())
                       .with("attempt", std::to_string(job.attempt));
-  bool settled = false;
-  const auto settle_once = [&](Outcome outcome) {
-    settled = true;
-    settle(outcome);
-  };
   try {
-    Run(ports_, settings_, secrets_, metrics_, faults_, log, abort_, request, job, cancellation,
-        progress)
-        .execute(settle_once, read, rest);
+    return Run(ports_, settings_, secrets_, metrics_, faults_, log, abort_, request, job,
+               cancellation, observer)
+        .execute();
   } catch (const std::exception& error) {
-    if (settled) {
-      // By now it may be built again, by us too: that build is not to be ended.
-      log.error("after the end: {}", error.what());
-      return;
-    }
     // A defect of ours must not take the other deployments with it, nor leave this one hanging.
-    settle(
-        reject(job.receipt, {.kind = ErrorKind::internal, .message = error.what()}, cancellation));
+    return {.outcome = reject(job.receipt, {.kind = ErrorKind::internal, .message = error.what()},
+                              cancellation)};
+  }
+}
+
+void JobRunner::clean_up(const Leftovers& leftovers) {
+  const Log log = log_.with("deployment", leftovers.deployment.str());
+  try {
+    ports_.image.clean_up({.deployment_id = leftovers.deployment,
+                           .stop = abort_,
+                           .deadline = Clock::now() + k_clean_up_limit,
+                           .log = log},
+                          leftovers.repository, leftovers.deployment.str());
+  } catch (const std::exception& error) {
+    log.error("after the end: {}", error.what());
   }
 }
 

@@ -5,12 +5,12 @@
 #include "ports/job_context.hpp"
 #include "ports/job_queue.hpp"
 #include "ports/metrics.hpp"
+#include "ports/registry.hpp"
 #include "report/outcome.hpp"
 #include "work/operator_faults.hpp"
-#include "work/progress.hpp"
 #include "work/run_contract.hpp"
+#include "work/run_observer.hpp"
 
-#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -24,6 +24,19 @@ struct DeploymentRequest;
 namespace builder::work {
 
 using report::Outcome;
+
+/// What the engine may still have of a run.
+struct Leftovers {
+  domain::DeploymentId deployment;
+  ports::Repository repository;
+};
+
+struct EndedRun {
+  Outcome outcome{};
+  /// None as well where whoever takes the job next needs them: it pushes what the engine built
+  /// under the same name.
+  std::optional<Leftovers> leftovers = {};
+};
 
 struct BuiltBefore {
   std::vector<domain::DeploymentId> ended;
@@ -47,18 +60,16 @@ class JobRunner {
         secrets_(secrets),
         metrics_(metrics),
         log_(std::move(log)),
-        abort_(std::move(abort)) {}
+        abort_(std::move(abort)),
+        faults_(settings_.first_fault_pause) {}
 
-  /// Never throws; every failure ends in a delivered status or is left to others. Calls `settle`
-  /// once, as soon as the outcome stands; cleaning up follows. `read` is called, if it comes to
-  /// that, when the source is fetched and planned, and may wait; `rest` when nothing is built any
-  /// more and the job is kept for a while before it goes back. `progress`, if there is one, is told
-  /// how far it is.
-  void run(
-      const domain::DeploymentRequest& request, const ports::TakenJob& job,
-      ports::JobCancellation& cancellation, const std::function<void(Outcome)>& settle,
-      const std::function<void()>& read = [] {}, const std::function<void()>& rest = [] {},
-      Progress* progress = nullptr);
+  /// Never throws; every failure ends in a delivered status or is left to others.
+  EndedRun run(const domain::DeploymentRequest& request, const ports::TakenJob& job,
+               ports::JobCancellation& cancellation, RunObserver& observer);
+
+  /// Removes what a run has left at the engine. For when its job is settled: nobody waits for it.
+  /// Never throws.
+  void clean_up(const Leftovers& leftovers);
 
   /// Reports a job that cannot be run at all (malformed) as FAILED with its customer line. Never
   /// throws.

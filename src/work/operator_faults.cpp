@@ -10,7 +10,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds k_first_pause{5};
 constexpr std::chrono::seconds k_longest_pause{300};
 /// A fault that comes so long after the last one is a new one.
 constexpr std::chrono::minutes k_forgotten{10};
@@ -23,14 +22,15 @@ constexpr std::size_t k_most_held = 32;
 
 }  // namespace
 
-void OperatorFaults::Pause::lengthen(SteadyTime now, const Error& error) {
+void OperatorFaults::Pause::lengthen(SteadyTime now, const Error& error,
+                                     std::chrono::milliseconds first) {
   if (now > until + k_forgotten) {
     repeats = 0;
   }
   // Builds that run at once meet the same fault at once: that is no repetition.
   if (now >= until) {
     const int doublings = std::min(repeats++, 6);
-    until = now + std::min<Clock::duration>(k_first_pause * (1 << doublings), k_longest_pause);
+    until = now + std::min<Clock::duration>(first * (1 << doublings), k_longest_pause);
   }
   reason = domain::operator_line(error);
 }
@@ -49,7 +49,7 @@ OperatorFaults::Met OperatorFaults::met(const domain::DeploymentId& deployment,
   }
   const bool is_of_all = result.hold.count() == 0;
   if (is_of_all) {
-    state->all.lengthen(now, error);
+    state->all.lengthen(now, error, first_pause_);
   }
   state->waiting.insert_or_assign(deployment, is_of_all);
   return result;
@@ -57,19 +57,19 @@ OperatorFaults::Met OperatorFaults::met(const domain::DeploymentId& deployment,
 
 /// Zero: too many are held already.
 std::chrono::milliseconds OperatorFaults::hold(State& state, const domain::ServiceId& service,
-                                               const Error& error, SteadyTime now) {
+                                               const Error& error, SteadyTime now) const {
   std::erase_if(state.of_service,
                 [now](const auto& entry) { return now > entry.second.until + k_forgotten; });
   if (!state.of_service.contains(service) && state.of_service.size() >= k_most_held) {
     return {};
   }
   Pause& pause = state.of_service[service];
-  pause.lengthen(now, error);
+  pause.lengthen(now, error, first_pause_);
   if (state.in_a_row.size() < k_most_held) {
     state.in_a_row.insert(service);
   }
   if (state.in_a_row.size() >= k_several) {
-    state.several.lengthen(now, error);
+    state.several.lengthen(now, error, first_pause_);
   }
   return std::chrono::ceil<std::chrono::milliseconds>(pause.until - now);
 }

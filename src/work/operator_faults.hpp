@@ -18,6 +18,8 @@ namespace builder::work {
 /// alone, until several services in a row have met it. Thread-safe.
 class OperatorFaults {
  public:
+  explicit OperatorFaults(std::chrono::milliseconds first_pause) : first_pause_(first_pause) {}
+
   struct Met {
     /// The deployment meets one for the first time: its customer is told.
     bool is_first = false;
@@ -44,7 +46,7 @@ class OperatorFaults {
     std::string reason;
     int repeats = 0;
 
-    void lengthen(SteadyTime now, const Error& error);
+    void lengthen(SteadyTime now, const Error& error, std::chrono::milliseconds first);
   };
 
   struct State {
@@ -57,9 +59,10 @@ class OperatorFaults {
     int count = 0;
   };
 
-  static std::chrono::milliseconds hold(State& state, const domain::ServiceId& service,
-                                        const Error& error, SteadyTime now);
+  [[nodiscard]] std::chrono::milliseconds hold(State& state, const domain::ServiceId& service,
+                                               const Error& error, SteadyTime now) const;
 
+  const std::chrono::milliseconds first_pause_;
   mutable Sync<State> state_;
 };
 

@@ -38,6 +38,8 @@ struct JobSettings {
   std::chrono::seconds final_patience{24 * 3600};
   /// How long one of another worker's is repeated before it is left again.
   std::chrono::seconds adopted_patience{60};
+  /// How long no jobs are taken after one met what only the operator can mend; doubles each time.
+  std::chrono::milliseconds first_fault_pause{5'000};
   std::string help_url;  ///< Of pages about failures, by their kind; empty: none.
   ImageReference image_reference{};
   int keep_images = 0;

@@ -21,8 +21,6 @@ constexpr std::chrono::milliseconds k_take_patience{2'000};
 constexpr std::chrono::milliseconds k_look_interval{500};
 /// How soon it is noticed that jobs can be built again.
 constexpr std::chrono::milliseconds k_cannot_build_interval{50};
-/// An outbox nobody speaks of is looked into this often: a worker that died left it.
-constexpr std::chrono::milliseconds k_outbox_interval{5'000};
 constexpr std::size_t k_deliveries = 8;
 /// How long a registry that answers nothing of use keeps jobs from being taken.
 constexpr std::chrono::minutes k_vet_patience{2};
@@ -34,7 +32,6 @@ constexpr std::size_t k_most_shed = 1'000;
 constexpr std::size_t k_most_unrecorded = 10'000;
 constexpr std::chrono::seconds k_refused_pause{30};
 constexpr std::chrono::seconds k_unreachable_pause{5};
-constexpr std::chrono::seconds k_no_thread_pause{2};
 
 std::string_view word(CancelAnswer answer) {
   switch (answer) {
@@ -63,6 +60,40 @@ std::string names_of(const std::vector<domain::DeploymentId>& ids) {
 }
 
 }  // namespace
+
+/// One deployment in its slot: passes on what its run says.
+class Worker::SlotObserver final : public RunObserver {
+ public:
+  SlotObserver(Worker& worker, Isolation::Pass& pass, Progress& progress, std::stop_token stop)
+      : worker_(worker), pass_(pass), progress_(progress), stop_(std::move(stop)) {}
+
+  SlotObserver(const SlotObserver&) = delete;
+  SlotObserver& operator=(const SlotObserver&) = delete;
+
+  ~SlotObserver() override { worker_.resting_ -= rests_ ? 1 : 0; }
+
+  void phase_begins(std::string_view phase) override {
+    progress_.begin_phase(phase);
+    worker_.queue_.activity_changed();
+  }
+
+  void step_begins(std::string name) override { progress_.begin_step(std::move(name)); }
+
+  void source_was_read() override { pass_.cleared(stop_); }
+
+  void rests() override {
+    pass_.rest();
+    rests_ = true;
+    ++worker_.resting_;
+  }
+
+ private:
+  Worker& worker_;
+  Isolation::Pass& pass_;
+  Progress& progress_;
+  const std::stop_token stop_;
+  bool rests_ = false;
+};
 
 Worker::Worker(ports::JobQueue& queue, JobRunner& runner, WorkerSettings settings,
                ports::Metrics& metrics, Log log)
@@ -246,21 +277,16 @@ void Worker::handle(TakenJob job, const std::stop_token& stop) {
         metrics_.build_started();
         running_.wait_for_turn(cancellation);
         pass->begin(cancellation->token());
-        bool rests = false;
-        run_job(
-            job, *cancellation, *progress,
-            [&](Outcome outcome) {
-              metrics_.build_finished(to_string(outcome));
-              settle(job, cancellation->reason(), outcome);
-            },
-            [&] { pass->cleared(cancellation->token()); },
-            [&] {
-              pass->rest();
-              rests = true;
-              ++resting_;
-            });
+        {
+          SlotObserver observer(*this, *pass, *progress, cancellation->token());
+          const EndedRun ended = run_job(job, *cancellation, observer);
+          metrics_.build_finished(to_string(ended.outcome));
+          settle(job, cancellation->reason(), ended.outcome);
+          if (ended.leftovers) {
+            runner_.clean_up(*ended.leftovers);
+          }
+        }
         pass.reset();
-        resting_ -= rests ? 1 : 0;
         std::erase(*progress_.lock(), progress);
         running_.leave(cancellation);
       });
@@ -279,13 +305,11 @@ Isolation::Kind Worker::kind_of(const TakenJob& job) {
   return job.attempt < domain::k_most_attempts ? Isolation::Kind::suspect : Isolation::Kind::last;
 }
 
-void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation, Progress& progress,
-                     const std::function<void(Outcome)>& settle, const std::function<void()>& read,
-                     const std::function<void()>& rest) {
+EndedRun Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation,
+                         RunObserver& observer) {
   if (cancellation.reason() == StopReason::shutdown ||
       cancellation.reason() == StopReason::host_full) {
-    settle(Outcome::requeued);
-    return;
+    return {.outcome = Outcome::requeued};
   }
   domain::ParsedJob parsed = domain::parse_job(job.payload);
   if (parsed.request && parsed.deployment_id != job.receipt.deployment) {
@@ -293,10 +317,9 @@ void Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellation, 
   }
   if (!parsed.request) {
     metrics_.malformed_job();
-    settle(runner_.reject(job.receipt, parsed.request.error(), cancellation));
-    return;
+    return {.outcome = runner_.reject(job.receipt, parsed.request.error(), cancellation)};
   }
-  runner_.run(*parsed.request, job, cancellation, settle, read, rest, &progress);
+  return runner_.run(*parsed.request, job, cancellation, observer);
 }
 
 void Worker::settle(const TakenJob& job, StopReason reason, Outcome outcome) {
@@ -313,7 +336,8 @@ void Worker::deliver_for_others(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(outbox_mutex_);
-      outbox_changed_.wait_for(lock, stop, k_outbox_interval, [this] { return outbox_filled_; });
+      outbox_changed_.wait_for(lock, stop, settings_.outbox_interval,
+                               [this] { return outbox_filled_; });
       outbox_filled_ = false;
     }
     record_old_cancels();
@@ -429,7 +453,7 @@ void Worker::pause_after(Outcome outcome) {
                 : "the platform's API could not be reached");
 }
 
-void Worker::pause(std::chrono::seconds length, std::string reason) {
+void Worker::pause(std::chrono::milliseconds length, std::string reason) {
   const std::scoped_lock lock(pause_mutex_);
   paused_until_ = Clock::now() + length;
   pause_reason_ = std::move(reason);
@@ -463,7 +487,7 @@ bool Worker::run_in_slot(std::function<void()> body) {
     if (thread_trouble_.is_news(trouble)) {
       log_.error("{}", trouble);
     }
-    pause(k_no_thread_pause, trouble);
+    pause(settings_.no_thread_pause, trouble);
     return false;
   }
   thread_trouble_.over();

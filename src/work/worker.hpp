@@ -35,6 +35,10 @@ struct WorkerSettings {
   std::function<std::size_t()> waiting = {};
   std::size_t parallel_builds = 0;
   std::chrono::seconds drain_timeout{0};
+  /// An outbox nobody speaks of is looked into this often: a worker that died left it.
+  std::chrono::milliseconds outbox_interval{5'000};
+  /// No jobs are taken for so long when the system has no thread for one.
+  std::chrono::milliseconds no_thread_pause{2'000};
 };
 
 /// Takes jobs from the queue while a slot is free and runs each on a thread of its own; delivers
@@ -69,6 +73,8 @@ class Worker final : private ports::QueueListener {
   [[nodiscard]] std::string take_problem() const;
 
  private:
+  class SlotObserver;
+
   struct Slot {
     std::jthread thread;
     std::atomic<bool> done = false;
@@ -89,9 +95,8 @@ class Worker final : private ports::QueueListener {
   void take_one(const std::stop_token& stop);
   void look();
   void handle(ports::TakenJob job, const std::stop_token& stop);
-  void run_job(const ports::TakenJob& job, ports::JobCancellation& cancellation, Progress& progress,
-               const std::function<void(Outcome)>& settle, const std::function<void()>& read,
-               const std::function<void()>& rest);
+  EndedRun run_job(const ports::TakenJob& job, ports::JobCancellation& cancellation,
+                   RunObserver& observer);
   static Isolation::Kind kind_of(const ports::TakenJob& job);
   void settle(const ports::TakenJob& job, ports::StopReason reason, Outcome outcome);
   /// False when the queue cannot be told now.
@@ -102,7 +107,7 @@ class Worker final : private ports::QueueListener {
   /// False when the system has no thread for it; jobs are then taken again after a pause.
   [[nodiscard]] bool run_in_slot(std::function<void()> body);
   void pause_after(Outcome outcome);
-  void pause(std::chrono::seconds length, std::string reason);
+  void pause(std::chrono::milliseconds length, std::string reason);
   [[nodiscard]] SteadyTime paused_until() const;
   void reap_slots();
 

@@ -27,8 +27,9 @@ class FakeReporter final : public ports::DeploymentReporter {
 
   Result<ports::StatusAnswer> post_status(const domain::DeploymentId& deployment,
                                           const ports::StatusUpdate& update,
-                                          const std::stop_token& stop) override {
-    if (auto error = next_failure(stop, update.error + (update.log ? update.log->text : ""))) {
+                                          const ports::PostTerms& terms) override {
+    if (auto error =
+            next_failure(terms.stop, update.error + (update.log ? update.log->text : ""))) {
       return std::unexpected(*error);
     }
     const std::scoped_lock lock(mutex_);
@@ -43,8 +44,8 @@ class FakeReporter final : public ports::DeploymentReporter {
   }
 
   Result<> post_log(const domain::DeploymentId& deployment, domain::LogType type,
-                    const std::string& text, const std::stop_token& stop) override {
-    if (auto error = next_failure(stop, text)) {
+                    const std::string& text, const ports::PostTerms& terms) override {
+    if (auto error = next_failure(terms.stop, text)) {
       return std::unexpected(*error);
     }
     const std::scoped_lock lock(mutex_);

@@ -2,11 +2,14 @@
 // what would be told of it is text.
 #include "adapters/buildkit/diagnosis/dockerfile.hpp"
 
+#include "adapters/buildkit/diagnosis/secret_mounts.hpp"
 #include "adapters/buildkit/diagnosis/source_rules.hpp"
 #include "adapters/buildkit/diagnosis/syntax_advice.hpp"
 #include "base/text.hpp"
 
 #include "fuzz/target.hpp"
+
+#include <algorithm>
 
 namespace {
 
@@ -26,6 +29,27 @@ void check_instruction(const builder::adapters::buildkit::Dockerfile& file,
   static_cast<void>(file.stage_of(instruction));
   static_cast<void>(misread_flag(instruction));
   static_cast<void>(file.find_step("[" + instruction.stage + " 1/2] " + instruction.text));
+}
+
+/// The lines of RUN instructions may differ; no other, and none comes or goes.
+void check_versions(const builder::adapters::buildkit::Dockerfile& file, std::string_view text) {
+  using namespace builder;
+  using namespace builder::adapters::buildkit;
+  const SecretMounts mounts({{"T", Secret("v")}}, Secret("k"));
+  const std::string sent = mounts.with_versions(text);
+  fuzz::expect(
+      mounts.without_versions(sent).size() >= mounts.without_versions(std::string(text)).size(),
+      "text was lost");
+  std::string_view rest = sent;
+  for (std::size_t number = 1; !text.empty() || !rest.empty(); ++number) {
+    const std::string_view before = text.substr(0, text.find('\n'));
+    const std::string_view after = rest.substr(0, rest.find('\n'));
+    const Instruction* const instruction = file.at_line(number);
+    fuzz::expect(before == after || (instruction != nullptr && instruction->keyword == "RUN"),
+                 "a line changed that is not of a RUN");
+    text.remove_prefix(std::min(before.size() + 1, text.size()));
+    rest.remove_prefix(std::min(after.size() + 1, rest.size()));
+  }
 }
 
 }  // namespace
@@ -65,6 +89,7 @@ BUILDER_FUZZ(dockerfile) {
       checked || (!checked.error().customer.empty() && checked.error().customer.size() <= 191),
       "no short line for the customer");
   static_cast<void>(names_cache_mounts(input));
+  check_versions(file, input);
   static_cast<void>(encoding_fault(input));
   static_cast<void>(first_line_not_utf8(file));
 }

@@ -30,12 +30,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # See Stack.use.
 ENGINES = ["docker", "docker29", "docker29-graph", "buildkitd", "buildkitd-tcp"]
 EVERY_ENGINE = ["docker", "docker29", "docker29-graph", "buildkitd"]
+# What a whole run starts side by side; tests/run.py names them as well.
+LANES = ["docker", "engines", "faults"]
 EVERY_BUILDKIT = ["docker", "docker29", "buildkitd"]
 HELLO = {"Dockerfile": "FROM busybox\nCOPY . /app\nCMD [\"sh\"]\n", "a.txt": "one\n"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--half", choices=["first", "second"], help="of the tests, by the time they take")
+    parser.addoption("--lane", choices=LANES, help="the part of the tests that a whole run starts beside the others")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -66,16 +68,17 @@ def engine_of(item: pytest.Item) -> str:
     return item.callspec.params.get("stack", "docker") if hasattr(item, "callspec") else "docker"
 
 
-def half_of(item: pytest.Item) -> str:
-    long = ("test_crashes.py", "test_wire_faults.py")
-    return "second" if engine_of(item) != "docker" or item.path.name in long else "first"
+def lane_of(item: pytest.Item) -> str:
+    if engine_of(item) != "docker":
+        return "engines"
+    return "faults" if item.path.name in ("test_crashes.py", "test_wire_faults.py") else "docker"
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Each engine is started once; its tests run in the order of their files."""
-    if half := config.getoption("--half"):
-        items[:] = [item for item in items if half_of(item) == half]
+    if lane := config.getoption("--lane"):
+        items[:] = [item for item in items if lane_of(item) == lane]
     items.sort(key=lambda item: ENGINES.index(engine_of(item)))
 
 

@@ -77,7 +77,7 @@ SENTENCES = {
             "Dockerfile:2: builds here have no SSH agent and no SSH keys; take it over https, or commit it to the "
             "repository"),
     "secret": ({"Dockerfile": B + "RUN --mount=type=secret,id=token,required=true cat /run/secrets/token\n"},
-               'Dockerfile:2: the build needs the secret "token", which is not available'),
+               'Dockerfile:2: the build needs the secret "token", and the service has no variable of that name'),
     "host network": ({"Dockerfile": B + "RUN --network=host echo hello\n"},
                      "Dockerfile:2: builds here may not use the host's network; remove --network=host"),
     "privileges": ({"Dockerfile": B + "RUN --security=insecure echo hello\n"},

@@ -92,7 +92,9 @@ class DirectImageBuilder final : public ports::ImageBuilder {
                                 {"compression", compression_.type}},
         .cache_namespace = image.cache_namespace,
         .is_customers = true,
-        .repository = others_beside(image)};
+        .repository = others_beside(image),
+        .secrets = image.secrets,
+        .withheld_arguments = image.withheld_arguments};
     if (compression_.level) {
       spec.exporter_attributes["compression-level"] = std::to_string(*compression_.level);
     }

@@ -122,7 +122,9 @@ class EngineImageBuilder final : public ports::ImageBuilder {
          .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag}},
          .cache_namespace = image.cache_namespace,
          .is_customers = true,
-         .repository = others_beside(image)},
+         .repository = others_beside(image),
+         .secrets = image.secrets,
+         .withheld_arguments = image.withheld_arguments},
         events);
     const auto took = Clock::now() - begin;
     if (!solved) {

@@ -125,7 +125,9 @@ class BuildkitExporter final : public ports::ImageExporter {
                    .exporter_attributes = {{"name", name_of(image)}},
                    .result = sink,
                    .cache_namespace = image.cache_namespace,
-                   .is_customers = true};
+                   .is_customers = true,
+                   .secrets = image.secrets,
+                   .withheld_arguments = image.withheld_arguments};
     if (peers_.epoch != ImageEpoch::off) {
       spec.epoch = image.committed_at;
     }

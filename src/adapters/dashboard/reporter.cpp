@@ -48,17 +48,17 @@ class HttpReporter final : public Reporter {
 
   Result<ports::StatusAnswer> post_status(const domain::DeploymentId& deployment,
                                           const ports::StatusUpdate& update,
-                                          const std::stop_token& stop) override {
+                                          const ports::PostTerms& terms) override {
     // The platform gives a deploy job the id of another deployment when their BUILDED arrive at
     // once: they go one behind the other. One that hangs does not hold up the others for long.
     std::unique_lock<std::timed_mutex> turn(builded_, std::defer_lock);
     if (update.status == ports::DeploymentStatus::builded && turn.try_lock_for(k_longest_turn)) {
       sleep_for(std::chrono::ceil<std::chrono::milliseconds>(last_builded_ + k_between_builded -
                                                              Clock::now()),
-                stop);
+                terms.stop);
     }
     BUILDER_TRY_ASSIGN(const http::Response response,
-                       post(deployment, "status", status_body(update), stop));
+                       post(deployment, "status", status_body(update), terms));
     if (turn.owns_lock()) {
       last_builded_ = Clock::now();
     }
@@ -66,17 +66,17 @@ class HttpReporter final : public Reporter {
   }
 
   Result<> post_log(const domain::DeploymentId& deployment, domain::LogType type,
-                    const std::string& text, const std::stop_token& stop) override {
+                    const std::string& text, const ports::PostTerms& terms) override {
     if (text.empty()) {
       return {};  // The platform refuses an empty text, and there is nothing to show.
     }
-    BUILDER_TRY(post(deployment, "logs", log_body(type, text), stop));
+    BUILDER_TRY(post(deployment, "logs", log_body(type, text), terms));
     return {};
   }
 
   Result<> probe(const std::stop_token& stop) override {
     const auto answer = send(domain::DeploymentId(k_nobody), "logs",
-                             log_body(domain::LogType::info, " "), stop, k_probe_timeout);
+                             log_body(domain::LogType::info, " "), {.stop = stop}, k_probe_timeout);
     if (answer || answer.error().kind == ErrorKind::not_found) {
       return {};
     }
@@ -85,8 +85,8 @@ class HttpReporter final : public Reporter {
 
  private:
   Result<http::Response> post(const domain::DeploymentId& deployment, std::string_view what,
-                              std::string body, const std::stop_token& stop) {
-    auto answer = send(deployment, what, std::move(body), stop, http::Request().timeout);
+                              std::string body, const ports::PostTerms& terms) {
+    auto answer = send(deployment, what, std::move(body), terms, http::Request().timeout);
     if (!answer) {
       return std::unexpected(
           std::move(answer).error().with_context(fmt::format("posting {}", what)));
@@ -95,8 +95,9 @@ class HttpReporter final : public Reporter {
   }
 
   Result<http::Response> send(const domain::DeploymentId& deployment, std::string_view what,
-                              std::string body, const std::stop_token& stop,
+                              std::string body, const ports::PostTerms& terms,
                               std::chrono::milliseconds timeout) {
+    const auto may_send = [lease = terms.lease] { return lease == nullptr || lease->holds(); };
     const http::Request request{
         .method = http::Method::post,
         .url = fmt::format("{}/webhooks/deployments/{}/{}", settings_.api_url,
@@ -104,12 +105,14 @@ class HttpReporter final : public Reporter {
         .headers = {{.name = "Content-Type", .value = "application/json"},
                     {.name = "X-Api-Key", .value = settings_.api_key.reveal()}},
         .body = std::move(body),
-        .timeout = timeout};
-    auto response = client_.send(request, stop, SteadyTime::max());
+        .timeout = timeout,
+        .may_send = may_send};
+    auto response = client_.send(request, terms.stop, SteadyTime::max());
     if (!response) {
       Error error = std::move(response).error();
       // Whatever is wrong with the exchange itself, the platform has not said it.
-      if (!error.is_transient() && error.kind != ErrorKind::cancelled) {
+      if (!error.is_transient() && error.kind != ErrorKind::cancelled &&
+          error.kind != ErrorKind::conflict) {
         error.kind = ErrorKind::unavailable;
       }
       return std::unexpected(std::move(error).with_context("API_URL"));

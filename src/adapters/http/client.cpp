@@ -50,6 +50,7 @@ struct Exchange {
   bool headers_ended = false;  ///< libcurl takes a connection that closes among them for their end.
   bool body_too_large = false;
   bool ended_by_receiver = false;
+  bool held_back = false;
 };
 
 void initialise_curl_once() {
@@ -111,6 +112,12 @@ std::size_t give_body(char* data, std::size_t size, std::size_t count, void* use
   auto& exchange = static_cast<BodyReceiver*>(user)->exchange;
   exchange.last_activity = Clock::now();
   return exchange.request.body_source(std::span(data, size * count)).value_or(CURL_READFUNC_ABORT);
+}
+
+int ask_to_send(void* user, char*, char*, int, int) {
+  auto& exchange = *static_cast<Exchange*>(user);
+  exchange.held_back = !exchange.request.may_send();
+  return exchange.held_back ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 bool is_sendable(const Header& header) {
@@ -201,6 +208,10 @@ void set_options(CURL* easy, const Request& request, const std::string& proxy, c
   set(easy, CURLOPT_PROXY, proxy.c_str());
   set(easy, CURLOPT_NOPROXY, "");
   set(easy, CURLOPT_RESOLVE, pins);
+  if (request.may_send) {
+    set(easy, CURLOPT_PREREQFUNCTION, &ask_to_send);
+    set(easy, CURLOPT_PREREQDATA, static_cast<void*>(&receiver->exchange));
+  }
   set_method(easy, request, receiver);
 }
 
@@ -333,7 +344,7 @@ class CurlClient final : public Client {
     long request_bytes = 0;
     ::curl_easy_getinfo(session.easy.get(), CURLINFO_REQUEST_SIZE, &request_bytes);
     const bool sent = request_bytes > 0;
-    if (outcome.ending != Ending::cancelled) {
+    if (outcome.ending != Ending::cancelled && !exchange.held_back) {
       (sent ? ambiguous_ : not_sent_).fetch_add(1);
     }
     const auto [kind, reason] = explain(session, exchange, outcome, error_text);
@@ -357,6 +368,9 @@ class CurlClient final : public Client {
                 fmt::format("silent for {} s", exchange.request.idle_timeout.count() / 1000)};
       case Ending::finished:
         break;
+    }
+    if (exchange.held_back) {
+      return {ErrorKind::conflict, "held back"};
     }
     if (exchange.body_too_large) {
       return {ErrorKind::internal,

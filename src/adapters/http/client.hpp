@@ -24,10 +24,11 @@ class Client {
  public:
   virtual ~Client() = default;
   /// One exchange, no retry. Any answer is a Response, whatever its status; errors are failures
-  /// of the exchange itself: `unavailable` (refused, reset, cut short, no such host), `timed_out`,
-  /// `cancelled` (within milliseconds of `stop`), `invalid_input` (the request cannot be sent),
-  /// `internal` (the answer is larger than allowed, or `on_body` ended the exchange). The message
-  /// says whether the request may have reached the peer, and holds no header and no query.
+  /// of the exchange itself: `conflict` (`may_send` said no), `unavailable` (refused, reset, cut
+  /// short, no such host), `timed_out`, `cancelled` (within milliseconds of `stop`),
+  /// `invalid_input` (the request cannot be sent), `internal` (the answer is larger than allowed,
+  /// or `on_body` ended the exchange). The message says whether the request may have reached the
+  /// peer, and holds no header and no query.
   virtual Result<Response> send(const Request& request, const std::stop_token& stop,
                                 SteadyTime deadline) = 0;
   [[nodiscard]] virtual FailureCounts failures() const = 0;

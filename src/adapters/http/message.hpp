@@ -40,6 +40,9 @@ struct Request {
   /// nullopt ends the exchange with an error. `body_size` bytes in all.
   std::function<std::optional<std::size_t>(std::span<char>)> body_source = {};
   std::uint64_t body_size = 0;
+  /// Asked when the connection stands and the request is about to go out; false ends the exchange
+  /// with `conflict`, and nothing was sent. Empty: it may.
+  std::function<bool()> may_send = {};
 };
 
 struct Response {

@@ -70,6 +70,7 @@ struct Config {
   adapters::oci::LoginTable registry_logins;                    ///< For base images.
   std::string github_url;                                       ///< Without a trailing slash.
   domain::CacheSharing cache_sharing{};
+  domain::DeliveryRules delivery;
   NetworkPolicy git_network_policy{};
   adapters::network::AllowedHosts git_allowed_hosts;
   adapters::buildkit::FrontendRules frontends;

@@ -9,6 +9,7 @@
 #include <cctype>
 #include <chrono>
 #include <iterator>
+#include <map>
 #include <string>
 #include <thread>
 #include <utility>
@@ -27,6 +28,24 @@ ValueReader network_policy(NetworkPolicy& target) {
   return one_of<NetworkPolicy>(target, {{"public", NetworkPolicy::public_only},
                                         {"private", NetworkPolicy::private_networks},
                                         {"any", NetworkPolicy::any}});
+}
+
+ValueReader deliveries(domain::DeliveryRules& target) {
+  return [&target](const std::string& value) -> Complaint {
+    std::vector<std::string> words;
+    Complaint complaint = list(words)(value);
+    target = {.file = false, .secret = false, .argument = false};
+    const std::map<std::string, bool*> known{
+        {"file", &target.file}, {"secret", &target.secret}, {"arg", &target.argument}};
+    for (const std::string& word : words) {
+      const auto way = known.find(word);
+      if (way == known.end()) {
+        return "must be any of file, secret and arg, with commas between them";
+      }
+      *way->second = true;
+    }
+    return complaint;
+  };
 }
 
 ValueReader boolean(bool& target) {
@@ -200,6 +219,9 @@ Rows source_rows(Config& c) {
                                     {{"service", domain::CacheSharing::service},
                                      {"organization", domain::CacheSharing::organization},
                                      {"all", domain::CacheSharing::all}})},
+      {"ENV_DELIVERY", build, "file,secret,arg", false,
+       "how a service's variables reach its build: file (.env), secret (mounts), arg (ARG)",
+       deliveries(c.delivery)},
   };
 }
 

@@ -252,7 +252,7 @@ TEST_F(RealReporterTest, AStopEndsAPostThatIsNotAnswered) {
   std::stop_source stop;
   std::jthread stopper([&] { stop.request_stop(); });
   const auto started = std::chrono::steady_clock::now();
-  const auto log = real_->post_log(id_, LogType::info, "x", stop.get_token());
+  const auto log = real_->post_log(id_, LogType::info, "x", {.stop = stop.get_token()});
   ASSERT_FALSE(log);
   EXPECT_EQ(log.error().kind, ErrorKind::cancelled);
   EXPECT_LT(std::chrono::steady_clock::now() - started, 3s);

@@ -1,4 +1,4 @@
-// What the client makes of an answer that does not arrive whole.
+// What the client makes of an answer that does not arrive whole, and when it holds a request back.
 #include "adapters/http/client.hpp"
 
 #include "base/fd.hpp"
@@ -33,18 +33,20 @@ class RawServer {
 
   [[nodiscard]] const std::string& url() const { return url_; }
 
-  void answer_once(const std::string& bytes) const {
+  /// What came of the request.
+  std::string answer_once(const std::string& bytes) const {
     const Fd client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     std::string request;
     std::array<char, 4096> buffer{};
     while (!request.contains("\r\n\r\n")) {
       const ssize_t count = ::recv(client.get(), buffer.data(), buffer.size(), 0);
       if (count <= 0) {
-        return;
+        return request;
       }
       request.append(buffer.data(), static_cast<std::size_t>(count));
     }
     ::send(client.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    return request;
   }
 
  private:
@@ -84,6 +86,30 @@ INSTANTIATE_TEST_SUITE_P(
                     "d\r\n{\"error\":\"x\"}\r\n0\r\n\r\n",
                     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 Bad Request\r\n"
                     "Content-Length: 0\r\n\r\n"));
+
+TEST(HeldBackRequest, SendsNothing) {
+  const RawServer server;
+  const auto client = make_client();
+  std::string read;
+  std::jthread peer([&] {
+    read = server.answer_once("");
+    server.answer_once("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+  });
+  Request request{.method = Method::post, .url = server.url(), .body = "status"};
+  int asked = 0;
+  request.may_send = [&] { return ++asked > 1; };
+  const auto held = client->send(request, {}, SteadyTime::max());
+  ASSERT_FALSE(held);
+  EXPECT_EQ(held.error().kind, ErrorKind::conflict);
+  EXPECT_EQ(held.error().effect, Effect::unreached);
+  EXPECT_EQ(client->failures().surely_not_sent, 0u) << "no failure of the peer's";
+  const auto sent = client->send(request, {}, SteadyTime::max());
+  ASSERT_TRUE(sent) << sent.error().message;
+  EXPECT_EQ(sent->body, "ok");
+  peer.join();
+  EXPECT_EQ(read, "");
+  EXPECT_EQ(asked, 2);
+}
 
 }  // namespace
 }  // namespace builder::adapters::http

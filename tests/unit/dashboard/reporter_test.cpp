@@ -2,6 +2,7 @@
 
 #include "adapters/dashboard/answer.hpp"
 #include "adapters/dashboard/platform_text.hpp"
+#include "fakes/fake_lease.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -76,6 +77,37 @@ TEST(Reporter, PostsOneBuildedBehindTheOtherAndHoldsUpNothingElse) {
   }
   EXPECT_EQ(platform.most_builded, 1);
   EXPECT_GT(platform.most_others, 1);
+}
+
+/// Keeps what may be sent when.
+class AskingPlatform final : public http::Client {
+ public:
+  Result<http::Response> send(const http::Request& request, const std::stop_token& /*stop*/,
+                              SteadyTime /*deadline*/) override {
+    if (!request.may_send()) {
+      return failure(ErrorKind::conflict, "held back");
+    }
+    return http::Response{.status = 200, .headers = {}, .body = R"({"status":"success"})"};
+  }
+
+  [[nodiscard]] http::FailureCounts failures() const override { return {}; }
+};
+
+TEST(Reporter, LooksAtTheLeaseWhenTheRequestGoesOut) {
+  AskingPlatform platform;
+  const auto reporter =
+      make_reporter({.api_url = "http://api.test/api", .api_key = Secret("k")}, platform);
+  fakes::FakeLease lease;
+  const domain::DeploymentId id("d1");
+  const ports::StatusUpdate update{
+      .status = DeploymentStatus::builded, .error = {}, .log = {}, .image_uri = {}};
+  EXPECT_TRUE(reporter->post_status(id, update, {.lease = &lease}));
+  EXPECT_TRUE(reporter->post_log(id, domain::LogType::info, "x", {.lease = &lease}));
+  lease.set(false);
+  EXPECT_EQ(reporter->post_status(id, update, {.lease = &lease}).error().kind, ErrorKind::conflict);
+  EXPECT_EQ(reporter->post_log(id, domain::LogType::info, "x", {.lease = &lease}).error().kind,
+            ErrorKind::conflict);
+  EXPECT_TRUE(reporter->probe({})) << "that is no deployment's";
 }
 
 TEST(StatusBody, CutsTheErrorToWhatThePlatformKeeps) {

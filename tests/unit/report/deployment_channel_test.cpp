@@ -533,6 +533,20 @@ TEST_F(ChannelTest, NothingIsPostedWhileTheLeaseDoesNotHold) {
   EXPECT_EQ(reporter_.posts().size(), 3u);
 }
 
+TEST_F(ChannelTest, WhatTheReporterHoldsBackWaitsForTheLeaseAgain) {
+  open();
+  const Error held{.kind = ErrorKind::conflict, .message = "held back"};
+  reporter_.fail_next(held, 3);
+  channel_->append(LogType::stdout_, "line");
+  ASSERT_TRUE(post(DeploymentStatus::builded));
+  EXPECT_EQ(rows(), (Rows{"line", "Log complete: 1 line"}));
+  // It slept past its lease.
+  reporter_.fail_next(held);
+  reporter_.on_post = [&](const std::stop_token&) { lease_->set(false, true); };
+  EXPECT_EQ(post(DeploymentStatus::failed).error().kind, ErrorKind::conflict);
+  EXPECT_EQ(reporter_.statuses("d1"), std::vector{DeploymentStatus::builded});
+}
+
 TEST_F(ChannelTest, AStopEndsAStatusBehindALineThatWaitsForTheLease) {
   open();
   lease_->set(false);

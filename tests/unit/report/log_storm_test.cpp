@@ -20,12 +20,12 @@ class CountingReporter final : public ports::DeploymentReporter {
   explicit CountingReporter(std::chrono::microseconds delay) : delay_(delay) {}
 
   Result<ports::StatusAnswer> post_status(const domain::DeploymentId&, const ports::StatusUpdate&,
-                                          const std::stop_token&) override {
+                                          const ports::PostTerms&) override {
     return ports::StatusAnswer{};
   }
 
   Result<> post_log(const domain::DeploymentId&, domain::LogType, const std::string& text,
-                    const std::stop_token&) override {
+                    const ports::PostTerms&) override {
     std::this_thread::sleep_for(delay_);
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t end = std::min(text.find('\n', at), text.size());

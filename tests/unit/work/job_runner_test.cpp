@@ -23,6 +23,17 @@ using namespace std::chrono_literals;
 
 using Statuses = std::vector<DeploymentStatus>;
 
+class NoObserver final : public RunObserver {
+ public:
+  void phase_begins(std::string_view) override {}
+
+  void step_begins(std::string) override {}
+
+  void source_was_read() override {}
+
+  void rests() override {}
+};
+
 class JobRunnerTest : public testing::Test {
  protected:
   JobRunnerTest() {
@@ -40,17 +51,23 @@ class JobRunnerTest : public testing::Test {
     const auto job = queue_.take(0ms, {}).value();
     JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
                      secrets_, metrics_, fakes::null_log(), abort_.get_token());
-    std::vector<Outcome> outcomes;
-    runner.run(request_, *job, cancellation_,
-               [&](Outcome outcome) { outcomes.push_back(outcome); });
-    EXPECT_EQ(outcomes.size(), 1u) << "settled once";
-    return outcomes.at(0);
+    return run(runner, *job);
+  }
+
+  /// As a worker does it.
+  Outcome run(JobRunner& runner, const ports::TakenJob& job) {
+    const EndedRun ended = runner.run(request_, job, cancellation_, observer_);
+    if (ended.leftovers) {
+      runner.clean_up(*ended.leftovers);
+    }
+    return ended.outcome;
   }
 
   [[nodiscard]] Statuses statuses() const { return reporter_.statuses("d1"); }
 
   [[nodiscard]] FakeReporter::Post last() const { return reporter_.posts().back(); }
 
+  NoObserver observer_;
   fakes::StepRecord record_;
   fakes::FakeSource source_{record_};
   fakes::FakeImageBuilder image_{record_};
@@ -179,7 +196,7 @@ TEST_F(JobRunnerTest, WhatTheCustomerHasToMendIsNotTriedAgain) {
     JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
                      secrets_, metrics_, fakes::null_log(), {});
     ports::JobCancellation cancellation;
-    runner.run(request_, *job, cancellation, [](Outcome) {});
+    runner.run(request_, *job, cancellation, observer_);
     EXPECT_EQ(record_.steps().size(), before + 1) << to_string(kind);
   }
 }
@@ -269,7 +286,7 @@ TEST_F(JobRunnerTest, ASilentBuildThatComputesIsLeftAlone) {
   const auto job = queue_.take(0ms, {}).value();
   JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_, &counter},
                    settings_, secrets_, metrics_, fakes::null_log(), {});
-  runner.run(request_, *job, cancellation_, [](Outcome) {});
+  run(runner, *job);
   EXPECT_EQ(statuses().back(), DeploymentStatus::builded);
 }
 
@@ -286,7 +303,7 @@ TEST_F(JobRunnerTest, FilesKeepTheirTimesOverTheDeploymentsOfAService) {
     const auto job = queue_.take(0ms, {}).value();
     JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
                      secrets_, metrics_, fakes::null_log(), {});
-    runner.run(request_, *job, cancellation_, [](Outcome) {});
+    run(runner, *job);
     return std::pair{image_.built.context->stat("Dockerfile")->modified,
                      image_.built.context->stat("page")->modified};
   };
@@ -312,9 +329,7 @@ class ResumeTest : public JobRunnerTest {
     const auto job = queue_.take(0ms, {}).value();
     JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
                      secrets_, metrics_, fakes::null_log(), {});
-    Outcome result{};
-    runner.run(request_, *job, cancellation_, [&](Outcome outcome) { result = outcome; });
-    return result;
+    return run(runner, *job);
   }
 
   const std::string uri_ = "registry.test/deployra/s1";

@@ -17,7 +17,7 @@ Error fault() {
 }
 
 TEST(OperatorFaults, PauseAndSayWhere) {
-  OperatorFaults faults;
+  OperatorFaults faults(5s);
   EXPECT_EQ(faults.reason(), "");
   EXPECT_TRUE(faults.met(k_first, k_service, fault()).is_first);
   EXPECT_EQ(faults.reason(), "no (look at AWS_PROFILE)");
@@ -26,7 +26,7 @@ TEST(OperatorFaults, PauseAndSayWhere) {
 }
 
 TEST(OperatorFaults, BuildsAtOnceMeetOneFault) {
-  OperatorFaults faults;
+  OperatorFaults faults(5s);
   faults.met(k_first, k_service, fault());
   const SteadyTime until = faults.until();
   EXPECT_TRUE(faults.met(k_second, k_other, fault()).is_first);
@@ -35,7 +35,7 @@ TEST(OperatorFaults, BuildsAtOnceMeetOneFault) {
 }
 
 TEST(OperatorFaults, OnlyADeploymentThatMetOneShowsThatItIsMended) {
-  OperatorFaults faults;
+  OperatorFaults faults(5s);
   faults.met(k_first, k_service, fault());
   faults.published(k_second, k_other);
   EXPECT_NE(faults.reason(), "");
@@ -50,7 +50,7 @@ Error fault_of_one() {
 }
 
 TEST(OperatorFaults, AServicesOwnHoldsUpItsJobAlone) {
-  OperatorFaults faults;
+  OperatorFaults faults(5s);
   const auto met = faults.met(k_first, k_service, fault_of_one());
   EXPECT_TRUE(met.is_first);
   EXPECT_GT(met.hold, 4s);
@@ -63,7 +63,7 @@ TEST(OperatorFaults, AServicesOwnHoldsUpItsJobAlone) {
 }
 
 TEST(OperatorFaults, WhatSeveralServicesMeetInARowAllMeet) {
-  OperatorFaults faults;
+  OperatorFaults faults(5s);
   const auto meet = [&](const std::string& name) {
     return faults.met(domain::DeploymentId(name), domain::ServiceId(name), fault_of_one());
   };
@@ -82,7 +82,7 @@ TEST(OperatorFaults, WhatSeveralServicesMeetInARowAllMeet) {
 }
 
 TEST(OperatorFaults, NotMoreJobsAreHeldThanThereAreThreadsFor) {
-  OperatorFaults faults;
+  OperatorFaults faults(5s);
   for (int i = 0; i < 32; ++i) {
     const std::string name = "s" + std::to_string(i);
     EXPECT_GT(faults.met(domain::DeploymentId(name), domain::ServiceId(name), fault_of_one()).hold,

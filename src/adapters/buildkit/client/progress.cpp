@@ -81,6 +81,10 @@ void Progress::apply(const wire::StatusResponse& message, bool is_first_part) {
   }
 }
 
+std::string Progress::as_written(std::string text) const {
+  return mounts_ == nullptr ? text : mounts_->without_versions(std::move(text));
+}
+
 void Progress::complete_late() {
   for (const wire::Vertex& vertex : std::exchange(late_, {})) {
     complete(step_of(vertex), vertex);
@@ -111,7 +115,7 @@ void Progress::start(Step& step, const wire::Vertex& vertex) {
   for (const std::string& input : vertex.inputs()) {
     release(input, step);
   }
-  step.name = name_of(vertex);
+  step.name = as_written(name_of(vertex));
   step.started = std::max(step.started.value_or(Time::min()), time_of(vertex.started()));
   number(step);
 }
@@ -121,7 +125,7 @@ void Progress::complete(Step& step, const wire::Vertex& vertex) {
   if (step.finished || step.completed == completed) {
     return;
   }
-  step.name = name_of(vertex);
+  step.name = as_written(name_of(vertex));
   number(step);
   step.cached = vertex.cached() && (step.cached || !vertex.has_progress_group());
   step.completed = completed;
@@ -131,7 +135,7 @@ void Progress::complete(Step& step, const wire::Vertex& vertex) {
     failed_.push_back({.number = step.number,
                        .digest = vertex.digest(),
                        .name = step.name,
-                       .error = vertex.error(),
+                       .error = as_written(vertex.error()),
                        .output = step.output});
   }
   // The second run of an [internal] source is empty: it need not be waited for.
@@ -146,7 +150,7 @@ void Progress::complete(Step& step, const wire::Vertex& vertex) {
     }
     return;
   }
-  emit_finished(step, vertex.error());
+  emit_finished(step, as_written(vertex.error()));
 }
 
 void Progress::emit_finished(Step& step, const std::string& error) {

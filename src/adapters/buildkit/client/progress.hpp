@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/buildkit/diagnosis/findings.hpp"
+#include "adapters/buildkit/diagnosis/secret_mounts.hpp"
 #include "adapters/oci/push_progress.hpp"
 #include "domain/build_event.hpp"
 
@@ -25,9 +26,11 @@ namespace builder::adapters::buildkit {
 /// Vertices of one progress group are one step; it ends with the vertex it is about.
 class Progress {
  public:
-  /// Steps are numbered from `first_step`.
-  Progress(domain::EventSink& events, std::uint32_t first_step)
-      : events_(events), next_step_(first_step) {}
+  /// Steps are numbered from `first_step`. `mounts`, which outlives this: whose versions nobody is
+  /// to see; null: there are none.
+  Progress(domain::EventSink& events, std::uint32_t first_step,
+           const SecretMounts* mounts = nullptr)
+      : events_(events), next_step_(first_step), mounts_(mounts) {}
 
   /// `is_first_part`: output that belongs to this message comes with the next ones, which hold no
   /// vertices.
@@ -79,9 +82,11 @@ class Progress {
   void activity(const moby::buildkit::v1::VertexStatus& status);
   void warning(const moby::buildkit::v1::VertexWarning& warning);
   std::uint32_t number(Step& step);
+  [[nodiscard]] std::string as_written(std::string text) const;
 
   domain::EventSink& events_;
   std::uint32_t next_step_;
+  const SecretMounts* mounts_;
   std::map<std::string, Step> steps_;          // By digest of the vertex, or id of the group.
   std::map<std::string, std::string> groups_;  // Digest of a vertex -> id of its group.
   /// Ends of steps whose output goes on in the next messages.

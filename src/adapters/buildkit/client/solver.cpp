@@ -8,9 +8,11 @@
 #include "adapters/buildkit/diagnosis/build_error.hpp"
 #include "adapters/buildkit/diagnosis/dockerfile.hpp"
 #include "adapters/buildkit/diagnosis/rebuild.hpp"
+#include "adapters/buildkit/diagnosis/secret_mounts.hpp"
 #include "adapters/buildkit/transfer/tar.hpp"
 #include "base/sync.hpp"
 #include "base/text.hpp"
+#include "domain/variable_delivery.hpp"
 #include "ports/overlay_tree.hpp"
 
 #include <grpcpp/health_check_service_interface.h>
@@ -114,6 +116,20 @@ std::optional<Error> interruption(const ports::JobContext& job) {
     return Error{.kind = ErrorKind::cancelled, .message = "the build was stopped"};
   }
   return std::nullopt;
+}
+
+/// `ARG NAME`, `ARG NAME=default`, among others in one instruction.
+bool declares(const Instruction& instruction, std::string_view name) {
+  return std::ranges::any_of(parts_of(instruction.text).words, [&](const std::string& word) {
+    return word == name || (word.starts_with(name) && word.substr(name.size()).starts_with('='));
+  });
+}
+
+grpc::Status as_written(const grpc::Status& status, const SecretMounts& mounts) {
+  return status.ok()
+             ? status
+             : grpc::Status(status.error_code(), mounts.without_versions(status.error_message()),
+                            status.error_details());
 }
 
 class BuildkitSolver final : public Solver {
@@ -220,10 +236,10 @@ class BuildkitSolver final : public Solver {
     /// The solve ends at once, and another one follows: see `with_own_results`.
     std::atomic<bool> mixes_results = false;
 
-    void tell(std::string line) {
+    void tell(std::string line, domain::LogType type = domain::LogType::info) {
       const std::scoped_lock lock(mutex_);
       if (events_ != nullptr) {
-        events_->info(std::move(line));
+        events_->emit(domain::Message{type, std::move(line)});
       }
     }
 
@@ -301,9 +317,10 @@ class BuildkitSolver final : public Solver {
     }
     const auto findings = std::make_shared<Findings>(events);
     UntilItEnds told(events, *findings);
+    const auto mounts = std::make_shared<const SecretMounts>(spec.secrets, spec.cache_namespace);
     SessionContent content{.shared_key = settings_.shared_key_prefix + spec.service_id.str(),
                            .tree = spec.context,
-                           .secrets = spec.secrets,
+                           .secrets = spec.is_customers ? mounts->for_session() : spec.secrets,
                            .dockerfile = {},
                            .login =
                                [this, job, spec, findings](const std::string& host) {
@@ -311,9 +328,10 @@ class BuildkitSolver final : public Solver {
                                },
                            .result = spec.result};
     if (spec.is_customers) {
-      content.dockerfile = [this, job, spec, findings, checked = std::make_shared<Checked>()] {
+      content.dockerfile = [this, job, spec, findings, mounts,
+                            checked = std::make_shared<Checked>()] {
         std::call_once(checked->once,
-                       [&] { checked->tree = checked_dockerfile(job, spec, *findings); });
+                       [&] { checked->tree = checked_dockerfile(job, spec, *mounts, *findings); });
         return checked->tree;
       };
     }
@@ -338,9 +356,10 @@ class BuildkitSolver final : public Solver {
     const std::unique_ptr<ports::WatchedSolve> watched =
         settings_.limits == nullptr ? nullptr : settings_.limits->watch(job.deployment_id);
     WatchedEvents watched_events(told, watched.get());
-    Progress progress(watched_events, next_step);
-    const SolveOutcome outcome =
+    Progress progress(watched_events, next_step, mounts.get());
+    SolveOutcome outcome =
         run_solve(*channel, reserve_for(job), job, request_for(spec, exporter, *session), progress);
+    outcome.status = as_written(outcome.status, *mounts);
     next_step = progress.next_step();
     job.log.debug("solve: connect={}us first_status={}us solve={}us tail={}us",
                   std::chrono::duration_cast<std::chrono::microseconds>(connected - begin).count(),
@@ -454,6 +473,7 @@ class BuildkitSolver final : public Solver {
   /// link or another spelling could put in its place.
   Result<std::shared_ptr<const ports::SourceTree>> checked_dockerfile(const ports::JobContext& job,
                                                                       const SolveSpec& spec,
+                                                                      const SecretMounts& mounts,
                                                                       Findings& findings) {
     std::map<std::string, std::string> files;
     BUILDER_TRY_ASSIGN(std::optional<std::string> text, read_source(spec, spec.dockerfile));
@@ -480,7 +500,8 @@ class BuildkitSolver final : public Solver {
       }
       BUILDER_TRY(
           check_sources(rules, spec.dockerfile, *text, keeps_policies(job.stop), resolver_, job));
-      files.emplace(spec.dockerfile, *std::move(text));
+      tell_withheld(spec, *text, findings);
+      files.emplace(spec.dockerfile, mounts.with_versions(*text));
     }
     const std::string ignore = spec.dockerfile + ".dockerignore";
     BUILDER_TRY_ASSIGN(std::optional<std::string> patterns, read_source(spec, ignore));
@@ -489,6 +510,28 @@ class BuildkitSolver final : public Solver {
     }
     // Away from where anybody looks.
     return ports::make_overlay_tree(spec.context, std::move(files), ".source");
+  }
+
+  static void tell_withheld(const SolveSpec& spec, std::string_view text, Findings& findings) {
+    if (spec.withheld_arguments.empty() || !text.contains("ARG")) {
+      return;
+    }
+    const Dockerfile parsed(text);
+    for (const std::string& name : spec.withheld_arguments) {
+      const auto& all = parsed.instructions();
+      const auto found = std::ranges::find_if(all, [&](const Instruction& instruction) {
+        return instruction.keyword == "ARG" && declares(instruction, name);
+      });
+      if (found != all.end()) {
+        findings.tell(
+            fmt::format("{}:{}: ARG {} gets no value: it looks like a secret, and an ARG can be "
+                        "read in the image. Use RUN --mount=type=secret,id={} (it is in "
+                        "/run/secrets/{}), or list it in the variable {}",
+                        printable_line(spec.dockerfile, 80), found->lines.first, name, name, name,
+                        domain::k_build_arguments),
+            domain::LogType::warning);
+      }
+    }
   }
 
   /// Nullopt: there is no such file.

@@ -53,8 +53,10 @@ struct SolveSpec {
   /// With `is_customers`: the deployment's own repository. Images beside it belong to other
   /// services: none of them can be a source of this build. nullopt: there are no others.
   std::optional<ports::Repository> repository = {};
-  /// For `RUN --mount=type=secret,id=…`, by id.
+  /// For `RUN --mount=type=secret,id=…`, by id. With `is_customers` a changed one makes its RUN
+  /// run again.
   std::map<std::string, Secret> secrets = {};
+  std::vector<std::string> withheld_arguments = {};  ///< See `ports::ImageSpec`.
   /// `network.host`, where the engine grants it.
   std::vector<std::string> entitlements = {};
 };

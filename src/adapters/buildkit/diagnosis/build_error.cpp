@@ -437,7 +437,7 @@ class Explainer {
       return "a clone's .git is never in the build here; commit the version as a file";
     }
     if (said.contains("/run/secrets/") && what.contains("type=secret")) {
-      return "builds here have no secrets; the service's variables are in .env";
+      return "secret mounts bear the names of the service's variables; it has none of this name";
     }
     if (code == k_not_found) {
       if (const std::string quote = typographic_quotes(what); !quote.empty()) {
@@ -779,8 +779,9 @@ class Explainer {
     }
     const std::size_t end = text_.find_first_of(": ", at + 7);
     const std::string name = text_.substr(at + 7, end == std::string::npos ? end : end - at - 7);
-    return theirs(placed(fmt::format("the build needs the secret \"{}\", which is not available",
-                                     truncate_characters(name, 60))));
+    return theirs(placed(fmt::format(
+        "the build needs the secret \"{}\", and the service has no variable of that name",
+        truncate_characters(name, 60))));
   }
 
   [[nodiscard]] std::optional<Sentence> missing_dockerfile() const {

@@ -217,7 +217,8 @@ TEST(BuildError, NamesAMissingSecret) {
       customer({.message = "secret tok not found: not found",
                 .step = "[2/2] RUN --mount=type=secret,id=tok,required=true cat x",
                 .dockerfile = "FROM a\nRUN --mount=type=secret,id=tok,required=true cat x\n"}),
-      "Dockerfile:2: the build needs the secret \"tok\", which is not available");
+      "Dockerfile:2: the build needs the secret \"tok\", and the service has no variable of that "
+      "name");
 }
 
 /// What an engine says to a Dockerfile: recorded from Engine 20.10 (`old`) and BuildKit 0.34.

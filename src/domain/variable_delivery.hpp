@@ -1,0 +1,46 @@
+#pragma once
+
+#include "base/secret.hpp"
+#include "domain/deployment_request.hpp"
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace builder::domain {
+
+/// How the variables of a service reach its build.
+struct DeliveryRules {
+  bool file = true;      ///< As `.env` in the source.
+  bool secret = true;    ///< As secrets of BuildKit: `RUN --mount=type=secret,id=NAME`.
+  bool argument = true;  ///< As the value of an `ARG NAME` that the Dockerfile declares.
+};
+
+/// A variable with which a customer lists names that may be the values of ARGs though they look
+/// secret, separated by commas or blanks. Meant for the build alone.
+inline constexpr std::string_view k_build_arguments = "DEPLOYRA_BUILD_ARGS";
+/// The same for names that buildpacks get.
+inline constexpr std::string_view k_build_environment = "DEPLOYRA_BUILD_ENV";
+
+struct DeliveredVariables {
+  std::map<std::string, Secret> secrets;         ///< By their id.
+  std::map<std::string, std::string> arguments;  ///< By the name of the ARG.
+  /// Names that would be arguments if their values did not look secret: an ARG can be read in the
+  /// image's history.
+  std::vector<std::string> withheld;
+};
+
+/// What the build of a Dockerfile is offered. Of equal names the last one counts. Names that are
+/// none to a shell, those that BuildKit itself gives a meaning (`BUILDKIT_…`, proxies, platforms,
+/// SOURCE_DATE_EPOCH) and values that are too large for it are left out.
+DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
+                           const DeliveryRules& rules);
+
+/// The variables without those that are meant for the build alone.
+std::vector<EnvironmentVariable> of_the_app(const std::vector<EnvironmentVariable>& variables);
+
+/// The variables that the customer lists for buildpacks.
+std::vector<EnvironmentVariable> for_buildpacks(const std::vector<EnvironmentVariable>& variables);
+
+}  // namespace builder::domain
