@@ -11,6 +11,7 @@ from contextlib import closing
 
 import pytest
 from kit import history
+from kit.buildkitd import Buildkitd
 from kit.process import wait_for
 
 
@@ -55,13 +56,15 @@ def test_a_build_is_remembered_as_it_was(stack, worker, repo):
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600} and folder.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.both_engines
+@pytest.mark.every_engine
 def test_a_base_image_is_remembered_with_its_digest(stack, worker, repo):
     identity = stack.api.enqueue(stack.job(repo(never_cached("RUN true")).name))
     assert stack.api.wait_end(identity) == "BUILDED"
     bases = remembered(worker, identity)["bases"]
-    assert [base["reference"] for base in bases] == ["docker.io/library/busybox"], bases
-    assert re.fullmatch("sha256:[0-9a-f]{64}", bases[0]["digest"])
+    assert [base["reference"].removesuffix(":latest") for base in bases] == ["docker.io/library/busybox"], bases
+    # The Engine of Debian takes an image that it has, and does not say which one it is.
+    assert re.fullmatch("(sha256:[0-9a-f]{64})?", bases[0]["digest"])
+    assert bases[0]["digest"] or not isinstance(stack.engine, Buildkitd)
 
 
 def test_a_failure_is_remembered_with_its_reason(stack, worker, repo):
