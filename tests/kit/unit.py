@@ -46,7 +46,6 @@ WatchdogSec=0
 ProtectHome=no
 PrivateTmp=no
 StateDirectory=
-UnsetEnvironment=HISTORY_DIR
 WorkingDirectory={folder}
 ReadWritePaths={folder}
 ReadWritePaths=-{work}

@@ -149,11 +149,12 @@ def test_the_history_survives_its_folder(stack, worker, repo):
     assert "the history of builds is written again" in worker.text()
 
 
-def test_a_full_disk_stops_the_history_and_no_build(stack, make_worker, repo, tmp_path):
-    disk = tmp_path / "disk"
+def test_a_full_disk_stops_the_history_and_no_build(stack, make_worker, repo):
+    worker = make_worker(start=False)
+    disk = worker.folder / "disk"
     disk.mkdir()
+    worker.environment["HISTORY_DIR"] = str(disk)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], check=True)
-    worker = make_worker(start=False, HISTORY_DIR=str(disk))
     try:
         worker.start()
         identity = stack.api.enqueue(stack.job(repo(never_cached("RUN head -c 3000000 /dev/urandom | base64")).name))
