@@ -2,6 +2,7 @@
 
 #include "adapters/http/client.hpp"
 #include "app/compose/build_parts.hpp"
+#include "app/compose/history_writer.hpp"
 #include "app/compose/platform_parts.hpp"
 #include "app/compose/queue_parts.hpp"
 #include "app/compose/registry_parts.hpp"
@@ -46,6 +47,7 @@ work::JobSettings job_settings(const Config& config, const WorkDir& work) {
   settings.channel.backlog.log = config.log_limit;
   settings.help_url = config.help_url;
   settings.engine = engine_address(config).str();
+  settings.version = BUILDER_VERSION;
   settings.build_timeout = config.build_timeout;
   settings.silence_timeout = config.silence_timeout;
   settings.image_reference = config.image_reference;
@@ -100,9 +102,11 @@ class Service {
         host_(config.admission, work_.path(), metrics_, log_),
         engine_(config, parts.build, host_, log_),
         queue_(config, work_, log_),
-        runner_({*parts.build.source, *parts.build.image, *parts.build.buildpacks,
-                 *registry_.registry, platform_.watch, *queue_.queue, parts.build.limits.get()},
-                job_settings(config, work_), parts.secrets, metrics_, log_, abort_.get_token()),
+        history_(make_history_writer(config, metrics_, log_)),
+        runner_(
+            {*parts.build.source, *parts.build.image, *parts.build.buildpacks, *registry_.registry,
+             platform_.watch, *queue_.queue, parts.build.limits.get(), history_.get()},
+            job_settings(config, work_), parts.secrets, metrics_, log_, abort_.get_token()),
         worker_(*queue_.queue, runner_,
                 {.can_build =
                      [this] {
@@ -283,6 +287,7 @@ class Service {
   Sync<std::set<std::string>> away_;  ///< Of what is needed to build anything: see `needed`.
   Paced registry_check_;              ///< The health thread's alone.
   QueueParts queue_;
+  std::unique_ptr<ports::BuildHistory> history_;  ///< Null: none is kept.
   work::JobRunner runner_;
   work::Worker worker_;
 };

@@ -352,6 +352,7 @@ Result<PublishResult> BuildSteps::or_pushed_before(Result<PublishResult> publish
 /// `latest` moves, unless the deployment was cancelled in the last moment.
 Result<PublishedImage> BuildSteps::promote(const PublishResult& published) {
   if (checkpoint_.digest != published.image.digest) {
+    figures_ = published.figures;
     took("build", published.figures.build);
     took("push", published.figures.push);
     metrics_.context_bytes_sent(published.figures.context_bytes_sent);

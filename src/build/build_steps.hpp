@@ -44,6 +44,9 @@ class BuildSteps {
     return checkpoint_.commit.empty() ? request_.commit_sha : checkpoint_.commit;
   }
 
+  /// Of the last image that was published; all zero before.
+  [[nodiscard]] const ports::PublishFigures& figures() const { return figures_; }
+
  private:
   template <class F>
   auto timed(std::string_view phase, F&& step);
@@ -75,6 +78,7 @@ class BuildSteps {
   StepObserver& observer_;
   domain::Checkpoint checkpoint_;
   std::optional<ports::Repository> repository_;
+  ports::PublishFigures figures_;
 };
 
 }  // namespace builder::build

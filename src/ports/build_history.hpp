@@ -27,8 +27,7 @@ struct RunStart {
   int attempt = 1;
   std::string repository;  ///< URL without login.
   std::string branch;
-  std::string root;                    ///< Folder in the repository; empty: its top.
-  std::string dockerfile;              ///< As the job names it; empty: buildpacks.
+  std::string dockerfile;              ///< As the job names it; empty: it names none.
   std::vector<std::string> variables;  ///< Names.
   std::string engine;
   std::string version;  ///< Of the worker.
@@ -63,7 +62,8 @@ class RunRecord {
   virtual ~RunRecord() = default;
   virtual void phase(std::string_view name) = 0;
   virtual void step(RunStep step) = 0;
-  /// A base image as a step resolved it: `docker.io/library/node:22`, `sha256:…`.
+  /// A base image as a step names it: `docker.io/library/node:22`, `sha256:…`; an empty digest: the
+  /// engine does not tell.
   virtual void base(std::string reference, std::string digest) = 0;
   /// A line of the customer's log.
   virtual void row(domain::LogType type, std::string_view line) = 0;
@@ -76,13 +76,18 @@ class BuildHistory {
   virtual std::unique_ptr<RunRecord> begin(RunStart start) = 0;
 };
 
+/// Outcomes of runs that have no end: one that goes on, and one whose worker is gone (killed) or
+/// could not write the end.
+inline constexpr std::string_view k_running = "running";
+inline constexpr std::string_view k_interrupted = "interrupted";
+
 /// A row of the list.
 struct KeptRun {
   std::int64_t id = 0;  ///< Of this run in this history; later ones have higher ones.
   RunStart start;
   HistoryTime started{};
   std::optional<HistoryTime> ended;  ///< None: it runs, or its worker ended without a word.
-  RunEnd end;
+  RunEnd end;                        ///< Its outcome is `k_running` or `k_interrupted` then.
   std::size_t steps = 0;
   std::size_t cached = 0;
 };
@@ -90,14 +95,16 @@ struct KeptRun {
 /// All of one run but its log.
 struct KeptRunDetails {
   KeptRun run;
+  /// In their order, with how long they took; 0: it has not ended.
   std::vector<std::pair<std::string, std::chrono::milliseconds>> phases;
   std::vector<RunStep> steps;
   std::vector<std::pair<std::string, std::string>> bases;  ///< Reference, digest.
-  std::uint64_t rows = 0;                                  ///< Of its log.
-  std::uint64_t rows_lost = 0;                             ///< Not kept.
+  std::uint64_t rows = 0;       ///< Of its log, those that were lost among them.
+  std::uint64_t rows_lost = 0;  ///< Not kept: beyond a limit, or not written in time.
 };
 
 struct KeptRow {
+  std::uint64_t number = 0;  ///< In its log, from 0; where rows were lost, some are missing.
   HistoryTime time{};
   domain::LogType type{};
   std::string line;
@@ -106,14 +113,14 @@ struct KeptRow {
 /// What is asked for; empty: all.
 struct RunFilter {
   std::string service;
-  std::string outcome;
+  std::string outcome;  ///< `k_running` and `k_interrupted` too.
   std::optional<HistoryTime> since;
   std::optional<std::int64_t> before;  ///< Only runs with a lower id: the next page.
   std::size_t most = 20;
 };
 
 /// Reads a history, also while its worker writes it. One thread. Errors: `not_found` (there is
-/// none), `unavailable`, `invalid_input` (of a newer version, or damaged).
+/// none), `unavailable`, `conflict` (of another version), `invalid_input` (damaged).
 class HistoryReader {
  public:
   virtual ~HistoryReader() = default;
@@ -121,7 +128,8 @@ class HistoryReader {
   virtual Result<std::vector<KeptRun>> list(const RunFilter& filter) = 0;
   /// The runs of a deployment here, the newest first; empty: none is kept.
   virtual Result<std::vector<KeptRunDetails>> find(const domain::DeploymentId& deployment) = 0;
-  /// At most `most` rows of a run's log from row `from` (the first is 0) on.
+  /// At most `most` rows of a run's log, the first with the number `from` or the next that is kept.
+  /// Whoever reads on asks from the last one's number + 1.
   virtual Result<std::vector<KeptRow>> log(std::int64_t run, std::uint64_t from,
                                            std::size_t most) = 0;
 };

@@ -62,6 +62,9 @@ struct Metrics::Families {
   prometheus::Family<prometheus::Counter>& service_log_dropped =
       counter("deployra_builder_service_log_lines_dropped_total",
               "Lines of the service log that its reader did not take.");
+  prometheus::Family<prometheus::Counter>& history_lost =
+      counter("deployra_builder_history_rows_lost_total",
+              "Rows of build logs that the history could not be given in time.");
   prometheus::Family<prometheus::Histogram>& phases =
       histogram("deployra_builder_phase_seconds", "Time spent in each phase of a deployment.");
   prometheus::Family<prometheus::Histogram>& waits =
@@ -94,6 +97,7 @@ Metrics::Metrics() : families_(std::make_unique<Families>()) {
     families_->dead_letters.Add({{"reason", reason}});
   }
   log_lines_dropped(0);
+  history_rows_lost(0);
 }
 
 Metrics::~Metrics() = default;
@@ -152,6 +156,10 @@ void Metrics::log_lines_dropped(std::uint64_t lines) {
 void Metrics::service_log_dropped(std::uint64_t lines) {
   auto& counter = families_->service_log_dropped.Add({});
   counter.Increment(static_cast<double>(lines) - counter.Value());
+}
+
+void Metrics::history_rows_lost(std::uint64_t rows) {
+  families_->history_lost.Add({}).Increment(static_cast<double>(rows));
 }
 
 void Metrics::malformed_job() {

@@ -36,6 +36,8 @@ class Metrics {
   void log_lines_dropped(std::uint64_t lines);
   /// In all, so far: the service log's sink counts them itself.
   void service_log_dropped(std::uint64_t lines);
+  /// Rows that the history of builds did not take, because it could not be written fast enough.
+  void history_rows_lost(std::uint64_t rows);
   void malformed_job();
   /// A deployment whose end the platform will never take.
   void dead_letter(std::string_view reason);

@@ -82,13 +82,15 @@ std::string_view lines(std::uint64_t count) {
 DeploymentChannel::DeploymentChannel(ports::DeploymentReporter& reporter,
                                      domain::DeploymentId deployment,
                                      std::shared_ptr<const ports::Lease> lease,
-                                     ChannelLimits limits, ports::Metrics& metrics, Log log)
+                                     ChannelLimits limits, ports::Metrics& metrics, Log log,
+                                     ports::RunRecord* record)
     : reporter_(reporter),
       deployment_(std::move(deployment)),
       lease_(std::move(lease)),
       limits_(std::move(limits)),
       metrics_(metrics),
       log_(std::move(log)),
+      record_(record),
       backlog_(limits_.backlog, limits_.post_bytes),
       sender_([this](const std::stop_token& abort) { run(abort); }) {
 }
@@ -108,6 +110,9 @@ void DeploymentChannel::close() {
 }
 
 void DeploymentChannel::append(LogType type, std::string_view line) {
+  if (record_ != nullptr) {
+    record_->row(type, line);
+  }
   const std::scoped_lock lock(mutex_);
   if (closed_) {
     return;
@@ -137,6 +142,9 @@ Result<ports::StatusAnswer> DeploymentChannel::status(const ports::StatusUpdate&
     lease_wait_.request_stop();
     changed_.notify_all();
   });
+  if (record_ != nullptr && update.log) {
+    record_->row(update.log->type, update.log->text);
+  }
   Lock lock(mutex_);
   PendingStatus pending{.update = &update,
                         .stop = stop,

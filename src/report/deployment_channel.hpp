@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "base/log_throttle.hpp"
 #include "base/result.hpp"
+#include "ports/build_history.hpp"
 #include "ports/deployment_reporter.hpp"
 #include "ports/lease.hpp"
 #include "ports/metrics.hpp"
@@ -36,9 +37,10 @@ namespace builder::report {
 /// ends with the object.
 class DeploymentChannel {
  public:
+  /// `record` is told every row, whatever becomes of it at the platform; null: nobody is.
   DeploymentChannel(ports::DeploymentReporter& reporter, domain::DeploymentId deployment,
                     std::shared_ptr<const ports::Lease> lease, ChannelLimits limits,
-                    ports::Metrics& metrics, Log log);
+                    ports::Metrics& metrics, Log log, ports::RunRecord* record = nullptr);
   DeploymentChannel(const DeploymentChannel&) = delete;
   DeploymentChannel& operator=(const DeploymentChannel&) = delete;
   ~DeploymentChannel();
@@ -124,6 +126,7 @@ class DeploymentChannel {
   const ChannelLimits limits_;
   ports::Metrics& metrics_;
   const Log log_;
+  ports::RunRecord* const record_;
 
   std::mutex mutex_;
   std::condition_variable_any changed_;   ///< New lines, a new status or its stop, closed.

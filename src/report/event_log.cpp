@@ -1,5 +1,7 @@
 #include "report/event_log.hpp"
 
+#include "domain/shown_steps.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,18 +9,7 @@
 
 namespace builder::report {
 
-namespace {
-
 using domain::LogType;
-
-/// BuildKit's own bookkeeping steps are shown only when they take this long, or fail.
-constexpr std::chrono::seconds k_noteworthy{1};
-
-bool is_internal(const std::string& name) {
-  return name.starts_with("[internal]");
-}
-
-}  // namespace
 
 void EventLog::emit(domain::BuildEvent event) {
   const std::scoped_lock lock(mutex_);
@@ -67,7 +58,7 @@ EventLog::Steps EventLog::steps() {
 
 void EventLog::on(const domain::StepStarted& event) {
   running_[event.step].name = event.name;
-  if (!is_internal(event.name)) {
+  if (!domain::is_internal_step(event.name)) {
     write(LogType::info, fmt::format("#{} {}", event.step, event.name));
   }
 }
@@ -77,16 +68,17 @@ void EventLog::on(const domain::StepFinished& event) {
     finish_step(step->second);
     running_.erase(step);
   }
-  const std::string number = is_internal(event.name) ? fmt::format("#{} {}", event.step, event.name)
-                                                     : fmt::format("#{}", event.step);
-  if (!is_internal(event.name)) {
+  const std::string number = domain::is_internal_step(event.name)
+                                 ? fmt::format("#{} {}", event.step, event.name)
+                                 : fmt::format("#{}", event.step);
+  if (!domain::is_internal_step(event.name)) {
     ++steps_.all;
     steps_.cached += event.cached ? 1 : 0;
   }
   const double seconds = std::chrono::duration<double>(event.duration).count();
   if (!event.error.empty()) {
     write(LogType::error, fmt::format("{} ERROR: {}", number, event.error));
-  } else if (!is_internal(event.name) || event.duration >= k_noteworthy) {
+  } else if (domain::is_shown(event)) {
     write(LogType::info,
           event.cached ? number + " CACHED" : fmt::format("{} DONE {:.1f}s", number, seconds));
   }

@@ -4,10 +4,14 @@
 #include "build/build_steps.hpp"
 #include "build/silence_watch.hpp"
 #include "build/step_tails.hpp"
+#include "domain/customer_line.hpp"
 #include "domain/deployment_request.hpp"
 #include "domain/failures/failure_rules.hpp"
+#include "domain/log_text.hpp"
 #include "domain/operator_line.hpp"
 #include "domain/request_secrets.hpp"
+#include "domain/source_spec.hpp"
+#include "ports/build_history.hpp"
 #include "ports/build_limits.hpp"
 #include "ports/deployment_reporter.hpp"
 #include "ports/image_builder.hpp"
@@ -17,11 +21,13 @@
 #include "report/event_log.hpp"
 #include "report/final_status.hpp"
 #include "work/end_table.hpp"
+#include "work/step_notes.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <exception>
 #include <future>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -99,28 +105,6 @@ std::vector<NamedSecret> all_secrets(const domain::DeploymentRequest& request,
   return secrets;
 }
 
-/// Passes events on, and tells people which step began last.
-class StepNote final : public domain::EventSink {
- public:
-  StepNote(domain::EventSink& events, const SecretStore::Registration& secrets,
-           RunObserver& observer)
-      : events_(events), secrets_(secrets), observer_(observer) {}
-
-  void emit(domain::BuildEvent event) override {
-    constexpr std::size_t k_shown = 100;
-    if (const auto* started = std::get_if<domain::StepStarted>(&event)) {
-      observer_.step_begins(
-          truncate_characters(domain::shown_line(secrets_.redactor(), started->name), k_shown));
-    }
-    events_.emit(std::move(event));
-  }
-
- private:
-  domain::EventSink& events_;
-  const SecretStore::Registration& secrets_;
-  RunObserver& observer_;
-};
-
 /// One deployment on its way through the steps.
 class Run final : private build::StepObserver {
  public:
@@ -145,11 +129,12 @@ class Run final : private build::StepObserver {
              .deadline = Clock::now() + settings.build_timeout,
              .log = log_,
              .retries = std::make_shared<ports::RetryBudget>(taken.attempt)},
+        record_(ports.history == nullptr ? nullptr : ports.history->begin(run_start())),
         channel_(ports.reporter, request.deployment_id, taken.receipt.lease, settings.channel,
-                 metrics, log_),
+                 metrics, log_, record_.get()),
         events_(channel_, secrets_),
-        step_note_(events_, secrets_, observer),
-        tails_(step_note_),
+        step_notes_(events_, secrets_, observer, record_.get()),
+        tails_(step_notes_),
         watch_(
             tails_, settings.silence_timeout, [this] { return computes(); },
             [this](const std::string& step) { end_silence(step); }),
@@ -174,6 +159,9 @@ class Run final : private build::StepObserver {
     events_.finish();
     const Outcome outcome = conclude(published);
     channel_.close();
+    if (record_ != nullptr) {
+      record_->end(run_end(outcome, published));
+    }
     const report::EventLog::Steps steps = events_.steps();
     log_.info("ended: {} after {:.1f} s, {}, engine {}, {} of {} steps cached{}",
               to_string(outcome), std::chrono::duration<double>(Clock::now() - started).count(),
@@ -188,6 +176,47 @@ class Run final : private build::StepObserver {
   }
 
  private:
+  /// A job's own words, for the history.
+  [[nodiscard]] std::string shown(std::string_view text) const {
+    return domain::shown_line(secrets_.redactor(), text);
+  }
+
+  [[nodiscard]] ports::RunStart run_start() const {
+    const auto spec = domain::resolve_source(request_, settings_.steps.github_url);
+    ports::RunStart start{.deployment = request_.deployment_id,
+                          .service = request_.service_id,
+                          .attempt = taken_.attempt,
+                          .repository = shown(spec ? spec->url : request_.repository_name),
+                          .branch = shown(request_.branch),
+                          .dockerfile = shown(request_.runtime_file_path),
+                          .engine = settings_.engine,
+                          .version = settings_.version};
+    for (const domain::EnvironmentVariable& variable : request_.environment) {
+      start.variables.push_back(shown(variable.key));
+    }
+    return start;
+  }
+
+  /// The queue had the last word: what was to be told counts only if it was.
+  [[nodiscard]] ports::RunEnd run_end(Outcome outcome,
+                                      const Result<ports::PublishedImage>& published) const {
+    ports::RunEnd end;
+    if (outcome == Outcome::failed || fate_of(outcome) == report::Fate::goes_back) {
+      end = told_;
+    } else if (outcome == Outcome::cancelled || outcome == Outcome::superseded) {
+      end.line = cancelled_update(outcome == Outcome::superseded).log->text;
+    }
+    end.outcome = to_string(outcome);
+    end.commit = shown(steps_.commit());
+    if (published) {
+      end.image = image_uri_;
+      end.digest = published->digest;
+    }
+    end.context_bytes = steps_.figures().context_bytes_sent;
+    end.pushed_bytes = steps_.figures().bytes_pushed;
+    return end;
+  }
+
   Result<> accepted() override {
     Result<> answer = std::shared_future(announced_).get();
     if (job_.stop.stop_requested()) {
@@ -196,7 +225,12 @@ class Run final : private build::StepObserver {
     return answer;
   }
 
-  void phase_begins(std::string_view phase) override { observer_.phase_begins(phase); }
+  void phase_begins(std::string_view phase) override {
+    if (record_ != nullptr) {
+      record_->phase(phase);
+    }
+    observer_.phase_begins(phase);
+  }
 
   void source_was_read() override { observer_.source_was_read(); }
 
@@ -288,7 +322,7 @@ class Run final : private build::StepObserver {
   }
 
   Outcome conclude(const Result<ports::PublishedImage>& published) {
-    observer_.phase_begins("report");
+    phase_begins("report");
     if (published) {
       faults_.published(request_.deployment_id, request_.service_id);
     }
@@ -465,13 +499,19 @@ class Run final : private build::StepObserver {
     if (const std::string help = help_line(settings_, kind, why); !help.empty()) {
       events_.info(help);
     }
-    metrics_.failed(to_string(why ? why->category : category),
-                    why ? std::string_view(why->reason) : kind);
-    return report(report::failed_update(domain::shown_line(secrets_.redactor(), text)));
+    told_.category = to_string(why ? why->category : category);
+    told_.reason = why ? std::string_view(why->reason) : kind;
+    told_.advice = why ? why->suggestion : "";
+    metrics_.failed(told_.category, told_.reason);
+    const StatusUpdate update =
+        report::failed_update(domain::shown_line(secrets_.redactor(), text));
+    told_.line = domain::customer_line(update.error);
+    return report(update);
   }
 
   /// Brings a last line to the customer of a build that goes back to the queue.
   void tell(std::string line) {
+    told_.line = line;
     // Only a status is awaited; BUILDING changes nothing.
     const StatusUpdate update{.status = DeploymentStatus::building,
                               .error = {},
@@ -482,11 +522,13 @@ class Run final : private build::StepObserver {
     }
   }
 
-  StatusUpdate cancelled_update() const {
-    return report::update_of({cancellation_.reason() == StopReason::superseded
-                                  ? ports::Verdict::superseded
-                                  : ports::Verdict::cancelled_by_user,
-                              {}});
+  [[nodiscard]] StatusUpdate cancelled_update() const {
+    return cancelled_update(cancellation_.reason() == StopReason::superseded);
+  }
+
+  static StatusUpdate cancelled_update(bool superseded) {
+    return report::update_of(
+        {superseded ? ports::Verdict::superseded : ports::Verdict::cancelled_by_user, {}});
   }
 
   Outcome report(const StatusUpdate& update) { return report::report_end(final_context(), update); }
@@ -509,9 +551,10 @@ class Run final : private build::StepObserver {
   const domain::CacheNamespaces caches_;
   const SecretStore::Registration secrets_;
   JobContext job_;
+  const std::unique_ptr<ports::RunRecord> record_;  ///< Null: there is no history.
   report::DeploymentChannel channel_;
   report::EventLog events_;
-  StepNote step_note_;
+  StepNotes step_notes_;
   build::StepTails tails_;
   build::SilenceWatch watch_;
   build::BuildSteps steps_;
@@ -519,6 +562,7 @@ class Run final : private build::StepObserver {
   std::chrono::nanoseconds cpu_time_{0};  ///< The silence watch's alone.
   std::string image_uri_;                 ///< Of an image that is in the registry.
   std::string silent_step_;               ///< Written before the stop is requested.
+  ports::RunEnd told_;                    ///< Of an end that is ours, for the history.
 };
 
 }  // namespace
@@ -557,16 +601,25 @@ Outcome JobRunner::reject(const ports::Receipt& receipt, const Error& error,
   const Log log = log_.with("deployment", receipt.deployment.str());
   log.warning("rejected: {}", error.message);
   try {
+    const auto record = begin_without_a_build(receipt.deployment);
     report::DeploymentChannel channel(ports_.reporter, receipt.deployment, receipt.lease,
-                                      settings_.channel, metrics_, log);
+                                      settings_.channel, metrics_, log, record.get());
     if (const std::string help = help_line(settings_, to_string(error.kind), {}); !help.empty()) {
       channel.append(LogType::info, help);
     }
     metrics_.failed(to_string(category_of(error.kind)), to_string(error.kind));
-    return report::report_end(
-        {ports_.queue, channel, receipt, cancellation, abort_, settings_.final_patience, metrics_,
-         log},
-        report::failed_update(error.customer.empty() ? std::string(k_our_fault) : error.customer));
+    const StatusUpdate update =
+        report::failed_update(error.customer.empty() ? std::string(k_our_fault) : error.customer);
+    const Outcome outcome = report::report_end({ports_.queue, channel, receipt, cancellation,
+                                                abort_, settings_.final_patience, metrics_, log},
+                                               update);
+    if (record != nullptr) {
+      record->end({.outcome = std::string(to_string(outcome)),
+                   .category = std::string(to_string(category_of(error.kind))),
+                   .reason = std::string(to_string(error.kind)),
+                   .line = domain::customer_line(update.error)});
+    }
+    return outcome;
   } catch (const std::exception& trouble) {
     // There may be no thread to say it with.
     log.error("giving the job back: {}", trouble.what());
@@ -622,6 +675,14 @@ Result<bool> JobRunner::has_image(const domain::DeploymentRequest& request,
   return image.has_value();
 }
 
+std::unique_ptr<ports::RunRecord> JobRunner::begin_without_a_build(
+    const domain::DeploymentId& deployment) {
+  return ports_.history == nullptr ? nullptr
+                                   : ports_.history->begin({.deployment = deployment,
+                                                            .engine = settings_.engine,
+                                                            .version = settings_.version});
+}
+
 void JobRunner::requeue(const ports::Receipt& receipt) {
   ports::requeue(ports_.queue, receipt, log_.with("deployment", receipt.deployment.str()), abort_);
 }
@@ -640,6 +701,13 @@ Outcome JobRunner::deliver(const ports::Undelivered& undelivered,
       metrics_.failed("platform", "worker_lost");
     }
     if (outcome != Outcome::requeued && outcome != Outcome::refused && outcome != Outcome::lost) {
+      if (const auto record = begin_without_a_build(receipt.deployment)) {
+        const bool lost = undelivered.ending.verdict == ports::Verdict::attempts_used;
+        record->end({.outcome = std::string(to_string(outcome)),
+                     .category = lost ? "platform" : "",
+                     .reason = lost ? "worker_lost" : "",
+                     .line = domain::customer_line(report::update_of(undelivered.ending).error)});
+      }
       log.info("ended: {} without a build here", to_string(outcome));
     }
     return outcome;

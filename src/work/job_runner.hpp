@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "base/secret_store.hpp"
+#include "ports/build_history.hpp"
 #include "ports/job_context.hpp"
 #include "ports/job_queue.hpp"
 #include "ports/metrics.hpp"
@@ -11,6 +12,7 @@
 #include "work/run_contract.hpp"
 #include "work/run_observer.hpp"
 
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -90,6 +92,8 @@ class JobRunner {
   [[nodiscard]] const OperatorFaults& faults() const { return faults_; }
 
  private:
+  /// The record of a deployment that ends here and was not built here; null: there is no history.
+  std::unique_ptr<ports::RunRecord> begin_without_a_build(const domain::DeploymentId& deployment);
   Result<bool> has_image(const domain::DeploymentRequest& request, const std::stop_token& stop);
 
   RunPorts ports_;

@@ -10,6 +10,7 @@
 #include <string>
 
 namespace builder::ports {
+class BuildHistory;
 class BuildLimits;
 class DeploymentReporter;
 }  // namespace builder::ports
@@ -26,7 +27,8 @@ enum class ImageReference {
 /// the configuration, and the times that nobody sets.
 struct JobSettings {
   build::StepSettings steps;
-  std::string engine;  ///< What builds, for the log.
+  std::string engine;   ///< What builds, for the log.
+  std::string version;  ///< Of this program, for the history.
   std::chrono::seconds build_timeout{0};
   /// A build that neither prints nor computes for so long is stopped; 0: never.
   std::chrono::seconds silence_timeout{0};
@@ -57,6 +59,7 @@ struct RunPorts {
   ports::DeploymentReporter& reporter;
   ports::JobQueue& queue;
   const ports::BuildLimits* limits = nullptr;  ///< Null: nobody counts what builds use.
+  ports::BuildHistory* history = nullptr;      ///< Null: none is kept.
 };
 
 }  // namespace builder::work

@@ -181,8 +181,8 @@ def test_what_is_installed_makes_the_units_user_and_folders(tmp_path):
     checked.write_text(unit.replace("/usr/bin/deployra-builder", str(root / "usr/bin/deployra-builder")))
     done = subprocess.run(["systemd-analyze", "verify", str(checked)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    paths = re.findall(r"(?:WorkingDirectory=|EnvironmentFile=|WORK_DIR=)(/\S+)", unit)
-    assert len(paths) == 3 and all((root / path.lstrip("/")).exists() for path in paths)
+    paths = re.findall(r"(?:WorkingDirectory=|EnvironmentFile=|WORK_DIR=|HISTORY_DIR=)(/\S+)", unit)
+    assert len(paths) == 4 and all((root / path.lstrip("/")).exists() for path in paths)
     grace = int(re.search(r"TimeoutStopSec=(\d+)", unit)[1])
     assert grace > 600 and f"--stop-timeout {grace}" in (PACKAGING / "Dockerfile").read_text()
 

@@ -10,6 +10,7 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
+from kit import history
 from kit.git_server import PASSWORD
 from kit.platform_api import API_KEY
 from kit.process import wait_for
@@ -112,6 +113,10 @@ def test_no_planted_secret_is_found_in_anything_the_worker_writes_or_sends(stack
     shown = stack.engine.json("GET", "/images/json?all=1") if hasattr(stack.engine, "json") else []
     places = {"service log": worker.text().encode(), "posts": stack.api.all_bytes(), "pages": pages.encode(),
               "Redis": everything_in(stack.redis.client), "images": json.dumps(shown).encode(), **children.seen}
+    folder = worker.work_dir / "history"
+    wait_for(lambda: {run["deployment"] for run in history.read(folder) if run["ended"]} >= {*ends, cancelled}, 30, "the history")
+    assert any("DATABASE_PASSWORD=" in text for _, _, text in history.read(folder, built)[0]["log"]), "it was remembered"
+    places["history"] = history.text_of(folder)
     places |= {str(path): path.read_bytes() for path in worker.work_dir.rglob("*") if path.is_file()}
     found = sorted({f"{place[:60]} holds {name}: {text[max(0, text.find(form) - 60):][:120]!r}" for name, secret in PLANTED.items() for form in forms(secret)
                     for place, text in places.items() if form in text})

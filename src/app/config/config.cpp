@@ -241,6 +241,9 @@ LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view 
                                                                : value;
   };
   choose_region(loaded, raw.default_region);
+  if (loaded.config.history.folder.empty()) {
+    loaded.config.history.folder = loaded.config.work_dir + "/history";
+  }
   std::ranges::find(loaded.settings, std::string_view("AWS_ACCESS_KEY_ID"), &EffectiveSetting::name)
       ->help = "credentials in force: " + adapters::ecr::describe_credentials(loaded.config.aws);
   loaded.config.ecr_endpoint = raw.ecr_endpoint.empty() ? raw.any_endpoint : raw.ecr_endpoint;

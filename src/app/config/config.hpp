@@ -6,6 +6,7 @@
 #include "adapters/buildkit/image_epoch.hpp"
 #include "adapters/docker/engine_address.hpp"
 #include "adapters/ecr/credentials.hpp"
+#include "adapters/history/history.hpp"
 #include "adapters/host/step_limits.hpp"
 #include "adapters/network/address_class.hpp"
 #include "adapters/network/allowed_hosts.hpp"
@@ -39,6 +40,7 @@ enum class Concern {
   registry,  ///< Where images go.
   build,     ///< Source, engine, and how an image is made of them.
   worker,    ///< How a worker lives on its machine.
+  history,   ///< What workers remember of builds, and who may read it.
 };
 
 /// Everything the service can be told, read once at the start. The rows of the settings have the
@@ -105,6 +107,7 @@ struct Config {
   std::string build_cgroup_parent;
   bool build_proxy = false;
   bool strict_versions = false;
+  adapters::history::HistorySettings history;
   std::uint64_t log_spool_size = 0;
   std::uint64_t log_limit = 0;  ///< 0: none.
   std::string engine_dir;   ///< Where the engine keeps its data; empty: it is asked, or not known.

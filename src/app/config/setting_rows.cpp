@@ -320,6 +320,16 @@ Rows build_rows(Config& c) {
   };
 }
 
+Rows history_rows(Config& c) {
+  return {
+      {"HISTORY_KEEP", history, "30d,1GiB", false,
+       "days and disk space that the history of builds goes back; 0: none is kept",
+       history_keep(c.history.keep)},
+      {"HISTORY_DIR", history, "", false,
+       "folder of the history of builds; empty: history, in WORK_DIR", text(c.history.folder)},
+  };
+}
+
 Rows operation_rows(Config& c) {
   return {
       {"MAX_MEMORY_PRESSURE", worker, "40", false, "no job is taken above (PSI, percent); 0: off",
@@ -349,10 +359,10 @@ Rows operation_rows(Config& c) {
 
 std::vector<Setting> setting_rows(Config& config, RawSettings& raw) {
   Rows all;
-  for (Rows& rows :
-       std::array{redis_rows(config), platform_rows(config), registry_rows(config, raw),
-                  engine_rows(config, raw), source_rows(config), buildpacks_rows(config),
-                  worker_rows(config), build_rows(config), operation_rows(config)}) {
+  for (Rows& rows : std::array{redis_rows(config), platform_rows(config),
+                               registry_rows(config, raw), engine_rows(config, raw),
+                               source_rows(config), buildpacks_rows(config), worker_rows(config),
+                               build_rows(config), operation_rows(config), history_rows(config)}) {
     std::ranges::move(rows, std::back_inserter(all));
   }
   return all;

@@ -143,6 +143,30 @@ ValueReader free_floor(FreeFloor& target) {
   };
 }
 
+ValueReader history_keep(adapters::history::Keep& target) {
+  return [&target](const std::string& value) -> Complaint {
+    constexpr std::int64_t k_most_days = 3650;
+    constexpr std::uint64_t k_least_bytes = 16 * 1024 * 1024;
+    constexpr const char* k_complaint =
+        "must be days and a size of at least 16MiB, such as 30d,1GiB, or 0";
+    target = {};
+    if (value == "0") {
+      return {};
+    }
+    const std::size_t comma = value.find(',');
+    if (comma == 0 || comma == std::string::npos || value[comma - 1] != 'd') {
+      return k_complaint;
+    }
+    const auto days = whole_number(std::string_view(value).substr(0, comma - 1), 1, k_most_days);
+    const auto bytes = parse_size(value.substr(comma + 1));
+    if (!days || !bytes || *bytes < k_least_bytes) {
+      return k_complaint;
+    }
+    target = {.age = std::chrono::days(*days), .bytes = *bytes};
+    return {};
+  };
+}
+
 ValueReader absolute_path(std::string& target) {
   return [&target](const std::string& value) -> Complaint {
     if (!value.empty() && !value.starts_with('/')) {

@@ -2,6 +2,7 @@
 
 #include "adapters/buildkit/compression.hpp"
 #include "adapters/docker/engine_address.hpp"
+#include "adapters/history/history.hpp"
 #include "adapters/oci/configured_logins.hpp"
 #include "app/host/admission.hpp"
 #include "base/secret.hpp"
@@ -45,6 +46,7 @@ ValueReader or_auto(bool& is_auto, ValueReader other);
 ValueReader core_count(double& target);
 ValueReader free_floor(FreeFloor& target);
 /// Of a folder of this machine; it need not exist yet.
+ValueReader history_keep(adapters::history::Keep& target);
 ValueReader absolute_path(std::string& target);
 ValueReader http_url(std::string& target);
 ValueReader listen_address(std::string& target);

@@ -1,9 +1,11 @@
 #include "work/job_runner.hpp"
 
+#include "fakes/fake_history.hpp"
 #include "fakes/fake_reporter.hpp"
 #include "fakes/fake_steps.hpp"
 #include "fakes/job_settings.hpp"
 #include "fakes/memory_queue.hpp"
+#include "fakes/no_observer.hpp"
 #include "fakes/thread_limit.hpp"
 #include "ports/build_limits.hpp"
 
@@ -23,17 +25,6 @@ using namespace std::chrono_literals;
 
 using Statuses = std::vector<DeploymentStatus>;
 
-class NoObserver final : public RunObserver {
- public:
-  void phase_begins(std::string_view) override {}
-
-  void step_begins(std::string) override {}
-
-  void source_was_read() override {}
-
-  void rests() override {}
-};
-
 class JobRunnerTest : public testing::Test {
  protected:
   JobRunnerTest() {
@@ -49,8 +40,9 @@ class JobRunnerTest : public testing::Test {
   Outcome run() {
     queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
     const auto job = queue_.take(0ms, {}).value();
-    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
-                     secrets_, metrics_, fakes::null_log(), abort_.get_token());
+    JobRunner runner(
+        {source_, image_, buildpacks_, registry_, reporter_, queue_, nullptr, &history_}, settings_,
+        secrets_, metrics_, fakes::null_log(), abort_.get_token());
     return run(runner, *job);
   }
 
@@ -67,7 +59,7 @@ class JobRunnerTest : public testing::Test {
 
   [[nodiscard]] FakeReporter::Post last() const { return reporter_.posts().back(); }
 
-  NoObserver observer_;
+  fakes::NoObserver observer_;
   fakes::StepRecord record_;
   fakes::FakeSource source_{record_};
   fakes::FakeImageBuilder image_{record_};
@@ -75,6 +67,7 @@ class JobRunnerTest : public testing::Test {
   fakes::FakeRegistry registry_{record_};
   FakeReporter reporter_;
   fakes::MemoryQueue queue_;
+  fakes::FakeHistory history_;
   SecretStore secrets_;
   ports::Metrics metrics_;
   JobSettings settings_ = fakes::quick_job_settings();
@@ -193,8 +186,9 @@ TEST_F(JobRunnerTest, WhatTheCustomerHasToMendIsNotTriedAgain) {
     request_.deployment_id = domain::DeploymentId("d" + std::to_string(static_cast<int>(kind)));
     queue_.push(R"({"deploymentId":")" + request_.deployment_id.str() + R"(","serviceId":"s1"})");
     const auto job = queue_.take(0ms, {}).value();
-    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
-                     secrets_, metrics_, fakes::null_log(), {});
+    JobRunner runner(
+        {source_, image_, buildpacks_, registry_, reporter_, queue_, nullptr, &history_}, settings_,
+        secrets_, metrics_, fakes::null_log(), {});
     ports::JobCancellation cancellation;
     runner.run(request_, *job, cancellation, observer_);
     EXPECT_EQ(record_.steps().size(), before + 1) << to_string(kind);
@@ -301,8 +295,9 @@ TEST_F(JobRunnerTest, FilesKeepTheirTimesOverTheDeploymentsOfAService) {
     request_.service_id = domain::ServiceId(service);
     queue_.push(R"({"deploymentId":")" + id + R"(","serviceId":")" + service + "\"}");
     const auto job = queue_.take(0ms, {}).value();
-    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
-                     secrets_, metrics_, fakes::null_log(), {});
+    JobRunner runner(
+        {source_, image_, buildpacks_, registry_, reporter_, queue_, nullptr, &history_}, settings_,
+        secrets_, metrics_, fakes::null_log(), {});
     run(runner, *job);
     return std::pair{image_.built.context->stat("Dockerfile")->modified,
                      image_.built.context->stat("page")->modified};
@@ -327,8 +322,9 @@ class ResumeTest : public JobRunnerTest {
     EXPECT_TRUE(queue_.record(first->receipt, checkpoint));
     EXPECT_TRUE(queue_.requeue(first->receipt));
     const auto job = queue_.take(0ms, {}).value();
-    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
-                     secrets_, metrics_, fakes::null_log(), {});
+    JobRunner runner(
+        {source_, image_, buildpacks_, registry_, reporter_, queue_, nullptr, &history_}, settings_,
+        secrets_, metrics_, fakes::null_log(), {});
     return run(runner, *job);
   }
 
@@ -607,8 +603,8 @@ TEST_F(JobRunnerTest, ARejectedJobFailsWithItsLine) {
   settings_.help_url = "https://help.test";
   queue_.push(R"({"deploymentId":"d1","serviceId":"s1"})");
   const auto job = queue_.take(0ms, {}).value();
-  JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
-                   secrets_, metrics_, fakes::null_log(), {});
+  JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_, nullptr, &history_},
+                   settings_, secrets_, metrics_, fakes::null_log(), {});
   EXPECT_EQ(runner.reject(job->receipt,
                           {.kind = ErrorKind::invalid_input, .message = "m", .customer = "bad"},
                           cancellation_),
@@ -616,7 +612,99 @@ TEST_F(JobRunnerTest, ARejectedJobFailsWithItsLine) {
   EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::failed}));
   EXPECT_EQ(last().error, "bad");
   EXPECT_EQ(reporter_.log_text(), "Help: https://help.test/invalid_input\nLog complete: 1 line\n");
+  ASSERT_EQ(history_.runs.size(), 1U);
+  EXPECT_EQ(history_.runs[0]->start.deployment.str(), "d1");
+  EXPECT_EQ(history_.runs[0]->end->outcome, "failed");
+  EXPECT_EQ(history_.runs[0]->end->reason, "invalid_input");
+  EXPECT_EQ(history_.runs[0]->end->line, "bad");
+  EXPECT_EQ(history_.runs[0]->rows,
+            (std::vector<std::string>{"INFO Help: https://help.test/invalid_input", "ERROR bad"}));
   EXPECT_TRUE(queue_.idle());
+}
+
+TEST_F(JobRunnerTest, TheHistoryIsToldWhatWasBuilt) {
+  settings_.version = "9.9.9";
+  settings_.engine = "docker";
+  request_.runtime_file_path = "Dockerfile";
+  request_.environment = {{"TOKEN", "verysecrettoken77"}, {"PORT", "3000"}};
+  image_.events_hook = [](domain::EventSink& events) {
+    events.emit(domain::StepOutput{2, false, "uses verysecrettoken77\n"});
+  };
+  EXPECT_EQ(run(), Outcome::builded);
+  ASSERT_EQ(history_.runs.size(), 1U);
+  const fakes::FakeHistory::Run& kept = *history_.runs[0];
+  EXPECT_EQ(kept.start.deployment.str(), "d1");
+  EXPECT_EQ(kept.start.service.str(), "s1");
+  EXPECT_EQ(kept.start.attempt, 1);
+  EXPECT_EQ(kept.start.repository, "https://github.com/octo/hello.git");
+  EXPECT_EQ(kept.start.branch, "main");
+  EXPECT_EQ(kept.start.dockerfile, "Dockerfile");
+  EXPECT_EQ(kept.start.variables, (std::vector<std::string>{"TOKEN", "PORT"}));
+  EXPECT_EQ(kept.start.engine, "docker");
+  EXPECT_EQ(kept.start.version, "9.9.9");
+  EXPECT_EQ(kept.phases, (std::vector<std::string>{"fetch", "build", "promote", "report"}));
+  ASSERT_EQ(kept.steps.size(), 1U);
+  EXPECT_EQ(kept.steps[0].name, "[1/1] RUN true");
+  ASSERT_TRUE(kept.end);
+  EXPECT_EQ(kept.end->outcome, "builded");
+  EXPECT_EQ(kept.end->commit, std::string(40, 'a'));
+  EXPECT_EQ(kept.end->image, "registry.test/deployra/s1");
+  EXPECT_EQ(kept.end->digest, "sha256:d");
+  EXPECT_EQ(kept.end->line, "");
+  // What the customer reads, but for the line that counts the others.
+  std::string rows;
+  for (const std::string& row : kept.rows) {
+    EXPECT_FALSE(row.contains("verysecret")) << row;
+    rows += row.substr(row.find(' ') + 1) + "\n";
+  }
+  for (const char* line : {"Build started", "hello from the build", "uses [REDACTED]",
+                           "Build completed successfully. Image is ready for deployment."}) {
+    EXPECT_TRUE(rows.contains(std::string(line) + "\n")) << line << " in " << rows;
+  }
+}
+
+TEST_F(JobRunnerTest, TheHistoryIsToldWhyABuildFailed) {
+  image_.events_hook = [](domain::EventSink& events) {
+    events.emit(domain::StepStarted{3, "[3/3] RUN npm run x"});
+    events.emit(domain::StepOutput{3, true, "npm error Missing script: \"x\"\n"});
+    events.emit(domain::StepFinished{
+        .step = 3, .name = "[3/3] RUN npm run x", .cached = false, .error = "exit code: 1"});
+  };
+  image_.hook = fakes::failing({.kind = ErrorKind::build_failed,
+                                .message = "m",
+                                .customer = "RUN failed",
+                                .last_words = "npm error Missing script"});
+  EXPECT_EQ(run(), Outcome::failed);
+  const ports::RunEnd& end = *history_.runs.at(0)->end;
+  EXPECT_EQ(end.outcome, "failed");
+  EXPECT_EQ(end.category, "customer");
+  EXPECT_EQ(end.reason, "node-script-missing");
+  EXPECT_EQ(end.line, last().error);
+  EXPECT_TRUE(end.advice.starts_with("Scripts stand below")) << end.advice;
+  EXPECT_EQ(end.image, "");
+  EXPECT_TRUE(history_.runs[0]->steps.back().failed);
+}
+
+TEST_F(JobRunnerTest, InTheHistoryTheQueueHasTheLastWordToo) {
+  image_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    EXPECT_EQ(queue_.cancel(domain::DeploymentId("d1")).value(), ports::CancelAnswer::owned);
+    return Error{.kind = ErrorKind::build_failed, .message = "m", .customer = "it failed"};
+  };
+  EXPECT_EQ(run(), Outcome::cancelled);
+  const ports::RunEnd& end = *history_.runs.at(0)->end;
+  EXPECT_EQ(end.outcome, "cancelled");
+  EXPECT_EQ(end.category, "");
+  EXPECT_EQ(end.reason, "");
+  EXPECT_EQ(end.line, "Deployment cancelled by user");
+}
+
+TEST_F(JobRunnerTest, TheHistoryIsToldOfAJobThatGoesBack) {
+  source_.hook = [&](const ports::JobContext&) -> std::optional<Error> {
+    cancellation_.request_stop(StopReason::shutdown);
+    return Error{.kind = ErrorKind::cancelled, .message = "stopped"};
+  };
+  EXPECT_EQ(run(), Outcome::requeued);
+  EXPECT_EQ(history_.runs.at(0)->end->outcome, "requeued");
 }
 
 TEST_F(JobRunnerTest, ACancelRecordedElsewhereBeforeTheEndWins) {
@@ -732,8 +820,9 @@ TEST_F(JobRunnerTest, WithoutAThreadToBeHadNothingEndsAndNothingIsKept) {
     if (!threads.binds()) {
       std::_Exit(0);
     }
-    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
-                     secrets_, metrics_, fakes::null_log(), abort_.get_token());
+    JobRunner runner(
+        {source_, image_, buildpacks_, registry_, reporter_, queue_, nullptr, &history_}, settings_,
+        secrets_, metrics_, fakes::null_log(), abort_.get_token());
     queue_.leave_behind("d0", {ports::Verdict::attempts_used, {}});
     const auto left = queue_.adopt().value();
     threads.forbid();
@@ -749,8 +838,8 @@ TEST_F(JobRunnerTest, WithoutAThreadToBeHadNothingEndsAndNothingIsKept) {
 
 TEST_F(JobRunnerTest, AnEndLeftBehindIsDelivered) {
   queue_.leave_behind("d1", {ports::Verdict::attempts_used, {}});
-  JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
-                   secrets_, metrics_, fakes::null_log(), {});
+  JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_, nullptr, &history_},
+                   settings_, secrets_, metrics_, fakes::null_log(), {});
   EXPECT_EQ(runner.deliver(*queue_.adopt().value(), cancellation_), Outcome::failed);
   EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::failed}));
   EXPECT_LE(last().error.size(), 191u);

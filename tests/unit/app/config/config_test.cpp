@@ -46,6 +46,25 @@ TEST(Config, DefaultsAreTheContracts) {
   EXPECT_FALSE(config.allow_unsafe_queue);
 }
 
+TEST(Config, TheHistoryHasAnAgeASizeAndAFolder) {
+  using std::chrono::days;
+  const Config standard = load({{"WORK_DIR", "/w"}}).config;
+  EXPECT_EQ(standard.history.keep.age, days(30));
+  EXPECT_EQ(standard.history.keep.bytes, 1ULL << 30);
+  EXPECT_EQ(standard.history.folder, "/w/history");
+  const Config other = load({{"HISTORY_KEEP", "7d,16MiB"}, {"HISTORY_DIR", "/h"}}).config;
+  EXPECT_EQ(other.history.keep.age, days(7));
+  EXPECT_EQ(other.history.keep.bytes, 16ULL << 20);
+  EXPECT_EQ(other.history.folder, "/h");
+  EXPECT_EQ(load({{"HISTORY_KEEP", "0"}}).config.history.keep.bytes, 0U);
+  for (const char* bad : {"30d", "1GiB", "1GiB,30d", "0d,1GiB", "d,1GiB", ",1GiB", "30d,",
+                          "30,1GiB", "30d,1MiB", "-1d,1GiB", "99999d,1GiB", "30d,1GiB,", "x"}) {
+    const auto loaded = load({{"HISTORY_KEEP", bad}});
+    ASSERT_EQ(loaded.errors.size(), 1U) << bad;
+    EXPECT_THAT(loaded.errors[0].text, StartsWith("HISTORY_KEEP must be"));
+  }
+}
+
 TEST(Config, TheEnvironmentWinsOverTheFile) {
   const auto loaded = load({{"REDIS_HOST", "env"}, {"AWS_REGION", ""}},
                            "REDIS_HOST=file\n# comment\nexport AWS_REGION='eu-west-1'\n"

@@ -1,0 +1,52 @@
+#pragma once
+
+#include "base/secret_store.hpp"
+#include "base/sync.hpp"
+#include "domain/build_event.hpp"
+#include "ports/build_history.hpp"
+#include "work/run_observer.hpp"
+
+#include <compare>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace builder::work {
+
+struct BaseImage {
+  std::string reference;  ///< `docker.io/library/node:22`
+  std::string digest;     ///< `sha256:…`; empty: the engine does not tell.
+
+  auto operator<=>(const BaseImage&) const = default;
+};
+
+/// The base image in the name of a step, with its digest if the engine has asked the registry for
+/// it:
+/// `[web 1/4] FROM docker.io/library/node:22@sha256:…`.
+std::optional<BaseImage> base_image_of(std::string_view step);
+
+/// Passes the events of a build on, and notes its steps for people: which one began last, and which
+/// have ended. Steps of the engine's own count when the customer's log shows them. Any thread.
+class StepNotes final : public domain::EventSink {
+ public:
+  /// `record` null: there is no history. All outlive it.
+  StepNotes(domain::EventSink& events, const SecretStore::Registration& secrets,
+            RunObserver& observer, ports::RunRecord* record)
+      : events_(events), secrets_(secrets), observer_(observer), record_(record) {}
+
+  void emit(domain::BuildEvent event) override;
+
+ private:
+  void began(const domain::StepStarted& step);
+  void ended(const domain::StepFinished& step);
+  [[nodiscard]] std::string shown(std::string_view name) const;
+
+  domain::EventSink& events_;
+  const SecretStore::Registration& secrets_;
+  RunObserver& observer_;
+  ports::RunRecord* const record_;
+  Sync<std::set<BaseImage>> bases_;
+};
+
+}  // namespace builder::work

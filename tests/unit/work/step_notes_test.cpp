@@ -1,0 +1,98 @@
+#include "work/step_notes.hpp"
+
+#include "fakes/fake_history.hpp"
+#include "fakes/no_observer.hpp"
+#include "fakes/recording_events.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace builder::work {
+namespace {
+
+using domain::StepFinished;
+using domain::StepStarted;
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+const std::string k_digest = "sha256:" + std::string(64, 'a');
+
+TEST(BaseImage, IsReadFromTheNameOfItsStep) {
+  const BaseImage base{.reference = "docker.io/library/node:22", .digest = k_digest};
+  for (const char* before :
+       {"[1/2] FROM ", "[web 1/4] FROM ", "[linux/amd64 web 1/4] FROM ", "[internal] FROM "}) {
+    EXPECT_EQ(base_image_of(before + base.reference + "@" + k_digest), base) << before;
+  }
+}
+
+TEST(BaseImage, AnEngineMayNotTellItsDigest) {
+  EXPECT_EQ(base_image_of("[1/2] FROM docker.io/library/node:22"),
+            (BaseImage{.reference = "docker.io/library/node:22", .digest = ""}));
+}
+
+TEST(BaseImage, OtherNamesHaveNone) {
+  const std::vector<std::string> names{"",
+                                       "FROM a@" + k_digest,
+                                       "[1/2] FROM @" + k_digest,
+                                       "[1/2] FROM node:22@sha256:short",
+                                       "[1/2] FROM node:22 AS x",
+                                       "[2/2] RUN echo [1/1] FROM x@" + k_digest,
+                                       "[1/2] RUN cat node@" + k_digest,
+                                       "[1/2] FROM node:22@" + k_digest + " more"};
+  for (const std::string& name : names) {
+    EXPECT_EQ(base_image_of(name), std::nullopt) << name;
+  }
+}
+
+class StepNotesTest : public testing::Test {
+ protected:
+  SecretStore store_;
+  SecretStore::Registration secrets_ = store_.add_deployment({{"s", Secret("the-secret-value")}});
+  fakes::RecordingEvents events_;
+  fakes::FakeHistory history_;
+  std::unique_ptr<ports::RunRecord> record_ = history_.begin({});
+  fakes::NoObserver observer_;
+  StepNotes notes_{events_, secrets_, observer_, record_.get()};
+};
+
+TEST_F(StepNotesTest, KeepsTheStepsThatTheCustomerSees) {
+  notes_.emit(StepFinished{1, "[internal] load build definition", false, "", 10ms});
+  notes_.emit(StepFinished{2, "[internal] load build context", false, "", 2s});
+  notes_.emit(StepFinished{3, "[1/2] FROM node", true, "", 0ms});
+  notes_.emit(StepFinished{4, "[2/2] RUN x", false, "exit code: 1", 5ms});
+  const auto& steps = history_.runs[0]->steps;
+  ASSERT_EQ(steps.size(), 3U);
+  EXPECT_EQ(steps[0].name, "[internal] load build context");
+  EXPECT_EQ(steps[0].duration, 2s);
+  EXPECT_TRUE(steps[1].cached);
+  EXPECT_FALSE(steps[1].failed);
+  EXPECT_TRUE(steps[2].failed);
+}
+
+TEST_F(StepNotesTest, NamesAreRedactedAndOnOneLine) {
+  notes_.emit(StepFinished{1, "[2/2] RUN echo the-secret-value\n\x1b[31mred", false, "", 5ms});
+  const std::string& name = history_.runs[0]->steps.at(0).name;
+  EXPECT_FALSE(name.contains("the-secret-value"));
+  EXPECT_FALSE(name.contains('\n'));
+  EXPECT_FALSE(name.contains('\x1b'));
+}
+
+TEST_F(StepNotesTest, ABaseImageIsToldOnce) {
+  const std::string name = "[web 1/2] FROM docker.io/library/node:22@" + k_digest;
+  notes_.emit(StepStarted{1, name});
+  notes_.emit(StepFinished{1, name, true, "", 0ms});
+  notes_.emit(StepStarted{2, name});
+  EXPECT_THAT(history_.runs[0]->bases,
+              ElementsAre(std::pair(std::string("docker.io/library/node:22"), k_digest)));
+}
+
+TEST_F(StepNotesTest, ChangesNoEvent) {
+  StepNotes quiet(events_, secrets_, observer_, nullptr);
+  quiet.emit(StepStarted{1, "[1/1] FROM a"});
+  notes_.emit(StepStarted{2, "[1/1] FROM b"});
+  EXPECT_EQ(events_.lines().size(), 2U);
+}
+
+}  // namespace
+}  // namespace builder::work
