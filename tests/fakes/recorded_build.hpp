@@ -144,7 +144,7 @@ inline app::cli::BuildSummary recorded_summary(const std::vector<TimedEvent>& ev
   }
   if (end == app::cli::BuildEnd::succeeded) {
     summary.result = "loaded into the Docker Engine at unix:///var/run/docker.sock";
-    summary.image = "shop:latest";
+    summary.images = {"shop:latest"};
     summary.digest = "sha256:5b7d1e0c3c5f0c1e5d5a8e5a4f2f7bb1c6e2a9b8d7c6f5e4d3c2b1a091827364";
     summary.size = 214'300'000;
     summary.context_bytes = 1'830'000;

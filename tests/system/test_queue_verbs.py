@@ -253,7 +253,7 @@ def test_dead_letters_are_listed_and_dropped(stack, worker, verb, told):
     ("nonsense", ":1:2: this is not JSON"),
     ("[]", ": the queue element is not a JSON object"),
     ("", " is empty"),
-    ('{\n  "deploymentId": "d1",\n  "serviceId" "secret-value"\n}\n', ":3:15: this is not JSON"),
+    ('{\n  "deploymentId": "d1",\n  "serviceId" "secret-value"\n}\n', ":3:28: this is not JSON"),
     ('{"deploymentId": "d1",\n', ":2:1: the JSON ends too early"),
     ('{"deploymentId":"../x"}', "deploymentId"),
     ('{"deploymentId":"d1","serviceId":"UPPER"}', "serviceId"),

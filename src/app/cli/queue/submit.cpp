@@ -54,10 +54,11 @@ std::string trimmed(const std::string& text) {
              : text.substr(first, text.find_last_not_of(k_blanks) - first + 1);
 }
 
-/// Where a text that is no JSON stops being any, as compilers write a place; nothing: it is JSON.
+/// Where a text that is no JSON stops being any (the end of the word that does not fit), as
+/// compilers write a place; nothing: it is JSON.
 std::optional<std::string> fault_in(const std::string& text) {
-  if (nests_deeper(text, k_deepest_json)) {
-    return std::nullopt;  // Whoever reads the job says so.
+  if (text.size() == k_most_read || nests_deeper(text, k_deepest_json)) {
+    return std::nullopt;  // More than a job; whoever reads it says so.
   }
   try {
     [[maybe_unused]] const Json read = Json::parse(text);

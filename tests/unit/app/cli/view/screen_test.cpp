@@ -174,7 +174,7 @@ TEST(RandomBuilds, LeaveEachRowOnceAndNothingButTheEnd) {
       }
       ASSERT_EQ(stage.shown.all().size(), build.ended.size() + live.size());
     }
-    BuildSummary summary{.result = build.random.make(20), .image = build.random.make(3)};
+    BuildSummary summary{.result = build.random.make(20), .images = {build.random.make(3)}};
     summary.details = {build.random.make(9)};
     summary.steps = {{.name = build.random.make(9), .duration = 3s}};
     stage.finish(summary);
