@@ -59,4 +59,18 @@ std::string format_size(std::uint64_t bytes) {
   return number + " " + std::string(k_units.at(unit));
 }
 
+std::string bytes_in_words(std::uint64_t bytes) {
+  constexpr std::array<std::string_view, 4> k_decimal_units{"kB", "MB", "GB", "TB"};
+  if (bytes < 1'000) {
+    return fmt::format("{} B", bytes);
+  }
+  double number = static_cast<double>(bytes) / 1e3;
+  std::size_t unit = 0;
+  // 999,950 would be printed as 1000.0 kB.
+  for (; number >= 999.95 && unit + 1 < k_decimal_units.size(); ++unit) {
+    number /= 1e3;
+  }
+  return fmt::format("{:.1f} {}", number, k_decimal_units.at(unit));
+}
+
 }  // namespace builder

@@ -50,7 +50,8 @@ Result<LocalResult> build_dockerfile(const LocalPorts& ports, const StepSettings
       .options = std::move(options),
       .secrets = std::move(variables.secrets),
       .withheld_arguments = std::move(variables.withheld),
-      .may_read_registry = true};
+      .may_read_registry = true,
+      .more_names = build.more_names};
   if (std::holds_alternative<ToRegistry>(build.target)) {
     BUILDER_TRY_ASSIGN(const auto published, ports.image.publish(job, image, events));
     return of(published);
@@ -72,6 +73,13 @@ Result<LocalResult> build_with_buildpacks(const LocalPorts& ports, const LocalBu
               .message = "no Dockerfile, and buildpacks write their image to a registry only",
               .customer = "There is no Dockerfile, and an image that buildpacks make can only go "
                           "to a registry: add a Dockerfile, or --push REF"});
+  }
+  if (!build.more_names.empty()) {
+    return std::unexpected(Error{
+        .kind = ErrorKind::invalid_input,
+        .message = "no Dockerfile, and buildpacks push under one name",
+        .customer = "There is no Dockerfile, and an image that buildpacks make gets one name: "
+                    "leave one --push REF"});
   }
   BUILDER_TRY_ASSIGN(const auto result,
                      ports.buildpacks.publish(job,

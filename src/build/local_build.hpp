@@ -13,6 +13,7 @@
 #include <functional>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace builder::build {
 
@@ -37,6 +38,7 @@ struct LocalBuild {
   ports::BuildOptions options;
   ports::Repository repository;  ///< With `tag`, the image's name.
   std::string tag;
+  std::vector<ports::ImageName> more_names = {};
   LocalTarget target;
   std::string source_url = {};  ///< Without credentials; empty: a folder.
 };

@@ -63,7 +63,8 @@ class RunRecord {
   virtual ~RunRecord() = default;
   virtual void phase(std::string_view name) = 0;
   virtual void step(RunStep step) = 0;
-  /// A base image as a step resolved it: `docker.io/library/node:22`, `sha256:…`.
+  /// A base image as a step names it: `docker.io/library/node:22`, `sha256:…`; an empty digest: the
+  /// engine does not tell.
   virtual void base(std::string reference, std::string digest) = 0;
   /// A line of the customer's log.
   virtual void row(domain::LogType type, std::string_view line) = 0;

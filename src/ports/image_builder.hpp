@@ -27,6 +27,14 @@ struct BuildOptions {
   bool no_cache = false;
 };
 
+/// A name of an image.
+struct ImageName {
+  Repository repository;
+  std::string tag;
+
+  [[nodiscard]] std::string str() const { return repository.uri + ":" + tag; }
+};
+
 /// One image to build from a Dockerfile, and where it goes.
 struct ImageSpec {
   domain::ServiceId service_id;  ///< Names the context's incremental copy at the engine.
@@ -49,6 +57,7 @@ struct ImageSpec {
   /// The login belongs to whoever wrote the Dockerfile: images beside the repository may be sources
   /// of the build. Elsewhere they belong to other services.
   bool may_read_registry = false;
+  std::vector<ImageName> more_names = {};  ///< It goes there as well.
 };
 
 struct PublishFigures {

@@ -4,12 +4,13 @@
 #include "domain/log_text.hpp"
 #include "domain/shown_steps.hpp"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
 namespace builder::work {
 
-std::optional<ResolvedBase> resolved_base(std::string_view step) {
+std::optional<BaseImage> base_image_of(std::string_view step) {
   constexpr std::string_view k_from = "] FROM ";
   const std::size_t from = step.find(']');
   if (!step.starts_with('[') || from == std::string_view::npos ||
@@ -17,13 +18,13 @@ std::optional<ResolvedBase> resolved_base(std::string_view step) {
     return std::nullopt;
   }
   const std::string_view image = step.substr(from + k_from.size());
-  const std::size_t at = image.find('@');
-  if (at == 0 || at == std::string_view::npos || image.substr(0, at).contains(' ') ||
-      !is_digest(image.substr(at + 1))) {
+  const std::size_t at = std::min(image.find('@'), image.size());
+  const std::string_view reference = image.substr(0, at);
+  const std::string_view digest = image.substr(std::min(at + 1, image.size()));
+  if (reference.empty() || reference.contains(' ') || (at < image.size() && !is_digest(digest))) {
     return std::nullopt;
   }
-  return ResolvedBase{.reference = std::string(image.substr(0, at)),
-                      .digest = std::string(image.substr(at + 1))};
+  return BaseImage{.reference = std::string(reference), .digest = std::string(digest)};
 }
 
 void StepNotes::emit(domain::BuildEvent event) {
@@ -43,7 +44,7 @@ void StepNotes::began(const domain::StepStarted& step) {
   constexpr std::size_t k_shown = 100;
   const std::string name = shown(step.name);
   observer_.step_begins(truncate_characters(name, k_shown));
-  if (auto base = record_ == nullptr ? std::nullopt : resolved_base(name);
+  if (auto base = record_ == nullptr ? std::nullopt : base_image_of(name);
       base && bases_.lock()->insert(*base).second) {
     record_->base(std::move(base->reference), std::move(base->digest));
   }

@@ -14,16 +14,17 @@
 
 namespace builder::work {
 
-struct ResolvedBase {
+struct BaseImage {
   std::string reference;  ///< `docker.io/library/node:22`
-  std::string digest;     ///< `sha256:…`
+  std::string digest;     ///< `sha256:…`; empty: the engine does not tell.
 
-  auto operator<=>(const ResolvedBase&) const = default;
+  auto operator<=>(const BaseImage&) const = default;
 };
 
-/// The base image in the name of a step, once the engine has resolved it:
+/// The base image in the name of a step, with its digest if the engine has asked the registry for
+/// it:
 /// `[web 1/4] FROM docker.io/library/node:22@sha256:…`.
-std::optional<ResolvedBase> resolved_base(std::string_view step);
+std::optional<BaseImage> base_image_of(std::string_view step);
 
 /// Passes the events of a build on, and notes its steps for people: which one began last, and which
 /// have ended. Steps of the engine's own count when the customer's log shows them. Any thread.
@@ -45,7 +46,7 @@ class StepNotes final : public domain::EventSink {
   const SecretStore::Registration& secrets_;
   RunObserver& observer_;
   ports::RunRecord* const record_;
-  Sync<std::set<ResolvedBase>> bases_;
+  Sync<std::set<BaseImage>> bases_;
 };
 
 }  // namespace builder::work

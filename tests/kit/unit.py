@@ -46,9 +46,9 @@ WatchdogSec=0
 ProtectHome=no
 PrivateTmp=no
 StateDirectory=
-UnsetEnvironment=HISTORY_DIR
 WorkingDirectory={folder}
 ReadWritePaths={folder}
+ReadWritePaths=-{work}
 NoExecPaths=
 NoExecPaths={folder}
 """
@@ -71,7 +71,10 @@ class UnitProcess:
         for target in ("sysinit", "basic", "shutdown"):
             (units / f"{target}.target").write_text("[Unit]\nDefaultDependencies=no\n")
         for number, text in enumerate((UNDER_TEST, *drop_ins)):
-            for name, value in {"folder": folder, "systemd": self.systemd, "log": log, "command": command or f"{binary} serve"}.items():
+            # Another worker's WORK_DIR lies in another folder.
+            work = Path(environment.get("WORK_DIR", folder)).parent
+            for name, value in {"folder": folder, "systemd": self.systemd, "log": log, "work": work,
+                                "command": command or f"{binary} serve"}.items():
                 text = text.replace("{" + name + "}", str(value))
             (overrides / f"{number}.conf").write_text(text)
         (self.systemd / "env").write_text("".join(f"{name}={quoted(value)}\n" for name, value in environment.items()))
@@ -114,7 +117,7 @@ class UnitProcess:
     def poll(self) -> int | None:
         return self.process.poll()
 
-    def wait(self, timeout: float) -> int:
+    def wait(self, timeout: float | None = None) -> int:
         code = self.process.wait(timeout)
         for tree in hierarchies():
             for folder, _, _ in os.walk(tree / self.group, topdown=False):

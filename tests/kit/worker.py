@@ -39,8 +39,9 @@ class Worker:
     def start(self, ready: bool = True, output: int | None = None) -> Worker:
         """With `output` the service log goes to that descriptor."""
         if os.environ.get("WORKER_UNIT") and output is None:
-            limits = [STEP_LIMITS.read_text()] if self.environment.keys() & {"BUILD_MEMORY", "BUILD_CPUS", "BUILD_PIDS"} else []
-            self.process = UnitProcess(BINARY, self.environment, self.folder, self.log, AMONG_TESTS, *limits)
+            # The unit's own folder for it is not the tests'.
+            environment = {"HISTORY_DIR": f"{self.environment['WORK_DIR']}/history", **self.environment}
+            self.process = UnitProcess(BINARY, environment, self.folder, self.log, AMONG_TESTS, STEP_LIMITS.read_text())
         else:
             with open(self.log, "ab") as log:
                 target = log.fileno() if output is None else output

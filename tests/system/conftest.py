@@ -44,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_engines: runs with the Docker Engine and with a standalone BuildKit")
     config.addinivalue_line("markers", "every_engine: runs with every kind of engine: how images are made and reach the registry")
     config.addinivalue_line("markers", "every_buildkit: runs with every BuildKit: what an Engine's image store has no part in")
+    config.addinivalue_line("markers", "hosts_pids: not with WORKER_UNIT, where each worker has a PID namespace of its own: it cannot tell the "
+                                       "engine's steps apart, and two workers have one name")
     config.addinivalue_line("markers", "one_engine: does not depend on the engine, whatever its module says")
 
 
@@ -77,6 +79,8 @@ def lane_of(item: pytest.Item) -> str:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Each engine is started once; its tests run in the order of their files."""
+    if os.environ.get("WORKER_UNIT"):
+        items[:] = [item for item in items if item.get_closest_marker("hosts_pids") is None]
     if lane := config.getoption("--lane"):
         items[:] = [item for item in items if lane_of(item) == lane]
     items.sort(key=lambda item: ENGINES.index(engine_of(item)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import tarfile
@@ -15,8 +16,8 @@ from pathlib import Path
 import pytest
 from kit.buildkitd import Buildkitd
 from kit.images import RegistryClient
-from kit.process import wait_for
-from kit.worker import BINARY
+from kit.process import free_port, wait_for
+from kit.worker import BINARY, ROOT
 
 APP = {"Dockerfile": "FROM busybox AS full\nARG MODE=plain\nCOPY . /app\nRUN echo built-$MODE; echo $MODE > /mode\n"
                      "FROM busybox AS small\nRUN echo small > /mode\nFROM full\n",
@@ -100,6 +101,29 @@ def test_a_folder_becomes_an_image_of_the_engine_and_the_second_time_from_its_ca
     assert files_in_image(stack, name)["app/a.txt"] == b"two\n"
 
 
+def shape_of(output: str) -> list[str]:
+    """What is the same of every such build: without digests, amounts, times, and where the engine listens."""
+    shape = []
+    for line in output.splitlines():
+        for pattern, word in ((r"sha256:[0-9a-f…]+", "DIGEST"), (r"\b\d+(\.\d+)? (B|kB|MB)\b", "SIZE"), (r"\b\d+\.\d+s", "TIME"),
+                              (r"^#\d+", "#N"), (r"(unix://)?/\S+\.sock( \(DOCKER_HOST\)|, the first that answers)?", "ENGINE"),
+                              (r"\d+ of (\d+) steps", r"N of \1 steps"), (r"^#N (CACHED|DONE TIME)$", "#N END")):
+            line = re.sub(pattern, word, line)
+        shape.append(line)
+    return shape
+
+
+def test_the_example_of_the_document_is_what_is_printed(build):
+    document = (ROOT / "docs" / "cli.md").read_text()
+    example = re.search(r"^\$ deployra-builder build examples/hello\n(.*?)^```", document, re.M | re.S)[1]
+    printed = shape_of(build("examples/hello", cwd=ROOT).stderr)
+    wanted = shape_of(example)
+    assert wanted.count("…") == 1
+    before, after = wanted[:wanted.index("…")], wanted[wanted.index("…") + 1:]
+    assert len(printed) > len(before) + len(after)
+    assert (printed[:len(before)], printed[-len(after):]) == (before, after), "\n".join(printed)
+
+
 @pytest.mark.both_engines
 def test_options_reach_the_build(stack, build, app):
     build("-t", "verb/args:1", "--build-arg", "MODE=special", "--no-cache", app)
@@ -145,13 +169,24 @@ def test_a_folders_own_dotenv_is_sent_and_never_read_as_configuration(stack, bui
     assert "s3cret" not in failed.stderr and "[REDACTED]" in failed.stderr
 
 
+def test_build_arguments_that_look_like_secrets_are_hidden_as_variables_are(build, app):
+    write(app, {"Dockerfile": "FROM busybox\nARG NPM_TOKEN\nARG db_password\nARG MODE\n"
+                              "RUN echo it is $NPM_TOKEN, $db_password, $MODE; exit 1\n"})
+    arguments = ["--build-arg", "NPM_TOKEN", "--build-arg", "db_password=correct-horse", "--build-arg", "MODE=production", app]
+    for progress in ("plain", "json"):
+        failed = build("--no-cache", f"--progress={progress}", *arguments, code=1, NPM_TOKEN="hunter22-of-npm")
+        shown = failed.stdout + failed.stderr
+        assert "hunter22" not in shown and "correct-horse" not in shown and shown.count("[REDACTED]") >= 2
+        assert "production" in shown
+
+
 @pytest.mark.both_engines
 def test_archives_hold_what_the_engine_would_have(stack, build, app, tmp_path):
     build("-t", "verb/out:1", app)
     expected = files_in_image(stack, "verb/out:1")
     tar = tmp_path / "files.tar"
     done = build("--output", f"type=tar,dest={tar}", app)
-    assert f"Written to {tar}" in done.stderr
+    assert f"Written to {tar}" in done.stderr and "Image " not in done.stderr and "Digest" not in done.stderr
     assert files_of(tar.read_bytes())["app/a.txt"] == expected["app/a.txt"]
     assert files_of(tar.read_bytes())["mode"] == expected["mode"]
     stack.docker.call("DELETE", "/images/verb/out:1")
@@ -195,8 +230,26 @@ def test_an_oci_archive_or_a_word_why_not(stack, engine, build, app, tmp_path):
     # Whatever is shown goes elsewhere than the archive.
     for arguments in (["-o", "dest=-,type=tar", "--progress=json"], ["-o", "-", "-q"]):
         piped = subprocess.run([str(BINARY), "build", *arguments, str(app)], capture_output=True, env=env, timeout=60)
-        assert piped.returncode == 0 and piped.stderr and piped.stdout.endswith(b"\0" * 1024)
+        # Files have neither a name nor a digest.
+        assert piped.returncode == 0 and bool(piped.stderr) == ("-q" not in arguments) and piped.stdout.endswith(b"\0" * 1024)
         assert files_of(piped.stdout)["mode"] == b"plain\n"
+
+
+def test_what_is_written_among_the_source_is_refused_or_warned_of(build, app):
+    for destination in (".", "..", str(app)):
+        refused = build("-o", destination, ".", cwd=app, code=2)
+        assert "among those that are built" in refused.stderr
+    warning = "WARNING: {} lies in the folder that is built"
+    for destination, path in (("out", "out"), ("type=tar,dest=x/files.tar", "x/files.tar"), (f"{app}/out/", "out")):
+        (app / "x").mkdir(exist_ok=True)
+        assert warning.format(path) in build("-o", destination, ".", cwd=app).stderr
+    write(app, {".dockerignore": "out\n"})
+    assert "lies in the folder" not in build("-o", "out", ".", cwd=app).stderr
+    assert "lies in the folder" not in build("-o", str(app.parent / "elsewhere"), ".", cwd=app).stderr
+    # While it is written it is no part of the build either.
+    write(app, {"Dockerfile": "FROM busybox\nCOPY . /app\nRUN ls -aR /app >/listed\n"})
+    build("-o", "type=tar,dest=x/again.tar", app, cwd=app)
+    assert b".part" not in files_of((app / "x" / "again.tar").read_bytes())["listed"]
 
 
 @pytest.mark.both_engines
@@ -265,9 +318,13 @@ def test_it_builds_on_when_nobody_listens_any_more(stack, engine, app, tmp_path,
 
 
 @pytest.mark.parametrize(("arguments", "word"), [
-    (["nowhere"], "nowhere"), (["--file", "missing"], "missing"), (["--env", "=x"], "--env"), (["-t", "UPPER CASE"], "--tag"),
+    (["nowhere"], "nowhere"), (["gitlab.example/x/y"], "is the repository https://gitlab.example/x/y meant?"),
+    (["git@github.com:x/y.git"], "try https://github.com/x/y.git"), (["--file", "missing"], "missing"), (["--env", "=x"], "--env"), (["-t", "UPPER CASE"], "--tag"),
     (["--output", "type=iso,dest=x"], "type"), (["--output", "type=oci"], "dest"), (["--push", "h/i", "-t", "x"], "--push"),
     (["--platform", "linux/amd64,linux/arm64"], "platform"), (["--progress", "loud"], "--progress"),
+    (["--platform", "foo"], "like linux/amd64"), (["--platform", "linux/amd46"], "did you mean linux/amd64?"),
+    (["--platform", "linux/arm/"], "--platform"), (["-q", "--progress=plain"], "--quiet and --progress=plain contradict"),
+    (["-q", "--json"], "--json"), (["--json", "--progress=tty"], "--json"),
     (["--env-file", "missing"], "--env-file"), (["--build-arg", "NOT_SET_HERE"], "NOT_SET_HERE")])
 def test_wrong_usage_is_told_before_anything_is_begun(build, app, arguments, word):
     done = build(*arguments, cwd=app, code=2)
@@ -314,13 +371,18 @@ def test_hostile_folders_stay_within_themselves(stack, build, app, tmp_path):
     assert b"not yours" not in build(app, code=1).stderr.encode()
     (app / "Dockerfile").unlink()
     (app / "Dockerfile").symlink_to("../outside/secret")
-    assert "link out of the repository" in build(app, code=1).stderr
+    assert "link out of the folder" in build(app, code=1).stderr
 
 
 def test_a_folder_without_dockerfile_says_what_can_be_done(build, tmp_path):
     write(tmp_path / "bare", {"index.js": "1"})
     done = build(tmp_path / "bare", code=1)
-    assert "--push" in done.stderr and "No Dockerfile" in done.stderr
+    assert "--push" in done.stderr and "No Dockerfile" in done.stderr and "repository" not in done.stderr
+    write(tmp_path / "bare", {"Dockerfile.prod": "FROM busybox\nCOPY nothing /\n"})
+    done = build(tmp_path / "bare", code=1)
+    assert "the folder has Dockerfile.prod: --file names the one to build from" in done.stderr
+    done = build("--file", "Dockerfile.prod", tmp_path / "bare", code=1)
+    assert '"nothing" not found in the folder' in done.stderr and "repository" not in done.stderr
 
 
 @pytest.mark.both_engines
@@ -366,6 +428,39 @@ def test_push_goes_to_any_registry_with_the_logins_of_docker(stack, build, app, 
 
 
 @pytest.mark.both_engines
+def test_one_build_may_have_several_names(stack, build, app, tmp_path):
+    names = [f"verb/many-{app.name}:1", f"verb/many-{app.name}:latest", f"verb/other-{app.name}:x"]
+    options = [word for name in names for word in ("-t", name)]
+    done = build(*options, app)
+    assert f"Image   {', '.join(names)}" in done.stderr
+    assert len({stack.docker.json("GET", f"/images/{name}/json")["Id"] for name in names}) == 1
+    for name in names:
+        stack.docker.call("DELETE", f"/images/{name}")
+    archive = tmp_path / "named.tar"
+    build(*options, "-o", f"type=docker,dest={archive}", app)
+    manifest = json.loads(files_of(archive.read_bytes())["manifest.json"])
+    assert sorted(name.removeprefix("docker.io/") for image in manifest for name in image["RepoTags"]) == sorted(names)
+    pushed = [f"{stack.registry.host}/{name}" for name in names]
+    told = build("--json", *[word for name in pushed for word in ("--push", name)], app)
+    end = json.loads(told.stdout.splitlines()[-1])
+    assert end["images"] == pushed and end["image"] == pushed[0]
+    accept = {"Accept": "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"}
+    for name in names:
+        path, tag = name.rsplit(":", 1)
+        _, headers, _ = RegistryClient(stack.registry.host).call("HEAD", f"/v2/{path}/manifests/{tag}", headers=accept)
+        assert headers["docker-content-digest"] == end["digest"]
+
+
+@pytest.mark.both_engines
+def test_a_registry_that_is_away_fails_the_build_soon(build, app):
+    # BUILD_TIMEOUT is half an hour; `build` waits two minutes.
+    host = f"127.0.0.1:{free_port()}"
+    failed = build("--push", f"{host}/verb/away:1", app, code=1)
+    assert f"ERROR: The registry {host} cannot be reached: connection refused" in failed.stderr
+    assert f"The registry {host} does not answer; trying again" in failed.stderr and "docker login" not in failed.stderr
+
+
+@pytest.mark.both_engines
 def test_a_repository_is_built_as_its_branch_its_tag_or_its_default(stack, build):
     repository = stack.git.repository({"Dockerfile": "FROM busybox\nCOPY a.txt /\n", "a.txt": "first"})
     first = repository.git("rev-parse", "HEAD")
@@ -382,6 +477,13 @@ def test_a_repository_is_built_as_its_branch_its_tag_or_its_default(stack, build
     for number, ref in enumerate((first, "v1")):
         build("-t", f"verb/git:ref{number}", f"{url}#{ref}")
         assert files_in_image(stack, f"verb/git:ref{number}")["a.txt"] == b"first"
+    repository.commit({"services/web/Dockerfile": "FROM busybox\nCOPY . /app\n", "services/web/b.txt": "inner"})
+    repository.git("push", "--quiet", str(repository.bare), "HEAD:refs/heads/trunk")
+    for ref in ("#:services/web", "#trunk:/services/web/"):
+        build("-t", "verb/git:inner", url + ref)
+        inner = files_in_image(stack, "verb/git:inner")
+        assert inner["app/b.txt"] == b"inner" and "a.txt" not in inner and "app/a.txt" not in inner
+    assert "no folder 'a.txt/x' in this commit" in build(f"{url}#trunk:a.txt/x", code=1).stderr
     missing = build(f"{url}#nowhere", code=1)
     assert "'nowhere' does not exist" in missing.stderr and "'trunk'" in missing.stderr
     assert "refused the user name or the password" in build(url.replace(password, "wrong"), code=1).stderr
@@ -394,8 +496,9 @@ def test_explain_says_what_would_be_built_and_runs_nothing(build, app, tmp_path)
                 "FROM nginx\nCOPY --from=build /a /b\nCOPY --from=busybox /bin/sh /\n"})
     nothing = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock", "BUILDKIT_HOST": ""}
     text = build("--explain", app, **nothing).stdout
-    assert "Dockerfile   Dockerfile" in text and "2 files, 0.0 kB  by .dockerignore:2 node_modules" in text
+    assert "Dockerfile   Dockerfile" in text and "2 files, 6 B  by .dockerignore:2 node_modules" in text
     told = json.loads(build("--explain", "--progress=json", app, **nothing).stdout)
+    assert told == json.loads(build("--explain", "--json", app, **nothing).stdout)
     assert told["left_out"] == [{"line": 2, "rule": "node_modules", "files": 2, "bytes": 6}, {"line": 3, "rule": "*.log", "files": 1, "bytes": 3}]
     assert told["context"]["files"] == 4 and told["ignore_file"] == ".dockerignore" and told["frontend"] == "docker/dockerfile:1"
     assert [(image["name"], image["line"]) for image in told["images"]] == [("node:20", 2), ("nginx", 4), ("busybox", 6)]

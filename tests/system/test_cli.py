@@ -33,6 +33,34 @@ def test_help_and_version(run):
     assert (code, err) == (0, "") and out.startswith("deployra-builder ") and out.count("\n") == 1
 
 
+def test_help_and_version_are_verbs_as_well(run):
+    assert run("version") == run("--version")
+    assert json.loads(run("version", "--json")[1])["version"] == run("version")[1].split()[1]
+    assert run("help") == run("--help")
+    for path in (["build"], ["dead", "drop"]):
+        assert run("help", *path) == run(*path, "--help")
+    code, out, err = run("help", "dead", "dorp")
+    assert (code, out) == (2, "") and "no verb 'dorp'; did you mean drop?" in err
+
+
+@pytest.mark.parametrize("arguments, words, see", [
+    (["buld", "web/"], "there is no verb 'buld'; did you mean build?", "deployra-builder --help"),
+    (["Queue"], "there is no verb 'Queue'; did you mean queue?", "deployra-builder --help"),
+    (["deploy"], "there is no verb 'deploy'", "deployra-builder --help"),
+    (["build", "--tagg=x"], "there is no option --tagg; did you mean --tag?", "deployra-builder build --help"),
+    (["build", "--pushh", "h/i:1", "--no-cache"], "there is no option --pushh; did you mean --push?", "deployra-builder build --help"),
+    (["queue", "-z"], "there is no option -z", "deployra-builder queue --help"),
+    (["dead", "dorp", "1"], "there is no verb 'dorp'; did you mean drop?", "deployra-builder dead --help"),
+    (["dead", "drop", "--al"], "there is no option --al; did you mean --all?", "deployra-builder dead drop --help"),
+    (["show"], "ID is required", "deployra-builder show --help"),
+    (["config", "all"], "'all' is one argument too many", "deployra-builder config --help")])
+def test_wrong_usage_says_what_may_be_meant_and_whose_help_to_read(run, arguments, words, see):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    first, last = err.splitlines()
+    assert first == f"deployra-builder: {words}" and last == f"See: {see}"
+
+
 @pytest.mark.parametrize("arguments", [["bogus"], ["--bogus"], ["serve", "extra"]])
 def test_wrong_usage_is_exit_code_2_on_stderr(run, arguments):
     code, out, err = run(*arguments)

@@ -104,7 +104,7 @@ def test_the_manual_page_is_well_formed_and_names_every_verb_and_option(tmp_path
 
 def verbs_below(*path: str) -> list[tuple[str, ...]]:
     text = printed(*path, "--help")
-    _, _, rows = text.partition("Subcommands:\n")
+    _, _, rows = text.partition("Verbs:\n")
     names = re.findall(r"^  (\w[\w-]*)", rows.split("\n\n")[0].split("\nExamples")[0], re.MULTILINE)
     return [path, *(inner for name in names for inner in verbs_below(*path, name))]
 
@@ -117,5 +117,7 @@ def test_every_verb_has_help_with_examples_and_its_options_explained():
         assert "Usage:" in text and "Examples:" in text, path
         for line in text.splitlines():
             assert len(line) <= 160, line
+        # What is typed, and not what the program reads it into.
+        assert not re.search(r"\b(TEXT|U?INT|FLOAT|NUMBER|BOOLEAN|ENUM)\b|:\{|\[\d", text.partition("Examples:")[0]), text
         for option in re.findall(r"^  (-[^\n]*)$", text, re.MULTILINE):
             assert len(option.split("  ")) > 1 or option.rstrip() == option, option

@@ -128,6 +128,12 @@ BROKEN = [
     ("no Redis", {"REDIS_PORT": "1"}, ("Redis", "server"), "REDIS_HOST, REDIS_PORT", "Connection refused", "start Redis"),
     ("a queue that is no list", {"REDIS_QUEUE_NAME": "{builder-queue}:hash"}, ("Redis", "queue"), "REDIS_QUEUE_NAME", "WRONGTYPE",
      "no list"),
+    ("a key of the queue that is another's", {"REDIS_QUEUE_NAME": "taken"}, ("Redis", "rights"), "REDIS_QUEUE_NAME", "WRONGTYPE",
+     "another program"),
+    ("no password", {"REDIS_PASSWORD": ""}, ("Redis", "server"), "REDIS_PASSWORD", "NOAUTH", "asks for a password"),
+    ("no AWS credentials", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true",
+                            "HOME": "/nonexistent"},
+     ("AWS", "credentials"), "AWS_ACCESS_KEY_ID", "no AWS credentials", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"),
     ("a wrong API key", {"API_KEY": "wrong-api-key"}, ("API", "key"), "API_KEY", "refuses the API key", "WEBHOOK_API_KEY"),
     ("no API", {"API_URL": "http://127.0.0.1:1/api"}, ("API", "service"), "API_URL", "refused", "start the platform"),
     ("no socket", {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}, ("engine", "server"), "DOCKER_HOST",
@@ -149,6 +155,7 @@ BROKEN = [
 @pytest.mark.parametrize("changes, broken, setting, words, cure", [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
 def test_what_is_broken_is_found_alone(doctor, stack, changes, broken, setting, words, cure):
     stack.redis.client.hset("{builder-queue}:hash", "a", "b")
+    stack.redis.client.set("{taken}:own", "another program's")
     if broken == ("host", "WORK_DIR") and os.geteuid() == 0:
         changes = {"WORK_DIR": "/dev/null/work"}
         words = "is no folder"

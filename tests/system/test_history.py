@@ -11,6 +11,7 @@ from contextlib import closing
 
 import pytest
 from kit import history
+from kit.buildkitd import Buildkitd
 from kit.process import wait_for
 
 
@@ -55,13 +56,15 @@ def test_a_build_is_remembered_as_it_was(stack, worker, repo):
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600} and folder.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.both_engines
+@pytest.mark.every_engine
 def test_a_base_image_is_remembered_with_its_digest(stack, worker, repo):
     identity = stack.api.enqueue(stack.job(repo(never_cached("RUN true")).name))
     assert stack.api.wait_end(identity) == "BUILDED"
     bases = remembered(worker, identity)["bases"]
-    assert [base["reference"] for base in bases] == ["docker.io/library/busybox"], bases
-    assert re.fullmatch("sha256:[0-9a-f]{64}", bases[0]["digest"])
+    assert [base["reference"].removesuffix(":latest") for base in bases] == ["docker.io/library/busybox"], bases
+    # The Engine of Debian takes an image that it has, and does not say which one it is.
+    assert re.fullmatch("(sha256:[0-9a-f]{64})?", bases[0]["digest"])
+    assert bases[0]["digest"] or not isinstance(stack.engine, Buildkitd)
 
 
 def test_a_failure_is_remembered_with_its_reason(stack, worker, repo):
@@ -146,11 +149,12 @@ def test_the_history_survives_its_folder(stack, worker, repo):
     assert "the history of builds is written again" in worker.text()
 
 
-def test_a_full_disk_stops_the_history_and_no_build(stack, make_worker, repo, tmp_path):
-    disk = tmp_path / "disk"
+def test_a_full_disk_stops_the_history_and_no_build(stack, make_worker, repo):
+    worker = make_worker(start=False)
+    disk = worker.folder / "disk"
     disk.mkdir()
+    worker.environment["HISTORY_DIR"] = str(disk)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], check=True)
-    worker = make_worker(start=False, HISTORY_DIR=str(disk))
     try:
         worker.start()
         identity = stack.api.enqueue(stack.job(repo(never_cached("RUN head -c 3000000 /dev/urandom | base64")).name))

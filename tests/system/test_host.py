@@ -198,6 +198,7 @@ def step_groups(command: str) -> list[Path]:
             if re.fullmatch(r".*/buildkit/[0-9a-z]{25}", folder) and runs(Path(folder))]
 
 
+@pytest.mark.hosts_pids
 @pytest.mark.both_engines
 def test_a_step_that_eats_memory_is_stopped_and_the_others_go_on(stack, make_worker, repo, groups) -> None:
     worker = make_worker(BUILD_MEMORY="64MiB", BUILD_CPUS="0.5", BUILD_PIDS="100")

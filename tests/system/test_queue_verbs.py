@@ -76,7 +76,9 @@ def two_workers(make_worker):
 
 
 def name_of(worker) -> str:
-    return f"{HOST}:{worker.process.pid}"
+    """By the id that the worker itself sees."""
+    status = Path(f"/proc/{worker.process.pid}/status").read_text()
+    return f"{HOST}:{re.findall(r'^NSpid:.*?([0-9]+)$', status, re.MULTILINE)[0]}"
 
 
 def fill(stack, repo, count: int) -> list[str]:
@@ -165,6 +167,7 @@ def test_every_look_beside_builds_changes_nothing(stack, make_worker, repo, verb
     assert all(stack.api.statuses(identity) == ["BUILDING", "BUILDED"] for identity in built)
 
 
+@pytest.mark.hosts_pids
 def test_a_paused_worker_takes_nothing_until_it_is_resumed(stack, make_worker, repo, verb, told, submit):
     first, second = two_workers(make_worker)
     code, out, err = verb("pause", name_of(first), "--note", "new disk")
@@ -247,8 +250,11 @@ def test_dead_letters_are_listed_and_dropped(stack, worker, verb, told):
 
 
 @pytest.mark.parametrize("job, words", [
-    ("nonsense", "not a JSON object"),
-    ("", "not a JSON object"),
+    ("nonsense", ":1:2: this is not JSON"),
+    ("[]", ": the queue element is not a JSON object"),
+    ("", " is empty"),
+    ('{\n  "deploymentId": "d1",\n  "serviceId" "secret-value"\n}\n', ":3:15: this is not JSON"),
+    ('{"deploymentId": "d1",\n', ":2:1: the JSON ends too early"),
     ('{"deploymentId":"../x"}', "deploymentId"),
     ('{"deploymentId":"d1","serviceId":"UPPER"}', "serviceId"),
     ('{"deploymentId":"d1","serviceId":"s1","branch":"--upload-pack=x","repositoryName":"a/b",'
@@ -259,7 +265,30 @@ def test_what_workers_would_refuse_is_not_queued(stack, verb, job, words, tmp_pa
     for arguments, stdin in ((["submit", "job.json"], ""), (["submit", "-"], job)):
         code, out, err = verb(*arguments, stdin=stdin)
         assert (code, out) == (1, "") and words in err and SENTENCE.fullmatch(err), err
+        assert ("job.json" if arguments[1] == "job.json" else "standard input") in err and "secret-value" not in err
     assert stack.redis.client.llen("builder-queue") == 0
+
+
+def test_what_verbs_did_is_told_to_programs_as_well(stack, verb):
+    identity = "d-json"
+    job = {"deploymentId": identity, "serviceId": "s1", "repositoryName": "a/b"}
+    assert json.loads(verb("submit", "-", "--json", stdin=json.dumps(job))[1]) == {"deployment": identity, "place": 1}
+    assert json.loads(verb("cancel", identity, "--json")[1])["answer"] == "removed"
+    assert json.loads(verb("pause", "--all", "--json")[1]) == {"paused": "*", "workers": 0, "running": 0}
+    assert json.loads(verb("resume", "--all", "--json")[1]) == {"resumed": "*", "was_paused": True, "still_paused_by": []}
+    assert json.loads(verb("resume", "--all", "--json")[1])["was_paused"] is False
+    assert json.loads(verb("dead", "drop", "--all", "--json")[1]) == {"dropped": 0}
+
+
+def test_the_job_of_the_help_is_one(stack, verb):
+    code, out, _ = verb("submit", "--help")
+    example = re.search(r"^  \{.*\}$", out, re.M | re.S)[0]
+    assert code == 0
+    code, out, err = verb("submit", "-", "--json", stdin=example)
+    assert (code, err) == (0, "") and json.loads(out) == {"deployment": json.loads(example)["deploymentId"], "place": 1}
+    fields = set(json.loads(example)) | {"commitSha", "runtimeFilePath", "ports"}
+    documented = (ROOT / "docs" / "protocol.md").read_text()
+    assert not [field for field in fields if f"`{field}`" not in documented]
 
 
 def test_what_is_here_already_or_has_ended_is_not_queued_again(stack, make_worker, repo, verb, submit):
@@ -280,6 +309,9 @@ def test_what_is_not_known_is_said_so(stack, verb):
         code, out, err = verb(*arguments)
         assert (code, out) == (1, "") and "d-nobody is not known here" in err
     assert json.loads(verb("show", "d-somebody", "--json")[1])["state"] == "unknown"
+    code, out, err = verb("cancel", "d-nobody", "--json")
+    assert (code, err) == (1, "")
+    assert json.loads(out) == {"deployment": "d-nobody", "answer": "unknown", "status": None, "listeners": 0}
     for arguments in (["show", "../x"], ["cancel", ""]):
         code, out, err = verb(*arguments)
         assert (code, out) == (2, "") and "no id" in err
@@ -289,6 +321,21 @@ def test_what_is_not_known_is_said_so(stack, verb):
 
 LOOKS = [["queue"], ["workers"], ["show", "d1"], ["cancel", "d1"], ["dead"], ["dead", "drop", "--all"], ["pause", "--all"],
          ["resume", "--all"]]
+
+
+@pytest.mark.parametrize("arguments", LOOKS[:2] + LOOKS[4:5])
+def test_a_password_that_is_missing_is_named_with_its_setting(verb, arguments):
+    code, out, err = verb(*arguments, REDIS_PASSWORD="")
+    assert (code, out) == (1, "") and SENTENCE.fullmatch(err), err
+    assert "NOAUTH" in err and "look at REDIS_PASSWORD" in err
+
+
+@pytest.mark.parametrize("arguments", LOOKS[:2])
+def test_a_queue_that_is_no_list_is_named_with_its_setting(stack, verb, arguments):
+    stack.redis.client.set("no-list", "x")
+    code, out, err = verb(*arguments, REDIS_QUEUE_NAME="no-list")
+    assert (code, out) == (1, "") and SENTENCE.fullmatch(err), err
+    assert "WRONGTYPE" in err and "look at REDIS_QUEUE_NAME" in err
 
 
 @pytest.mark.parametrize("arguments", LOOKS)

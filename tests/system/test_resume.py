@@ -126,6 +126,7 @@ def test_a_build_that_hangs_is_stopped(stack, make_worker, repo):
     assert "RUN sleep 1004" in stack.api.error_of(identity)
 
 
+@pytest.mark.hosts_pids
 def test_a_build_that_computes_in_silence_is_left_alone(stack, make_worker, repo):
     make_worker(SILENCE_TIMEOUT="6")
     computes = {"Dockerfile": f"FROM busybox\nRUN : {time.monotonic_ns()}; timeout 15 yes > /dev/null; true\n"}

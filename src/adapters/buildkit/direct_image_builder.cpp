@@ -1,5 +1,4 @@
 #include "adapters/buildkit/image_builder.hpp"
-#include "adapters/oci/retrying_push.hpp"
 
 #include <utility>
 #include <variant>
@@ -39,7 +38,8 @@ class DirectImageBuilder final : public ports::ImageBuilder {
   Result<ports::PublishResult> publish(const JobContext& job, const ports::ImageSpec& image,
                                        domain::EventSink& events) override {
     const auto begin = Clock::now();
-    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, image.repository, events);
+    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, image.repository, events,
+                               peers_.patience);
     RepeatedSteps repeated(events);
     domain::EventSink* sink = &events;
     for (;;) {
@@ -84,7 +84,7 @@ class DirectImageBuilder final : public ports::ImageBuilder {
         .dockerfile = image.dockerfile,
         .frontend = frontend_attributes(image.options),
         .exporter = "image",
-        .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag},
+        .exporter_attributes = {{"name", names_of(image)},
                                 {"push", "true"},
                                 // Where containerd keeps images, none of this name is left.
                                 {"store", "false"},

@@ -3,7 +3,6 @@
 #include "adapters/buildkit/diagnosis/dockerfile.hpp"
 #include "adapters/buildkit/image_builder.hpp"
 #include "adapters/oci/push_progress.hpp"
-#include "adapters/oci/retrying_push.hpp"
 
 #include <fmt/format.h>
 
@@ -36,7 +35,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
     }
     for (;;) {
       BUILDER_TRY_ASSIGN(const Built built, build(job, image, events));
-      BUILDER_TRY_ASSIGN(auto published, push(job, image.repository, image.tag, events));
+      BUILDER_TRY_ASSIGN(auto published, push_all(job, image, events));
       if (published) {
         published->figures.context_bytes_sent = built.context_bytes_sent;
         published->figures.build = built.took;
@@ -112,20 +111,19 @@ class EngineImageBuilder final : public ports::ImageBuilder {
   Result<Built> build(const JobContext& job, const ports::ImageSpec& image,
                       domain::EventSink& events) {
     const auto begin = Clock::now();
-    auto solved = peers_.solver.solve(
-        job,
-        {.service_id = image.service_id,
-         .context = image.context,
-         .dockerfile = image.dockerfile,
-         .frontend = frontend_attributes(image.options),
-         .exporter = "moby",
-         .exporter_attributes = {{"name", image.repository.uri + ":" + image.tag}},
-         .cache_namespace = image.cache_namespace,
-         .is_customers = true,
-         .repository = others_beside(image),
-         .secrets = image.secrets,
-         .withheld_arguments = image.withheld_arguments},
-        events);
+    auto solved = peers_.solver.solve(job,
+                                      {.service_id = image.service_id,
+                                       .context = image.context,
+                                       .dockerfile = image.dockerfile,
+                                       .frontend = frontend_attributes(image.options),
+                                       .exporter = "moby",
+                                       .exporter_attributes = {{"name", names_of(image)}},
+                                       .cache_namespace = image.cache_namespace,
+                                       .is_customers = true,
+                                       .repository = others_beside(image),
+                                       .secrets = image.secrets,
+                                       .withheld_arguments = image.withheld_arguments},
+                                      events);
     const auto took = Clock::now() - begin;
     if (!solved) {
       return std::unexpected(std::move(solved).error().error.with_context("building image"));
@@ -142,6 +140,20 @@ class EngineImageBuilder final : public ports::ImageBuilder {
   bool exports_to_registry(const JobContext& job) {
     const auto engine = peers_.solver.known_engine(job.stop);
     return engine && engine->exports_to_registry;
+  }
+
+  /// What came of the first name; nullopt: the engine does not have the image any more.
+  Result<std::optional<ports::PublishResult>> push_all(const JobContext& job,
+                                                       const ports::ImageSpec& image,
+                                                       domain::EventSink& events) {
+    BUILDER_TRY_ASSIGN(auto published, push(job, image.repository, image.tag, events));
+    for (const ports::ImageName& name : image.more_names) {
+      if (published) {
+        BUILDER_TRY_ASSIGN(const auto more, push(job, name.repository, name.tag, events));
+        published = more ? published : std::nullopt;
+      }
+    }
+    return published;
   }
 
   /// nullopt: the engine does not have the image any more.
@@ -167,7 +179,8 @@ class EngineImageBuilder final : public ports::ImageBuilder {
                                                              const std::string& tag,
                                                              domain::EventSink& events) {
     events.info("Pushing image");
-    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, repository, events);
+    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, repository, events,
+                               peers_.patience);
     for (;;) {
       BUILDER_TRY_ASSIGN(const ports::SharedLogin login, retrying.login());
       oci::PushProgress progress(events);

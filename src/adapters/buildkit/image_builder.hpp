@@ -4,6 +4,7 @@
 #include "adapters/buildkit/compression.hpp"
 #include "adapters/buildkit/image_epoch.hpp"
 #include "adapters/docker/engine.hpp"
+#include "adapters/oci/retrying_push.hpp"
 #include "ports/image_builder.hpp"
 #include "ports/image_exporter.hpp"
 #include "ports/registry.hpp"
@@ -21,6 +22,7 @@ struct PublishPeers {
   Solver& solver;
   ports::Registry& registry;
   ports::RegistryLogins& logins;
+  oci::PushPatience patience = {};
 };
 
 /// On a Docker Engine with the old image store: the solve leaves an image at the Engine, whose push
@@ -58,6 +60,9 @@ struct KeepingEngine {
 /// say while they build that a base image is for those.
 Result<> check_machines(const ports::JobContext& job, const KeepingEngine& engine,
                         const ports::ImageSpec& image, const std::string& id);
+
+/// All names of an image, as the exporters read them.
+std::string names_of(const ports::ImageSpec& image);
 
 /// What the frontend is told of the options of a build.
 std::map<std::string, std::string> frontend_attributes(const ports::BuildOptions& options);

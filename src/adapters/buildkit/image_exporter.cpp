@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <utility>
+#include <vector>
 
 namespace builder::adapters::buildkit {
 
@@ -85,7 +86,11 @@ class BuildkitExporter final : public ports::ImageExporter {
       BUILDER_TRY_ASSIGN(const bool has_all, has_all_exporters(job));
       if (!has_all) {
         BUILDER_TRY_ASSIGN(ExportedImage made, build_in_docker(job, image, events));
-        BUILDER_TRY(peers_.docker->save(name_of(image), sink, job.stop));
+        std::vector<std::string> names{name_of(image)};
+        for (const ports::ImageName& name : image.more_names) {
+          names.push_back(name.str());
+        }
+        BUILDER_TRY(peers_.docker->save(names, sink, job.stop));
         return made;
       }
     }
@@ -122,7 +127,7 @@ class BuildkitExporter final : public ports::ImageExporter {
                    .dockerfile = image.dockerfile,
                    .frontend = frontend_attributes(image.options),
                    .exporter = std::move(exporter),
-                   .exporter_attributes = {{"name", name_of(image)}},
+                   .exporter_attributes = {{"name", names_of(image)}},
                    .result = sink,
                    .cache_namespace = image.cache_namespace,
                    .is_customers = true,
@@ -150,6 +155,14 @@ class BuildkitExporter final : public ports::ImageExporter {
 };
 
 }  // namespace
+
+std::string names_of(const ports::ImageSpec& image) {
+  std::string names = name_of(image);
+  for (const ports::ImageName& name : image.more_names) {
+    names += "," + name.str();
+  }
+  return names;
+}
 
 std::map<std::string, std::string> frontend_attributes(const ports::BuildOptions& options) {
   std::map<std::string, std::string> attributes;

@@ -2,7 +2,6 @@
 
 #include "adapters/cnb/images.hpp"
 #include "adapters/cnb/phase_events.hpp"
-#include "adapters/oci/retrying_push.hpp"
 #include "base/text.hpp"
 #include "domain/buildpacks/build_file.hpp"
 #include "domain/buildpacks/lifecycle_exit.hpp"
@@ -198,7 +197,8 @@ class Platform final : public ports::BuildpacksBuilder {
   /// registry's rules say.
   Result<Outcome> build(const JobContext& job, const BuildpacksSpec& spec, const Prepared& prepared,
                         Attempt attempt, domain::EventSink& events) {
-    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, spec.repository, events);
+    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, spec.repository, events,
+                               peers_.patience);
     std::uint32_t next_step = 1;
     for (;; ++attempt.number) {
       BUILDER_TRY_ASSIGN(const ports::SharedLogin login, retrying.login());

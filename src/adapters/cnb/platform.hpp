@@ -3,6 +3,7 @@
 #include "adapters/buildkit/client/solver.hpp"
 #include "adapters/cnb/bindings.hpp"
 #include "adapters/oci/client.hpp"
+#include "adapters/oci/retrying_push.hpp"
 #include "ports/buildpacks_builder.hpp"
 #include "ports/registry.hpp"
 #include "ports/registry_login.hpp"
@@ -29,6 +30,7 @@ struct PlatformPeers {
   oci::Client& images;
   ports::Registry& registry;
   ports::RegistryLogins& logins;
+  oci::PushPatience patience = {};
 };
 
 /// A Cloud Native Buildpacks platform on BuildKit: one solve of a generated Dockerfile runs the

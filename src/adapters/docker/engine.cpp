@@ -283,9 +283,13 @@ class HttpEngine final : public Engine {
     return sent ? Result<>() : std::unexpected(sent.error());
   }
 
-  Result<> save(const std::string& image, ports::ByteSink& sink,
+  Result<> save(const std::vector<std::string>& images, ports::ByteSink& sink,
                 const std::stop_token& stop) override {
-    auto request = make_request(http::Method::get, "/images/" + encoded(image) + "/get");
+    std::string path = "/images/get";
+    for (const std::string& image : images) {
+      path += (path.contains('?') ? "&names=" : "?names=") + encoded(image);
+    }
+    auto request = make_request(http::Method::get, path);
     request.timeout = std::chrono::milliseconds(0);
     Result<> written = sink.begin();
     request.on_body = [&](std::string_view chunk) {

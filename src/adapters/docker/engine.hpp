@@ -70,8 +70,8 @@ class Engine {
   virtual Result<ImageDetails> inspect(const std::string& image, const std::stop_token& stop) = 0;
   /// Takes the images of an archive, `size` bytes that are read from `fd`.
   virtual Result<> load(int fd, std::uint64_t size, const std::stop_token& stop) = 0;
-  /// Writes an image as an archive that `load` takes.
-  virtual Result<> save(const std::string& image, ports::ByteSink& sink,
+  /// Writes images as an archive that `load` takes; several names of one image are one there.
+  virtual Result<> save(const std::vector<std::string>& images, ports::ByteSink& sink,
                         const std::stop_token& stop) = 0;
   /// Removes a tag, or the image when it was the last one. Never by force: `conflict` when the
   /// image is in use.

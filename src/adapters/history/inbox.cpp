@@ -182,8 +182,12 @@ std::vector<Item> Inbox::take(std::chrono::milliseconds idle, const std::stop_to
 
 void Inbox::release(std::uint64_t run, std::size_t bytes) {
   const std::scoped_lock lock(mutex_);
+  const auto of_run = of_runs_.find(run);
+  if (of_run == of_runs_.end()) {
+    return;  // Nothing of it waits: it was quiet since the last time.
+  }
   bytes_ -= bytes;
-  if (const auto of_run = of_runs_.find(run); (of_run->second -= bytes) == 0) {
+  if ((of_run->second -= bytes) == 0) {
     of_runs_.erase(of_run);
   }
 }

@@ -1,6 +1,9 @@
 #include "adapters/oci/retrying_push.hpp"
 
 #include "adapters/oci/reference.hpp"
+#include "base/text.hpp"
+
+#include <fmt/format.h>
 
 #include <chrono>
 #include <utility>
@@ -14,13 +17,14 @@ using Clock = std::chrono::steady_clock;
 
 RetryingPush::RetryingPush(ports::Registry& registry, ports::RegistryLogins& logins,
                            const ports::JobContext& job, const ports::Repository& repository,
-                           domain::EventSink& events, BackoffPolicy backoff)
+                           domain::EventSink& events, PushPatience patience, BackoffPolicy backoff)
     : registry_(registry),
       logins_(logins),
       job_(job),
       repository_(repository),
       host_(reference_of(repository, {}).host),
       events_(events),
+      patience_(patience),
       backoff_(backoff),
       random_(make_random()) {
 }
@@ -73,6 +77,12 @@ Result<> RetryingPush::recover(PushFailure failed) {
 
 Result<> RetryingPush::wait(PushFault fault, Error error) {
   const auto delay = next_delay(backoff_, waits_, error.retry_after, random_);
+  if (waits_ == 0) {
+    first_wait_ = Clock::now();
+  }
+  if (patience_ && Clock::now() + delay - first_wait_ > *patience_) {
+    return std::unexpected(without_patience(fault, std::move(error)));
+  }
   // Time is kept to learn whose trouble it is.
   if (Clock::now() + delay + ports::k_probe_limit >= job_.deadline) {
     return std::unexpected(judged(fault, std::move(error)));
@@ -80,11 +90,21 @@ Result<> RetryingPush::wait(PushFault fault, Error error) {
   if (waits_++ == 0) {
     const bool is_engine = fault == PushFault::engine;
     registry_away_ = !is_engine;
-    job_.log.warning("{}, the push is repeated until it is back: {}",
-                     is_engine ? "the engine broke the push off" : "registry away", error.message);
-    events_.warning(is_engine
-                        ? "The push broke off; it is repeated until it succeeds"
-                        : "The image registry is away; the push is repeated until it is back");
+    if (patience_) {
+      job_.log.debug("push failed: {}", error.message);
+      events_.warning(is_engine ? "The push broke off; trying again"
+                                : fmt::format("The registry {} {}; trying again", host_,
+                                              fault == PushFault::registry_away
+                                                  ? "does not answer"
+                                                  : "does not take the image"));
+    } else {
+      job_.log.warning("{}, the push is repeated until it is back: {}",
+                       is_engine ? "the engine broke the push off" : "registry away",
+                       error.message);
+      events_.warning(is_engine
+                          ? "The push broke off; it is repeated until it succeeds"
+                          : "The image registry is away; the push is repeated until it is back");
+    }
   } else {
     job_.log.debug("push failed again: {}", error.message);
   }
@@ -101,6 +121,22 @@ void RetryingPush::succeeded() {
                   registry_away_ ? "the registry is back" : "the engine is back", waits_);
     events_.info(registry_away_ ? "The image registry is back" : "The push succeeded");
   }
+}
+
+/// In the words of whoever named the registry. What an engine says of a connection ends with why.
+Error RetryingPush::without_patience(PushFault fault, Error error) const {
+  constexpr std::size_t k_longest_part = 80;
+  if (fault == PushFault::engine) {
+    return for_customer(std::move(error));
+  }
+  const std::size_t colon = error.message.rfind(": ");
+  const std::string reason =
+      colon == std::string::npos ? error.message : error.message.substr(colon + 2);
+  error.customer = fmt::format(
+      "The registry {} {}: {}", printable_line(host_, k_longest_part),
+      fault == PushFault::registry_away ? "cannot be reached" : "does not take the image",
+      printable_line(reason, k_longest_part));
+  return error;
 }
 
 /// Every image is refused, and not this one, when the registry does not answer us either. When it

@@ -5,15 +5,18 @@
 #include "app/cli/settings.hpp"
 #include "app/cli/view/redacted_events.hpp"
 #include "app/cli/view/view.hpp"
+#include "app/cli/words_by_hand.hpp"
 #include "app/compose/engine_choice.hpp"
 #include "app/compose/local_parts.hpp"
 #include "app/config/config.hpp"
 #include "app/process/interrupt.hpp"
 #include "domain/request_secrets.hpp"
 #include "domain/source_spec.hpp"
+#include "ports/subtree.hpp"
 
 #include <fmt/core.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <unistd.h>
 
@@ -50,6 +53,10 @@ class EventsLog final : public LogSink {
   const LogLevel level_;
 };
 
+std::string joined(const std::vector<std::string>& names) {
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 /// The Dockerfile of a folder, for a failure that names a line of it.
 SourceReader source_reader(const BuildWanted& wanted) {
   if (wanted.git() != nullptr) {
@@ -70,14 +77,16 @@ SourceReader source_reader(const BuildWanted& wanted) {
 Result<std::unique_ptr<BuildView>> view_of(const BuildLine& line, const BuildWanted& wanted) {
   const auto output = parse_output(line.output);
   const bool to_stdout = output && output->is_stdout();
-  return make_view(line.explain ? "plain"
-                   : line.quiet ? "quiet"
-                                : line.progress,
-                   terminal_of(STDERR_FILENO), to_stdout ? stderr : stdout, source_reader(wanted));
+  return make_view(line.explain ? "plain" : wanted.progress, terminal_of(STDERR_FILENO),
+                   to_stdout ? stderr : stdout, source_reader(wanted));
 }
 
 std::vector<NamedSecret> secrets_of(const Config& config, const BuildWanted& wanted) {
-  std::vector<NamedSecret> secrets = domain::secrets_of(wanted.build.request);
+  domain::DeploymentRequest request = wanted.build.request;
+  for (const auto& [name, value] : wanted.build.options.arguments) {
+    request.environment.push_back({.key = name, .value = value});
+  }
+  std::vector<NamedSecret> secrets = domain::secrets_of(request);
   for (NamedSecret& own : app::secrets_of(config)) {
     secrets.push_back(std::move(own));
   }
@@ -94,7 +103,12 @@ Result<ports::FetchedSource> source_of(BuildWanted& wanted, LocalParts& parts,
   BUILDER_TRY_ASSIGN(auto spec, domain::resolve_source(wanted.build.request, {}));
   spec.branch = git->branch;  // Without one, the repository's own default.
   wanted.build.source_url = spec.url;
-  return parts.build->source->fetch(job.within(parts.config.fetch_timeout), spec, events);
+  BUILDER_TRY_ASSIGN(auto source, parts.build->source->fetch(job.within(parts.config.fetch_timeout),
+                                                             spec, events));
+  if (!git->folder.empty()) {
+    BUILDER_TRY_ASSIGN(source.tree, ports::make_subtree(std::move(source.tree), git->folder));
+  }
+  return source;
 }
 
 struct Built {
@@ -123,12 +137,12 @@ Result<Built> run(BuildWanted& wanted, Config config, const std::stop_token& sto
   std::string became =
       wanted.output != nullptr ? "Written to " + wanted.output->name()
       : std::holds_alternative<build::ToRegistry>(wanted.build.target)
-          ? "Pushed to " + wanted.image()
+          ? "Pushed to " + joined(wanted.images())
           : fmt::format("Loaded into the Docker Engine at {}", parts->docker_address());
   return Built{.result = std::move(result), .became = std::move(became)};
 }
 
-BuildSummary failed(const Error& error, bool interrupted) {
+BuildSummary failed(const Error& error, bool is_folder, bool interrupted) {
   BuildSummary summary;
   if (interrupted) {
     summary.end = BuildEnd::aborted;
@@ -138,11 +152,11 @@ BuildSummary failed(const Error& error, bool interrupted) {
   summary.end = BuildEnd::failed;
   // What only the operator can mend is told in the operator's words: that is who watches.
   const bool is_own = error.customer.empty() || !error.setting.empty();
-  summary.result = is_own ? error.message : error.customer;
+  summary.result = is_own ? error.message : words_by_hand(error.customer, is_folder);
   if (!error.last_words.empty()) {
     summary.result += ": " + error.last_words;
   }
-  if (error.setting == adapters::oci::k_registry_setting) {
+  if (error.kind == ErrorKind::denied && error.setting == adapters::oci::k_registry_setting) {
     summary.details.emplace_back("docker login HOST leaves the login that is used");
   }
   if (!is_own && error.kind != ErrorKind::build_failed && error.kind != ErrorKind::invalid_input) {
@@ -154,7 +168,10 @@ BuildSummary failed(const Error& error, bool interrupted) {
 BuildSummary succeeded(const BuildWanted& wanted, Built built) {
   BuildSummary summary;
   summary.result = std::move(built.became);
-  summary.image = wanted.image();
+  const auto* const archive = std::get_if<build::ToArchive>(&wanted.build.target);
+  if (archive == nullptr || archive->archive != ports::Archive::files) {
+    summary.images = wanted.images();  // Files have no name.
+  }
   summary.digest = std::move(built.result.digest);
   summary.size = built.result.size;
   summary.context_bytes = built.result.context_bytes_sent;
@@ -176,17 +193,20 @@ Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineC
                                             source.tree, events));
   BUILDER_TRY_ASSIGN(const BuildExplanation explanation, explain(plan, *source.tree));
   const bool cannot_load = std::holds_alternative<build::BuildpacksPlan>(plan) && line.push.empty();
-  const std::string result = !line.push.empty()    ? "pushed to " + wanted.image()
-                             : line.output.empty() ? "loaded as " + wanted.image()
+  const std::string names = joined(wanted.images());
+  const std::string result = !line.push.empty()    ? "pushed to " + names
+                             : line.output.empty() ? "loaded as " + names
                                                    : "written to " + line.output;
   const std::vector<std::pair<std::string, std::string>> facts{
-      {"Source", wanted.git() == nullptr
-                     ? std::get<std::string>(wanted.source)
-                     : wanted.git()->provider.url + "/" + wanted.git()->repository + " at " +
-                           source.commit.str()},
+      {"Source",
+       wanted.git() == nullptr
+           ? std::get<std::string>(wanted.source)
+           : fmt::format("{}/{}{} at {}", wanted.git()->provider.url, wanted.git()->repository,
+                         wanted.git()->folder.empty() ? "" : ":" + wanted.git()->folder,
+                         source.commit.str())},
       {"Engine", engine.address},
       {"Result", cannot_load ? "none: an image that buildpacks make needs --push REF" : result}};
-  fmt::print("{}", line.progress == "json"
+  fmt::print("{}", wanted.progress == "json"
                        ? explanation_json(explanation, facts)
                        : explanation_text(terminal_of(STDOUT_FILENO), explanation, facts));
   return {};
@@ -220,21 +240,26 @@ Exit build(const BuildLine& line) {
   SecretStore secrets;
   const auto own_secrets = secrets.add_deployment(secrets_of(loaded.config, *wanted));
   RedactedEvents events(**view, own_secrets);
+  const bool is_folder = wanted->git() == nullptr;
+  MessagesByHand by_hand(events, is_folder);
   const auto level = variable("LOG_LEVEL") ? loaded.config.log_level : LogLevel::warning;
   const Log log(std::make_shared<EventsLog>(events, level));
   const std::stop_token stop = interrupt.token();
   if (line.explain) {
     const auto explained =
-        explain_build(line, *wanted, chosen, loaded.config, stop, secrets, events, log);
+        explain_build(line, *wanted, chosen, loaded.config, stop, secrets, by_hand, log);
     if (!explained) {
-      events.finish(failed(explained.error(), stop.stop_requested()));
+      events.finish(failed(explained.error(), is_folder, stop.stop_requested()));
     }
     return explained ? Exit::ok : stop.stop_requested() ? Exit::aborted : Exit::failed;
   }
   events.info(chosen.reason);
-  auto built = run(*wanted, loaded.config, stop, secrets, events, log);
-  BuildSummary summary =
-      built ? succeeded(*wanted, *std::move(built)) : failed(built.error(), stop.stop_requested());
+  for (const std::string& warning : wanted->warnings) {
+    events.warning(warning);
+  }
+  auto built = run(*wanted, loaded.config, stop, secrets, by_hand, log);
+  BuildSummary summary = built ? succeeded(*wanted, *std::move(built))
+                               : failed(built.error(), is_folder, stop.stop_requested());
   const BuildEnd end = summary.end;
   summary.total = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - started);
@@ -246,11 +271,13 @@ Exit build(const BuildLine& line) {
 
 /// Options that name what is built.
 void declare_source(CLI::App& verb, BuildLine& line) {
-  verb.add_option("SOURCE", line.source,
-                  "A folder, or https://HOST/REPOSITORY[#BRANCH]; default: the folder we are in")
+  verb.add_option(
+          "SOURCE", line.source,
+          "A folder, or https://HOST/REPOSITORY[#[BRANCH][:FOLDER]]; default: the folder we "
+          "are in")
       ->type_name("DIR");
   verb.add_option("-f,--file", line.dockerfile, "The Dockerfile; default: Dockerfile")
-      ->type_name("PATH");
+      ->type_name("FILE");
   verb.add_option("--target", line.target, "Build this stage of the Dockerfile")
       ->type_name("STAGE");
   verb.add_option("--platform", line.platform, "Default: linux/amd64")->type_name("OS/ARCH");
@@ -262,7 +289,7 @@ void declare_source(CLI::App& verb, BuildLine& line) {
       ->type_name("NAME[=VALUE]")
       ->allow_extra_args(false);
   verb.add_option("--env-file", line.environment_files, "A file of such variables; repeatable")
-      ->type_name("PATH")
+      ->type_name("FILE")
       ->allow_extra_args(false);
   verb.add_option("--builder", line.builder, "Builder image, where there is no Dockerfile")
       ->type_name("IMAGE");
@@ -276,20 +303,24 @@ std::string is_something(const std::string& value) {
 
 /// Options that name what becomes of it.
 void declare_result(CLI::App& verb, BuildLine& line) {
-  verb.add_option("-t,--tag", line.tag, "Name of the image; default: the folder's")
+  verb.add_option("-t,--tag", line.tags, "Name of the image; default: the folder's; repeatable")
       ->type_name("NAME[:TAG]")
+      ->allow_extra_args(false)
       ->check(is_something);
   verb.add_option("-o,--output", line.output,
-                  "Write the image to a file, a folder, or - for stdout")
-      ->type_name("type=oci|docker|tar|local,dest=PATH|DIR")
+                  "Write the files of the image to a folder; type=oci|docker|tar|local,dest=PATH "
+                  "says how and where, and - is stdout")
+      ->type_name("DIR")
       ->check(is_something);
-  verb.add_option("--push", line.push, "Push the image to a registry under this name")
+  verb.add_option("--push", line.push, "Push the image to a registry under this name; repeatable")
       ->type_name("REF")
+      ->allow_extra_args(false)
       ->check(is_something);
   verb.add_option("--progress", line.progress, "How it is shown")
       ->check(CLI::IsMember(std::set<std::string>(k_progress.begin(), k_progress.end())))
       ->type_name("HOW");
   verb.add_flag("-q,--quiet", line.quiet, "Print the digest or ID of the image, and no more");
+  verb.add_flag("--json", line.json, "For programs: as --progress=json");
   verb.add_flag("--explain", line.explain, "Say what would be built, and of what; run nothing");
 }
 

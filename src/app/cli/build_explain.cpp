@@ -2,6 +2,7 @@
 
 #include "adapters/buildkit/diagnosis/dockerfile.hpp"
 #include "base/ascii.hpp"
+#include "base/size.hpp"
 #include "base/text.hpp"
 #include "domain/dockerignore.hpp"
 #include "ports/source_path.hpp"
@@ -136,10 +137,7 @@ std::string of_many(std::uint64_t count, std::string_view what) {
 }
 
 std::string in_words(const Amount& amount) {
-  const auto bytes = static_cast<double>(amount.bytes);
-  return of_many(amount.files, "file") + ", " +
-         (amount.bytes < 1'000'000 ? fmt::format("{:.1f} kB", bytes / 1e3)
-                                   : fmt::format("{:.1f} MB", bytes / 1e6));
+  return of_many(amount.files, "file") + ", " + bytes_in_words(amount.bytes);
 }
 
 nlohmann::ordered_json json_of(const std::vector<NamedAt>& named) {

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <utility>
 
@@ -41,18 +43,24 @@ class Stdout final : public Output {
 
 class File final : public Output {
  public:
-  /// `temporary` empty: it is written in place.
-  File(Fd fd, std::string path, std::string temporary)
+  enum class Where {
+    in_place,  ///< What is there is no file.
+    nameless,
+    beside,  ///< Where a file must have a name: under `temporary`.
+  };
+
+  File(Fd fd, std::string path, std::string temporary, Where where)
       : fd_(std::move(fd)),
         path_(std::move(path)),
         temporary_(std::move(temporary)),
+        where_(where),
         sink_(fd_.get(), path_) {}
 
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
   ~File() override {
-    if (!temporary_.empty()) {
+    if (where_ == Where::beside) {
       ::unlink(temporary_.c_str());
     }
   }
@@ -60,10 +68,18 @@ class File final : public Output {
   ports::ByteSink& sink() override { return sink_; }
 
   Result<> keep() override {
-    if (!temporary_.empty() && ::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    if (where_ == Where::nameless) {
+      // A link replaces nothing; a name does.
+      const std::string own = fmt::format("/proc/self/fd/{}", fd_.get());
+      if (::linkat(AT_FDCWD, own.c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+        return errno_failure("--output: " + path_);
+      }
+      where_ = Where::beside;
+    }
+    if (where_ == Where::beside && ::rename(temporary_.c_str(), path_.c_str()) != 0) {
       return errno_failure("--output: " + path_);
     }
-    temporary_.clear();
+    where_ = Where::in_place;
     return {};
   }
 
@@ -74,7 +90,8 @@ class File final : public Output {
  private:
   const Fd fd_;
   const std::string path_;
-  std::string temporary_;
+  const std::string temporary_;
+  Where where_;
   ports::FileSink sink_;
 };
 
@@ -105,15 +122,27 @@ Result<std::unique_ptr<Output>> open_file(const std::string& path) {
   if (exists && S_ISDIR(status.st_mode)) {
     return wrong(fmt::format("--output: {} is a folder; name a file in it", path));
   }
-  const bool in_place = exists && !S_ISREG(status.st_mode);
-  std::string temporary = in_place ? "" : fmt::format("{}.{}.part", path, random_hex(4));
-  Fd fd(in_place ? ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY)
-                 : ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                          k_mode));
+  std::string temporary = fmt::format("{}.{}.part", path, random_hex(4));
+  auto where = File::Where::nameless;
+  Fd fd;
+  if (exists && !S_ISREG(status.st_mode)) {
+    where = File::Where::in_place;
+    fd = Fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+  } else {
+    // Without a name it is no part of a build of the folder in which it comes to lie.
+    const std::string folder = std::filesystem::path(path).parent_path().string();
+    fd =
+        Fd(::open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, k_mode));
+    if (!fd && (errno == EOPNOTSUPP || errno == EISDIR)) {
+      where = File::Where::beside;
+      fd = Fd(
+          ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, k_mode));
+    }
+  }
   if (!fd) {
     return errno_failure("--output: " + path);
   }
-  return std::make_unique<File>(std::move(fd), path, std::move(temporary));
+  return std::make_unique<File>(std::move(fd), path, std::move(temporary), where);
 }
 
 }  // namespace

@@ -2,10 +2,12 @@
 
 #include "adapters/http/message.hpp"
 #include "base/text.hpp"
+#include "build/build_plan.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 namespace builder::app::cli {
@@ -25,13 +27,38 @@ bool is_git_address(std::string_view source) {
   return source.contains("://") || source.starts_with("git@");
 }
 
+std::string address_meant(std::string_view source) {
+  std::string_view rest = source;
+  if (const auto scheme = rest.find("://"); scheme != std::string_view::npos) {
+    rest.remove_prefix(scheme + 3);
+  }
+  // A login of ssh's is none of https, and may be a secret.
+  rest.remove_prefix(rest.substr(0, rest.find_first_of("/#")).rfind('@') + 1);
+  const auto end = std::min(rest.find_first_of(":/"), rest.size());
+  const std::string_view host = rest.substr(0, end);
+  std::string_view path = rest.substr(std::min(end + 1, rest.size()));
+  if (source.starts_with("ssh://") && rest.substr(end).starts_with(':')) {
+    path.remove_prefix(std::min(path.find('/') + 1, path.size()));  // Behind the port of ssh.
+  }
+  const bool is_host = host.contains('.') && !host.starts_with('.') && !host.ends_with('.') &&
+                       std::ranges::all_of(host, [](unsigned char c) {
+                         return std::isalnum(c) != 0 || c == '.' || c == '-';
+                       });
+  if (!is_host || path.empty() || path.starts_with('/') || path.contains('@')) {
+    return {};
+  }
+  return fmt::format("https://{}/{}", host, path);
+}
+
 Result<GitAddress> parse_git_address(std::string_view source) {
   const auto wrong = [&](std::string_view what) {
     return failure(ErrorKind::invalid_input,
                    fmt::format("{}: {}", adapters::http::without_secrets(source), what));
   };
   if (!is_web(source)) {
-    return wrong("repositories are fetched over https and http only");
+    const std::string meant = address_meant(source);
+    return wrong(fmt::format("repositories are fetched over https and http only{}",
+                             meant.empty() ? "" : "; try " + meant));
   }
   GitAddress address;
   const auto hash = std::min(source.find('#'), source.size());
@@ -75,10 +102,15 @@ Result<GitAddress> parse_git_address(std::string_view source) {
   if (path.empty() || authority.empty()) {
     return wrong("the repository's path is missing");
   }
-  if (ref.contains(':')) {
-    return wrong(
-        "a folder behind '#REF:' is not taken: the whole repository is built (--file "
-        "names a Dockerfile in it)");
+  if (const auto colon = ref.find(':'); colon != std::string_view::npos) {
+    std::string_view folder = ref.substr(colon + 1);
+    folder.remove_prefix(std::min(folder.find_first_not_of('/'), folder.size()));
+    ref = ref.substr(0, colon);
+    address.folder = build::clean_relative_path(folder).value_or("");
+    const bool is_root = folder.find_first_not_of("./") == std::string_view::npos;
+    if (address.folder.empty() && (!is_root || folder.contains(".."))) {
+      return wrong("what stands behind '#REF:' is no folder of the repository");
+    }
   }
   address.provider.type = domain::GitProviderType::custom;
   address.provider.url = fmt::format("{}{}", rest.substr(0, scheme), authority);

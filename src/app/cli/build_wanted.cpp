@@ -3,7 +3,9 @@
 #include "adapters/oci/reference.hpp"
 #include "app/config/dotenv_file.hpp"
 #include "base/ascii.hpp"
+#include "base/spelling.hpp"
 #include "base/text.hpp"
+#include "domain/dockerignore.hpp"
 
 #include <fmt/format.h>
 
@@ -80,6 +82,66 @@ Result<std::vector<domain::EnvironmentVariable>> environment_of(
   return variables;
 }
 
+/// Machines as BuildKit names them, with the other names that it takes for some:
+/// https://pkg.go.dev/github.com/containerd/platforms
+constexpr auto k_systems =
+    std::to_array<std::string_view>({"linux", "windows", "freebsd", "darwin", "wasi"});
+constexpr auto k_machines = std::to_array<std::string_view>(
+    {"amd64",   "arm64",  "arm",     "386",      "riscv64", "ppc64le", "s390x",
+     "loong64", "mips",   "mips64",  "mips64le", "mipsle",  "ppc64",   "wasm",
+     "x86_64",  "x86-64", "aarch64", "i386",     "armhf",   "armel"});
+
+/// `OS/ARCH[/VARIANT]`; empty: the default one.
+Result<> check_platform(const std::string& platform) {
+  if (platform.empty()) {
+    return {};
+  }
+  if (platform.contains(',')) {
+    return wrong("--platform: one platform is built at a time");
+  }
+  const auto slash = std::min(platform.find('/'), platform.size());
+  const std::string system = lower_case(platform.substr(0, slash));
+  const std::string rest = lower_case(platform.substr(std::min(slash + 1, platform.size())));
+  const std::string machine = rest.substr(0, rest.find('/'));
+  const bool has_variant = machine.size() < rest.size();
+  const std::string variant = has_variant ? rest.substr(machine.size() + 1) : "";
+  const bool is_variant = std::ranges::all_of(
+      variant, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.'; });
+  const auto is_among = [](const auto& known, const std::string& word) {
+    return std::ranges::find(known, word) != known.end();
+  };
+  if (is_among(k_systems, system) && is_among(k_machines, machine) && is_variant &&
+      has_variant == !variant.empty()) {
+    return {};
+  }
+  const std::string os = nearest_word(system, k_systems);
+  const std::string meant = nearest_word(machine, k_machines);
+  return wrong(fmt::format(
+      "--platform {}: is no platform, which is like linux/amd64, linux/arm64 or linux/arm/v7{}",
+      platform,
+      os.empty() || meant.empty() ? "" : fmt::format("; did you mean {}/{}?", os, meant)));
+}
+
+/// How the build is shown.
+Result<std::string> progress_of(const BuildLine& line) {
+  const auto one_of = [](const std::string& left, std::string_view right) {
+    return wrong(
+        fmt::format("{} and {} contradict each other: leave one of them away", left, right));
+  };
+  const std::string progress = "--progress=" + line.progress;
+  const bool is_chosen = line.progress != "auto";
+  if (line.quiet && line.json) {
+    return one_of("--quiet", "--json");
+  }
+  if (line.quiet && is_chosen && line.progress != "quiet") {
+    return one_of("--quiet", progress);
+  }
+  if (line.json && is_chosen && line.progress != "json") {
+    return one_of("--json", progress);
+  }
+  return line.quiet ? "quiet" : line.json ? "json" : line.progress;
+}
+
 /// A folder's name as the name of an image.
 std::string image_name(std::string_view folder) {
   std::string name;
@@ -96,7 +158,7 @@ std::string image_name(std::string_view folder) {
 }
 
 /// `NAME[:TAG]`, checked.
-Result<> set_name(build::LocalBuild& build, std::string_view option, const std::string& text) {
+Result<ports::ImageName> read_name(std::string_view option, const std::string& text) {
   const auto reference = adapters::oci::parse_reference(text);
   if (!reference || !reference->digest.empty()) {
     return wrong(
@@ -106,8 +168,20 @@ Result<> set_name(build::LocalBuild& build, std::string_view option, const std::
                     option, text));
   }
   const std::string tag = ":" + reference->tag;
-  build.repository.uri = text.ends_with(tag) ? text.substr(0, text.size() - tag.size()) : text;
-  build.tag = reference->tag;
+  return ports::ImageName{
+      .repository = {text.ends_with(tag) ? text.substr(0, text.size() - tag.size()) : text},
+      .tag = reference->tag};
+}
+
+Result<> set_names(build::LocalBuild& build, std::string_view option,
+                   const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) {
+    BUILDER_TRY_ASSIGN(ports::ImageName name, read_name(option, text));
+    build.more_names.push_back(std::move(name));
+  }
+  build.repository = build.more_names.front().repository;
+  build.tag = build.more_names.front().tag;
+  build.more_names.erase(build.more_names.begin());
   return {};
 }
 
@@ -139,9 +213,16 @@ domain::ServiceId identity_of(const std::string& source) {
 /// Where it comes from, and what the image is called unless somebody says.
 Result<std::string> set_source(const BuildLine& line, BuildWanted& wanted) {
   domain::DeploymentRequest& request = wanted.build.request;
-  if (is_git_address(line.source)) {
-    BUILDER_TRY_ASSIGN(GitAddress address, parse_git_address(line.source));
-    request.service_id = identity_of(address.provider.url + "/" + address.repository);
+  std::error_code error;
+  const fs::path folder = fs::canonical(line.source, error);
+  const bool is_there = !error;
+  // As `docker build` reads it, unless there is such a folder.
+  const bool is_github = !is_there && line.source.starts_with("github.com/");
+  if (is_github || is_git_address(line.source)) {
+    BUILDER_TRY_ASSIGN(GitAddress address,
+                       parse_git_address((is_github ? "https://" : "") + line.source));
+    request.service_id = identity_of(
+        fmt::format("{}/{}:{}", address.provider.url, address.repository, address.folder));
     request.git_provider = address.provider;
     request.repository_name = address.repository;
     request.branch = address.branch;
@@ -151,15 +232,65 @@ Result<std::string> set_source(const BuildLine& line, BuildWanted& wanted) {
     wanted.source = std::move(address);
     return name;
   }
-  std::error_code error;
-  const fs::path folder = fs::canonical(line.source, error);
-  if (error || !fs::is_directory(folder)) {
-    return wrong(fmt::format("{}: {}", line.source, error ? error.message() : "is no folder"));
+  if (!is_there || !fs::is_directory(folder)) {
+    const std::string meant = is_there ? "" : address_meant(line.source);
+    return wrong(fmt::format("{}: {}{}", printable_line(line.source),
+                             is_there ? "is no folder" : error.message(),
+                             meant.empty() ? "" : "; is the repository " + meant + " meant?"));
   }
   request.service_id = identity_of(folder.string());
   BUILDER_TRY_ASSIGN(request.runtime_file_path, dockerfile_in(folder, line.dockerfile));
   wanted.source = folder.string();
   return folder.filename().string();
+}
+
+/// The text of a small file; empty where there is none.
+std::string text_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string{std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Whether the next build of the folder would take what lies at `path` in it.
+bool is_built(const fs::path& folder, const std::string& dockerfile, const std::string& path) {
+  for (const std::string& name :
+       {(dockerfile.empty() ? "Dockerfile" : dockerfile) + ".dockerignore",
+        std::string(".dockerignore")}) {
+    if (fs::exists(folder / name)) {
+      return domain::IgnoreFile(text_of(folder / name)).hides(path) == nullptr;
+    }
+  }
+  return domain::IgnoreFile(domain::default_dockerignore()).hides(path) == nullptr;
+}
+
+/// What is written into the folder that is built is part of the next build.
+Result<> check_place(const OutputSpec& output, BuildWanted& wanted) {
+  const auto* const source = std::get_if<std::string>(&wanted.source);
+  if (source == nullptr || output.is_stdout()) {
+    return {};
+  }
+  std::error_code error;
+  const fs::path folder(*source);
+  fs::path place = fs::weakly_canonical(fs::absolute(output.destination, error), error);
+  if (!place.has_filename()) {
+    place = place.parent_path();  // Behind the last '/'.
+  }
+  const fs::path inside = place.lexically_relative(folder);
+  const fs::path around = folder.lexically_relative(place);
+  const bool holds_source = !around.empty() && *around.begin() != "..";
+  if (output.type == OutputType::local && holds_source) {
+    return wrong(fmt::format(
+        "--output {}: the files of the image would be written among those that are built; name a "
+        "folder of its own",
+        output.destination));
+  }
+  if (!error && !holds_source && !inside.empty() && *inside.begin() != ".." &&
+      is_built(folder, wanted.build.request.runtime_file_path, inside.string())) {
+    wanted.warnings.push_back(fmt::format(
+        "{} lies in the folder that is built, and is part of the next build: name it in "
+        ".dockerignore, or write it elsewhere",
+        printable_line(inside.string())));
+  }
+  return {};
 }
 
 Result<build::LocalTarget> open_target(const BuildLine& line, BuildWanted& wanted) {
@@ -170,6 +301,7 @@ Result<build::LocalTarget> open_target(const BuildLine& line, BuildWanted& wante
     return build::ToEngine{};
   }
   BUILDER_TRY_ASSIGN(const OutputSpec output, parse_output(line.output));
+  BUILDER_TRY(check_place(output, wanted));
   if (!line.explain) {
     BUILDER_TRY_ASSIGN(wanted.output, open_output(output));
   }
@@ -183,13 +315,12 @@ Result<build::LocalTarget> open_target(const BuildLine& line, BuildWanted& wante
 }  // namespace
 
 Result<BuildWanted> understood(const BuildLine& line, const EnvironmentLookup& environment) {
-  if (!line.push.empty() && (!line.tag.empty() || !line.output.empty())) {
+  if (!line.push.empty() && (!line.tags.empty() || !line.output.empty())) {
     return wrong("--push names the image and where it goes: leave --tag and --output away");
   }
-  if (line.platform.contains(',')) {
-    return wrong("--platform: one platform is built at a time");
-  }
+  BUILDER_TRY(check_platform(line.platform));
   BuildWanted wanted;
+  BUILDER_TRY_ASSIGN(wanted.progress, progress_of(line));
   BUILDER_TRY_ASSIGN(const std::string name, set_source(line, wanted));
   wanted.build.request.deployment_id = domain::DeploymentId("local");
   BUILDER_TRY_ASSIGN(wanted.build.request.environment, environment_of(line, environment));
@@ -202,12 +333,21 @@ Result<BuildWanted> understood(const BuildLine& line, const EnvironmentLookup& e
     options.arguments.insert_or_assign(std::move(named.first), std::move(named.second));
   }
   if (!line.push.empty()) {
-    BUILDER_TRY(set_name(wanted.build, "--push", line.push));
+    BUILDER_TRY(set_names(wanted.build, "--push", line.push));
   } else {
-    BUILDER_TRY(set_name(wanted.build, "--tag", line.tag.empty() ? image_name(name) : line.tag));
+    BUILDER_TRY(set_names(wanted.build, "--tag",
+                          line.tags.empty() ? std::vector{image_name(name)} : line.tags));
   }
   BUILDER_TRY_ASSIGN(wanted.build.target, open_target(line, wanted));
   return wanted;
+}
+
+std::vector<std::string> BuildWanted::images() const {
+  std::vector<std::string> names{build.repository.uri + ":" + build.tag};
+  for (const ports::ImageName& name : build.more_names) {
+    names.push_back(name.str());
+  }
+  return names;
 }
 
 LoadedConfig build_settings(const BuildLine& line, const BuildWanted& wanted,

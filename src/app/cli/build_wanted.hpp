@@ -18,7 +18,7 @@ namespace builder::app::cli {
 /// What was typed behind `build`.
 struct BuildLine {
   std::string source = ".";
-  std::string tag;
+  std::vector<std::string> tags;
   std::string dockerfile;
   std::string target;
   std::string platform;
@@ -26,11 +26,12 @@ struct BuildLine {
   std::vector<std::string> environment;
   std::vector<std::string> environment_files;
   std::string output;
-  std::string push;
+  std::vector<std::string> push;
   std::string builder;
   std::string progress = "auto";
   bool no_cache = false;
   bool quiet = false;
+  bool json = false;
   bool explain = false;
 };
 
@@ -38,12 +39,14 @@ struct BuildLine {
 struct BuildWanted {
   std::variant<std::string, GitAddress> source;  ///< A folder's whole path, or a repository.
   build::LocalBuild build;
+  std::string progress;  ///< One of `k_progress`.
+  std::vector<std::string> warnings;
   std::unique_ptr<Output> output;  ///< What `build.target` writes to; null: no archive.
 
   [[nodiscard]] const GitAddress* git() const { return std::get_if<GitAddress>(&source); }
 
-  /// `name:tag`
-  [[nodiscard]] std::string image() const { return build.repository.uri + ":" + build.tag; }
+  /// `name:tag` of each, in the order in which they were given.
+  [[nodiscard]] std::vector<std::string> images() const;
 };
 
 /// The error is a sentence for whoever typed the line. Opens what is written to, nothing else.

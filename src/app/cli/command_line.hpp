@@ -1,10 +1,13 @@
 #pragma once
 
+#include "base/result.hpp"
+
 #include <CLI/CLI.hpp>
 
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 /// The verbs of the program, one file each (`serve.cpp`, `config.cpp`, …). A verb declares its
 /// options with CLI11; help, completions and man pages are made of these declarations, so nothing
@@ -41,7 +44,12 @@ class CommandLine {
   /// version and what is wrong with the line.
   Exit run(int argc, char** argv, const std::string& by_default);
 
+  /// What `--help` behind these names prints; the error names the verb that may be meant.
+  [[nodiscard]] Result<std::string> help_of(const std::vector<std::string>& path) const;
+
  private:
+  [[nodiscard]] std::string wrong_usage(const CLI::ParseError& error) const;
+
   CLI::App app_;
   std::map<const CLI::App*, Action> actions_;
 };
@@ -64,6 +72,9 @@ void add_pause(CommandLine& line);
 void add_resume(CommandLine& line);
 void add_completion(CommandLine& line);
 void add_manual(CommandLine& line);
+void add_version(CommandLine& line);
+/// The last one: it knows all others.
+void add_help(CommandLine& line);
 
 /// Prints `deployra-builder: <text>` to stderr.
 void complain(const std::string& text);

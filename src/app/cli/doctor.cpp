@@ -53,7 +53,8 @@ void add_doctor(CommandLine& line) {
                 "  deployra-builder doctor --push-test    push a tiny blob as well",
                 [options] { return examine(*options); });
   verb.add_flag("--json", options->json, "An object: findings, counts, seconds, exit");
-  verb.add_option("--timeout", options->timeout, "Seconds that a peer may take to answer (4)")
+  verb.add_option("--timeout", options->timeout, "How long a peer may take to answer; default: 4")
+      ->type_name("SECONDS")
       ->check(CLI::Range(0.1, 600.0));
   verb.add_flag("--push-test", options->push_test,
                 "Upload a tiny blob into the repository deployra/doctor, which is made for it");

@@ -21,7 +21,7 @@ void add_completion(CommandLine& line) {
                                                  : fish_completion(words));
               return Exit::ok;
             })
-      .add_option("SHELL", *shell, "The shell that will read them")
+      .add_option("SHELL", *shell, "The shell that will read them: bash, zsh or fish")
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
 }

@@ -23,6 +23,8 @@ int run_program(int argc, char** argv) {
   add_resume(line);
   add_completion(line);
   add_manual(line);
+  add_version(line);
+  add_help(line);
   return static_cast<int>(line.run(argc, argv, "serve"));
 }
 

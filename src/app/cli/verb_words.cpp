@@ -29,6 +29,8 @@ void read_type(const std::string& type, OptionWords& words) {
   }
 }
 
+}  // namespace
+
 OptionWords words_of(const CLI::Option& option) {
   OptionWords words{.help = option.get_description(), .required = option.get_required()};
   for (const std::string& name : option.get_snames()) {
@@ -42,8 +44,6 @@ OptionWords words_of(const CLI::Option& option) {
   }
   return words;
 }
-
-}  // namespace
 
 std::string VerbWords::name() const {
   return fmt::format("{}", fmt::join(path, " "));

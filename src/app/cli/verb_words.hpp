@@ -11,7 +11,7 @@ namespace builder::app::cli {
 struct OptionWords {
   std::vector<std::string> names;  ///< `-f`, `--file`; of a positional its own: `ID`.
   std::string help;
-  std::string value;                 ///< What follows it, as `FILE` or `TEXT`; empty: a flag.
+  std::string value;                 ///< What follows it, as `FILE` or `N`; empty: a flag.
   std::vector<std::string> choices;  ///< The only values it takes; empty: any.
   bool required = false;
 
@@ -32,6 +32,8 @@ struct VerbWords {
   /// `dead drop`; empty: the program itself.
   [[nodiscard]] std::string name() const;
 };
+
+OptionWords words_of(const CLI::Option& option);
 
 /// Of a program or verb whose names on the way there are `path`.
 VerbWords words_of(const CLI::App& app, std::vector<std::string> path = {});

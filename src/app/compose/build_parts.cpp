@@ -246,16 +246,17 @@ Result<std::unique_ptr<BuildParts>> BuildParts::make(const Config& config, WorkD
                           .largest_source = config.max_source_size,
                           .ensure_work_dir = [&work, log] { return ensure(work, log); }}));
   BUILDER_TRY_ASSIGN(auto bindings, bindings_of(config, secrets));
-  const adapters::buildkit::PublishPeers publish{*parts->solver, peers.registry, peers.logins};
+  const adapters::buildkit::PublishPeers publish{*parts->solver, peers.registry, peers.logins,
+                                                 peers.patience};
   parts->image = adapters::buildkit::make_direct_image_builder(publish, config.image_compression,
                                                                config.image_epoch);
   if (parts->docker != nullptr) {
     parts->image = adapters::buildkit::make_engine_image_builder(publish, *parts->docker,
                                                                  std::move(parts->image));
   }
-  parts->buildpacks =
-      adapters::cnb::make_platform(platform_settings(config, std::move(bindings)),
-                                   {*parts->solver, peers.oci, peers.registry, peers.logins});
+  parts->buildpacks = adapters::cnb::make_platform(
+      platform_settings(config, std::move(bindings)),
+      {*parts->solver, peers.oci, peers.registry, peers.logins, peers.patience});
   return parts;
 }
 

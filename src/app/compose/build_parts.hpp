@@ -4,6 +4,7 @@
 #include "adapters/docker/engine.hpp"
 #include "adapters/http/client.hpp"
 #include "adapters/oci/client.hpp"
+#include "adapters/oci/retrying_push.hpp"
 #include "app/config/config.hpp"
 #include "app/host/work_dir.hpp"
 #include "base/log.hpp"
@@ -26,6 +27,7 @@ struct BuildPeers {
   ports::Registry& registry;
   ports::RegistryLogins& logins;
   adapters::oci::Client& oci;
+  adapters::oci::PushPatience patience = {};
 };
 
 /// All that turns a source into an image: git, the engine, what holds its steps within limits, and

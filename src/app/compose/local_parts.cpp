@@ -18,6 +18,9 @@ namespace builder::app {
 
 namespace {
 
+/// A person waits, and knows better whether the registry will come back. A few tries.
+constexpr std::chrono::seconds k_push_patience{10};
+
 std::vector<std::string> all_variables() {
   std::vector<std::string> variables;
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -90,9 +93,10 @@ Result<std::unique_ptr<LocalParts>> LocalParts::make(Config config, ports::Repos
   std::unique_ptr<LocalParts> parts(
       new LocalParts(std::move(config), std::move(folder), std::move(work),
                      docker_logins_of(environment, log), std::move(pushed_to), secrets, log));
-  BUILDER_TRY_ASSIGN(
-      parts->build, BuildParts::make(parts->config, parts->work, *parts->http,
-                                     {*parts->registry, parts->logins, *parts->oci}, secrets, log));
+  BUILDER_TRY_ASSIGN(parts->build, BuildParts::make(parts->config, parts->work, *parts->http,
+                                                    {*parts->registry, parts->logins, *parts->oci,
+                                                     k_push_patience},
+                                                    secrets, log));
   const bool docker_builds = parts->build->docker != nullptr;
   if (!docker_builds) {
     parts->keeper = adapters::docker::make_engine(parts->config.docker_host, *parts->http);

@@ -4,6 +4,7 @@
 #include "app/config/dotenv_file.hpp"
 #include "app/config/setting_rows.hpp"
 #include "app/config/setting_values.hpp"
+#include "base/spelling.hpp"
 #include "base/text.hpp"
 
 #include <fmt/format.h>
@@ -13,7 +14,6 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <numeric>
 #include <sstream>
 #include <utility>
 
@@ -147,21 +147,6 @@ void check_proxy(LoadedConfig& loaded, const EnvironmentLookup& environment) {
   }
 }
 
-/// How many letters have to be changed, added or taken away.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
-
 /// A name of the file that is no setting's, but nearly. Others are for other programs.
 void check_names(LoadedConfig& loaded, const DotenvValues& file) {
   constexpr std::size_t k_near = 2;
@@ -170,8 +155,8 @@ void check_names(LoadedConfig& loaded, const DotenvValues& file) {
     std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return std::toupper(c); });
     const auto nearest = std::ranges::min_element(
         loaded.settings, {},
-        [&](const EffectiveSetting& setting) { return distance(upper, setting.name); });
-    if (nearest->name != name && distance(upper, nearest->name) <= k_near) {
+        [&](const EffectiveSetting& setting) { return spelling_distance(upper, setting.name); });
+    if (nearest->name != name && spelling_distance(upper, nearest->name) <= k_near) {
       loaded.warnings.push_back(fmt::format(".env: {} is not a setting; {}?", name, nearest->name));
     }
   }

@@ -40,7 +40,9 @@ struct Look {
 Advice advice_for(const Error& error, const adapters::redis::RedisConfig& redis) {
   if (error.kind == ErrorKind::denied) {
     return {.setting = redis.is_url ? "REDIS_URL" : "REDIS_PASSWORD",
-            .cure = "the user and the password have to be those of the server's ACL"};
+            .cure = error.message.contains("NOAUTH")
+                        ? "Redis asks for a password, and none is set; with an ACL also for a user"
+                        : "the user and the password have to be those of the server's ACL"};
   }
   return {.setting = std::string(redis.settings()), .cure = "start Redis, or correct its address"};
 }
@@ -76,7 +78,14 @@ void look_at_server(const Look& look) {
 void look_at_rights(const Look& look) {
   const auto rights = adapters::redis::try_rights(look.connection, look.config.redis, look.stop);
   if (!rights && rights.error().kind == ErrorKind::conflict) {
-    look.report.not_tried("rights", "a key is not what it should be: " + rights.error().message);
+    if (look.call({"LLEN", look.config.redis.queue})) {
+      look.report.failure("rights", rights.error(),
+                          {.setting = "REDIS_QUEUE_NAME",
+                           .cure = "another program uses a key of the queue: rename that key, or "
+                                   "the queue"});
+    } else {
+      look.report.not_tried("rights", "the queue's own key is not what it should be");
+    }
   } else if (!rights) {
     const bool is_bearable =
         look.config.allow_unsafe_queue && rights.error().kind == ErrorKind::denied;
@@ -171,7 +180,8 @@ void look_at_queue(const Look& look) {
     look.report.failure("queue", queue + ": " + length.error().message,
                         {.setting = "REDIS_QUEUE_NAME",
                          .cure = length.error().kind == ErrorKind::conflict
-                                     ? "this key is no list: name the platform's queue"
+                                     ? "this key is no list: REDIS_QUEUE_NAME has to name the "
+                                       "platform's queue"
                                      : "it must be a list that this user may use"});
     return;
   }
@@ -219,6 +229,12 @@ void check_redis(const Circumstances& now, Report& report) {
   }
   const Look look{
       .connection = **connection, .config = now.config, .report = report, .stop = now.stop};
+  // Without a password a server is greeted all the same; it then refuses every command.
+  if (const auto known = look.call({"PING"}); !known && known.error().kind == ErrorKind::denied &&
+                                              known.error().message.contains("NOAUTH")) {
+    report.failure("server", known.error(), advice_for(known.error(), now.config.redis));
+    return;
+  }
   for (const auto& part : {look_at_server, look_at_role, look_at_rights, look_at_persistence,
                            look_at_eviction, look_at_queue, look_at_clock}) {
     if (!(*connection)->usable()) {

@@ -21,6 +21,11 @@ using adapters::ecr::PolicyJudgement;
 constexpr const char* k_aws = "AWS";
 constexpr const char* k_not_tried_rights =
     "ecr:CreateRepository and the push cannot be tried without an effect; --push-test tries them";
+constexpr const char* k_cure_for_none =
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this instance or "
+    "container a role (docs/operations.md, Who the worker is at AWS)";
+constexpr const char* k_cure_for_source =
+    "correct this source, or use another one (docs/operations.md, Who the worker is at AWS)";
 constexpr const char* k_cure_for_rights =
     "allow it in the IAM policy of the worker (docs/operations.md, Who the worker is at AWS)";
 
@@ -144,7 +149,8 @@ void check_registry(const Circumstances& now, Report& report) {
   if (!credentials) {
     report.add(k_aws, "credentials", State::failure, credentials.error().message,
                {.setting = parts.credentials->setting(),
-                .cure = "docs/operations.md, Who the worker is at AWS, lists the sources"});
+                .cure = parts.credentials->setting() == "AWS_ACCESS_KEY_ID" ? k_cure_for_none
+                                                                            : k_cure_for_source});
     report.not_tried("all", "without credentials nothing can be asked");
     return;
   }

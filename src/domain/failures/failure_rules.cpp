@@ -97,6 +97,18 @@ std::vector<Line> lines_of(std::string_view output,
   return lines;
 }
 
+/// What stands behind the last line that fits one of the patterns.
+std::vector<Line> behind_last(const std::vector<LinePattern>& patterns, std::vector<Line> lines) {
+  Captures ignored;
+  const auto last = std::find_if(lines.rbegin(), lines.rend(), [&](const Line& line) {
+    return std::ranges::any_of(patterns, [&](const LinePattern& pattern) {
+      return pattern.matches(line.text, line.lower, ignored);
+    });
+  });
+  lines.erase(lines.begin(), last.base());
+  return lines;
+}
+
 bool found(const LinePattern& pattern, const std::vector<Line>& lines, std::size_t last,
            Captures& captures) {
   const std::size_t begin = lines.size() - std::min(lines.size(), last);
@@ -370,7 +382,8 @@ Result<FailureRules> FailureRules::parse(std::string_view text) {
     }
     rules.push_back(std::move(rule));
   }
-  return FailureRules(std::move(rules));
+  BUILDER_TRY_ASSIGN(std::vector<LinePattern> ended_well, patterns(root, "ended_well"));
+  return FailureRules(std::move(rules), std::move(ended_well));
 }
 
 std::optional<Explanation> FailureRules::explain(const Failure& failure) const {
@@ -383,7 +396,7 @@ std::optional<Explanation> FailureRules::explain(const Failure& failure) const {
   const auto redactor = failure.redactor != nullptr
                             ? failure.redactor
                             : std::make_shared<const Redactor>(std::vector<NamedSecret>());
-  const std::vector<Line> lines = lines_of(output, redactor);
+  const std::vector<Line> lines = behind_last(ended_well_, lines_of(output, redactor));
   const std::vector<Line> error = lines_of(failure.error, redactor);
   const std::string step = lower_case(failure.step);
   for (const Rule& rule : rules_) {

@@ -74,9 +74,11 @@ class FailureRules {
   [[nodiscard]] const std::vector<Rule>& rules() const { return rules_; }
 
  private:
-  explicit FailureRules(std::vector<Rule> rules) : rules_(std::move(rules)) {}
+  FailureRules(std::vector<Rule> rules, std::vector<LinePattern> ended_well)
+      : rules_(std::move(rules)), ended_well_(std::move(ended_well)) {}
 
   std::vector<Rule> rules_;
+  std::vector<LinePattern> ended_well_;
 };
 
 /// Those of rules.toml, which is part of the program.

@@ -30,5 +30,14 @@ TEST(Size, IsShownInItsLargestUnit) {
   EXPECT_EQ(format_size(3435973836), "3.2 GiB");
 }
 
+TEST(Size, IsToldOfTransfersAsRegistriesCount) {
+  EXPECT_EQ(bytes_in_words(0), "0 B");
+  EXPECT_EQ(bytes_in_words(999), "999 B");
+  EXPECT_EQ(bytes_in_words(1'000), "1.0 kB");
+  EXPECT_EQ(bytes_in_words(999'949), "999.9 kB");
+  EXPECT_EQ(bytes_in_words(999'951), "1.0 MB");
+  EXPECT_EQ(bytes_in_words(5'000'000'000'000'000), "5000.0 TB");
+}
+
 }  // namespace
 }  // namespace builder

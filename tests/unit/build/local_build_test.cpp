@@ -116,6 +116,20 @@ TEST_F(LocalBuildTest, PushesAndMovesNoOtherTag) {
   EXPECT_EQ(image_.built.tag, "1");
 }
 
+TEST_F(LocalBuildTest, OneBuildHasAllNames) {
+  build_.more_names = {{.repository = {"shop/web"}, .tag = "latest"},
+                       {.repository = {"h:5000/web"}, .tag = "1"}};
+  ASSERT_TRUE(run(ToEngine{}));
+  ASSERT_EQ(exporter_.built.more_names.size(), 2U);
+  EXPECT_EQ(exporter_.built.more_names[1].str(), "h:5000/web:1");
+  ASSERT_TRUE(run(ToRegistry{}));
+  EXPECT_EQ(image_.built.more_names.size(), 2U);
+  const auto refused = run(ToRegistry{}, "index.js");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::invalid_input);
+  EXPECT_NE(refused.error().customer.find("one --push"), std::string::npos);
+}
+
 TEST_F(LocalBuildTest, WhatCannotBeDoneIsSaidBeforeAnythingIsBuilt) {
   exporter_.refusal = Error{.kind = ErrorKind::invalid_input, .message = "cannot"};
   NoBytes sink;

@@ -62,6 +62,18 @@ TEST(HistoryInbox, WhatWasTakenStillTakesItsRoomUntilItIsWritten) {
   EXPECT_GT(fill(inbox, *record), 10U);
 }
 
+TEST(HistoryInbox, ARunThatWasQuietHasNothingToRelease) {
+  Inbox inbox;
+  const auto record = inbox.begin(start_of("d1"));
+  const std::vector<Item> items = inbox.take(0ms, {});
+  inbox.release(1, items.at(0).bytes);
+  for (int i = 0; i < 3; ++i) {
+    inbox.release(1, 0);
+  }
+  record->row(LogType::stdout_, k_line);
+  EXPECT_EQ(rows_in(inbox.take(0ms, {}), 1), 1U);
+}
+
 TEST(HistoryInbox, RowsThatWereLostLeaveAGapInTheNumbers) {
   Inbox inbox;
   const auto record = inbox.begin(start_of("d1"));

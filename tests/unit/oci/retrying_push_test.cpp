@@ -43,8 +43,9 @@ class Lines final : public LogSink {
 
 class RetryingPushTest : public testing::Test {
  protected:
-  RetryingPush& push(BackoffPolicy backoff = {.base = 1ms, .cap = 2ms}) {
-    made_.emplace(registry_, logins_, job_, repository_, events_, backoff);
+  RetryingPush& push(BackoffPolicy backoff = {.base = 1ms, .cap = 2ms},
+                     PushPatience patience = {}) {
+    made_.emplace(registry_, logins_, job_, repository_, events_, patience, backoff);
     EXPECT_TRUE(made_->login());
     return *made_;
   }
@@ -165,6 +166,31 @@ TEST_F(RetryingPushTest, AtTheEndOfItsTimeARegistryThatAnswersNothingIsTheOperat
   const auto ended = push().recover(failed("connection refused"));
   EXPECT_EQ(ended.error().setting, "AWS_REGION");
   EXPECT_FALSE(ended.error().of_one_service);
+}
+
+TEST_F(RetryingPushTest, WhoeverWatchesHearsSoonThatARegistryIsAway) {
+  for (const auto& [said, reason] :
+       {std::pair("failed to do request: Head \"https://registry.test/v2/x\": dial tcp "
+                  "127.0.0.1:1: connect: connection refused",
+                  "cannot be reached: connection refused"),
+        std::pair("received unexpected HTTP status: 429 Too Many Requests",
+                  "does not take the image: 429 Too Many Requests"),
+        std::pair("Get \"https://registry.test/v2/\": dial tcp: lookup registry.test on "
+                  "127.0.0.53:53: no such host",
+                  "cannot be reached: no such host")}) {
+    RetryingPush& retrying = push({.base = 1ms, .cap = 2ms}, 200ms);
+    Result<> again;
+    int tries = 0;
+    while ((again = retrying.recover(failed(said)))) {
+      ++tries;
+    }
+    EXPECT_GE(tries, 1);
+    EXPECT_EQ(again.error().kind, ErrorKind::unavailable);
+    EXPECT_EQ(again.error().customer, "The registry registry.test " + std::string(reason));
+    EXPECT_TRUE(again.error().setting.empty());
+  }
+  EXPECT_EQ(events_.lines().front(),
+            "WARNING The registry registry.test does not answer; trying again");
 }
 
 TEST_F(RetryingPushTest, WhatStandsInTheRegistrysPlaceKeepsTheJob) {

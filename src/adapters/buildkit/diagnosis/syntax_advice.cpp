@@ -1,5 +1,6 @@
 #include "adapters/buildkit/diagnosis/syntax_advice.hpp"
 
+#include "base/spelling.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 
@@ -7,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 #include <span>
 #include <vector>
 
@@ -67,36 +67,6 @@ bool is_among(std::span<const std::string_view> known, std::string_view word) {
   return std::ranges::find(known, word) != known.end();
 }
 
-std::size_t distance(std::string_view left, std::string_view right) {
-  std::vector<std::size_t> row(right.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= left.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t k = 1; k <= right.size(); ++k) {
-      const std::size_t above = row[k];
-      row[k] =
-          std::min({above + 1, row[k - 1] + 1, diagonal + (left[i - 1] == right[k - 1] ? 0U : 1U)});
-      diagonal = above;
-    }
-  }
-  return row.back();
-}
-
-std::string nearest(std::string_view word, std::span<const std::string_view> known) {
-  constexpr std::size_t k_longest = 20;
-  std::string_view best;
-  std::size_t least = std::min<std::size_t>(3, word.size() / 2 + 1);
-  for (const std::string_view each : known) {
-    const std::size_t changes = word.size() > k_longest ? least : distance(word, each);
-    if (changes < least) {
-      least = changes;
-      best = each;
-    }
-  }
-  return std::string(best);
-}
-
 std::vector<std::string_view> flags_of(std::string_view keyword) {
   std::vector<std::string_view> names;
   for (const Flag& flag : k_flags) {
@@ -140,15 +110,15 @@ std::string newer_mount_option(std::string_view option) {
 }
 
 std::string nearest_flag(std::string_view keyword, std::string_view flag) {
-  return nearest(flag, flags_of(keyword));
+  return nearest_word(flag, flags_of(keyword));
 }
 
 std::string nearest_keyword(std::string_view word) {
-  return nearest(word, k_keywords);
+  return nearest_word(word, k_keywords);
 }
 
 std::string nearest_mount_option(std::string_view option) {
-  return nearest(option, k_mount_options);
+  return nearest_word(option, k_mount_options);
 }
 
 std::string misread_flag(const Instruction& instruction) {

@@ -63,6 +63,10 @@ class RedisQueueAdmin final : public ports::QueueAdmin {
       return std::unexpected(answers.error());
     }
     const std::vector<Reply>& found = *answers;
+    if (found[1].type != Reply::Type::integer) {
+      // What one command of a transaction is refused with stands among the answers.
+      return failure(ErrorKind::conflict, config_.queue + " is no list (WRONGTYPE)");
+    }
     const Books books{.now = time_of(found[0]),
                       .own = pairs_of(found[4]),
                       .attempts = pairs_of(found[5]),

@@ -4,6 +4,7 @@
 #include "app/cli/view/output_lines.hpp"
 #include "app/cli/view/rows.hpp"
 #include "base/iso_time.hpp"
+#include "base/size.hpp"
 #include "base/text.hpp"
 
 #include <fmt/format.h>

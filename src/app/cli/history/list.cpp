@@ -74,7 +74,8 @@ void add_list(CommandLine& line) {
   verb.add_option("--service", options->filter.service, "Only of this service")->type_name("ID");
   verb.add_option("--outcome", options->filter.outcome, "Only with this outcome")
       ->check(CLI::IsMember({"builded", "failed", "cancelled", "superseded", "requeued", "gone",
-                             "refused", "blocked", "lost", "running", "interrupted"}));
+                             "refused", "blocked", "lost", "running", "interrupted"}))
+      ->type_name("WORD");
   verb.add_option("--since", options->since, "Only what began since then: 90s, 2h, 7d, or a time")
       ->type_name("TIME");
   verb.add_option("-n,--limit", options->filter.most, "At most so many")

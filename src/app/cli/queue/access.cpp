@@ -23,7 +23,14 @@ Exit with_queue(const std::function<Exit(const QueueAccess&)>& work) {
 
 Exit failed(const Error& error) {
   if (error.kind != ErrorKind::cancelled) {
-    complain(domain::operator_line(error));
+    Error told = error;
+    if (told.setting.empty()) {
+      told.setting = told.message.contains("NOAUTH") || told.message.contains("WRONGPASS")
+                         ? "REDIS_PASSWORD"
+                     : told.message.contains("WRONGTYPE") ? "REDIS_QUEUE_NAME"
+                                                          : "";
+    }
+    complain(domain::operator_line(told));
   }
   return Exit::failed;
 }

@@ -1,8 +1,10 @@
 #include "app/cli/queue/access.hpp"
+#include "app/cli/queue/queue_json.hpp"
 
 #include <fmt/core.h>
 
 #include <memory>
+#include <string_view>
 
 namespace builder::app::cli {
 
@@ -26,8 +28,40 @@ Exit only_published(const std::string& id, const ports::CancelReport& report) {
   return Exit::ok;
 }
 
-Exit cancel(const std::string& text, const QueueAccess& access) {
-  const auto deployment = read_id(text);
+std::string_view word_of(CancelAnswer answer) {
+  switch (answer) {
+    case CancelAnswer::removed:
+      return "removed";
+    case CancelAnswer::owned:
+      return "stopping";
+    case CancelAnswer::reporting:
+      return "end replaced";
+    case CancelAnswer::late:
+      return "too late";
+    case CancelAnswer::noted:
+      return "unknown";
+  }
+  return {};
+}
+
+Exit print_json(const std::string& id, const ports::CancelReport& report) {
+  const auto& answer = report.answer;
+  fmt::print("{}", dumped({{"deployment", id},
+                           {"answer", answer ? Json(word_of(*answer)) : Json(nullptr)},
+                           {"status", report.status.empty() ? Json(nullptr) : Json(report.status)},
+                           {"listeners", report.listeners}}));
+  const bool counts = answer ? *answer != CancelAnswer::late && *answer != CancelAnswer::noted
+                             : report.listeners > 0;
+  return counts ? Exit::ok : Exit::failed;
+}
+
+struct Options {
+  std::string id;
+  bool json = false;
+};
+
+Exit cancel(const Options& options, const QueueAccess& access) {
+  const auto deployment = read_id(options.id);
   if (!deployment) {
     return Exit::usage;
   }
@@ -36,6 +70,9 @@ Exit cancel(const std::string& text, const QueueAccess& access) {
     return failed(done.error());
   }
   const std::string& id = deployment->str();
+  if (options.json) {
+    return print_json(id, *done);
+  }
   if (!done->answer) {
     return only_published(id, *done);
   }
@@ -64,16 +101,16 @@ Exit cancel(const std::string& text, const QueueAccess& access) {
 }  // namespace
 
 void add_cancel(CommandLine& line) {
-  const auto id = std::make_shared<std::string>();
-  line.verb(nullptr, "cancel", "Cancel a deployment, as the platform does",
-            "  deployra-builder cancel d0exampleexample0001   says what it did: removed, stopped, "
-            "too late",
-            [id] {
-              return with_queue([&](const QueueAccess& access) { return cancel(*id, access); });
-            })
-      .add_option("ID", *id, "The deployment's id")
-      ->required()
-      ->type_name("");
+  const auto options = std::make_shared<Options>();
+  CLI::App& verb = line.verb(
+      nullptr, "cancel", "Cancel a deployment, as the platform does",
+      "  deployra-builder cancel d0exampleexample0001   says what it did: removed, stopped, "
+      "too late",
+      [options] {
+        return with_queue([&](const QueueAccess& access) { return cancel(*options, access); });
+      });
+  verb.add_option("ID", options->id, "The deployment's id")->required()->type_name("");
+  verb.add_flag("--json", options->json, "Say what it did as an object");
 }
 
 }  // namespace builder::app::cli

@@ -48,12 +48,18 @@ std::optional<std::vector<ports::DeadLetter>> chosen(const std::vector<ports::De
   return found;
 }
 
-Exit drop(const std::vector<std::string>& names, bool all, const QueueAccess& access) {
+struct DropOptions {
+  std::vector<std::string> names;
+  bool all = false;
+  bool json = false;
+};
+
+Exit drop(const DropOptions& options, const QueueAccess& access) {
   const auto letters = access.queue.dead(access.stop);
   if (!letters) {
     return failed(letters.error());
   }
-  const auto meant = all ? std::optional(*letters) : chosen(*letters, names);
+  const auto meant = options.all ? std::optional(*letters) : chosen(*letters, options.names);
   if (!meant) {
     return Exit::failed;
   }
@@ -61,14 +67,10 @@ Exit drop(const std::vector<std::string>& names, bool all, const QueueAccess& ac
   if (!dropped) {
     return failed(dropped.error());
   }
-  fmt::print("dropped {}\n", counted(*dropped, "dead letter", "dead letters"));
+  options.json ? fmt::print("{}", dumped({{"dropped", *dropped}}))
+               : fmt::print("dropped {}\n", counted(*dropped, "dead letter", "dead letters"));
   return Exit::ok;
 }
-
-struct DropOptions {
-  std::vector<std::string> names;
-  bool all = false;
-};
 
 }  // namespace
 
@@ -93,23 +95,22 @@ void add_dead(CommandLine& line) {
       });
   dead.add_flag("--json", *json, "An array of objects");
   const auto options = std::make_shared<DropOptions>();
-  CLI::App& verb =
-      line.verb(&dead, "drop", "Forget dead letters, by number or deployment",
-                "  deployra-builder dead drop d0exampleexample0001   all of one deployment\n"
-                "  deployra-builder dead drop --all                  the whole list",
-                [options] {
-                  if (options->all != options->names.empty()) {
-                    complain("name dead letters by number or deployment, or say --all");
-                    return Exit::usage;
-                  }
-                  return with_queue([&](const QueueAccess& access) {
-                    return drop(options->names, options->all, access);
-                  });
-                });
+  CLI::App& verb = line.verb(
+      &dead, "drop", "Forget dead letters, by number or deployment",
+      "  deployra-builder dead drop d0exampleexample0001   all of one deployment\n"
+      "  deployra-builder dead drop --all                  the whole list",
+      [options] {
+        if (options->all != options->names.empty()) {
+          complain("name dead letters by number or deployment, or say --all");
+          return Exit::usage;
+        }
+        return with_queue([&](const QueueAccess& access) { return drop(*options, access); });
+      });
   verb.add_option("ENTRY", options->names,
                   "Its number in `dead`, or a deployment: all of its entries")
       ->type_name("");
   verb.add_flag("--all", options->all, "Every one that is there now");
+  verb.add_flag("--json", options->json, "Print how many as an object");
 }
 
 }  // namespace builder::app::cli

@@ -1,4 +1,5 @@
 #include "app/cli/queue/access.hpp"
+#include "app/cli/queue/queue_json.hpp"
 #include "app/cli/queue/queue_text.hpp"
 #include "base/text.hpp"
 
@@ -23,6 +24,7 @@ struct Options {
   std::string worker;
   bool all = false;
   std::string note;
+  bool json = false;
 };
 
 /// Who types this: `anna@ops-1`.
@@ -97,16 +99,27 @@ Exit pause(const Options& options, const QueueAccess& access) {
       builds += worker.running.size();
     }
   }
-  fmt::print("{} {} no jobs from now on; {}. Resume: deployra-builder resume {}\n",
-             options.all ? "all workers (" + counted(workers, "is here", "are here") + ")" : name,
-             options.all ? "take" : "takes",
-             builds == 0 ? "nothing runs there" : counted(builds, "build goes on", "builds go on"),
-             options.all ? "--all" : name);
+  if (options.json) {
+    fmt::print("{}", dumped({{"paused", name}, {"workers", workers}, {"running", builds}}));
+  } else {
+    fmt::print(
+        "{} {} no jobs from now on; {}. Resume: deployra-builder resume {}\n",
+        options.all ? "all workers (" + counted(workers, "is here", "are here") + ")" : name,
+        options.all ? "take" : "takes",
+        builds == 0 ? "nothing runs there" : counted(builds, "build goes on", "builds go on"),
+        options.all ? "--all" : name);
+  }
   if (old > 0) {
     complain(counted(old, "worker is", "workers are") +
              " of a version that knows no pauses: send SIGUSR2 there");
   }
   return Exit::ok;
+}
+
+/// `others`: the pauses that still hold.
+std::string resumed_json(const std::string& name, bool was_paused,
+                         const std::vector<std::string>& others) {
+  return dumped({{"resumed", name}, {"was_paused", was_paused}, {"still_paused_by", others}});
 }
 
 Exit resume(const Options& options, const QueueAccess& access) {
@@ -120,8 +133,12 @@ Exit resume(const Options& options, const QueueAccess& access) {
         return failed(done.error());
       }
     }
-    fmt::print("{}\n",
-               look->pauses.empty() ? "no worker was paused" : "all workers take jobs again");
+    if (options.json) {
+      fmt::print("{}", resumed_json(k_all, !look->pauses.empty(), {}));
+    } else {
+      fmt::print("{}\n",
+                 look->pauses.empty() ? "no worker was paused" : "all workers take jobs again");
+    }
     return Exit::ok;
   }
   // A pause may outlive its worker: its name needs nobody who has it.
@@ -141,6 +158,10 @@ Exit resume(const Options& options, const QueueAccess& access) {
     if (holds && pause.whose != name) {
       others.push_back(pause.whose == k_all ? "--all" : pause.whose);
     }
+  }
+  if (options.json) {
+    fmt::print("{}", resumed_json(name, *done, others));
+    return others.empty() ? Exit::ok : Exit::failed;
   }
   if (!others.empty()) {
     complain(fmt::format("{} is still paused: deployra-builder resume {} ends that", name,
@@ -165,9 +186,10 @@ void add(CommandLine& line, const std::string& name, const std::string& what,
   verb.add_option("WORKER", options->worker, "Its host, host:pid, or the beginning of its lease id")
       ->type_name("");
   verb.add_flag("--all", options->all, "Every worker of the queue, also those that come");
+  verb.add_flag("--json", options->json, "Say what it did as an object");
   if (has_note) {
     verb.add_option("--note", options->note, "Why, for those who ask; no secrets")
-        ->type_name("TEXT");
+        ->type_name("NOTE");
   }
 }
 

@@ -69,10 +69,10 @@ void add_queue(CommandLine& line) {
       });
   verb.add_flag("-w,--watch", options->watch, "Look again every second, until Ctrl+C");
   verb.add_flag("--json", options->json, "One object; with --watch one per line");
-  verb.add_option("-n,--limit", options->limit, "Show at most so many of the jobs that wait")
-      ->type_name("NUMBER")
-      ->check(CLI::Range(std::size_t{0}, k_most_shown))
-      ->capture_default_str();
+  verb.add_option("-n,--limit", options->limit,
+                  "Show at most so many of the jobs that wait; default: 20")
+      ->type_name("N")
+      ->check(CLI::Range(std::size_t{0}, k_most_shown));
 }
 
 }  // namespace builder::app::cli

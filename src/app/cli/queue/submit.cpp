@@ -1,11 +1,14 @@
 #include "app/cli/queue/access.hpp"
+#include "app/cli/queue/queue_json.hpp"
 #include "app/cli/queue/queue_text.hpp"
+#include "base/json.hpp"
 #include "base/text.hpp"
 #include "domain/deployment_request.hpp"
 #include "domain/source_spec.hpp"
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <iostream>
@@ -15,6 +18,11 @@
 namespace builder::app::cli {
 
 namespace {
+
+struct Options {
+  std::string file;
+  bool json = false;
+};
 
 /// One byte more than the largest job, so that a larger one is seen to be larger.
 constexpr std::size_t k_most_read = (std::size_t{1} << 20) + 1;
@@ -46,6 +54,24 @@ std::string trimmed(const std::string& text) {
              : text.substr(first, text.find_last_not_of(k_blanks) - first + 1);
 }
 
+/// Where a text that is no JSON stops being any, as compilers write a place; nothing: it is JSON.
+std::optional<std::string> fault_in(const std::string& text) {
+  if (nests_deeper(text, k_deepest_json)) {
+    return std::nullopt;  // Whoever reads the job says so.
+  }
+  try {
+    [[maybe_unused]] const Json read = Json::parse(text);
+    return std::nullopt;
+  } catch (const Json::parse_error& error) {
+    // Counted from 1; at the end, one more than there are. What the parser says quotes the text.
+    const std::size_t at = std::min(std::max<std::size_t>(error.byte, 1) - 1, text.size());
+    const std::string_view before = std::string_view(text).substr(0, at);
+    return fmt::format("{}:{}: {}", std::ranges::count(before, '\n') + 1,
+                       at - (before.rfind('\n') + 1) + 1,
+                       at == text.size() ? "the JSON ends too early" : "this is not JSON");
+  }
+}
+
 /// What workers would do with it instead of building it; empty: they build it.
 std::string obstacle(const std::string& id, const ports::DeploymentLook& look) {
   if (look.waiting) {
@@ -66,13 +92,19 @@ std::string obstacle(const std::string& id, const ports::DeploymentLook& look) {
                                     : id + " is superseded by " + look.superseded_by;
 }
 
-Exit submit(const std::string& element, const QueueAccess& access) {
+Exit submit(const std::string& text, const Options& options, const QueueAccess& access) {
+  const std::string file = options.file == "-" ? "standard input" : options.file;
+  const std::string element = trimmed(text);
+  if (const auto fault = fault_in(text)) {
+    complain(element.empty() ? file + " is empty" : file + ":" + *fault);
+    return Exit::failed;
+  }
   const domain::ParsedJob job = domain::parse_job(element);
   if (!job.request) {
-    return failed(job.request.error());
+    return failed(Error(job.request.error()).with_context(file));
   }
   if (const auto source = domain::resolve_source(*job.request, access.github_url); !source) {
-    return failed(source.error());
+    return failed(Error(source.error()).with_context(file));
   }
   const std::string& id = job.request->deployment_id.str();
   const auto look = access.queue.find(job.request->deployment_id, access.stop);
@@ -87,28 +119,36 @@ Exit submit(const std::string& element, const QueueAccess& access) {
   if (!place) {
     return failed(place.error());
   }
-  fmt::print("{} is queued, place {}\n", id, *place);
+  options.json ? fmt::print("{}", dumped({{"deployment", id}, {"place", *place}}))
+               : fmt::print("{} is queued, place {}\n", id, *place);
   return Exit::ok;
 }
 
 }  // namespace
 
 void add_submit(CommandLine& line) {
-  const auto file = std::make_shared<std::string>();
-  line.verb(nullptr, "submit", "Queue a job, as the platform does",
-            "  deployra-builder submit job.json        the object the platform would queue\n"
-            "  jq -c .job saved.json | deployra-builder submit -   from another program",
-            [file] {
-              // First: while a person still types it, Ctrl+C ends the program as ever.
-              const auto read = read_job(*file);
-              return read ? with_queue([&](const QueueAccess& access) {
-                return submit(trimmed(*read), access);
-              })
-                          : failed(read.error());
-            })
-      .add_option("JOB", *file, "A file with one JSON object; - reads standard input")
+  const auto options = std::make_shared<Options>();
+  CLI::App& verb = line.verb(
+      nullptr, "submit", "Queue a job, as the platform does",
+      "  deployra-builder submit job.json        the object the platform would queue\n"
+      "  jq -c .job saved.json | deployra-builder submit -   from another program\n"
+      "\nA job (docs/protocol.md has all its fields):\n"
+      "  {\"deploymentId\": \"d0exampleexample0001\", \"serviceId\": \"s0exampleexample0001\",\n"
+      "   \"gitProvider\": {\"type\": \"GITHUB\"}, \"repositoryName\": \"octo/hello\", \"branch\": "
+      "\"main\",\n"
+      "   \"environmentVariables\": [{\"key\": \"NODE_ENV\", \"value\": \"production\"}]}",
+      [options] {
+        // First: while a person still types it, Ctrl+C ends the program as ever.
+        const auto read = read_job(options->file);
+        return read ? with_queue([&](const QueueAccess& access) {
+          return submit(*read, *options, access);
+        })
+                    : failed(read.error());
+      });
+  verb.add_option("JOB", options->file, "A file with one JSON object; - reads standard input")
       ->required()
       ->type_name("FILE");
+  verb.add_flag("--json", options->json, "Print the place as an object");
 }
 
 }  // namespace builder::app::cli

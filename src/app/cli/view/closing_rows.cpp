@@ -1,5 +1,6 @@
 #include "app/cli/view/excerpt.hpp"
 #include "app/cli/view/rows.hpp"
+#include "base/size.hpp"
 #include "base/text.hpp"
 
 #include <fmt/format.h>
@@ -148,7 +149,9 @@ void add_summary(const Terminal& terminal, const BuildSummary& summary, Rows& ro
     add_text(terminal, printable_line(detail), 2, rows);
   }
   if (summary.end == BuildEnd::succeeded) {
-    add_fact("image", printable_line(summary.image), rows);
+    for (const std::string& image : summary.images) {
+      add_fact(&image == &summary.images.front() ? "image" : "", printable_line(image), rows);
+    }
     add_fact("digest", printable_line(summary.digest), rows);
     add_fact("size", summary.size == 0 ? "" : bytes_in_words(summary.size), rows);
     add_fact("context", summary.context_bytes == 0 ? "" : bytes_in_words(summary.context_bytes),

@@ -1,10 +1,10 @@
 #include "app/cli/view/rows.hpp"
+#include "base/size.hpp"
 #include "base/text.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <string_view>
 #include <utility>
@@ -153,20 +153,6 @@ bool is_shown(const RunningStep& step, SteadyTime now) {
 }
 
 }  // namespace
-
-std::string bytes_in_words(std::uint64_t bytes) {
-  constexpr std::array<std::string_view, 4> k_units{"kB", "MB", "GB", "TB"};
-  if (bytes < 1'000) {
-    return fmt::format("{} B", bytes);
-  }
-  double number = static_cast<double>(bytes) / 1e3;
-  std::size_t unit = 0;
-  // 999,950 would be printed as 1000.0 kB.
-  for (; number >= 999.95 && unit + 1 < k_units.size(); ++unit) {
-    number /= 1e3;
-  }
-  return fmt::format("{:.1f} {}", number, k_units.at(unit));
-}
 
 std::string time_in_words(std::chrono::milliseconds time) {
   const double seconds = static_cast<double>(std::max(time, 0ms).count()) / 1e3;

@@ -2,8 +2,10 @@
 
 #include "app/cli/terminal.hpp"
 #include "app/cli/view/output_lines.hpp"
+#include "base/size.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -26,11 +28,6 @@ bool is_internal(std::string_view name) {
 
 std::string seconds(std::chrono::milliseconds time) {
   return fmt::format("{:.1f}s", std::chrono::duration<double>(time).count());
-}
-
-std::string bytes(std::uint64_t count) {
-  return count < 1000'000 ? fmt::format("{:.1f} kB", static_cast<double>(count) / 1e3)
-                          : fmt::format("{:.1f} MB", static_cast<double>(count) / 1e6);
 }
 
 void print(std::string_view row) {
@@ -57,8 +54,9 @@ class PlainView final : public BuildView {
       return;
     }
     for (const auto& [head, value] :
-         {std::pair("Image", summary.image), std::pair("Digest", summary.digest),
-          std::pair("Size", summary.size == 0 ? std::string() : bytes(summary.size))}) {
+         {std::pair("Image", fmt::format("{}", fmt::join(summary.images, ", "))),
+          std::pair("Digest", summary.digest),
+          std::pair("Size", summary.size == 0 ? std::string() : bytes_in_words(summary.size))}) {
       if (!value.empty()) {
         print(fmt::format("{:8}{}", head, value));
       }
@@ -68,7 +66,7 @@ class PlainView final : public BuildView {
     const auto cached = std::ranges::count_if(
         summary.steps, [&](const StepSummary& step) { return own(step) && step.cached; });
     print(fmt::format("Total   {}, {} of {} steps cached, {} sent", seconds(summary.total), cached,
-                      all, bytes(summary.context_bytes)));
+                      all, bytes_in_words(summary.context_bytes)));
     print(shown_row(summary.result));
   }
 
@@ -124,9 +122,8 @@ class QuietView final : public BuildView {
 
   void finish(const BuildSummary& summary) override {
     if (summary.end == BuildEnd::succeeded) {
-      if (const auto& what = summary.digest.empty() ? summary.image : summary.digest;
-          !what.empty()) {
-        put(stream_, what + "\n");
+      if (!summary.digest.empty() || !summary.images.empty()) {
+        put(stream_, (summary.digest.empty() ? summary.images.front() : summary.digest) + "\n");
       }
       return;
     }

@@ -30,9 +30,6 @@ std::vector<std::string> live_rows(const Terminal& terminal, const BuildModel& m
 std::vector<std::string> closing_rows(const Terminal& terminal, const BuildModel& model,
                                       const BuildSummary& summary, const SourceReader& source);
 
-/// "814 B", "12.3 kB", "57.3 MB": as engines and registries count, in powers of 1000.
-std::string bytes_in_words(std::uint64_t bytes);
-
 /// "0.4s", "1m 12s", "1h 02m".
 std::string time_in_words(std::chrono::milliseconds time);
 

@@ -31,7 +31,7 @@ struct BuildSummary {
   /// Docker Engine at unix:///var/run/docker.sock". Of a failure, the customer's line.
   std::string result;
   std::vector<std::string> details;  ///< Of a failure: further lines for whoever runs the engine.
-  std::string image;                 ///< `name:tag`; empty: the result has no name.
+  std::vector<std::string> images;   ///< `name:tag` of each name; empty: the result has none.
   /// `sha256:…` of the manifest; where the engine has none (an old image store), of the image's
   /// configuration, which is the image's ID there. Empty: the result is no image.
   std::string digest;

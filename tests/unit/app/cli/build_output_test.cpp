@@ -60,6 +60,7 @@ TEST(BuildOutput, GetsItsNameWhenAllOfItIsThere) {
     const auto file = *open_output({.type = OutputType::oci, .destination = path});
     EXPECT_TRUE(file->sink().begin());
     EXPECT_TRUE(file->sink().write("half of"));
+    EXPECT_EQ(entries(folder.path()), 1U);
     EXPECT_EQ(content(path), "the last one");
   }
   EXPECT_EQ(content(path), "the last one");

@@ -32,6 +32,31 @@ TEST(GitAddress, IsReadAsGitAndDockerDo) {
   EXPECT_EQ(parse_git_address("https://me:pw@h/o/r#@shop/web")->branch, "@shop/web");
 }
 
+TEST(GitAddress, NamesAFolderOfTheRepository) {
+  const auto both = *parse_git_address("https://h/o/r.git#release/1:/services//web/");
+  EXPECT_EQ(both.branch, "release/1");
+  EXPECT_EQ(both.folder, "services/web");
+  EXPECT_EQ(both.name(), "web");
+  const auto no_ref = *parse_git_address("https://h/o/r#:web");
+  EXPECT_TRUE(no_ref.branch.empty() && no_ref.commit.empty());
+  EXPECT_EQ(no_ref.folder, "web");
+  const std::string commit(40, 'b');
+  EXPECT_EQ(parse_git_address("https://h/o/r#" + commit + ":web")->commit, commit);
+  for (const char* all : {"https://h/o/r#main:", "https://h/o/r#main:/", "https://h/o/r#main:."}) {
+    EXPECT_EQ(parse_git_address(all)->folder, "") << all;
+    EXPECT_EQ(parse_git_address(all)->name(), "r") << all;
+  }
+}
+
+TEST(GitAddress, IsGuessedFromWhatIsNone) {
+  EXPECT_EQ(address_meant("gitlab.com/shop/web"), "https://gitlab.com/shop/web");
+  EXPECT_EQ(address_meant("git@github.com:shop/web.git"), "https://github.com/shop/web.git");
+  EXPECT_EQ(address_meant("ssh://git@h.example:2222/shop/web"), "https://h.example/shop/web");
+  for (const char* none : {"web", "./a.b/c", "../x.y/z", "web/x.y", "git@h:o/r", "a.b", "a.b/"}) {
+    EXPECT_EQ(address_meant(none), "") << none;
+  }
+}
+
 TEST(GitAddress, TakesTheLoginOutOfTheAddress) {
   const auto both = *parse_git_address("https://me:p%40ss@h/o/r");
   EXPECT_EQ(both.provider.url, "https://h");
@@ -49,7 +74,10 @@ TEST(GitAddress, SaysWhatIsWrongWithoutThePassword) {
         std::pair("https://me:s3cret/x@h/o/r", "%2F"),
         std::pair("https://me:s3cret#x@h/o/r", "%23"), std::pair("https://s3cret#x@h/o/r", "%23"),
         std::pair("https://me:s3cret/x#y@h/o/r", "%23"),
-        std::pair("https://h/o/r#main:web", "#REF:")}) {
+        std::pair("git@github.com:shop/web.git", "try https://github.com/shop/web.git"),
+        std::pair("ssh://me:s3cret@git.example.com:2222/o/r", "try https://git.example.com/o/r"),
+        std::pair("https://h/o/r#main:../x", "no folder"),
+        std::pair("https://h/o/r#main:..", "no folder")}) {
     const auto parsed = parse_git_address(address);
     ASSERT_FALSE(parsed) << address;
     EXPECT_NE(parsed.error().message.find(word), std::string::npos) << parsed.error().message;

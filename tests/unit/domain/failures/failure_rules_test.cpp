@@ -147,6 +147,14 @@ TEST(FailureRules, WhatStandsFarFromTheEndDoesNotCount) {
   EXPECT_FALSE(failure_rules().explain({.exit_code = 1, .output = early + huge}));
 }
 
+TEST(FailureRules, WhatStandsBeforeAnEndThatWasGoodDoesNotCount) {
+  const std::string early = "sh: 1: tsc: not found\n";
+  const std::string good = "added 3 packages in 2s\n";
+  EXPECT_TRUE(failure_rules().explain({.exit_code = 1, .output = good + early}));
+  EXPECT_FALSE(failure_rules().explain({.exit_code = 1, .output = early + good}));
+  EXPECT_FALSE(failure_rules().explain({.exit_code = 1, .output = early + good + "stopped\n"}));
+}
+
 TEST(FailureRules, AnyBytesAreRead) {
   std::string bytes;
   for (int i = 0; i < 70'000; ++i) {
