@@ -2,6 +2,7 @@
 
 #include "adapters/http/client.hpp"
 #include "app/compose/build_parts.hpp"
+#include "app/compose/history_parts.hpp"
 #include "app/compose/history_writer.hpp"
 #include "app/compose/platform_parts.hpp"
 #include "app/compose/queue_parts.hpp"
@@ -10,6 +11,7 @@
 #include "app/health/endpoint.hpp"
 #include "app/health/engine_watch.hpp"
 #include "app/health/health.hpp"
+#include "app/health/history_pages.hpp"
 #include "app/host/folder_probe.hpp"
 #include "app/host/host_watch.hpp"
 #include "app/host/housekeeping.hpp"
@@ -48,6 +50,7 @@ work::JobSettings job_settings(const Config& config, const WorkDir& work) {
   settings.help_url = config.help_url;
   settings.engine = engine_address(config).str();
   settings.version = BUILDER_VERSION;
+  settings.worker = host_name() + ":" + std::to_string(::getpid());
   settings.build_timeout = config.build_timeout;
   settings.silence_timeout = config.silence_timeout;
   settings.image_reference = config.image_reference;
@@ -55,6 +58,16 @@ work::JobSettings job_settings(const Config& config, const WorkDir& work) {
   settings.cache_key = config.api_key;
   settings.cache_sharing = config.cache_sharing;
   return settings;
+}
+
+/// Its pages, if there is something to show and somebody may see it.
+std::optional<EndpointPages::History> history_of(const Config& config) {
+  if (config.history_token.empty() || config.history.keep.bytes == 0) {
+    return std::nullopt;
+  }
+  return EndpointPages::History{.token = config.history_token, .make = history_pages([&config] {
+                                                                 return open_local_history(config);
+                                                               })};
 }
 
 /// A question that costs its peer something: asked again after a minute while the answer is good,
@@ -126,7 +139,8 @@ class Service {
                        Endpoint::start(config_.http_listen,
                                        {.not_ready_reasons = [&] { return health.reasons(); },
                                         .warnings = [this] { return warnings(); },
-                                        .metrics = [this] { return render_metrics(); }},
+                                        .metrics = [this] { return render_metrics(); },
+                                        .history = history_of(config_)},
                                        log_));
     signals_.listen(log_);
     const Watchdog watchdog;

@@ -240,14 +240,16 @@ ParsedJob parse_job(std::string_view text) {
     return found != job->end() && found->is_string() ? found->get<std::string>() : std::string();
   };
   ParsedJob parsed{{}, {}, failure(ErrorKind::internal, "not read")};
-  if (std::string id = identifier("deploymentId"); is_deployment_id(id)) {
-    parsed.deployment_id = DeploymentId(std::move(id));
-  }
+  parsed.deployment_id = parse_deployment_id(identifier("deploymentId"));
   if (std::string id = identifier("serviceId"); is_service_id(id)) {
     parsed.service_id = ServiceId(std::move(id));
   }
   parsed.request = read_request(*job, parsed.deployment_id, parsed.service_id);
   return parsed;
+}
+
+std::optional<DeploymentId> parse_deployment_id(std::string text) {
+  return is_deployment_id(text) ? std::optional(DeploymentId(std::move(text))) : std::nullopt;
 }
 
 }  // namespace builder::domain

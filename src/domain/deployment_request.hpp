@@ -57,4 +57,7 @@ struct ParsedJob {
 /// `invalid_input` that names the field. At most 1 MiB, 1,000 variables, JSON depth 64.
 ParsedJob parse_job(std::string_view json);
 
+/// nullopt: no deployment has such an id.
+std::optional<DeploymentId> parse_deployment_id(std::string text);
+
 }  // namespace builder::domain

@@ -31,6 +31,7 @@ struct RunStart {
   std::vector<std::string> variables;  ///< Names.
   std::string engine;
   std::string version;  ///< Of the worker.
+  std::string worker;   ///< `host:pid`.
 };
 
 /// A step of the build that has ended.

@@ -18,6 +18,8 @@ struct WorkerIdentity {
   std::string version;
   std::string engine;  ///< What builds, and where: `docker unix:///var/run/docker.sock`.
   std::size_t slots = 0;
+  std::string history = {};     ///< URL of its history; empty: it serves none, because …
+  std::string no_history = {};  ///< … of this; empty as well: it is of a version without.
 
   /// Tells workers of one host apart: `host:pid`.
   [[nodiscard]] std::string process() const { return host + ":" + std::to_string(pid); }

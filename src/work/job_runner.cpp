@@ -190,7 +190,8 @@ class Run final : private build::StepObserver {
                           .branch = shown(request_.branch),
                           .dockerfile = shown(request_.runtime_file_path),
                           .engine = settings_.engine,
-                          .version = settings_.version};
+                          .version = settings_.version,
+                          .worker = settings_.worker};
     for (const domain::EnvironmentVariable& variable : request_.environment) {
       start.variables.push_back(shown(variable.key));
     }
@@ -680,7 +681,8 @@ std::unique_ptr<ports::RunRecord> JobRunner::begin_without_a_build(
   return ports_.history == nullptr ? nullptr
                                    : ports_.history->begin({.deployment = deployment,
                                                             .engine = settings_.engine,
-                                                            .version = settings_.version});
+                                                            .version = settings_.version,
+                                                            .worker = settings_.worker});
 }
 
 void JobRunner::requeue(const ports::Receipt& receipt) {

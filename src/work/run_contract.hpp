@@ -29,6 +29,7 @@ struct JobSettings {
   build::StepSettings steps;
   std::string engine;   ///< What builds, for the log.
   std::string version;  ///< Of this program, for the history.
+  std::string worker;   ///< `host:pid`, for the history.
   std::chrono::seconds build_timeout{0};
   /// A build that neither prints nor computes for so long is stopped; 0: never.
   std::chrono::seconds silence_timeout{0};

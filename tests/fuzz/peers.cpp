@@ -1,8 +1,9 @@
-// What AWS, the platform and whoever is in their place answer is read or refused; nothing of it is
-// told further that is no word, or too long.
+// What AWS, the platform, another worker's history and whoever is in their place answer or ask is
+// read or refused; nothing of it is told further that is no word, or too long.
 #include "adapters/dashboard/reporter.hpp"
 #include "adapters/ecr/credential_answers.hpp"
 #include "adapters/ecr/lifecycle_policy.hpp"
+#include "adapters/remote_history/wire.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 
@@ -29,6 +30,16 @@ BUILDER_FUZZ(peers) {
       ecr::judge_policy(ecr::lifecycle_policy(status), status) == ecr::PolicyJudgement::current,
       "a policy of ours is not known");
   static_cast<void>(dashboard::parse_status_answer(input));
+  if (const auto runs = remote_history::read_details(input)) {
+    const std::string answer = remote_history::details_answer(*runs);
+    fuzz::expect(answer.size() < remote_history::k_largest_answer, "an answer without a bound");
+    fuzz::expect(remote_history::read_details(answer).has_value(), "an answer of ours is not read");
+  }
+  static_cast<void>(remote_history::read_rows(input));
+  if (const auto question = remote_history::read_target(input)) {
+    fuzz::expect(remote_history::read_target(remote_history::target_of(*question)).has_value(),
+                 "a question of ours is not read");
+  }
   const std::string line = printable_line(input, 191);
   fuzz::expect(is_utf8(line) && !line.contains('\n'), "not one line");
   const std::string_view cut = truncate_bytes(input, 100);

@@ -163,8 +163,8 @@ Result<FileWriter::Open> FileWriter::open_as_it_is(WriterLock lock) {
   BUILDER_TRY_ASSIGN(
       auto insert,
       prepare("INSERT INTO runs (writer, deployment, service, attempt, repository, branch,"
-              " dockerfile, variables, engine, version, started)"
-              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+              " dockerfile, variables, engine, version, worker, started)"
+              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   BUILDER_TRY_ASSIGN(
       auto update,
       prepare("UPDATE runs SET writer = ?2, ended = ?3, outcome = ?4, category = ?5, reason = ?6,"
@@ -257,7 +257,7 @@ Result<std::int64_t> FileWriter::write_run(const RunState& run,
     BUILDER_TRY(insert
                     .bind(writer, start.deployment.str(), start.service.str(),
                           std::int64_t(start.attempt), start.repository, start.branch,
-                          start.dockerfile, variables, start.engine, start.version,
+                          start.dockerfile, variables, start.engine, start.version, start.worker,
                           milliseconds(run.started))
                     .run());
     id = open_->database.last_id();

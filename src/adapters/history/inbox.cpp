@@ -130,13 +130,13 @@ class Inbox::Record final : public ports::RunRecord {
 };
 
 std::unique_ptr<ports::RunRecord> Inbox::begin(ports::RunStart start) {
-  for (std::string* text :
-       {&start.repository, &start.branch, &start.dockerfile, &start.engine, &start.version}) {
+  for (std::string* text : {&start.repository, &start.branch, &start.dockerfile, &start.engine,
+                            &start.version, &start.worker}) {
     cut(*text);
   }
   start.variables.resize(std::min(start.variables.size(), k_most_variables));
-  std::size_t bytes =
-      size_of(start.repository, start.branch, start.dockerfile, start.engine, start.version);
+  std::size_t bytes = size_of(start.repository, start.branch, start.dockerfile, start.engine,
+                              start.version, start.worker);
   for (std::string& name : start.variables) {
     cut(name, k_longest_step);
     bytes += name.size() + sizeof(name);

@@ -25,11 +25,12 @@ constexpr std::chrono::seconds k_busy{2};
 
 constexpr std::string_view k_columns =
     "id, writer, deployment, service, attempt, repository, branch, dockerfile, variables,"
-    " engine, version, started, ended, outcome, category, reason, line, advice, sha, image, digest,"
+    " engine, version, worker, started, ended, outcome, category, reason, line, advice, sha, "
+    "image, digest,"
     " context_bytes, pushed_bytes, (SELECT count(*) FROM steps WHERE run = runs.id),"
     " (SELECT sum(cached) FROM steps WHERE run = runs.id), rows, rows_kept";
-constexpr int k_rows = 25;
-constexpr int k_rows_kept = 26;
+constexpr int k_rows = 26;
+constexpr int k_rows_kept = 27;
 
 std::uint64_t unsigned_of(std::int64_t number) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(number, 0));
@@ -85,6 +86,7 @@ ports::KeptRun Reader::run_of(const Statement& row) const {
   run.start.variables = names_of(text());
   run.start.engine = text();
   run.start.version = text();
+  run.start.worker = text();
   run.started = time_of(number());
   run.ended = row.is_null(column) ? std::nullopt : std::optional(time_of(row.integer(column)));
   ++column;

@@ -21,6 +21,7 @@ CREATE TABLE runs (
   variables TEXT NOT NULL,            -- a list in JSON
   engine TEXT NOT NULL,
   version TEXT NOT NULL,
+  worker TEXT NOT NULL,
   started INTEGER NOT NULL,           -- milliseconds since 1970
   ended INTEGER,
   outcome TEXT NOT NULL DEFAULT '',   -- '': it runs, if its writer lives

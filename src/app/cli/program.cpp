@@ -12,7 +12,9 @@ int run_program(int argc, char** argv) {
   add_health(line);
   add_doctor(line);
   add_queue(line);
+  add_list(line);
   add_show(line);
+  add_logs(line);
   add_submit(line);
   add_cancel(line);
   add_workers(line);

@@ -5,6 +5,7 @@
 #include "adapters/redis/leased/job_queue.hpp"
 #include "adapters/redis/leased/queue_admin.hpp"
 #include "app/compose/build_parts.hpp"
+#include "app/compose/history_parts.hpp"
 
 #include <unistd.h>
 
@@ -17,26 +18,21 @@ namespace builder::app {
 
 namespace {
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') {
-    return "unknown";
-  }
-  return name.data();
-}
-
 adapters::redis::QueueSettings queue_settings(const Config& config, WorkDir& work) {
   adapters::redis::QueueSettings settings;
   settings.lease = config.lease_time;
   settings.ended_leases = work.ended_leases();
   settings.old_worker_id = work.old_worker_id();
   settings.remember_lease = [&work](const std::string& lease_id) { work.remember_lease(lease_id); };
+  AnnouncedHistory announced = announced_history(config, host_name());
   settings.identity = {
       .host = host_name(),
       .pid = static_cast<int>(::getpid()),
       .version = BUILDER_VERSION,
       .engine = (config.buildkit_host ? "buildkit " : "docker ") + engine_address(config).str(),
-      .slots = config.max_parallel_builds};
+      .slots = config.max_parallel_builds,
+      .history = std::move(announced.url),
+      .no_history = std::move(announced.why_none)};
   settings.recovered = [&work] { work.forget_ended(); };
   return settings;
 }
@@ -57,6 +53,14 @@ std::unique_ptr<ports::JobQueue> make_queue(const Config& config, WorkDir& work,
 }
 
 }  // namespace
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') {
+    return "unknown";
+  }
+  return name.data();
+}
 
 QueueParts::QueueParts(const Config& config, WorkDir& work, const Log& log)
     : queue(make_queue(config, work, log)),

@@ -26,6 +26,9 @@ struct QueueParts {
   std::unique_ptr<ports::CancelFeed> cancels;
 };
 
+/// This machine's, as a worker says it of itself.
+std::string host_name();
+
 /// The queue as people see it and change it: neither a worker's membership nor WORK_DIR. Needs the
 /// settings of `Concern::queue`.
 std::unique_ptr<ports::QueueAdmin> make_queue_admin(const Config& config);

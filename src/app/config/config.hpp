@@ -112,6 +112,8 @@ struct Config {
   std::uint64_t log_limit = 0;  ///< 0: none.
   std::string engine_dir;   ///< Where the engine keeps its data; empty: it is asked, or not known.
   std::string http_listen;  ///< `host:port`; empty: no endpoint.
+  Secret history_token;     ///< Empty: nobody reads the history over HTTP.
+  std::string history_address;  ///< Without a trailing slash; empty: made of `http_listen`.
   LogLevel log_level{};
   LogFormat log_format{};
 };

@@ -320,8 +320,29 @@ Rows build_rows(Config& c) {
   };
 }
 
+/// A text that fits into a header field and is not guessed.
+ValueReader token(Secret& target) {
+  return [&target](const std::string& value) -> Complaint {
+    constexpr std::size_t k_shortest = 16;
+    constexpr std::size_t k_longest = 256;
+    const auto fits = [](unsigned char ch) { return ch > ' ' && ch < 0x7F; };
+    if (!value.empty() && (value.size() < k_shortest || value.size() > k_longest ||
+                           !std::ranges::all_of(value, fits))) {
+      return "must be 16 to 256 printable characters of ASCII without blanks";
+    }
+    target = Secret(value);
+    return {};
+  };
+}
+
 Rows history_rows(Config& c) {
   return {
+      {"HISTORY_TOKEN", history, "", true,
+       "whoever shows it may read the history at HTTP_LISTEN; empty: nobody",
+       token(c.history_token)},
+      {"HISTORY_ADDRESS", history, "", false,
+       "URL under which others reach HTTP_LISTEN, for the history; default: made of it",
+       http_url(c.history_address)},
       {"HISTORY_KEEP", history, "30d,1GiB", false,
        "days and disk space that the history of builds goes back; 0: none is kept",
        history_keep(c.history.keep)},

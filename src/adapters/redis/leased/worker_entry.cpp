@@ -49,13 +49,16 @@ std::string write_worker(const ports::WorkerIdentity& identity,
     }
     running.push_back(std::move(entry));
   }
-  return dumped({{"host", identity.host},
-                 {"pid", identity.pid},
-                 {"version", identity.version},
-                 {"engine", identity.engine},
-                 {"slots", identity.slots},
-                 {"age", activity.age.count()},
-                 {"running", std::move(running)}});
+  Ordered entry{{"host", identity.host},       {"pid", identity.pid},
+                {"version", identity.version}, {"engine", identity.engine},
+                {"slots", identity.slots},     {"age", activity.age.count()}};
+  if (!identity.history.empty()) {
+    entry["history"] = identity.history;
+  } else if (!identity.no_history.empty()) {
+    entry["no_history"] = identity.no_history;
+  }
+  entry["running"] = std::move(running);
+  return dumped(entry);
 }
 
 std::optional<WorkerNote> read_worker(std::string_view value) {
@@ -74,7 +77,9 @@ std::optional<WorkerNote> read_worker(std::string_view value) {
                                .version = text_of(entry, "version"),
                                .engine = text_of(entry, "engine"),
                                .slots = static_cast<std::size_t>(
-                                   std::max<std::int64_t>(0, number_of(entry, "slots")))},
+                                   std::max<std::int64_t>(0, number_of(entry, "slots"))),
+                               .history = text_of(entry, "history"),
+                               .no_history = text_of(entry, "no_history")},
                   .activity = {.age = age_of(entry, "age"), .running = {}}};
   const auto running = entry.find("running");
   if (running == entry.end() || !running->is_array()) {

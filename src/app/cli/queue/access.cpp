@@ -7,8 +7,6 @@
 #include "domain/deployment_request.hpp"
 #include "domain/operator_line.hpp"
 
-#include <nlohmann/json.hpp>
-
 namespace builder::app::cli {
 
 Exit with_queue(const std::function<Exit(const QueueAccess&)>& work) {
@@ -38,10 +36,7 @@ Exit failed(const Error& error) {
 }
 
 std::optional<domain::DeploymentId> read_id(const std::string& text) {
-  // The reader of jobs knows what an id is.
-  auto id = domain::parse_job(nlohmann::json{{"deploymentId", text}}.dump(
-                                  -1, ' ', false, nlohmann::json::error_handler_t::replace))
-                .deployment_id;
+  auto id = domain::parse_deployment_id(text);
   if (!id) {
     complain("this is no id of a deployment: letters, digits, - and _, at most 128");
   }

@@ -1,23 +1,14 @@
 #include "app/cli/queue/queue_json.hpp"
 
 #include "app/cli/queue/queue_text.hpp"
-
-#include <fmt/chrono.h>
-#include <fmt/format.h>
-
-#include <ctime>
+#include "base/iso_time.hpp"
 
 namespace builder::app::cli {
 
 namespace {
 
 Json time(ports::QueueTime time) {
-  const auto ms = time.time_since_epoch().count();
-  if (ms <= 0) {
-    return nullptr;
-  }
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z",
-                     fmt::gmtime(static_cast<std::time_t>(ms / 1000)), ms % 1000);
+  return time.time_since_epoch().count() <= 0 ? Json(nullptr) : Json(iso_time(time));
 }
 
 Json time(const std::optional<ports::QueueTime>& some) {

@@ -64,6 +64,7 @@ TEST_P(HttpEndpointTest, AnswersWhetherItLivesIsReadyAndHowMuchItDid) {
 
 TEST_P(HttpEndpointTest, KnowsNothingElse) {
   EXPECT_EQ(get("/").status, 404);
+  EXPECT_EQ(get("/history").status, 404) << "there is none without a token";
   EXPECT_EQ(get("/healthz/../x").status, 404);
   EXPECT_EQ(get("/healthz", Method::post, "x").status, 405);
   EXPECT_EQ(get("/metrics", Method::post, std::string(1 << 20, 'x')).status, 405);
@@ -198,6 +199,112 @@ TEST_F(HostileClients, OfWhomThousandsAreSlowOrFatKeepNobodyOut) {
             << std::chrono::duration_cast<std::chrono::microseconds>(slowest).count() << " us, "
             << grown / 1'024 << " KiB more\n";
   over = true;
+}
+
+/// An endpoint with a history whose pages come when the test lets them.
+class HistoryClients : public HostileClients {
+ protected:
+  HistoryClients() {
+    endpoint_ =
+        HttpEndpoint::start(
+            "127.0.0.1:0",
+            {.not_ready_reasons = [] { return std::vector<std::string>(); },
+             .warnings = [] { return std::vector<std::string>(); },
+             .metrics = [] { return std::string("m\n"); },
+             .history = EndpointPages::History{.token = Secret("a-token-of-the-test"),
+                                               .make =
+                                                   [this](const std::string& target) {
+                                                     held_.wait(true);
+                                                     return HttpAnswer{
+                                                         .body = target + std::string(size_, '.')};
+                                                   }}})
+            .value();
+  }
+
+  ~HistoryClients() override { release(); }
+
+  void release() {
+    held_ = false;
+    held_.notify_all();
+  }
+
+  static std::string with_token(const std::string& target) {
+    return "GET " + target +
+           " HTTP/1.1\r\nHost: x\r\nauthorization:  Bearer a-token-of-the-test \r\n\r\n";
+  }
+
+  std::atomic<bool> held_ = false;
+  std::size_t size_ = 0;
+};
+
+TEST_F(HistoryClients, GetPagesForTheTokenAlone) {
+  for (const char* target :
+       {"/history", "/history?n=5&x=/history", "/history/d1", "/history/runs/7/log?from=3"}) {
+    const std::string text = answer(with_token(target));
+    EXPECT_TRUE(text.starts_with("HTTP/1.1 200 OK\r\n") &&
+                text.ends_with("\r\n\r\n" + std::string(target)))
+        << text;
+  }
+  EXPECT_TRUE(answer(with_token("http://a.test:1/history/d1")).ends_with("\r\n\r\n/history/d1"));
+  EXPECT_TRUE(answer(with_token("/historyx")).starts_with("HTTP/1.1 404"));
+  for (const char* field :
+       {"", "Authorization: Bearer a-token-of-the-tesT\r\n", "Authorization: Bearer \r\n",
+        "Authorization: a-token-of-the-test\r\n", "Authorization:\r\n", "Authorization\r\n",
+        "Authorization: Bearer a-token-of-the-test-and-more\r\n",
+        "X-Authorization: Bearer a-token-of-the-test\r\n",
+        "Authorization: Bearer x\r\nAuthorization: Bearer a-token-of-the-test\r\n"}) {
+    const std::string text = answer("GET /history HTTP/1.1\r\n" + std::string(field) + "\r\n");
+    EXPECT_TRUE(text.starts_with("HTTP/1.1 401") && text.contains("WWW-Authenticate: Bearer"))
+        << field << text;
+  }
+  EXPECT_TRUE(answer("POST /history HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405"));
+}
+
+TEST_F(HistoryClients, WhoWaitForADiskKeepNobodyElseWaiting) {
+  held_ = true;
+  std::vector<Fd> waiting;
+  for (int i = 0; i < 40; ++i) {
+    waiting.push_back(client(with_token("/history/d" + std::to_string(i))));
+    EXPECT_TRUE(answer("GET /healthz HTTP/1.1\r\n\r\n").ends_with("ok\n"));
+  }
+  release();
+  std::size_t served = 0;
+  std::size_t refused = 0;
+  for (const Fd& each : waiting) {
+    const std::string text = all_of(each);
+    served += text.starts_with("HTTP/1.1 200") ? 1U : 0U;
+    refused += text.starts_with("HTTP/1.1 503") ? 1U : 0U;
+  }
+  EXPECT_EQ(served + refused, 40U);
+  EXPECT_EQ(served, 8U) << "as many as there is memory for";
+  EXPECT_TRUE(answer(with_token("/history")).ends_with("/history")) << "and room again";
+}
+
+TEST_F(HistoryClients, WhoGoAwayLeaveRoomForOthers) {
+  held_ = true;
+  for (int i = 0; i < 8; ++i) {
+    client(with_token("/history"));
+  }
+  release();
+  std::string text;
+  for (int i = 0; i < 1'000 && !text.ends_with("/history"); ++i) {
+    text = answer(with_token("/history"));
+  }
+  EXPECT_TRUE(text.ends_with("/history")) << text;
+}
+
+TEST_F(HistoryClients, OfWhomManyNeverReadTheirPagesTakeLittleMemory) {
+  size_ = std::size_t{900} * 1024;
+  const std::size_t before = resident_memory();
+  std::vector<Fd> sockets;
+  for (int i = 0; i < 500; ++i) {
+    sockets.push_back(client(with_token("/history")));
+    ASSERT_TRUE(answer("GET /healthz HTTP/1.1\r\n\r\n").ends_with("ok\n"));
+  }
+  const std::size_t now = resident_memory();
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // They keep what was freed.
+  EXPECT_LT(now - std::min(now, before), 16U << 20U);
+#endif
 }
 
 TEST_F(HostileClients, AProcessWithoutDescriptorsAnswersAgainWhenItHasSome) {

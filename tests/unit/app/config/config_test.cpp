@@ -65,6 +65,23 @@ TEST(Config, TheHistoryHasAnAgeASizeAndAFolder) {
   }
 }
 
+TEST(Config, TheTokenOfTheHistoryIsASecretThatFitsIntoAHeader) {
+  const LoadedConfig good = load({{"HISTORY_TOKEN", "0123456789abcdef"}});
+  EXPECT_THAT(good.errors, IsEmpty());
+  EXPECT_EQ(setting(good, "HISTORY_TOKEN").value, "********");
+  for (const std::string& bad : {std::string("0123456789abcde"), std::string("0123456789 abcdef"),
+                                 std::string("0123456789abcdef\r\nX: y"), std::string(257, 'x'),
+                                 std::string("0123456789abcdef\xc3\xa4")}) {
+    const LoadedConfig loaded = load({{"HISTORY_TOKEN", bad}});
+    EXPECT_THAT(loaded.errors_of({Concern::history}),
+                ElementsAre(StartsWith("HISTORY_TOKEN must be 16 to 256")));
+    EXPECT_THAT(loaded.errors_of({Concern::queue}), IsEmpty());
+    EXPECT_FALSE(loaded.errors.front().text.contains(bad));
+  }
+  EXPECT_THAT(load({{"HISTORY_ADDRESS", "ops-1:9191"}}).errors_of({Concern::history}),
+              ElementsAre(StartsWith("HISTORY_ADDRESS must be")));
+}
+
 TEST(Config, TheEnvironmentWinsOverTheFile) {
   const auto loaded = load({{"REDIS_HOST", "env"}, {"AWS_REGION", ""}},
                            "REDIS_HOST=file\n# comment\nexport AWS_REGION='eu-west-1'\n"

@@ -38,6 +38,20 @@ TEST(WorkerEntry, IsReadAsItWasWritten) {
   EXPECT_EQ(job.age, seconds(7));
 }
 
+TEST(WorkerEntry, SaysWhereItsHistoryIsOrWhyThereIsNone) {
+  ports::WorkerIdentity identity = k_identity;
+  const std::string older = write_worker(identity, {});
+  EXPECT_FALSE(older.contains("history")) << older;
+  EXPECT_EQ(read_worker("7 " + older)->identity.history, "");
+  identity.no_history = "its HISTORY_KEEP is 0";
+  EXPECT_EQ(read_worker("7 " + write_worker(identity, {}))->identity.no_history,
+            identity.no_history);
+  identity.history = "http://ops-1:9191";
+  const auto note = read_worker("7 " + write_worker(identity, {}));
+  EXPECT_EQ(note->identity.history, "http://ops-1:9191");
+  EXPECT_EQ(note->identity.no_history, "");
+}
+
 TEST(WorkerEntry, StaysSmallHoweverManyBuildsRun) {
   ports::WorkerActivity activity;
   for (int i = 0; i < 1'000; ++i) {
