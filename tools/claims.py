@@ -294,9 +294,13 @@ def version(tree: Tree) -> Iterator[str]:
 
 
 def decisions(tree: Tree) -> Iterator[str]:
-    """Each has its number, a status and a date."""
+    """Each has a number of its own, a status and a date."""
+    numbers: set[int] = set()
     for name in tree.like("docs/adr/*.md"):
         number = int(PurePosixPath(name).name[:4])
+        if number in numbers:
+            yield f"{name}: another decision has the number {number}"
+        numbers.add(number)
         form = rf"# {number}\. .+\n\nStatus: (accepted|superseded by \[\d+\]\([\w-]+\.md\).*) · \d{{4}}-\d\d-\d\d\n\n"
         if not re.match(form, tree.text(name)):
             yield f"{name}: must begin with '# {number}. TITLE', then 'Status: accepted · YYYY-MM-DD' or 'superseded by [N](FILE)'"

@@ -171,6 +171,12 @@ def test_a_decision_without_its_number_status_or_date(head):
     assert fault.startswith("docs/adr/0009-buildpacks-on-one-solve.md: must begin")
 
 
+def test_two_decisions_of_one_number_are_found() -> None:
+    text = (ROOT / "docs/adr/0009-buildpacks-on-one-solve.md").read_text()
+    faults = found(claims.decisions, Tree(ROOT, {"docs/adr/0009-another.md": text}))
+    assert [fault.split(": ")[1] for fault in faults] == ["another decision has the number 9"]
+
+
 def test_a_file_that_is_gone(tmp_path):
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     assert list(check.faults_of(claims.version, Tree(tmp_path))) == ["CMakeLists.txt is gone, which tools/claims.py compares (version)"]
