@@ -24,7 +24,7 @@ using HistoryTime = std::chrono::sys_time<std::chrono::milliseconds>;
 struct RunStart {
   domain::DeploymentId deployment;
   domain::ServiceId service;
-  int attempt = 1;
+  int attempt = 1;         ///< 0: an end without a build.
   std::string repository;  ///< URL without login.
   std::string branch;
   std::string dockerfile;              ///< As the job names it; empty: it names none.
@@ -127,7 +127,7 @@ class HistoryReader {
   virtual ~HistoryReader() = default;
   /// The newest first.
   virtual Result<std::vector<KeptRun>> list(const RunFilter& filter) = 0;
-  /// The runs of a deployment here, the newest first; empty: none is kept.
+  /// The newest 20 runs of a deployment here, the newest first; empty: none is kept.
   virtual Result<std::vector<KeptRunDetails>> find(const domain::DeploymentId& deployment) = 0;
   /// At most `most` rows of a run's log, the first with the number `from` or the next that is kept.
   /// Whoever reads on asks from the last one's number + 1.

@@ -18,7 +18,9 @@ struct WorkerIdentity {
   std::string version;
   std::string engine;  ///< What builds, and where: `docker unix:///var/run/docker.sock`.
   std::size_t slots = 0;
-  std::string history = {};     ///< URL of its history; empty: it serves none, because …
+  std::string history = {};  ///< URL of its history; empty: it serves none, because …
+  /// Shows that who announced `history` has HISTORY_TOKEN: see `history_proof`.
+  std::string history_proof = {};
   std::string no_history = {};  ///< … of this; empty as well: it is of a version without.
 
   /// Tells workers of one host apart: `host:pid`.

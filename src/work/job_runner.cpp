@@ -680,6 +680,7 @@ std::unique_ptr<ports::RunRecord> JobRunner::begin_without_a_build(
     const domain::DeploymentId& deployment) {
   return ports_.history == nullptr ? nullptr
                                    : ports_.history->begin({.deployment = deployment,
+                                                            .attempt = 0,
                                                             .engine = settings_.engine,
                                                             .version = settings_.version,
                                                             .worker = settings_.worker});

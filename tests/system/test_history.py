@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 from kit import history
@@ -96,7 +96,7 @@ def test_a_job_that_cannot_be_read_is_remembered(stack, worker, repo):
 
 def test_a_build_whose_worker_is_killed_is_interrupted_and_the_next_one_is_another(stack, make_worker, repo):
     first = make_worker()
-    identity = stack.api.enqueue(stack.job(repo(never_cached("RUN echo now-running; sleep 3")).name))
+    identity = stack.api.enqueue(stack.job(repo(never_cached("RUN echo now-running; sleep 15")).name))
     stack.api.wait_output(identity, "now-running")
     remembered(first, identity, "running")
     first.kill()
@@ -127,20 +127,35 @@ def test_two_workers_of_a_host_write_one_history(stack, make_worker, repo):
     assert "HISTORY_DIR" not in first.text() + second.text()
 
 
+def removed(folder) -> bool:
+    """Its writer may make it again meanwhile."""
+    with suppress(OSError):
+        shutil.rmtree(folder)
+        return True
+    return False
+
+
+def replaced(folder) -> bool:
+    with suppress(OSError):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.write_text("a file where the folder was")
+        return True
+    return False
+
+
 def test_the_history_survives_its_folder(stack, worker, repo):
     """Removed under a running build, and put out of reach."""
-    identity = stack.api.enqueue(stack.job(repo(never_cached("RUN echo now-running; sleep 5; echo the-end")).name))
+    identity = stack.api.enqueue(stack.job(repo(never_cached("RUN echo now-running; sleep 15; echo the-end")).name))
     stack.api.wait_output(identity, "now-running")
     folder = worker.work_dir / "history"
     remembered(worker, identity, "running")
-    shutil.rmtree(folder)
+    wait_for(lambda: removed(folder), 30, "the folder is removed")
     assert stack.api.wait_end(identity) == "BUILDED"
     run = remembered(worker, identity)
     assert run["outcome"] == "builded" and "the-end" in [text for _, _, text in run["log"]]
     assert worker.text().count("it begins again") == 1
 
-    shutil.rmtree(folder)
-    folder.write_text("a file where the folder was")
+    wait_for(lambda: replaced(folder), 30, "a file is where the folder was")
     other = stack.api.enqueue(stack.job(repo(never_cached("RUN echo in-vain")).name))
     assert stack.api.wait_end(other) == "BUILDED"
     wait_for(lambda: "the history of builds is not written" in worker.text(), 30, "the log says so")

@@ -193,7 +193,7 @@ def test_histories_of_other_workers_are_read_and_those_that_are_missing_named(st
     assert (run["worker"], run["outcome"]) == (name_of(good), "builded")
     code, out, err = verb("list", "--json", **told)
     missing = {each["whose"].split(" ")[0]: each["why"] for each in json.loads(out)["missing"]}
-    assert "refuses the token" in missing[names["wrong token"]] and "HISTORY_KEEP is 0" in missing[names["keeps none"]]
+    assert "is not signed with the HISTORY_TOKEN" in missing[names["wrong token"]] and "HISTORY_KEEP is 0" in missing[names["keeps none"]]
     assert "HISTORY_TOKEN is not set" in missing[names["no token"]] and names["gone"] in missing
     assert missing["lease"] == "it is of a version without a history" and name_of(good) not in missing
     assert len(err.splitlines()) == len(missing) and all(SENTENCE.fullmatch(line + "\n") for line in err.splitlines())

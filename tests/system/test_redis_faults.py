@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -249,10 +250,16 @@ def test_a_foreign_script_that_blocks_redis(stack, worker, repo):
     try:
         wait_for(lambda: "BUSY" in worker.text(), 20, "noticed")
     finally:
-        stack.redis.end_script()
-        stack.redis.client.config_set("busy-reply-threshold", 5000)
         blocker.kill()
         blocker.wait(10)
+
+        def is_mended() -> bool:
+            # A script of the worker's own may take longer than the threshold, too.
+            with suppress(redis.ResponseError):
+                stack.redis.end_script()
+                return bool(stack.redis.client.config_set("busy-reply-threshold", 5000))
+            return False
+        wait_for(is_mended, 30, "Redis answers again")
     builds(stack, repo)
 
 

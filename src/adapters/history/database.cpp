@@ -25,6 +25,8 @@ ErrorKind kind_of(int code) {
     case SQLITE_NOLFS:
     case SQLITE_NOMEM:
       return ErrorKind::unavailable;
+    case SQLITE_INTERRUPT:
+      return ErrorKind::timed_out;
     default:
       return ErrorKind::internal;
   }
@@ -78,6 +80,19 @@ Result<Database> Database::open(const std::string& path, Mode mode,
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   return database;
+}
+
+void Database::limit(std::chrono::milliseconds time) {
+  constexpr int k_operations = 10'000;
+  using Clock = std::chrono::steady_clock;
+  if (until_ == nullptr) {
+    until_ = std::make_unique<Clock::time_point>();
+    sqlite3_progress_handler(
+        handle_.get(), k_operations,
+        [](void* until) { return Clock::now() > *static_cast<Clock::time_point*>(until) ? 1 : 0; },
+        until_.get());
+  }
+  *until_ = Clock::now() + time;
 }
 
 Result<> Database::execute(const std::string& sql) {

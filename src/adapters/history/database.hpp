@@ -90,6 +90,9 @@ class Database {
   /// Never makes a file: `not_found` if there is none.
   static Result<Database> open(const std::string& path, Mode mode, std::chrono::milliseconds busy);
 
+  /// From now on statements may run for so long together; then they fail with `timed_out`. A file
+  /// may have been made so that reading it never ends.
+  void limit(std::chrono::milliseconds time);
   /// Statements without parameters, one after the other.
   Result<> execute(const std::string& sql);
   Result<Statement> prepare(std::string_view sql);
@@ -109,6 +112,8 @@ class Database {
 
   explicit Database(sqlite3* handle) : handle_(handle) {}
 
+  /// Where it stays when the database is moved: SQLite looks at it.
+  std::unique_ptr<std::chrono::steady_clock::time_point> until_;
   std::unique_ptr<sqlite3, Close> handle_;
 };
 

@@ -15,7 +15,8 @@ constexpr std::size_t k_item = 128;
 /// Strangers choose names and numbers of steps; a line for the customer is shorter than this.
 constexpr std::size_t k_longest_text = 1024;
 constexpr std::size_t k_longest_step = 256;
-constexpr std::size_t k_most_variables = 1000;
+constexpr std::size_t k_longest_variable = 128;
+constexpr std::size_t k_most_variables = 200;
 constexpr std::size_t k_most_things = 2000;  ///< Phases, steps and bases of one run.
 
 ports::HistoryTime now() {
@@ -84,7 +85,7 @@ class Inbox::Record final : public ports::RunRecord {
     }
     row.number = rows_++;
     Item item{.run = run_, .what = std::move(row), .bytes = bytes};
-    if (inbox_.has_room(item, k_most_bytes)) {
+    if (inbox_.has_room(item, 0)) {
       inbox_.put(std::move(item));
     } else {
       ++inbox_.lost_;
@@ -99,7 +100,7 @@ class Inbox::Record final : public ports::RunRecord {
     const std::size_t bytes = size_of(end.outcome, end.category, end.reason, end.line, end.advice,
                                       end.commit, end.image, end.digest);
     const std::scoped_lock lock(inbox_.mutex_);
-    finish(Ended{std::move(end), now()}, bytes);
+    finish(Ended{std::move(end), now(), std::chrono::steady_clock::now()}, bytes);
   }
 
  private:
@@ -107,7 +108,7 @@ class Inbox::Record final : public ports::RunRecord {
   void thing(What what, std::size_t bytes) {
     const std::scoped_lock lock(inbox_.mutex_);
     Item item{.run = run_, .what = std::move(what), .bytes = bytes};
-    if (run_ != 0 && things_ < k_most_things && inbox_.has_room(item, k_most_bytes + k_reserve)) {
+    if (run_ != 0 && things_ < k_most_things && inbox_.has_room(item, k_reserve)) {
       ++things_;
       inbox_.put(std::move(item));
     }
@@ -138,12 +139,12 @@ std::unique_ptr<ports::RunRecord> Inbox::begin(ports::RunStart start) {
   std::size_t bytes = size_of(start.repository, start.branch, start.dockerfile, start.engine,
                               start.version, start.worker);
   for (std::string& name : start.variables) {
-    cut(name, k_longest_step);
+    cut(name, k_longest_variable);
     bytes += name.size() + sizeof(name);
   }
   const std::scoped_lock lock(mutex_);
   Item item{.run = runs_ + 1, .what = Began{std::move(start), now()}, .bytes = bytes};
-  if (!has_room(item, k_most_bytes + k_reserve)) {
+  if (!has_room(item, k_reserve)) {
     return std::make_unique<Record>(*this, 0);
   }
   ++runs_;
@@ -151,10 +152,11 @@ std::unique_ptr<ports::RunRecord> Inbox::begin(ports::RunStart start) {
   return std::make_unique<Record>(*this, runs_);
 }
 
-bool Inbox::has_room(const Item& item, std::size_t most) const {
+bool Inbox::has_room(const Item& item, std::size_t reserve) const {
   const auto of_run = of_runs_.find(item.run);
   const std::size_t waits = of_run == of_runs_.end() ? 0 : of_run->second;
-  return bytes_ + item.bytes <= most && waits + item.bytes <= k_most_of_run;
+  return bytes_ + item.bytes <= k_most_bytes + reserve &&
+         waits + item.bytes <= k_most_of_run + reserve / 2;
 }
 
 void Inbox::put(Item item) {

@@ -35,6 +35,7 @@ struct Base {
 struct Ended {
   ports::RunEnd end;
   ports::HistoryTime time;
+  std::chrono::steady_clock::time_point steady;
 };
 
 /// The record is gone and no end was told.
@@ -51,8 +52,9 @@ struct Item {
 
 /// What is told of runs and not written yet, within bounds: what one run may have waiting is
 /// bounded too, so that a build that prints much takes no room from the others. Rows that do not
-/// fit are counted; the reserve for everything else is for many runs at a disk that stays full.
-/// Thread-safe; nobody waits in it but its one reader.
+/// fit are counted. Everything else has a reserve, in all and for each run: a build that prints
+/// much keeps its steps, and many runs find room at a disk that stays full. Thread-safe; nobody
+/// waits in it but its one reader.
 class Inbox {
  public:
   static constexpr std::size_t k_most_bytes = 8 * 1024 * 1024;
@@ -80,7 +82,8 @@ class Inbox {
 
   /// What the record of a run has to say; with the lock held.
   void put(Item item);
-  [[nodiscard]] bool has_room(const Item& item, std::size_t most) const;
+  /// `reserve`: what may wait beyond the bounds, in all and of its run.
+  [[nodiscard]] bool has_room(const Item& item, std::size_t reserve) const;
 
   std::mutex mutex_;
   std::condition_variable_any filled_;

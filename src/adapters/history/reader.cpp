@@ -22,6 +22,8 @@ using std::chrono::milliseconds;
 
 /// A writer holds the file for moments only.
 constexpr std::chrono::seconds k_busy{2};
+/// Of one question.
+constexpr std::chrono::seconds k_patience{5};
 
 constexpr std::string_view k_columns =
     "id, writer, deployment, service, attempt, repository, branch, dockerfile, variables,"
@@ -109,6 +111,7 @@ ports::KeptRun Reader::run_of(const Statement& row) const {
 }
 
 Result<std::vector<ports::KeptRun>> Reader::list(const ports::RunFilter& filter) {
+  database_.limit(k_patience);
   // What is not asked for is a condition that holds. One index is enough, and it has to be one that
   // gives the newest first: `+` keeps SQLite from taking another.
   const bool without_end =
@@ -140,9 +143,12 @@ Result<std::vector<ports::KeptRun>> Reader::list(const ports::RunFilter& filter)
 }
 
 Result<std::vector<ports::KeptRunDetails>> Reader::find(const domain::DeploymentId& deployment) {
+  constexpr int k_runs = 20;  // One that waits for its operator comes again and again.
+  database_.limit(k_patience);
   BUILDER_TRY_ASSIGN(Statement rows,
                      database_.prepare(fmt::format(
-                         "SELECT {} FROM runs WHERE deployment = ? ORDER BY id DESC", k_columns)));
+                         "SELECT {} FROM runs WHERE deployment = ? ORDER BY id DESC LIMIT {}",
+                         k_columns, k_runs)));
   rows.bind(deployment.str());
   std::vector<ports::KeptRunDetails> found;
   for (;;) {
@@ -189,6 +195,7 @@ Result<> Reader::read_parts(ports::KeptRunDetails& details) {
 
 Result<std::vector<ports::KeptRow>> Reader::log(std::int64_t run, std::uint64_t from,
                                                 std::size_t most) {
+  database_.limit(k_patience);
   BUILDER_TRY_ASSIGN(
       Statement chunks,
       database_.prepare("SELECT rows FROM chunks WHERE run = ?1 AND first >="

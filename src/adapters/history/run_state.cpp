@@ -35,7 +35,7 @@ void RunState::take(Item&& item, std::uint64_t head) {
                  [this](Base& base) { bases.push_back(std::move(base)); },
                  [&](const ports::KeptRow& row) { add(row, head); },
                  [this](Ended& end) {
-                   end_phase(std::chrono::steady_clock::now());
+                   end_phase(end.steady);
                    ended = std::move(end);
                  },
                  [this](const Abandoned&) { abandoned = true; },
@@ -105,7 +105,20 @@ std::uint64_t RunState::rows_kept() const {
 }
 
 std::uint64_t RunState::file_bytes() const {
-  std::uint64_t sum = k_run_bytes + k_row_bytes * (phases.size() + bases.size());
+  // All that strangers choose counts, or it would be for nothing.
+  std::uint64_t sum = k_run_bytes + k_row_bytes * phases.size();
+  for (const std::string& name : start.variables) {
+    sum += name.size() + 3;  // As JSON has it.
+  }
+  for (const std::string* text : {&start.repository, &start.branch, &start.dockerfile}) {
+    sum += text->size();
+  }
+  for (const Base& base : bases) {
+    sum += k_row_bytes + base.reference.size() + base.digest.size();
+  }
+  if (ended) {
+    sum += ended->end.line.size() + ended->end.advice.size() + ended->end.image.size();
+  }
   for (const ports::RunStep& step : steps) {
     sum += k_row_bytes + step.name.size();
   }

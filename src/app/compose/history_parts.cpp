@@ -1,6 +1,10 @@
 #include "app/compose/history_parts.hpp"
 
 #include "adapters/history/history.hpp"
+#include "base/keyed_hash.hpp"
+#include "base/text.hpp"
+
+#include <openssl/crypto.h>
 
 #include <algorithm>
 #include <array>
@@ -23,6 +27,17 @@ bool is_loopback(std::string_view host) {
 
 Result<std::unique_ptr<ports::HistoryReader>> open_local_history(const Config& config) {
   return adapters::history::open_history(config.history.folder);
+}
+
+std::string history_proof(const Secret& token, const std::string& url) {
+  const auto proof = hmac_sha256(token.reveal(), "deployra-builder history address\n" + url);
+  return hex({reinterpret_cast<const char*>(proof.data()), proof.size()});
+}
+
+bool is_proven(const Secret& token, const std::string& url, std::string_view proof) {
+  const std::string expected = history_proof(token, url);
+  return proof.size() == expected.size() &&
+         CRYPTO_memcmp(proof.data(), expected.data(), expected.size()) == 0;
 }
 
 AnnouncedHistory announced_history(const Config& config, const std::string& host) {

@@ -31,7 +31,9 @@ adapters::redis::QueueSettings queue_settings(const Config& config, WorkDir& wor
       .version = BUILDER_VERSION,
       .engine = (config.buildkit_host ? "buildkit " : "docker ") + engine_address(config).str(),
       .slots = config.max_parallel_builds,
-      .history = std::move(announced.url),
+      .history = announced.url,
+      .history_proof = announced.url.empty() ? std::string()
+                                             : history_proof(config.history_token, announced.url),
       .no_history = std::move(announced.why_none)};
   settings.recovered = [&work] { work.forget_ended(); };
   return settings;

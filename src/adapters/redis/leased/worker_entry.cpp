@@ -54,6 +54,7 @@ std::string write_worker(const ports::WorkerIdentity& identity,
                 {"slots", identity.slots},     {"age", activity.age.count()}};
   if (!identity.history.empty()) {
     entry["history"] = identity.history;
+    entry["history_proof"] = identity.history_proof;
   } else if (!identity.no_history.empty()) {
     entry["no_history"] = identity.no_history;
   }
@@ -79,6 +80,7 @@ std::optional<WorkerNote> read_worker(std::string_view value) {
                                .slots = static_cast<std::size_t>(
                                    std::max<std::int64_t>(0, number_of(entry, "slots"))),
                                .history = text_of(entry, "history"),
+                               .history_proof = text_of(entry, "history_proof"),
                                .no_history = text_of(entry, "no_history")},
                   .activity = {.age = age_of(entry, "age"), .running = {}}};
   const auto running = entry.find("running");

@@ -24,7 +24,12 @@ std::string why_not_asked(const ports::QueueWorker& worker, const Config& config
   if (worker.identity->history.empty()) {
     return "it shows no history: " + worker.identity->no_history;
   }
-  return config.history_token.empty() ? "it is not asked: HISTORY_TOKEN is not set here" : "";
+  if (config.history_token.empty()) {
+    return "it is not asked: HISTORY_TOKEN is not set here";
+  }
+  return is_proven(config.history_token, worker.identity->history, worker.identity->history_proof)
+             ? ""
+             : "it is not asked: its address is not signed with the HISTORY_TOKEN that is set here";
 }
 
 }  // namespace

@@ -154,7 +154,9 @@ std::string run_text(const Terminal& terminal, const ports::KeptRunDetails& deta
       text += styled(terminal, Style::dim, fmt::format("{:<13}", label)) + value + "\n";
     }
   };
-  line("Attempt", fmt::format("{} on {}", run.start.attempt, or_none(shown(run.start.worker))));
+  const std::string worker = or_none(shown(run.start.worker));
+  line("Attempt", run.start.attempt == 0 ? "none here; its end was reported by " + worker
+                                         : fmt::format("{} on {}", run.start.attempt, worker));
   line("Began", fmt::format("{} ({} ago)", clock_time(run.started), short_age(age_of(run, now))));
   line("Took", took(run, now));
   line("Outcome", outcome_of(terminal, run) +

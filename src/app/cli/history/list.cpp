@@ -79,7 +79,7 @@ void add_list(CommandLine& line) {
   verb.add_option("--since", options->since, "Only what began since then: 90s, 2h, 7d, or a time")
       ->type_name("TIME");
   verb.add_option("-n,--limit", options->filter.most, "At most so many")
-      ->type_name("NUMBER")
+      ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, k_most))
       ->capture_default_str();
   verb.add_flag("--json", options->json, "One object");

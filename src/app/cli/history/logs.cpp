@@ -118,13 +118,24 @@ Result<> follow(const FoundRun& found, Printer& printer, const std::stop_token& 
   }
 }
 
+bool is_open(const FoundRun& found) {
+  return found.details.run.end.outcome == ports::k_running;
+}
+
 /// The run that is meant; complains when there is none.
 const FoundRun* chosen(const Options& options, const std::vector<FoundRun>& found) {
   const auto fits = [&](const FoundRun& each) {
     return !options.attempt || each.details.run.start.attempt == *options.attempt;
   };
-  const auto run = std::ranges::find_if(found, fits);
+  // An end without a build comes last, and says nothing.
+  const auto has_log = [](const FoundRun& each) { return each.details.rows > 0; };
+  auto run = std::ranges::find_if(
+      found, [&](const FoundRun& each) { return fits(each) && (has_log(each) || is_open(each)); });
+  run = run == found.end() ? std::ranges::find_if(found, fits) : run;
   if (run != found.end()) {
+    if (!has_log(*run) && !is_open(*run)) {
+      complain("this run has no log");
+    }
     return &*run;
   }
   std::vector<int> kept;
@@ -194,10 +205,10 @@ void add_logs(CommandLine& line) {
   verb.add_option("ID", options->id, "The deployment's id")->required()->type_name("");
   verb.add_flag("-f,--follow", options->follow, "Go on until it has ended, or Ctrl+C");
   verb.add_option("-n,--lines", options->last, "Only the last so many rows")
-      ->type_name("NUMBER")
+      ->type_name("N")
       ->check(CLI::Range(std::size_t{0}, std::size_t{1'000'000'000}));
   verb.add_option("--attempt", options->attempt, "Of this attempt; default: the last one")
-      ->type_name("NUMBER")
+      ->type_name("N")
       ->check(CLI::Range(1, 1'000));
   verb.add_flag("-t,--timestamps", options->timestamps, "Begin each row with its time, in UTC");
   verb.add_flag("--json", options->json, "One object per row");
