@@ -221,7 +221,7 @@ TEST_F(HistoryStore, EveryAttemptOfADeploymentIsThere) {
 
 TEST_F(HistoryStore, ARunWhoseWriterIsGoneIsInterrupted) {
   open();
-  const auto record = history_->begin(start_of("d1"));
+  auto record = history_->begin(start_of("d1"));
   ASSERT_TRUE(eventually([&] { return folder_.seen().size() == 1; }));
   EXPECT_THAT(folder_.names({.outcome = std::string(ports::k_running)}), ElementsAre("d1"));
   EXPECT_THAT(folder_.names({.outcome = std::string(ports::k_interrupted)}), IsEmpty());
@@ -233,6 +233,7 @@ TEST_F(HistoryStore, ARunWhoseWriterIsGoneIsInterrupted) {
   EXPECT_EQ(folder_.list()[0].ended, std::nullopt);
   // One that only looked so has its end all the same.
   record->end(end_of("builded"));
+  record.reset();
   close();
   EXPECT_EQ(folder_.list()[0].end.outcome, "builded");
 }
