@@ -41,7 +41,7 @@ constexpr std::chrono::milliseconds k_accept_pause{100};
 
 /// Answers of the history that are made or written at a time. Beside them there may be as many that
 /// are made for clients that are gone.
-constexpr std::size_t k_most_history_answers = 8;
+constexpr std::size_t k_most_history_answers = 4;
 
 HttpAnswer refusal(int status, std::string_view reason) {
   return {.status = status, .reason = reason, .body = std::string(reason) + "\n"};
@@ -212,7 +212,8 @@ class PollingEndpoint final : public HttpEndpoint {
 
   /// Gives those that wait for them the pages that are made by now.
   void bring_history() {
-    for (auto& [id, page] : history_->take()) {
+    for (auto& [id, made] : history_->take()) {
+      const HttpAnswer page = std::move(made);  // Gone before the next one is copied.
       const auto found = std::ranges::find(connections_, id, &Connection::id);
       if (found != connections_.end()) {
         answer(*found, page);

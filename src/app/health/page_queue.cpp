@@ -11,7 +11,7 @@ namespace builder::app {
 
 namespace {
 
-constexpr std::size_t k_most_held = 8;
+constexpr std::size_t k_most_held = 4;
 
 }  // namespace
 

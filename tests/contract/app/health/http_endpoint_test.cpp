@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <malloc.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -221,7 +222,10 @@ class HistoryClients : public HostileClients {
             .value();
   }
 
-  ~HistoryClients() override { release(); }
+  ~HistoryClients() override {
+    release();
+    endpoint_.reset();  // It asks what is declared below.
+  }
 
   void release() {
     held_ = false;
@@ -276,24 +280,26 @@ TEST_F(HistoryClients, WhoWaitForADiskKeepNobodyElseWaiting) {
     refused += text.starts_with("HTTP/1.1 503") ? 1U : 0U;
   }
   EXPECT_EQ(served + refused, 40U);
-  EXPECT_EQ(served, 8U) << "as many as there is memory for";
+  EXPECT_EQ(served, 4U) << "as many as there is memory for";
   EXPECT_TRUE(answer(with_token("/history")).ends_with("/history")) << "and room again";
 }
 
 TEST_F(HistoryClients, WhoGoAwayLeaveRoomForOthers) {
   held_ = true;
-  for (int i = 0; i < 8; ++i) {
+  for (int i = 0; i < 4; ++i) {
     client(with_token("/history"));
   }
   release();
   std::string text;
   for (int i = 0; i < 1'000 && !text.ends_with("/history"); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
     text = answer(with_token("/history"));
   }
   EXPECT_TRUE(text.ends_with("/history")) << text;
 }
 
 TEST_F(HistoryClients, OfWhomManyNeverReadTheirPagesTakeLittleMemory) {
+  ::mallopt(M_MMAP_THRESHOLD, 256 * 1024);  // As in main().
   size_ = std::size_t{900} * 1024;
   const std::size_t before = resident_memory();
   std::vector<Fd> sockets;
