@@ -237,7 +237,7 @@ Result<> FileWriter::write_all(Runs& runs) {
     for (Chunk& chunk : run->chunks) {
       chunk.is_new = false;
       if (&chunk != &run->chunks.back()) {
-        chunk.raw = {};
+        std::string().swap(chunk.raw);  // Frees it, which an assignment does not.
       }
     }
     run->is_new = false;

@@ -60,6 +60,11 @@ struct Connection {
   std::size_t sent = 0;
 };
 
+/// Frees its memory, which an assignment of an empty string keeps.
+void give_back(std::string& text) {
+  std::string().swap(text);
+}
+
 /// The path of a request target (RFC 9112, 3.2), which may be a whole URL for a proxy.
 std::string_view path_of(std::string_view target) {
   if (const std::size_t scheme = target.find("://");
@@ -333,7 +338,7 @@ class PollingEndpoint final : public HttpEndpoint {
     if (!connection.header.starts_with("HEAD ")) {
       connection.answer += answer.body;
     }
-    connection.header = std::string();  // `{}` would keep its memory.
+    give_back(connection.header);
     connection.state = Connection::State::writing;
   }
 
@@ -348,7 +353,7 @@ class PollingEndpoint final : public HttpEndpoint {
       connection.sent += static_cast<std::size_t>(count);
     }
     ::shutdown(connection.socket.get(), SHUT_WR);
-    connection.answer = std::string();
+    give_back(connection.answer);
     connection.is_of_history = false;
     connection.state = Connection::State::lingering;
     connection.deadline = std::min(connection.deadline, Clock::now() + k_linger_limit);
