@@ -301,13 +301,13 @@ TEST_F(HistoryClients, WhoGoAwayLeaveRoomForOthers) {
 TEST_F(HistoryClients, OfWhomManyNeverReadTheirPagesTakeLittleMemory) {
   ::mallopt(M_MMAP_THRESHOLD, 256 * 1024);  // As in main().
   size_ = std::size_t{900} * 1024;
-  const std::size_t before = resident_memory();
+  [[maybe_unused]] const std::size_t before = resident_memory();
   std::vector<Fd> sockets;
   for (int i = 0; i < 500; ++i) {
     sockets.push_back(client(with_token("/history")));
     ASSERT_TRUE(answer("GET /healthz HTTP/1.1\r\n\r\n").ends_with("ok\n"));
   }
-  const std::size_t now = resident_memory();
+  [[maybe_unused]] const std::size_t now = resident_memory();
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // They keep what was freed.
   EXPECT_LT(now - std::min(now, before), 16U << 20U);
 #endif
