@@ -140,7 +140,7 @@ std::unique_ptr<ports::RunRecord> Inbox::begin(ports::RunStart start) {
                               start.version, start.worker);
   for (std::string& name : start.variables) {
     cut(name, k_longest_variable);
-    bytes += name.size() + sizeof(name);
+    bytes += name.size() + sizeof(std::string);
   }
   const std::scoped_lock lock(mutex_);
   Item item{.run = runs_ + 1, .what = Began{std::move(start), now()}, .bytes = bytes};
@@ -189,7 +189,8 @@ void Inbox::release(std::uint64_t run, std::size_t bytes) {
     return;  // Nothing of it waits: it was quiet since the last time.
   }
   bytes_ -= bytes;
-  if ((of_run->second -= bytes) == 0) {
+  of_run->second -= bytes;
+  if (of_run->second == 0) {
     of_runs_.erase(of_run);
   }
 }

@@ -188,10 +188,11 @@ Result<> read_query(std::string_view query, Take&& take) {
 
 template <class Target>
 bool assign(Target& target, std::optional<Target> value) {
-  if (value) {
-    target = *std::move(value);
+  if (!value) {
+    return false;
   }
-  return value.has_value();
+  target = *std::move(value);
+  return true;
 }
 
 Result<Question> read_list_query(std::string_view query) {
