@@ -1,6 +1,7 @@
 #include "base/keyed_hash.hpp"
 
 #include "base/check.hpp"
+#include "base/text.hpp"
 
 #include <openssl/evp.h>
 
@@ -75,6 +76,11 @@ std::array<std::uint8_t, 32> hmac_sha256(std::string_view key, std::string_view 
                           reinterpret_cast<const unsigned char*>(data.data()), data.size(),
                           digest.data(), digest.size(), nullptr) != nullptr);
   return digest;
+}
+
+std::string hmac_sha256_hex(std::string_view key, std::string_view data) {
+  const auto hash = hmac_sha256(key, data);
+  return hex({reinterpret_cast<const char*>(hash.data()), hash.size()});
 }
 
 }  // namespace builder

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace builder {
@@ -22,5 +23,7 @@ class KeyedHash {
 
 /// HMAC-SHA-256 (RFC 2104).
 std::array<std::uint8_t, 32> hmac_sha256(std::string_view key, std::string_view data);
+/// The same in 64 digits.
+std::string hmac_sha256_hex(std::string_view key, std::string_view data);
 
 }  // namespace builder

@@ -1,7 +1,6 @@
 #include "domain/cache_namespaces.hpp"
 
 #include "base/keyed_hash.hpp"
-#include "base/text.hpp"
 
 #include <initializer_list>
 #include <string>
@@ -25,10 +24,9 @@ std::string joined(std::initializer_list<std::string_view> parts) {
 }
 
 Secret made(const Secret& key, std::string_view purpose, const std::string& whose) {
-  const auto digest =
-      hmac_sha256(key.reveal(), joined({"deployra-builder cache mounts", purpose}) + whose);
-  return Secret(
-      hex({reinterpret_cast<const char*>(digest.data()), digest.size()}).substr(0, k_length));
+  const std::string hash =
+      hmac_sha256_hex(key.reveal(), joined({"deployra-builder cache mounts", purpose}) + whose);
+  return Secret(hash.substr(0, k_length));
 }
 
 std::string organization_of(const DeploymentRequest& request) {

@@ -1,5 +1,6 @@
 #include "domain/deployment_request.hpp"
 
+#include "base/ascii.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
 
@@ -120,8 +121,7 @@ Result<std::optional<GitProvider>> read_provider(const json& job) {
   const Fields fields(*value, "gitProvider");
   GitProvider provider;
   BUILDER_TRY_ASSIGN(std::string type, fields.text("type"));
-  std::ranges::transform(type, type.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  type = upper_case(type);
   if (type == "GITHUB") {
     const json* account = fields.find("githubAccount");
     if (account != nullptr) {

@@ -1,5 +1,6 @@
 #include "domain/request_secrets.hpp"
 
+#include "base/ascii.hpp"
 #include "base/guessing.hpp"
 #include "base/text_forms.hpp"
 
@@ -23,9 +24,8 @@ bool is_public_name(std::string_view key) {
          key.starts_with("VITE_PUBLIC_") || key.contains("PUBLIC_KEY");
 }
 
-bool is_secret_name(std::string key) {
-  std::ranges::transform(key, key.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+bool is_secret_name(std::string_view name) {
+  const std::string key = upper_case(name);
   if (is_public_name(key)) {
     return false;
   }
@@ -139,7 +139,7 @@ class Variable {
       }
       if (!part.empty()) {
         const bool names = ended_by == '=' || ended_by == ':' || ended_by == '"';
-        name = names && !rest.substr(end).starts_with("://") && is_secret_name(std::string(part))
+        name = names && !rest.substr(end).starts_with("://") && is_secret_name(part)
                    ? part
                    : std::string_view();
       } else if (ended_by != '=' && ended_by != ':' && ended_by != '"' && ended_by != '\'' &&

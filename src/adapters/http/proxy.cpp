@@ -16,13 +16,6 @@ namespace builder::adapters::http {
 
 namespace {
 
-std::string upper(std::string_view text) {
-  std::string all(text);
-  std::ranges::transform(all, all.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  return all;
-}
-
 struct Authority {
   std::string scheme;
   std::string user;  ///< And password, as they stand there.
@@ -106,7 +99,7 @@ bool is_in_network(const std::string& host, std::string_view network) {
 Proxies::Proxies(const Lookup& environment) {
   const auto read = [&environment](const char* name) {
     std::string value = environment(name);
-    return value.empty() ? environment(upper(name).c_str()) : value;
+    return value.empty() ? environment(upper_case(name).c_str()) : value;
   };
   http_ = read("http_proxy");
   https_ = read("https_proxy");
@@ -165,7 +158,7 @@ std::vector<std::pair<std::string, std::string>> Proxies::variables() const {
                                     {"no_proxy", &none_}}) {
     if (!value->empty()) {
       all.emplace_back(name, *value);
-      all.emplace_back(upper(name), *value);
+      all.emplace_back(upper_case(name), *value);
     }
   }
   return all;

@@ -2,7 +2,6 @@
 
 #include "adapters/history/history.hpp"
 #include "base/keyed_hash.hpp"
-#include "base/text.hpp"
 
 #include <openssl/crypto.h>
 
@@ -30,8 +29,7 @@ Result<std::unique_ptr<ports::HistoryReader>> open_local_history(const Config& c
 }
 
 std::string history_proof(const Secret& token, const std::string& url) {
-  const auto proof = hmac_sha256(token.reveal(), "deployra-builder history address\n" + url);
-  return hex({reinterpret_cast<const char*>(proof.data()), proof.size()});
+  return hmac_sha256_hex(token.reveal(), "deployra-builder history address\n" + url);
 }
 
 bool is_proven(const Secret& token, const std::string& url, std::string_view proof) {

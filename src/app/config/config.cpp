@@ -4,6 +4,7 @@
 #include "app/config/dotenv_file.hpp"
 #include "app/config/setting_rows.hpp"
 #include "app/config/setting_values.hpp"
+#include "base/ascii.hpp"
 #include "base/spelling.hpp"
 #include "base/text.hpp"
 
@@ -151,8 +152,7 @@ void check_proxy(LoadedConfig& loaded, const EnvironmentLookup& environment) {
 void check_names(LoadedConfig& loaded, const DotenvValues& file) {
   constexpr std::size_t k_near = 2;
   for (const auto& [name, value] : file) {
-    std::string upper = name;
-    std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return std::toupper(c); });
+    const std::string upper = upper_case(name);
     const auto nearest = std::ranges::min_element(
         loaded.settings, {},
         [&](const EffectiveSetting& setting) { return spelling_distance(upper, setting.name); });

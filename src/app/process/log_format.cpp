@@ -1,5 +1,7 @@
 #include "app/process/log_format.hpp"
 
+#include "base/ascii.hpp"
+#include "base/iso_time.hpp"
 #include "base/text.hpp"
 
 #include <fmt/chrono.h>
@@ -69,8 +71,7 @@ int milliseconds_of(system_clock::time_point time) {
 }
 
 std::string utc(system_clock::time_point time) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(system_clock::to_time_t(time)),
-                     milliseconds_of(time));
+  return iso_time(std::chrono::floor<std::chrono::milliseconds>(time));
 }
 
 LogFields printable(const LogFields& fields) {
@@ -134,9 +135,8 @@ std::string journal_entry(const LogEvent& event) {
       "MESSAGE={}\n",
       priority_of(event.level), truncate_bytes(printable_columns(event.message), k_longest_entry));
   for (const LogField& field : printable(event.fields)) {
-    std::string name = field.name;
-    std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::toupper(c); });
-    entry += fmt::format("{}={}\n", name, truncate_bytes(field.value, k_longest_entry));
+    entry += fmt::format("{}={}\n", upper_case(field.name),
+                         truncate_bytes(field.value, k_longest_entry));
   }
   return entry;
 }

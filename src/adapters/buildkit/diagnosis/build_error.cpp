@@ -625,10 +625,7 @@ class Explainer {
     std::string_view line = dockerfile_.lines()[place_.first - 1];
     line.remove_prefix(std::min(line.find_first_not_of(" \t\xEF\xBB\xBF"), line.size()));
     const std::string word(line.substr(0, line.find_first_of(" \t\r")));
-    std::string upper = word;
-    std::ranges::transform(upper, upper.begin(),
-                           [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-    const std::string meant = nearest_keyword(upper);
+    const std::string meant = nearest_keyword(upper_case(word));
     const bool continues = word.starts_with('-') || word.starts_with("&&") || word.starts_with('|');
     return theirs(placed(fmt::format("unknown instruction: {}{}",
                                      truncate_characters(printable_columns(word), 60),

@@ -1,5 +1,6 @@
 #include "adapters/buildkit/diagnosis/dockerfile.hpp"
 
+#include "base/ascii.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
@@ -25,18 +26,6 @@ std::string_view trimmed(std::string_view text) {
     return {};
   }
   return text.substr(begin, text.find_last_not_of(k_blank) - begin + 1);
-}
-
-char changed_case(char c, bool upper) {
-  const auto byte = static_cast<unsigned char>(c);
-  return static_cast<char>(upper ? std::toupper(byte) : std::tolower(byte));
-}
-
-std::string with_case(std::string_view text, bool upper) {
-  std::string out;
-  std::ranges::transform(text, std::back_inserter(out),
-                         [upper](char c) { return changed_case(c, upper); });
-  return out;
 }
 
 std::vector<std::string_view> words_of(std::string_view text) {
@@ -182,7 +171,7 @@ std::string option_of(std::string_view options, const std::string& key) {
     std::string_view option = options.substr(0, end);
     options.remove_prefix(std::min(end + 1, options.size()));
     option.remove_prefix(std::min(option.find_first_not_of("\"' "), option.size()));
-    if (with_case(option, false).starts_with(key + "=")) {
+    if (lower_case(option).starts_with(key + "=")) {
       return std::string(option.substr(key.size() + 1));
     }
   }
@@ -211,7 +200,7 @@ StepName taken_apart(std::string_view name) {
   if (!words.empty()) {
     const std::string_view count = words.back();
     std::from_chars(count.data(), count.data() + count.size(), step.ordinal);
-    step.stage = words.size() > 1 ? with_case(words[words.size() - 2], false) : "";
+    step.stage = words.size() > 1 ? lower_case(words[words.size() - 2]) : "";
   }
   return step;
 }
@@ -240,7 +229,7 @@ Parts parts_of(std::string_view instruction) {
 
 std::vector<std::string> context_sources(std::string_view instruction) {
   const auto words = words_of(instruction);
-  const std::string keyword = words.empty() ? "" : with_case(words.front(), true);
+  const std::string keyword = words.empty() ? "" : upper_case(words.front());
   Parts parts = parts_of(instruction);
   std::vector<std::string> sources;
   if (keyword == "RUN") {
@@ -293,7 +282,7 @@ std::vector<std::string> named_images(const Instruction& instruction) {
 }
 
 bool names_cache_mounts(std::string_view dockerfile) {
-  const std::string text = with_case(dockerfile, false);
+  const std::string text = lower_case(dockerfile);
   constexpr std::string_view k_space = " \t\r\n";
   for (std::size_t at = text.find("type=cache"); at != std::string::npos;
        at = text.find("type=cache", at + 1)) {
@@ -343,7 +332,7 @@ std::size_t Dockerfile::directive_line(std::string_view name) const {
     if (!comment.starts_with('#') || equals == std::string_view::npos) {
       return 0;
     }
-    if (with_case(trimmed(comment.substr(1, equals - 1)), false) == name) {
+    if (lower_case(trimmed(comment.substr(1, equals - 1))) == name) {
       return i + 1;
     }
   }
@@ -369,7 +358,7 @@ const Instruction* Dockerfile::final_base() const {
   // A stage can only be made of one before it.
   for (auto at = instructions_.rbegin(); base != nullptr && at != instructions_.rend(); ++at) {
     if (at->keyword == "FROM" && at->lines.first < base->lines.first &&
-        at->stage == with_case(base_of(*base), false)) {
+        at->stage == lower_case(base_of(*base))) {
       base = &*at;
     }
   }
@@ -443,7 +432,7 @@ void Dockerfile::parse() {
 /// The index of the first line behind the bodies of the heredocs that `text` opens.
 std::size_t Dockerfile::end_of_heredocs(const std::string& text, std::size_t next) const {
   const auto words = words_of(text);
-  const std::string keyword = with_case(words.front(), true);
+  const std::string keyword = upper_case(words.front());
   if (keyword != "RUN" && keyword != "COPY" && keyword != "ADD") {
     return next;
   }
@@ -465,12 +454,12 @@ std::size_t Dockerfile::end_of_heredocs(const std::string& text, std::size_t nex
 
 void Dockerfile::add(std::string text, LineRange lines) {
   const auto words = words_of(text);
-  Instruction instruction{.lines = lines, .keyword = with_case(words.front(), true)};
+  Instruction instruction{.lines = lines, .keyword = upper_case(words.front())};
   const std::string& keyword = instruction.keyword;
   if (keyword == "FROM") {
     stage_ = fmt::format("stage-{}", stages_++);
-    if (words.size() > 3 && with_case(words[words.size() - 2], true) == "AS") {
-      stage_ = with_case(words.back(), false);
+    if (words.size() > 3 && upper_case(words[words.size() - 2]) == "AS") {
+      stage_ = lower_case(words.back());
     }
     ordinal_ = 0;
   }
@@ -524,7 +513,7 @@ StepPlace Dockerfile::find_step(std::string_view name) const {
   if (step.text.starts_with(k_trigger)) {
     return trigger_of(step.stage, step.text.substr(k_trigger.size()));
   }
-  const std::string keyword = with_case(words.front(), true);
+  const std::string keyword = upper_case(words.front());
   const std::string wanted = comparable(step.text.substr(words.front().size()), false);
   const Instruction* best = nullptr;
   int best_score = 0;

@@ -1,5 +1,6 @@
 #include "adapters/buildkit/diagnosis/rebuild.hpp"
 
+#include "base/ascii.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
 
@@ -165,9 +166,7 @@ std::optional<std::vector<std::string>> commands_of(const Instruction& run) {
   // Commands are quoted in part; a part of a secret is not known as one.
   constexpr std::array<std::string_view, 7> k_secrets{"://",  "token", "passw", "secret",
                                                       "auth", "key",   "cred"};
-  std::string lower;
-  std::ranges::transform(text, std::back_inserter(lower),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string lower = lower_case(text);
   if (std::ranges::any_of(k_secrets, [&](std::string_view word) { return lower.contains(word); })) {
     return std::nullopt;
   }
@@ -385,9 +384,8 @@ std::vector<const Instruction*> chain_of(const Dockerfile& dockerfile, const Ins
     }
     chain.insert(chain.begin(), own.begin(), own.end());
     before = own.front();
-    for (std::string base : named_images(*own.front())) {
-      std::ranges::transform(base, base.begin(),
-                             [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    for (const std::string& image : named_images(*own.front())) {
+      const std::string base = lower_case(image);
       if (base != stage) {
         more = std::ranges::any_of(all, [&](const Instruction& each) {
           return &each < before && each.keyword == "FROM" && each.stage == base;
