@@ -271,30 +271,38 @@ void Worker::handle(TakenJob job, const std::stop_token& stop) {
   auto pass = std::make_shared<Isolation::Pass>(isolation_, kind_of(job));
   auto progress = std::make_shared<Progress>(id, job.attempt);
   progress_.lock()->push_back(progress);
-  const bool runs = run_in_slot(
-      [this, cancellation, job = std::move(job), pass = std::move(pass), progress]() mutable {
-        queue_.activity_changed();
-        metrics_.build_started();
-        running_.wait_for_turn(cancellation);
-        pass->begin(cancellation->token());
-        {
-          SlotObserver observer(*this, *pass, *progress, cancellation->token());
-          const EndedRun ended = run_job(job, *cancellation, observer);
-          metrics_.build_finished(to_string(ended.outcome));
-          settle(job, cancellation->reason(), ended.outcome);
-          if (ended.leftovers) {
-            runner_.clean_up(*ended.leftovers);
-          }
-        }
-        pass.reset();
-        std::erase(*progress_.lock(), progress);
-        running_.leave(cancellation);
-      });
+  const bool runs = run_in_slot([this, cancellation, job = std::move(job), pass = std::move(pass),
+                                 progress]() mutable {
+    try {
+      run_in_turn(job, cancellation, *pass, *progress);
+    } catch (const std::exception& error) {
+      // The others go on, and the queue is told that this one is not known here any more.
+      log_.with("deployment", job.receipt.deployment.str()).error("broke off: {}", error.what());
+    }
+    pass.reset();
+    std::erase(*progress_.lock(), progress);
+    running_.leave(cancellation);
+  });
   if (!runs) {
     std::erase(*progress_.lock(), progress);
     running_.leave(cancellation);
     // What `stop` leaves unsaid the queue's `leave` says.
     requeue(queue_, receipt, log_.with("deployment", receipt.deployment.str()), stop);
+  }
+}
+
+void Worker::run_in_turn(const TakenJob& job, const RunningDeployments::Handle& cancellation,
+                         Isolation::Pass& pass, Progress& progress) {
+  queue_.activity_changed();
+  metrics_.build_started();
+  running_.wait_for_turn(cancellation);
+  pass.begin(cancellation->token());
+  SlotObserver observer(*this, pass, progress, cancellation->token());
+  const EndedRun ended = run_job(job, *cancellation, observer);
+  metrics_.build_finished(to_string(ended.outcome));
+  settle(job, cancellation->reason(), ended.outcome);
+  if (ended.leftovers) {
+    runner_.clean_up(*ended.leftovers);
   }
 }
 
@@ -477,12 +485,8 @@ bool Worker::run_in_slot(std::function<void()> body) {
   const std::scoped_lock lock(slots_mutex_);
   Slot& slot = slots_.emplace_back();
   try {
-    slot.thread = std::jthread([this, &slot, body = std::move(body)] {
-      try {
-        body();
-      } catch (const std::exception& error) {
-        log_.error("a slot broke off: {}", error.what());  // The others go on.
-      }
+    slot.thread = std::jthread([&slot, body = std::move(body)] {
+      body();
       slot.done = true;
     });
   } catch (const std::system_error& error) {

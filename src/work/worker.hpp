@@ -97,6 +97,9 @@ class Worker final : private ports::QueueListener {
   void handle(ports::TakenJob job, const std::stop_token& stop);
   EndedRun run_job(const ports::TakenJob& job, ports::JobCancellation& cancellation,
                    RunObserver& observer);
+  /// In its slot, when its turn has come; may throw.
+  void run_in_turn(const ports::TakenJob& job, const RunningDeployments::Handle& cancellation,
+                   Isolation::Pass& pass, Progress& progress);
   static Isolation::Kind kind_of(const ports::TakenJob& job);
   void settle(const ports::TakenJob& job, ports::StopReason reason, Outcome outcome);
   /// False when the queue cannot be told now.

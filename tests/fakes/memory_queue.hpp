@@ -11,6 +11,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,6 +67,9 @@ class MemoryQueue final : public ports::JobQueue {
   }
 
   /// The next `times` calls that give a deployment back, finish, settle or cancel it fail.
+  /// The next job that is given back meets a defect of ours.
+  void break_next_requeue() { breaks_ = true; }
+
   void refuse_next(ErrorKind kind, int times) {
     const std::scoped_lock lock(mutex_);
     refusal_ = kind;
@@ -206,6 +210,9 @@ class MemoryQueue final : public ports::JobQueue {
   }
 
   Result<> requeue(const ports::Receipt& receipt) override {
+    if (breaks_.exchange(false)) {
+      throw std::runtime_error("told to break");
+    }
     const std::scoped_lock lock(mutex_);
     BUILDER_TRY(may_answer());
     if (!owns(receipt)) {
@@ -348,6 +355,7 @@ class MemoryQueue final : public ports::JobQueue {
     changed_.notify_all();
   }
 
+  std::atomic<bool> breaks_ = false;
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   ports::QueueListener* listener_ = nullptr;

@@ -328,6 +328,21 @@ TEST_F(WorkerTest, ACancelIsRecordedHoweverOftenTheQueueRefuses) {
   EXPECT_EQ(reporter_.statuses("d1"), (Statuses{DeploymentStatus::cancelled}));
 }
 
+TEST_F(WorkerTest, ASlotWhoseEndBreaksIsFreeAgain) {
+  image_.hook = [&](const ports::JobContext& context) -> std::optional<Error> {
+    return context.deployment_id.str() == "d1" ? fakes::until_stopped()(context) : std::nullopt;
+  };
+  queue_.break_next_requeue();
+  start(1);
+  queue_.push(job("d1", "s1"));
+  ASSERT_TRUE(eventually([&] { return record_.has("build"); }));
+  must_shed_ = true;  // It is stopped, and given back.
+  ASSERT_TRUE(eventually([&] { return worker_->idle(); }));
+  must_shed_ = false;
+  queue_.push(job("d2", "s2"));
+  EXPECT_TRUE(eventually([&] { return reporter_.statuses("d2") == k_built; }));
+}
+
 TEST_F(WorkerTest, ACancelBetweenTheTakeAndTheStartIsObeyed) {
   std::atomic<bool> cancel = false;
   start(1, [&] {  // Asked behind the take, too.
