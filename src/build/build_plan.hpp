@@ -41,8 +41,7 @@ using BuildPlan = std::variant<DockerfilePlan, BuildpacksPlan>;
 Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
                                   const BuildpacksRules& rules,
                                   std::shared_ptr<const ports::SourceTree> source,
-                                  domain::EventSink& events,
-                                  const domain::DeliveryRules& delivery = {});
+                                  domain::EventSink& events, const domain::DeliveryRules& delivery);
 
 /// The path of the request's Dockerfile inside the tree, wherever that is: without blanks around
 /// it, a leading '/', and backslashes. `invalid_input` with the customer's line when it leaves the

@@ -187,10 +187,10 @@ Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineC
   const ports::JobContext job{
       .deployment_id = wanted.build.request.deployment_id, .stop = stop, .log = log};
   BUILDER_TRY_ASSIGN(auto source, source_of(wanted, *parts, job, events));
+  const build::StepSettings settings = step_settings(parts->config, parts->work);
   BUILDER_TRY_ASSIGN(const auto plan,
-                     build::make_build_plan(wanted.build.request,
-                                            step_settings(parts->config, parts->work).buildpacks,
-                                            source.tree, events));
+                     build::make_build_plan(wanted.build.request, settings.buildpacks, source.tree,
+                                            events, settings.delivery));
   BUILDER_TRY_ASSIGN(const BuildExplanation explanation, explain(plan, *source.tree));
   const bool cannot_load = std::holds_alternative<build::BuildpacksPlan>(plan) && line.push.empty();
   const std::string names = joined(wanted.images());

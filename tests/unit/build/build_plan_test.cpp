@@ -42,7 +42,7 @@ std::string read(const ports::SourceTree& tree, std::string_view path) {
 Result<DockerfilePlan> dockerfile_plan(const domain::DeploymentRequest& job,
                                        std::shared_ptr<const ports::SourceTree> source,
                                        domain::EventSink& events) {
-  BUILDER_TRY_ASSIGN(auto plan, make_build_plan(job, {}, std::move(source), events));
+  BUILDER_TRY_ASSIGN(auto plan, make_build_plan(job, {}, std::move(source), events, {}));
   return std::get<DockerfilePlan>(std::move(plan));
 }
 
@@ -50,7 +50,7 @@ Result<BuildpacksPlan> buildpacks_plan(const domain::DeploymentRequest& job,
                                        const BuildpacksRules& rules,
                                        std::shared_ptr<const ports::SourceTree> source,
                                        domain::EventSink& events) {
-  BUILDER_TRY_ASSIGN(auto plan, make_build_plan(job, rules, std::move(source), events));
+  BUILDER_TRY_ASSIGN(auto plan, make_build_plan(job, rules, std::move(source), events, {}));
   return std::get<BuildpacksPlan>(std::move(plan));
 }
 
@@ -157,7 +157,7 @@ TEST(BuildPlan, PathsAreTakenAsPeopleTypeThem) {
     EventList events;
     auto job = request();
     job.runtime_file_path = typed;
-    static_cast<void>(make_build_plan(job, {}, tree_with_dockerfile(), events));
+    static_cast<void>(make_build_plan(job, {}, tree_with_dockerfile(), events, {}));
     EXPECT_FALSE(events.text.contains("is read as")) << typed;
   }
   auto job = request();
