@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 import pytest
+from kit.build_log import step_end
 from kit.buildkitd import Buildkitd
 from kit.images import RegistryClient
 from kit.process import free_port, stopped_at_end
@@ -24,11 +24,7 @@ def node_like() -> dict[str, str]:
 
 def end_of(stack: Stack, identity: str, step: str) -> str:
     """CACHED or DONE, for the step with this text."""
-    log = stack.api.log_text(identity)
-    numbers = {number for number, text in re.findall(r"^#(\d+) (\[.*)$", log, re.MULTILINE) if step in text}
-    ends = {end for number, end in re.findall(r"^#(\d+) (CACHED|DONE)", log, re.MULTILINE) if number in numbers}
-    assert len(ends) == 1, log
-    return ends.pop()
+    return step_end(stack.api.log_text(identity), step)
 
 
 def deployed(stack: Stack, repository: str, **changes: object) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from kit.build_log import step_end
 from kit.images import RegistryClient
 from kit.stack import Stack
 from kit.worker import Worker
@@ -36,13 +37,6 @@ def deployed(stack: Stack) -> Callable[..., str]:
     return deploy
 
 
-def end_of(log: str, step: str) -> str:
-    numbers = {number for number, text in re.findall(r"^#(\d+) (\[.*)$", log, re.MULTILINE) if step in text}
-    ends = {end for number, end in re.findall(r"^#(\d+) (CACHED|DONE)", log, re.MULTILINE) if number in numbers}
-    assert len(ends) == 1, log
-    return ends.pop()
-
-
 def test_they_arrive_in_every_way_and_no_secret_as_an_argument(stack, make_worker: Callable[..., Worker], repo, deployed) -> None:
     make_worker()
     log = deployed(repo(NEEDS).name, serviceId="ways",
@@ -62,7 +56,7 @@ def test_a_changed_secret_runs_its_step_again_and_no_other(make_worker: Callable
     def ends(token: str) -> tuple[str, str]:
         log = deployed(repository, serviceId="rotated", environmentVariables=variables(NPM_TOKEN=token))
         assert VERSION.search(log) is None
-        return end_of(log, "wc -c"), end_of(log, "echo \"mode")
+        return step_end(log, "wc -c"), step_end(log, "echo \"mode")
 
     assert ends(TOKEN)[0] == "DONE"
     assert ends(TOKEN) == ("CACHED", "CACHED")
@@ -121,7 +115,7 @@ def test_what_a_secret_made_is_no_other_services(make_worker: Callable[..., Work
         repository.commit({"turn": f"{mount} {next(turns)}"})
         log = deployed(repository.name, serviceId=f"{service}{sum(map(ord, mount))}", environmentVariables=[
             each for token in tokens for each in variables(NPM_TOKEN=token)])
-        return int(re.findall(r"^(\d+) bytes$", log, re.MULTILINE)[0]), end_of(log, "wc -c")
+        return int(re.findall(r"^(\d+) bytes$", log, re.MULTILINE)[0]), step_end(log, "wc -c")
 
     size, end = made("maker", TOKEN)
     assert end == "DONE"
