@@ -173,26 +173,21 @@ Result<PublishedImage> BuildSteps::build() {
     });
   });
   const domain::DeliveredVariables variables =
-      domain::deliver(request_.environment, settings_.delivery);
+      domain::deliver(request_.environment, settings_.delivery, caches_.secrets);
   const auto begin_build = [&](std::string dockerfile) {
+    ports::ImageSpec image{.service_id = request_.service_id,
+                           .context = {},
+                           .dockerfile = std::move(dockerfile),
+                           .repository = {},
+                           .tag = request_.deployment_id.str(),
+                           .cache_namespace = caches_.dockerfile,
+                           .on_built = [this](const std::string& image_id) {
+                             checkpoint_.image_id = image_id;
+                             record();
+                           }};
+    image.variables = variables;
     early.emplace(EarlyPublish::Ports{ports_.image, events_}, in_phase(job_, "build"),
-                  ports::ImageSpec{.service_id = request_.service_id,
-                                   .context = {},
-                                   .dockerfile = std::move(dockerfile),
-                                   .repository = {},
-                                   .tag = request_.deployment_id.str(),
-                                   .cache_namespace = caches_.dockerfile,
-                                   .on_built =
-                                       [this](const std::string& image_id) {
-                                         checkpoint_.image_id = image_id;
-                                         record();
-                                       },
-                                   .options = {.arguments = variables.arguments},
-                                   .secrets = variables.secrets,
-                                   .secrets_key = caches_.secrets,
-                                   .withheld_arguments = variables.withheld,
-                                   .service_arguments = variables.argument_names()},
-                  [repository] { return repository.get(); });
+                  std::move(image), [repository] { return repository.get(); });
   };
   if (auto dockerfile = dockerfile_path(request_)) {
     begin_build(*std::move(dockerfile));

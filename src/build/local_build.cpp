@@ -38,14 +38,11 @@ Result<LocalResult> build_dockerfile(const LocalPorts& ports, const StepSettings
   events.info("Building image from " + plan.dockerfile);
   domain::DeliveredVariables variables =
       domain::deliver(build.request.environment, settings.delivery);
-  ports::BuildOptions options = build.options;
   // What was said for this build counts.
-  for (const auto& [name, value] : options.arguments) {
+  for (const auto& [name, value] : build.options.arguments) {
     variables.arguments.erase(name);
     std::erase(variables.withheld, name);
   }
-  std::set<std::string> from_variables = variables.argument_names();
-  options.arguments.merge(std::move(variables.arguments));
   const ports::ImageSpec image{
       .service_id = build.request.service_id,
       .context = std::move(plan.tree),
@@ -53,10 +50,8 @@ Result<LocalResult> build_dockerfile(const LocalPorts& ports, const StepSettings
       .repository = build.repository,
       .tag = build.tag,
       .committed_at = [committed_at] { return Result<std::chrono::sys_seconds>(committed_at); },
-      .options = std::move(options),
-      .secrets = std::move(variables.secrets),
-      .withheld_arguments = std::move(variables.withheld),
-      .service_arguments = std::move(from_variables),
+      .options = build.options,
+      .variables = std::move(variables),
       .may_read_registry = true,
       .more_names = build.more_names};
   if (std::holds_alternative<ToRegistry>(build.target)) {

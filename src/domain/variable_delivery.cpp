@@ -92,7 +92,7 @@ std::set<std::string> names_in(const std::vector<EnvironmentVariable>& variables
 }  // namespace
 
 DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
-                           const DeliveryRules& rules) {
+                           const DeliveryRules& rules, const Secret& key) {
   std::map<std::string, const EnvironmentVariable*> last;
   for (const EnvironmentVariable& variable : variables) {
     if (!is_of_the_build(variable.key) && !variable.value.contains('\0')) {
@@ -100,7 +100,7 @@ DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
     }
   }
   const std::set<std::string> listed = names_in(variables, k_build_arguments);
-  DeliveredVariables delivered;
+  DeliveredVariables delivered{.key = key};
   for (const auto& [name, variable] : last) {
     if (rules.secret && is_id(name) && variable->value.size() <= k_largest_secret) {
       delivered.secrets.emplace(name, Secret(variable->value));
@@ -116,14 +116,6 @@ DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
     }
   }
   return delivered;
-}
-
-std::set<std::string> DeliveredVariables::argument_names() const {
-  std::set<std::string> names;
-  for (const auto& [name, value] : arguments) {
-    names.insert(name);
-  }
-  return names;
 }
 
 std::vector<EnvironmentVariable> of_the_app(const std::vector<EnvironmentVariable>& variables) {

@@ -4,7 +4,6 @@
 #include "domain/deployment_request.hpp"
 
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,8 +29,9 @@ struct DeliveredVariables {
   /// Names that would be arguments if their values did not look secret: an ARG can be read in the
   /// image's history.
   std::vector<std::string> withheld;
-
-  [[nodiscard]] std::set<std::string> argument_names() const;
+  /// The service's alone, and never told an engine: a changed secret is told from the old one by
+  /// it.
+  Secret key = {};
 };
 
 /// What the build of a Dockerfile is offered. Of equal names the last one counts.
@@ -41,7 +41,7 @@ struct DeliveredVariables {
 /// away, and, unless the customer lists them, those that every program of a step reads (PATH, HOME,
 /// LD_…). No secret: names that cannot stand in an id, and values that are too large for BuildKit.
 DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
-                           const DeliveryRules& rules);
+                           const DeliveryRules& rules, const Secret& key = {});
 
 /// The variables without those that are meant for the build alone.
 std::vector<EnvironmentVariable> of_the_app(const std::vector<EnvironmentVariable>& variables);

@@ -4,6 +4,7 @@
 #include "base/secret.hpp"
 #include "domain/build_event.hpp"
 #include "domain/ids.hpp"
+#include "domain/variable_delivery.hpp"
 #include "ports/job_context.hpp"
 #include "ports/registry.hpp"
 #include "ports/source_tree.hpp"
@@ -14,7 +15,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -52,13 +52,8 @@ struct ImageSpec {
   /// name for its content; not by engines that push while they build.
   std::function<void(const std::string& image_id)> on_built = [](const std::string&) {};
   BuildOptions options = {};
-  std::map<std::string, Secret> secrets = {};  ///< For `RUN --mount=type=secret,id=…`.
-  Secret secrets_key = {};                     ///< The service's alone; never told an engine.
-  /// ARGs that get no value because it looks secret; the customer is told where one stands.
-  std::vector<std::string> withheld_arguments = {};
-  /// Names of `options.arguments` that are variables of the service: where one replaces a default
-  /// the customer is told.
-  std::set<std::string> service_arguments = {};
+  /// What the service's variables are to the build; `options` go before them.
+  domain::DeliveredVariables variables = {};
   /// The login belongs to whoever wrote the Dockerfile: images beside the repository may be sources
   /// of the build. Elsewhere they belong to other services.
   bool may_read_registry = false;

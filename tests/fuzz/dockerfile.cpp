@@ -35,7 +35,7 @@ void check_instruction(const builder::adapters::buildkit::Dockerfile& file,
 void check_versions(const builder::adapters::buildkit::Dockerfile& file, std::string_view text) {
   using namespace builder;
   using namespace builder::adapters::buildkit;
-  const SecretMounts mounts({{"T", Secret("v")}}, Secret("k"));
+  const SecretMounts mounts({.secrets = {{"T", Secret("v")}}, .key = Secret("k")});
   const std::string sent = mounts.with_versions(text);
   fuzz::expect(
       mounts.without_versions(sent).size() >= mounts.without_versions(std::string(text)).size(),

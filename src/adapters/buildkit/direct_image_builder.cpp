@@ -78,33 +78,15 @@ class DirectImageBuilder final : public ports::ImageBuilder {
   [[nodiscard]] SolveSpec spec_for(const ports::ImageSpec& image) const {
     // No `registry.insecure`: on loopback the daemon speaks plain HTTP by itself, as
     // `is_plain_http` says; with the attribute it tries TLS first.
-    SolveSpec spec{
-        .service_id = image.service_id,
-        .context = image.context,
-        .dockerfile = image.dockerfile,
-        .frontend = frontend_attributes(image.options),
-        .exporter = "image",
-        .exporter_attributes = {{"name", names_of(image)},
-                                {"push", "true"},
-                                // Where containerd keeps images, none of this name is left.
-                                {"store", "false"},
-                                {"oci-mediatypes", "true"},
-                                {"compression", compression_.type}},
-        .cache_namespace = image.cache_namespace,
-        .is_customers = true,
-        .repository = others_beside(image),
-        .secrets = image.secrets,
-        .secrets_key = image.secrets_key,
-        .withheld_arguments = image.withheld_arguments,
-        .service_arguments = image.service_arguments};
+    SolveSpec spec = solve_of(image, epoch_);
+    spec.exporter = "image";
+    spec.exporter_attributes["push"] = "true";
+    // Where containerd keeps images, none of this name is left.
+    spec.exporter_attributes["store"] = "false";
+    spec.exporter_attributes["oci-mediatypes"] = "true";
+    spec.exporter_attributes["compression"] = compression_.type;
     if (compression_.level) {
       spec.exporter_attributes["compression-level"] = std::to_string(*compression_.level);
-    }
-    if (epoch_ != ImageEpoch::off) {
-      spec.epoch = image.committed_at;
-    }
-    if (epoch_ == ImageEpoch::layers) {
-      spec.exporter_attributes["rewrite-timestamp"] = "true";
     }
     return spec;
   }

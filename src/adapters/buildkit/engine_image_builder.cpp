@@ -111,21 +111,9 @@ class EngineImageBuilder final : public ports::ImageBuilder {
   Result<Built> build(const JobContext& job, const ports::ImageSpec& image,
                       domain::EventSink& events) {
     const auto begin = Clock::now();
-    auto solved = peers_.solver.solve(job,
-                                      {.service_id = image.service_id,
-                                       .context = image.context,
-                                       .dockerfile = image.dockerfile,
-                                       .frontend = frontend_attributes(image.options),
-                                       .exporter = "moby",
-                                       .exporter_attributes = {{"name", names_of(image)}},
-                                       .cache_namespace = image.cache_namespace,
-                                       .is_customers = true,
-                                       .repository = others_beside(image),
-                                       .secrets = image.secrets,
-                                       .secrets_key = image.secrets_key,
-                                       .withheld_arguments = image.withheld_arguments,
-                                       .service_arguments = image.service_arguments},
-                                      events);
+    SolveSpec spec = solve_of(image, ImageEpoch::off);
+    spec.exporter = "moby";
+    auto solved = peers_.solver.solve(job, spec, events);
     const auto took = Clock::now() - begin;
     if (!solved) {
       return std::unexpected(std::move(solved).error().error.with_context("building image"));
@@ -232,10 +220,6 @@ Result<> check_machines(const JobContext& job, const KeepingEngine& engine,
   auto foreign =
       text ? wrong_platform(image.dockerfile, *text, {}, details->architecture) : std::nullopt;
   return foreign ? Result<>(std::unexpected(*std::move(foreign))) : Result<>();
-}
-
-std::optional<ports::Repository> others_beside(const ports::ImageSpec& image) {
-  return image.may_read_registry ? std::nullopt : std::optional(image.repository);
 }
 
 std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(

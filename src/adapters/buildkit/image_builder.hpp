@@ -64,10 +64,7 @@ Result<> check_machines(const ports::JobContext& job, const KeepingEngine& engin
 /// All names of an image, as the exporters read them.
 std::string names_of(const ports::ImageSpec& image);
 
-/// What the frontend is told of the options of a build.
-std::map<std::string, std::string> frontend_attributes(const ports::BuildOptions& options);
-
-/// Whose images are not this build's to read: see `SolveSpec::repository`.
-std::optional<ports::Repository> others_beside(const ports::ImageSpec& image);
+/// The solve of an image but for its exporter, the same for every way to leave it somewhere.
+SolveSpec solve_of(const ports::ImageSpec& image, ImageEpoch epoch);
 
 }  // namespace builder::adapters::buildkit

@@ -122,25 +122,9 @@ class BuildkitExporter final : public ports::ImageExporter {
 
   [[nodiscard]] SolveSpec spec_for(const ports::ImageSpec& image, std::string exporter,
                                    ports::ByteSink* sink) const {
-    SolveSpec spec{.service_id = image.service_id,
-                   .context = image.context,
-                   .dockerfile = image.dockerfile,
-                   .frontend = frontend_attributes(image.options),
-                   .exporter = std::move(exporter),
-                   .exporter_attributes = {{"name", names_of(image)}},
-                   .result = sink,
-                   .cache_namespace = image.cache_namespace,
-                   .is_customers = true,
-                   .secrets = image.secrets,
-                   .secrets_key = image.secrets_key,
-                   .withheld_arguments = image.withheld_arguments,
-                   .service_arguments = image.service_arguments};
-    if (peers_.epoch != ImageEpoch::off) {
-      spec.epoch = image.committed_at;
-    }
-    if (peers_.epoch == ImageEpoch::layers) {
-      spec.exporter_attributes["rewrite-timestamp"] = "true";
-    }
+    SolveSpec spec = solve_of(image, peers_.epoch);
+    spec.exporter = std::move(exporter);
+    spec.result = sink;
     return spec;
   }
 
@@ -164,23 +148,6 @@ std::string names_of(const ports::ImageSpec& image) {
     names += "," + name.str();
   }
   return names;
-}
-
-std::map<std::string, std::string> frontend_attributes(const ports::BuildOptions& options) {
-  std::map<std::string, std::string> attributes;
-  for (const auto& [name, value] : options.arguments) {
-    attributes["build-arg:" + name] = value;
-  }
-  if (!options.target.empty()) {
-    attributes["target"] = options.target;
-  }
-  if (!options.platform.empty()) {
-    attributes["platform"] = options.platform;
-  }
-  if (options.no_cache) {
-    attributes["no-cache"] = "";  // Of every stage.
-  }
-  return attributes;
 }
 
 std::unique_ptr<ports::ImageExporter> make_image_exporter(ExportPeers peers) {

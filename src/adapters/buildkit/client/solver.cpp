@@ -200,11 +200,10 @@ class BuildkitSolver final : public Solver {
     explicit Findings(domain::EventSink& events) : events_(&events) {}
 
     std::atomic<bool> registry_is_closed = false;  ///< See `FailedSolve`.
-    /// The solve ends at once, and another one follows: see `with_own_results`.
-    std::atomic<bool> mixes_results = false;
-    std::atomic<bool> mixes_secrets = false;
+    /// Not `ended`: the solve ends at once, and another one follows. See `with_own_results`.
+    std::atomic<Way> way = Way::ended;
 
-    [[nodiscard]] bool solves_anew() const { return mixes_results || mixes_secrets; }
+    [[nodiscard]] bool solves_anew() const { return way != Way::ended; }
 
     void tell(std::string line, domain::LogType type = domain::LogType::info) {
       const std::scoped_lock lock(mutex_);
@@ -247,9 +246,9 @@ class BuildkitSolver final : public Solver {
   /// its address is not used. Results of other Dockerfiles stay common to all services.
   static SolveSpec with_own_results(SolveSpec spec, Way why) {
     const bool by_secrets = why == Way::mixes_secrets;
-    const std::string whose = sha256_hex(
-        "results of " + spec.cache_namespace.reveal() +
-        (by_secrets ? SecretMounts(spec.secrets, spec.secrets_key).fingerprint() : std::string()));
+    const std::string whose =
+        sha256_hex("results of " + spec.cache_namespace.reveal() +
+                   (by_secrets ? SecretMounts(spec.variables).fingerprint() : std::string()));
     spec.frontend[std::string(k_add_hosts)] = std::string(by_secrets ? k_own_secrets : "cache-") +
                                               whose.substr(0, 16) + ".invalid=0.0.0.0";
     return spec;
@@ -331,20 +330,23 @@ class BuildkitSolver final : public Solver {
     }
     const auto findings = std::make_shared<Findings>(events);
     UntilItEnds told(events, *findings);
-    const auto mounts = std::make_shared<const SecretMounts>(spec.secrets, spec.secrets_key);
+    const auto mounts = std::make_shared<const SecretMounts>(spec.variables);
     SessionContent content{.shared_key = settings_.shared_key_prefix + spec.service_id.str(),
                            .tree = spec.context,
-                           .secrets = spec.is_customers ? mounts->for_session() : spec.secrets,
+                           .secrets = mounts->for_session(),
                            .dockerfile = {},
                            .login =
                                [this, job, spec, findings](const std::string& host) {
                                  return login_of_build(job, spec, host, *findings);
                                },
                            .result = spec.result};
-    if (spec.is_customers && !has_own_secrets(spec)) {
+    content.secrets.insert(spec.secrets.begin(), spec.secrets.end());
+    if (!has_own_secrets(spec)) {
       content.may_give = [mounts, findings](const std::string& id) {
-        findings->mixes_secrets = findings->mixes_secrets || mounts->is_plain(id);
-        return !findings->mixes_secrets;
+        if (mounts->is_plain(id)) {
+          findings->way = Way::mixes_secrets;
+        }
+        return findings->way != Way::mixes_secrets;
       };
     }
     if (spec.is_customers) {
@@ -508,7 +510,7 @@ class BuildkitSolver final : public Solver {
     }
     if (text) {
       if (mixes_results(job, spec, *text)) {
-        findings.mixes_results = true;
+        findings.way = Way::mixes_results;
         return failure(ErrorKind::cancelled, "solved anew");
       }
       BUILDER_TRY_ASSIGN(const auto frontends,
@@ -525,7 +527,7 @@ class BuildkitSolver final : public Solver {
                                 keeps_policies(job.stop), resolver_, job));
       std::string sent = mounts.with_versions(*text);
       if (!has_own_secrets(spec) && mounts.leaves_some(sent)) {
-        findings.mixes_secrets = true;
+        findings.way = Way::mixes_secrets;
         return failure(ErrorKind::cancelled, "solved anew");
       }
       if (tells) {
@@ -557,11 +559,11 @@ class BuildkitSolver final : public Solver {
   /// default.
   static void tell_arguments(const SolveSpec& spec, std::string_view text, Findings& findings) {
     constexpr std::size_t k_told = 10;
-    if (spec.withheld_arguments.empty() && spec.service_arguments.empty()) {
+    const domain::DeliveredVariables& variables = spec.variables;
+    if (variables.withheld.empty() && variables.arguments.empty()) {
       return;
     }
-    const std::set<std::string> withheld(spec.withheld_arguments.begin(),
-                                         spec.withheld_arguments.end());
+    const std::set<std::string> withheld(variables.withheld.begin(), variables.withheld.end());
     const std::string file = printable_line(spec.dockerfile, 80);
     std::set<std::string> told;
     const Dockerfile parsed(text);
@@ -574,7 +576,7 @@ class BuildkitSolver final : public Solver {
         const bool has_default = name.size() < word.size();
         const bool is_withheld = withheld.contains(name);
         if (told.size() == k_told || told.contains(name) ||
-            (!is_withheld && !(has_default && spec.service_arguments.contains(name)))) {
+            (!is_withheld && !(has_default && variables.arguments.contains(name)))) {
           continue;
         }
         told.insert(name);
@@ -584,7 +586,7 @@ class BuildkitSolver final : public Solver {
                           "read in the image. {}list it in the variable {}",
                           file, instruction.lines.first, name,
                           has_default ? "keeps its default" : "gets no value",
-                          spec.secrets.contains(name)
+                          variables.secrets.contains(name)
                               ? fmt::format("Use RUN --mount=type=secret,id={0} (it is in "
                                             "/run/secrets/{0}), or ",
                                             name)
@@ -714,7 +716,7 @@ class BuildkitSolver final : public Solver {
     }
     if (findings.solves_anew()) {
       Attempt attempt = failed({.kind = ErrorKind::cancelled, .message = "solved anew"});
-      attempt.way = findings.mixes_secrets ? Way::mixes_secrets : Way::mixes_results;
+      attempt.way = findings.way;
       return attempt;
     }
     if (auto error = session.result_error()) {

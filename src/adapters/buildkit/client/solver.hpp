@@ -8,6 +8,7 @@
 #include "base/secret.hpp"
 #include "domain/build_event.hpp"
 #include "domain/ids.hpp"
+#include "domain/variable_delivery.hpp"
 #include "ports/build_limits.hpp"
 #include "ports/byte_sink.hpp"
 #include "ports/job_context.hpp"
@@ -22,7 +23,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,12 +54,11 @@ struct SolveSpec {
   /// With `is_customers`: the deployment's own repository. Images beside it belong to other
   /// services: none of them can be a source of this build. nullopt: there are no others.
   std::optional<ports::Repository> repository = {};
-  /// For `RUN --mount=type=secret,id=…`, by id. With `is_customers` a changed one makes its RUN
-  /// run again.
+  /// For `RUN --mount=type=secret,id=…`, by id; for files of ours.
   std::map<std::string, Secret> secrets = {};
-  Secret secrets_key = {};                           ///< See `ports::ImageSpec`.
-  std::vector<std::string> withheld_arguments = {};  ///< Likewise.
-  std::set<std::string> service_arguments = {};      ///< Likewise.
+  /// The same for the customer's: a changed secret makes its RUN run again, and no result of one is
+  /// another service's. The arguments are here to be told of; `frontend` has them.
+  domain::DeliveredVariables variables = {};
   /// `network.host`, where the engine grants it.
   std::vector<std::string> entitlements = {};
 };

@@ -21,12 +21,8 @@ constexpr std::size_t k_hash_bytes = 8;
 constexpr std::size_t k_version_size = 2 * k_hash_bytes + 2;
 
 std::string version_of(const Secret& key, const std::string& name, const Secret& value) {
-  std::string version = "v";
-  const auto hash = hmac_sha256(key.reveal(), name + '\0' + value.reveal());
-  for (std::size_t i = 0; i < k_hash_bytes; ++i) {
-    version += fmt::format("{:02x}", hash[i]);
-  }
-  return version + "/";
+  const std::string hash = hmac_sha256_hex(key.reveal(), name + '\0' + value.reveal());
+  return "v" + hash.substr(0, 2 * k_hash_bytes) + "/";
 }
 
 /// Where the flags of a RUN end: the end of the last of its tokens that begin with two dashes.
@@ -51,10 +47,10 @@ std::string_view base_name(std::string_view path) {
 
 }  // namespace
 
-SecretMounts::SecretMounts(std::map<std::string, Secret> secrets, const Secret& key)
-    : secrets_(std::move(secrets)) {
+SecretMounts::SecretMounts(const domain::DeliveredVariables& variables)
+    : secrets_(variables.secrets) {
   for (const auto& [name, value] : secrets_) {
-    known_.insert(versions_.emplace(name, version_of(key, name, value)).first->second);
+    known_.insert(versions_.emplace(name, version_of(variables.key, name, value)).first->second);
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/secret.hpp"
+#include "domain/variable_delivery.hpp"
 
 #include <map>
 #include <set>
@@ -19,8 +20,7 @@ namespace builder::adapters::buildkit {
 /// that cannot be tried out without the key. Thread-safe.
 class SecretMounts {
  public:
-  /// `key` is the service's alone.
-  SecretMounts(std::map<std::string, Secret> secrets, const Secret& key);
+  explicit SecretMounts(const domain::DeliveredVariables& variables);
 
   /// The Dockerfile for the engine. Only mounts in plain letters are changed: none with a variable,
   /// a quote or an escape in it, and none of a file with heredocs, whose text might look like one.

@@ -8,7 +8,8 @@ namespace {
 class SecretMountsTest : public testing::Test {
  protected:
   static SecretMounts mounts_of(const std::string& token, const std::string& key = "k") {
-    return {{{"TOKEN", Secret(token)}, {"OTHER", Secret("o")}}, Secret(key)};
+    return SecretMounts(
+        {.secrets = {{"TOKEN", Secret(token)}, {"OTHER", Secret("o")}}, .key = Secret(key)});
   }
 
   /// The version of TOKEN with its slash.
@@ -82,7 +83,7 @@ TEST_F(SecretMountsTest, EverythingElseStaysAsItIs) {
         "RUN \\"}) {
     EXPECT_EQ(mounts_.with_versions(text), text);
   }
-  const SecretMounts none({}, Secret("k"));
+  const SecretMounts none({});
   EXPECT_EQ(none.with_versions("RUN --mount=type=secret,id=TOKEN x"),
             "RUN --mount=type=secret,id=TOKEN x");
 }
@@ -102,7 +103,7 @@ TEST_F(SecretMountsTest, WhatMayStillAskByThePlainNameIsKnown) {
         "RUN --mount=type=secret,id=TOKEN x\nRUN --mount=type=secret,target=/OTHER x"}) {
     EXPECT_FALSE(mounts_.leaves_some(mounts_.with_versions(text))) << text;
   }
-  EXPECT_FALSE(SecretMounts({}, Secret("k")).leaves_some("RUN --mount=type=secret,id=$A x"));
+  EXPECT_FALSE(SecretMounts({}).leaves_some("RUN --mount=type=secret,id=$A x"));
   EXPECT_TRUE(mounts_.is_plain("TOKEN"));
   EXPECT_FALSE(mounts_.is_plain(version_ + "TOKEN"));
   EXPECT_NE(mounts_.fingerprint(), mounts_of("another").fingerprint());
