@@ -503,6 +503,10 @@ def test_explain_says_what_would_be_built_and_runs_nothing(build, app, tmp_path)
     assert told["context"]["files"] == 4 and told["ignore_file"] == ".dockerignore" and told["frontend"] == "docker/dockerfile:1"
     assert [(image["name"], image["line"]) for image in told["images"]] == [("node:20", 2), ("nginx", 4), ("busybox", 6)]
     assert [cache["line"] for cache in told["caches"]] == [3]
+    # .env is one file more, where it is written.
+    sent = [json.loads(build("--explain", "--json", "--env", "A=b", app, ENV_DELIVERY=ways, **nothing).stdout)["context"]["files"]
+            for ways in ("file,secret,arg", "secret,arg")]
+    assert sent == [5, 4]
     (app / ".dockerignore").unlink()
     assert json.loads(build("--explain", "--progress=json", app, **nothing).stdout)["ignore_file"] == ""
     (app / "Dockerfile").unlink()
