@@ -15,8 +15,9 @@ from .images import PATH, RegistryClient, busybox_layer
 # Changed before every deployment; what a shape takes from the context first does not depend on it.
 UNRELATED = "notes.txt"
 
-# It makes a step that runs again visible in the wall time.
-STEP = "sleep 0.3 && date"
+# It makes a step that runs again visible in the wall time. What it prints is never the same: two runs with the same
+# output would share the COPY of it, which BuildKit looks up by content.
+STEP = "sleep 0.3 && cat /proc/sys/kernel/random/uuid"
 
 
 @dataclass(frozen=True)
