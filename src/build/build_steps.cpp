@@ -169,7 +169,7 @@ Result<PublishedImage> BuildSteps::build() {
                }).share();
   times = std::async(std::launch::async, [this, stop = beside.stop] {
     return ports::retry_until_answered(log_, stop, "the times of the files are not known", [&] {
-      return ports_.queue.times(taken_.receipt, request_.service_id);
+      return ports_.queue.recall(taken_.receipt, {.service = request_.service_id});
     });
   });
   const domain::DeliveredVariables variables =
@@ -281,7 +281,7 @@ Result<std::shared_ptr<const ports::SourceTree>> BuildSteps::with_times(
   if (timed.record != before) {
     BUILDER_TRY(ports::retry_until_answered(
         log_, job_.stop, "the times of the files are not remembered",
-        [&] { return ports_.queue.remember_times(taken_.receipt, service, timed.record); }));
+        [&] { return ports_.queue.remember(taken_.receipt, {.service = service}, timed.record); }));
   }
   log_.debug("times of {} files, {} of them new: {} us", timed.files, timed.changed,
              std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count());

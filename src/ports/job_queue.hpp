@@ -62,6 +62,20 @@ class QueueListener {
   [[nodiscard]] virtual WorkerActivity activity() const = 0;
 };
 
+/// One of the things that deployments of a service remember for the next ones.
+struct ServiceMemory {
+  enum class What { file_times, images };
+
+  domain::ServiceId service;
+  What what = What::file_times;
+
+  /// Its name among those of all services.
+  [[nodiscard]] std::string key() const {
+    // No service's id holds a '#'.
+    return what == What::file_times ? service.str() : service.str() + "#images";
+  }
+};
+
 /// The platform's queue, and beside it everything workers must agree on. A job is at every moment
 /// in the queue, owned by one worker, waiting for the older build of its service, or ended; its end
 /// is kept until the platform has it. All methods reconnect by themselves and are thread-safe;
@@ -97,11 +111,11 @@ class JobQueue {
   virtual Result<std::vector<domain::DeploymentId>> look() = 0;
   /// Remembers how far a job of ours has come, for whoever has it next.
   virtual Result<> record(const Receipt& receipt, const domain::Checkpoint& checkpoint) = 0;
-  /// What the deployments of the job's service remember of its files' times; empty: nothing (any
-  /// more). Opaque here; text.
-  virtual Result<std::string> times(const Receipt& receipt, const domain::ServiceId& service) = 0;
-  virtual Result<> remember_times(const Receipt& receipt, const domain::ServiceId& service,
-                                  const std::string& times) = 0;
+  /// What the deployments of the job's service left for the next ones; empty: nothing (any more).
+  /// Opaque here; text.
+  virtual Result<std::string> recall(const Receipt& receipt, const ServiceMemory& memory) = 0;
+  virtual Result<> remember(const Receipt& receipt, const ServiceMemory& memory,
+                            const std::string& text) = 0;
   /// Puts an unfinished job back to the head of the queue; the attempt is not counted.
   virtual Result<> requeue(const Receipt& receipt) = 0;
 

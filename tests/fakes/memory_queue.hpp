@@ -193,19 +193,19 @@ class MemoryQueue final : public ports::JobQueue {
                                                                            : not_ours();
   }
 
-  Result<std::string> times(const ports::Receipt& receipt,
-                            const domain::ServiceId& service) override {
+  Result<std::string> recall(const ports::Receipt& receipt,
+                             const ports::ServiceMemory& memory) override {
     const std::scoped_lock lock(mutex_);
-    return owns(receipt) ? Result<std::string>(times_[service]) : not_ours();
+    return owns(receipt) ? Result<std::string>(memories_[memory.key()]) : not_ours();
   }
 
-  Result<> remember_times(const ports::Receipt& receipt, const domain::ServiceId& service,
-                          const std::string& times) override {
+  Result<> remember(const ports::Receipt& receipt, const ports::ServiceMemory& memory,
+                    const std::string& text) override {
     const std::scoped_lock lock(mutex_);
     if (!owns(receipt)) {
       return not_ours();
     }
-    times_[service] = times;
+    memories_[memory.key()] = text;
     return {};
   }
 
@@ -363,7 +363,7 @@ class MemoryQueue final : public ports::JobQueue {
   std::deque<std::string> queue_;
   domain::JobLedger ledger_;
   bool in_doubt_ = false;
-  std::map<domain::ServiceId, std::string> times_;
+  std::map<std::string, std::string> memories_;
   std::atomic<int> activity_changes_ = 0;
   ErrorKind refusal_ = ErrorKind::denied;
   int refusals_ = 0;

@@ -67,15 +67,15 @@ class ChosenQueue final : public JobQueue {
     return queue->record(receipt, checkpoint);
   }
 
-  Result<std::string> times(const Receipt& receipt, const domain::ServiceId& service) override {
+  Result<std::string> recall(const Receipt& receipt, const ports::ServiceMemory& memory) override {
     BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
-    return queue->times(receipt, service);
+    return queue->recall(receipt, memory);
   }
 
-  Result<> remember_times(const Receipt& receipt, const domain::ServiceId& service,
-                          const std::string& times) override {
+  Result<> remember(const Receipt& receipt, const ports::ServiceMemory& memory,
+                    const std::string& text) override {
     BUILDER_TRY_ASSIGN(JobQueue* const queue, chosen());
-    return queue->remember_times(receipt, service, times);
+    return queue->remember(receipt, memory, text);
   }
 
   Result<> requeue(const Receipt& receipt) override {

@@ -170,24 +170,28 @@ TEST_P(JobQueueTest, WhatWasRecordedComesWithTheNextAttempt) {
   end(again);
 }
 
-TEST_P(JobQueueTest, TimesAreRememberedForAServiceByWhoBuildsIt) {
+TEST_P(JobQueueTest, ThingsAreRememberedForAServiceByWhoBuildsIt) {
   push("a", "s1");
   push("b", "s2");
   const auto job = take();
   const auto other = take();
-  const domain::ServiceId service("s1");
-  EXPECT_EQ(queue().times(job.receipt, service).value(), "");
-  const std::string times(100'000, 't');
-  EXPECT_TRUE(queue().remember_times(job.receipt, service, "first"));
-  EXPECT_TRUE(queue().remember_times(job.receipt, service, times)) << "the last one counts";
-  EXPECT_EQ(queue().times(job.receipt, service).value(), times);
-  EXPECT_EQ(queue().times(other.receipt, domain::ServiceId("s2")).value(), "");
+  const ports::ServiceMemory times{.service = domain::ServiceId("s1")};
+  const ports::ServiceMemory images{.service = times.service,
+                                    .what = ports::ServiceMemory::What::images};
+  EXPECT_EQ(queue().recall(job.receipt, times).value(), "");
+  const std::string text(100'000, 't');
+  EXPECT_TRUE(queue().remember(job.receipt, times, "first"));
+  EXPECT_TRUE(queue().remember(job.receipt, images, "image"));
+  EXPECT_TRUE(queue().remember(job.receipt, times, text)) << "the last one counts";
+  EXPECT_EQ(queue().recall(job.receipt, times).value(), text);
+  EXPECT_EQ(queue().recall(job.receipt, images).value(), "image") << "each is on its own";
+  EXPECT_EQ(queue().recall(other.receipt, {.service = domain::ServiceId("s2")}).value(), "");
   end(job);
-  EXPECT_EQ(queue().remember_times(job.receipt, service, "late").error().kind, ErrorKind::conflict);
-  EXPECT_EQ(queue().times(job.receipt, service).error().kind, ErrorKind::conflict);
+  EXPECT_EQ(queue().remember(job.receipt, times, "late").error().kind, ErrorKind::conflict);
+  EXPECT_EQ(queue().recall(job.receipt, times).error().kind, ErrorKind::conflict);
   push("c", "s1");
   const auto next = take();
-  EXPECT_EQ(queue().times(next.receipt, service).value(), times) << "outlives the deployment";
+  EXPECT_EQ(queue().recall(next.receipt, times).value(), text) << "outlives the deployment";
 }
 
 TEST_P(JobQueueTest, ANewerJobSupersedesTheOneThatIsBuiltAndWaitsForIt) {

@@ -189,19 +189,19 @@ class RedisJobQueue final : public ports::JobQueue {
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
 
-  Result<std::string> times(const Receipt& receipt, const domain::ServiceId& service) override {
+  Result<std::string> recall(const Receipt& receipt, const ports::ServiceMemory& memory) override {
     BUILDER_TRY_ASSIGN(Reply reply,
-                       run(times_, {receipt.lease_id, receipt.deployment.str(), service.str()}));
+                       run(times_, {receipt.lease_id, receipt.deployment.str(), memory.key()}));
     if (word(reply) != "OK" || reply.list.size() != 2) {
       return not_ours(receipt);
     }
     return std::move(reply.list[1].text);
   }
 
-  Result<> remember_times(const Receipt& receipt, const domain::ServiceId& service,
-                          const std::string& times) override {
+  Result<> remember(const Receipt& receipt, const ports::ServiceMemory& memory,
+                    const std::string& text) override {
     BUILDER_TRY_ASSIGN(const Reply reply, run(times_, {receipt.lease_id, receipt.deployment.str(),
-                                                       service.str(), times}));
+                                                       memory.key(), text}));
     return word(reply) == "OK" ? Result<>() : not_ours(receipt);
   }
 

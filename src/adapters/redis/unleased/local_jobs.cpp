@@ -14,8 +14,8 @@ using ports::CancelAnswer;
 using ports::Ending;
 using ports::Verdict;
 
-/// Of what is remembered of file times; bytes.
-constexpr std::size_t k_most_times = 64u << 20;
+/// Of what deployments remember for the next ones; bytes.
+constexpr std::size_t k_most_memories = 64u << 20;
 
 std::unexpected<Error> not_ours(const domain::DeploymentId& id) {
   return failure(ErrorKind::conflict, "deployment " + id.str() + " is not ours");
@@ -119,30 +119,31 @@ Result<> LocalJobs::record(const domain::DeploymentId& id, const domain::Checkpo
   return ledger_.record(id, checkpoint) ? Result<>() : not_ours(id);
 }
 
-Result<std::string> LocalJobs::times(const domain::DeploymentId& id,
-                                     const domain::ServiceId& service) const {
+Result<std::string> LocalJobs::recall(const domain::DeploymentId& id,
+                                      const ports::ServiceMemory& memory) const {
   if (!ledger_.owns(id)) {
     return not_ours(id);
   }
-  const auto found = times_.find(service);
-  return found == times_.end() ? std::string() : found->second;
+  const auto found = memories_.find(memory.key());
+  return found == memories_.end() ? std::string() : found->second;
 }
 
-Result<> LocalJobs::remember_times(const domain::DeploymentId& id, const domain::ServiceId& service,
-                                   const std::string& times) {
+Result<> LocalJobs::remember(const domain::DeploymentId& id, const ports::ServiceMemory& memory,
+                             const std::string& text) {
   if (!ledger_.owns(id)) {
     return not_ours(id);
   }
-  std::string& remembered = times_[service];
-  times_size_ = times_size_ - remembered.size() + times.size();
-  remembered = times;
-  for (auto other = times_.begin(); times_size_ > k_most_times && other != times_.end();) {
-    if (other->first == service) {
+  std::string& remembered = memories_[memory.key()];
+  memories_size_ = memories_size_ - remembered.size() + text.size();
+  remembered = text;
+  for (auto other = memories_.begin();
+       memories_size_ > k_most_memories && other != memories_.end();) {
+    if (&other->second == &remembered) {
       ++other;
       continue;
     }
-    times_size_ -= other->second.size();
-    other = times_.erase(other);
+    memories_size_ -= other->second.size();
+    other = memories_.erase(other);
   }
   return {};
 }

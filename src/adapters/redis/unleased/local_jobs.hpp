@@ -43,9 +43,10 @@ class LocalJobs {
 
   Result<> record(const domain::DeploymentId& id, const domain::Checkpoint& checkpoint);
   /// For as long as the process lives.
-  Result<std::string> times(const domain::DeploymentId& id, const domain::ServiceId& service) const;
-  Result<> remember_times(const domain::DeploymentId& id, const domain::ServiceId& service,
-                          const std::string& times);
+  Result<std::string> recall(const domain::DeploymentId& id,
+                             const ports::ServiceMemory& memory) const;
+  Result<> remember(const domain::DeploymentId& id, const ports::ServiceMemory& memory,
+                    const std::string& text);
   Result<ports::Ending> finish(const domain::DeploymentId& id, const ports::StatusUpdate& update);
   Result<> settle(const domain::DeploymentId& id, ports::Delivery delivery);
   std::optional<ports::Undelivered> adopt();
@@ -71,8 +72,8 @@ class LocalJobs {
   JobJournal journal_;
   domain::JobLedger ledger_;
   std::deque<domain::QueuedJob> ready_;  ///< They waited; the next to be taken.
-  std::map<domain::ServiceId, std::string> times_;
-  std::size_t times_size_ = 0;  ///< Bytes of all services together.
+  std::map<std::string, std::string> memories_;
+  std::size_t memories_size_ = 0;  ///< Bytes of all together.
 };
 
 }  // namespace builder::adapters::redis

@@ -156,15 +156,15 @@ class UnsafeQueue final : public ports::JobQueue {
     return jobs_.record(receipt.deployment, checkpoint);
   }
 
-  Result<std::string> times(const Receipt& receipt, const domain::ServiceId& service) override {
+  Result<std::string> recall(const Receipt& receipt, const ports::ServiceMemory& memory) override {
     const std::scoped_lock lock(mutex_);
-    return jobs_.times(receipt.deployment, service);
+    return jobs_.recall(receipt.deployment, memory);
   }
 
-  Result<> remember_times(const Receipt& receipt, const domain::ServiceId& service,
-                          const std::string& times) override {
+  Result<> remember(const Receipt& receipt, const ports::ServiceMemory& memory,
+                    const std::string& text) override {
     const std::scoped_lock lock(mutex_);
-    return jobs_.remember_times(receipt.deployment, service, times);
+    return jobs_.remember(receipt.deployment, memory, text);
   }
 
   Result<> requeue(const Receipt& receipt) override {
