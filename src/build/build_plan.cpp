@@ -62,10 +62,10 @@ Result<std::optional<std::string>> existing_ignore_file(const std::string& name,
 }
 
 /// Lays the ignore file in force, where the repository has none, and says which one it is. As in
-/// BuildKit's frontend `<Dockerfile>.dockerignore` goes before `.dockerignore`.
-Result<> settle_ignore_file(const std::string& dockerfile, const ports::SourceTree& tree,
-                            std::map<std::string, std::string>& generated,
-                            domain::EventSink& events) {
+/// BuildKit's frontend `<Dockerfile>.dockerignore` goes before `.dockerignore`. Gives its text.
+Result<std::string> settle_ignore_file(const std::string& dockerfile, const ports::SourceTree& tree,
+                                       std::map<std::string, std::string>& generated,
+                                       domain::EventSink& events) {
   std::string name = dockerfile + std::string(k_default_ignore_file);
   BUILDER_TRY_ASSIGN(std::optional<std::string> text, existing_ignore_file(name, tree, events));
   if (!text) {
@@ -76,8 +76,7 @@ Result<> settle_ignore_file(const std::string& dockerfile, const ports::SourceTr
     events.info(
         "No .dockerignore in the repository; using the platform's default one, which leaves out "
         "tests, logs, keys and dependencies (a .dockerignore of your own replaces it)");
-    generated[std::string(k_default_ignore_file)] = domain::default_dockerignore();
-    return {};
+    return generated[std::string(k_default_ignore_file)] = domain::default_dockerignore();
   }
   events.info("The ignore file in force is " + printable_line(name));
   domain::IgnoreFile file(*text);
@@ -94,7 +93,7 @@ Result<> settle_ignore_file(const std::string& dockerfile, const ports::SourceTr
                    printable_line(line->text, 40) +
                    "\" keeps .env out of the build: the service's variables do not reach it");
   }
-  return {};
+  return *std::move(text);
 }
 
 /// nullopt: there is none at that path.
@@ -369,9 +368,11 @@ Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
     generated = dotenv_of(request, events);
   }
   if (dockerfile) {
-    BUILDER_TRY(settle_ignore_file(*dockerfile, *source, generated, events));
+    BUILDER_TRY_ASSIGN(std::string ignore_file,
+                       settle_ignore_file(*dockerfile, *source, generated, events));
     return DockerfilePlan{.tree = ports::make_overlay_tree(std::move(source), std::move(generated)),
-                          .dockerfile = *std::move(dockerfile)};
+                          .dockerfile = *std::move(dockerfile),
+                          .ignore_file = std::move(ignore_file)};
   }
   if (request.runtime_file_path.empty()) {
     events.info("No Dockerfile in the repository; building with buildpacks");

@@ -18,6 +18,7 @@ namespace builder::build {
 struct DockerfilePlan {
   std::shared_ptr<const ports::SourceTree> tree;  ///< The source with the generated files over it.
   std::string dockerfile;                         ///< Path inside the tree.
+  std::string ignore_file;                        ///< Text of the one in force.
 };
 
 /// The image is built with buildpacks.

@@ -1,11 +1,13 @@
 #include "build/build_steps.hpp"
 
 #include "base/text.hpp"
+#include "build/build_inputs.hpp"
 #include "build/early_publish.hpp"
 #include "build/file_times.hpp"
 #include "ports/buildpacks_builder.hpp"
 #include "ports/retry_until_answered.hpp"
 
+#include <algorithm>
 #include <future>
 #include <utility>
 #include <variant>
@@ -22,6 +24,10 @@ using Clock = std::chrono::steady_clock;
 /// The image is there: the build's own deadline no longer counts.
 constexpr std::chrono::seconds k_promote_limit{120};
 constexpr std::chrono::seconds k_repository_limit{120};
+/// For a look at base images: a build that waits longer for it would rather have begun.
+constexpr std::chrono::seconds k_bases_limit{5};
+constexpr std::size_t k_short_commit = 7;
+constexpr std::size_t k_short_digest = std::string_view("sha256:").size() + 12;
 
 /// Requests a stop of its own when the outer one does, and when it is destroyed: for a task that
 /// runs beside the pipeline and must not outlive it.
@@ -62,6 +68,25 @@ std::string joined(const std::vector<std::string>& words) {
     text += (text.empty() ? "" : ", ") + word;
   }
   return text;
+}
+
+ports::ServiceMemory images_of(const domain::ServiceId& service) {
+  return {.service = service, .what = ports::ServiceMemory::What::images};
+}
+
+std::chrono::sys_seconds now() {
+  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
+/// As people write it in a Dockerfile.
+std::string familiar_name(std::string_view name) {
+  for (const std::string_view usual : {"docker.io/library/", "docker.io/"}) {
+    if (name.starts_with(usual)) {
+      name.remove_prefix(usual.size());
+      break;
+    }
+  }
+  return printable_line(name, 100);
 }
 
 /// The same job, whose log names the phase.
@@ -158,7 +183,8 @@ Result<PublishedImage> BuildSteps::build() {
   // Nothing here depends on the source: it is made ready while git works, and nothing of it is
   // begun that the platform does not want. Stopped before it is waited for.
   std::shared_future<Result<ports::Repository>> repository;
-  std::future<Result<std::string>> times;
+  std::shared_future<Recalled> recalled;
+  std::future<std::vector<ports::BaseImage>> bases;
   std::optional<EarlyPublish> early;
   const ScopedStop beside_stop(job_.stop);
   JobContext beside = job_;
@@ -167,11 +193,15 @@ Result<PublishedImage> BuildSteps::build() {
                  BUILDER_TRY(observer_.accepted());
                  return ensure_repository(beside);
                }).share();
-  times = std::async(std::launch::async, [this, stop = beside.stop] {
-    return ports::retry_until_answered(log_, stop, "the times of the files are not known", [&] {
-      return ports_.queue.recall(taken_.receipt, {.service = request_.service_id});
+  recalled =
+      std::async(std::launch::async, [this, stop = beside.stop] { return recall(stop); }).share();
+  if (reuses_images()) {
+    bases = std::async(std::launch::async, [this, beside, recalled, repository] {
+      const auto own = repository.get();
+      return own ? find_bases(beside, *own, recalled.get().images)
+                 : std::vector<ports::BaseImage>();
     });
-  });
+  }
   const domain::DeliveredVariables variables =
       domain::deliver(request_.environment, settings_.delivery, caches_.secrets);
   const auto begin_build = [&](std::string dockerfile) {
@@ -205,12 +235,20 @@ Result<PublishedImage> BuildSteps::build() {
   auto* const dockerfile = std::get_if<DockerfilePlan>(&plan);
   // Before the engine's first look: what it sees once is what it compares with the next time.
   auto& tree = dockerfile != nullptr ? dockerfile->tree : std::get<BuildpacksPlan>(plan).app;
-  BUILDER_TRY_ASSIGN(const std::string before, times.get());
+  BUILDER_TRY_ASSIGN(const std::string before, recalled.get().times);
   BUILDER_TRY_ASSIGN(tree, with_times(std::move(tree), dockerfile != nullptr ? "" : "buildpacks",
                                       fetched->committed_at, before));
   BUILDER_TRY_ASSIGN(repository_, repository.get());
   observer_.source_was_read();
   BUILDER_TRY(check_lease());
+  std::string inputs;
+  if (dockerfile != nullptr && reuses_images()) {
+    // What cannot be read is told by the build.
+    inputs = inputs_of(*dockerfile, {}, variables, caches_.secrets, job_.stop).value_or("");
+    if (auto image = made_before(inputs, recalled.get().images, bases)) {
+      return promote({.image = *std::move(image), .figures = {}});
+    }
+  }
   observer_.phase_begins("build");
   const SilenceScope watched(events_);
   if (dockerfile != nullptr) {
@@ -221,7 +259,11 @@ Result<PublishedImage> BuildSteps::build() {
     BUILDER_TRY_ASSIGN(
         const PublishResult published,
         or_pushed_before(early->finish(std::move(dockerfile->tree), fetched->committed_at)));
-    return promote(published);
+    auto promoted = promote(published);
+    if (promoted) {
+      remember_image(std::move(inputs), recalled.get().images, published);
+    }
+    return promoted;
   }
   early.reset();
   BUILDER_TRY_ASSIGN(
@@ -326,6 +368,98 @@ Result<PublishResult> BuildSteps::publish(BuildpacksPlan plan, const domain::Sou
         "the service's settings");
   }
   return std::move(result.published);
+}
+
+/// What the service's deployments left; of images only what may be used. Without the images more is
+/// built than has to be.
+BuildSteps::Recalled BuildSteps::recall(const std::stop_token& stop) {
+  Recalled recalled;
+  recalled.times = ports::retry_until_answered(
+      log_, stop, "the times of the files are not known",
+      [&] { return ports_.queue.recall(taken_.receipt, {.service = request_.service_id}); });
+  if (!reuses_images()) {
+    return recalled;
+  }
+  if (const auto text = ports_.queue.recall(taken_.receipt, images_of(request_.service_id))) {
+    recalled.images = ImageMemory::read(*text);
+    recalled.images.forget_before(now() - settings_.reuse_images);
+  } else {
+    log_.debug("the service's images are not known: {}", text.error().message);
+  }
+  return recalled;
+}
+
+/// What the bases of known images are now.
+std::vector<ports::BaseImage> BuildSteps::find_bases(const JobContext& job,
+                                                     const ports::Repository& repository,
+                                                     const ImageMemory& images) {
+  const std::vector<std::string> names = images.base_names();
+  if (names.empty()) {
+    return {};
+  }
+  auto bases = ports_.image.find_bases(job.within(k_bases_limit), repository, names);
+  if (!bases) {
+    log_.debug("base images are not known: {}", bases.error().message);
+  }
+  return bases ? *std::move(bases) : std::vector<ports::BaseImage>();
+}
+
+/// An image of the same things, under this deployment's tag; nullopt: it has to be built.
+std::optional<PublishedImage> BuildSteps::made_before(
+    const std::string& inputs, const ImageMemory& images,
+    std::future<std::vector<ports::BaseImage>>& bases) {
+  const MadeImage* const made = images.find(inputs, repository_->uri);
+  if (made == nullptr) {
+    return std::nullopt;
+  }
+  const std::vector<ports::BaseImage> current = bases.get();
+  if (!std::ranges::all_of(made->bases, [&current](const ports::BaseImage& base) {
+        return std::ranges::find(current, base) != current.end();
+      })) {
+    return std::nullopt;
+  }
+  if (domain::is_forced(request_.environment)) {
+    events_.info(std::string(domain::k_build_force) +
+                 " is set: building, though an image of the same things is there");
+    return std::nullopt;
+  }
+  PublishedImage image{
+      .repository = *repository_, .tag = request_.deployment_id.str(), .digest = made->digest};
+  if (const auto tagged = ports_.registry.add_tag(job_.within(k_promote_limit), image); !tagged) {
+    log_.debug("the image that was made before is not used: {}", tagged.error().message);
+    return std::nullopt;
+  }
+  events_.info("Nothing that the image is made of has changed since commit " +
+               made->commit.substr(0, k_short_commit) + ": using that image again (set " +
+               std::string(domain::k_build_force) + "=1 to build it anew)");
+  metrics_.image_reused();
+  return image;
+}
+
+/// Best effort: without it the next deployment is built.
+void BuildSteps::remember_image(std::string inputs, ImageMemory memory, const PublishResult& made) {
+  if (inputs.empty() || !made.bases) {
+    return;
+  }
+  for (const ports::BaseImage& base : *made.bases) {
+    if (const auto* const before = memory.last(base.name);
+        before != nullptr && before->digest != base.digest) {
+      events_.info("The base image " + familiar_name(base.name) + " has moved: from " +
+                   before->digest.substr(0, k_short_digest) + " to " +
+                   base.digest.substr(0, k_short_digest));
+    }
+  }
+  memory.add({.inputs = std::move(inputs),
+              .repository = made.image.repository.uri,
+              .digest = made.image.digest,
+              .bases = *made.bases,
+              .made_at = now(),
+              .commit = commit()});
+  if (const auto remembered =
+          ports_.queue.remember(taken_.receipt, images_of(request_.service_id), memory.write());
+      !remembered) {
+    log_.debug("the image is not remembered: {}", remembered.error().message);
+  }
 }
 
 /// Where tags never move, an attempt whose push was not recorded stands in the way of the next one.

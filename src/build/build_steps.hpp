@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "build/build_plan.hpp"
+#include "build/image_memory.hpp"
 #include "build/silence_watch.hpp"
 #include "build/step_contract.hpp"
 #include "domain/cache_namespaces.hpp"
@@ -14,10 +15,12 @@
 #include "ports/registry.hpp"
 #include "ports/source_fetcher.hpp"
 
+#include <future>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace builder::build {
 
@@ -62,6 +65,23 @@ class BuildSteps {
   Result<ports::PublishResult> publish(BuildpacksPlan plan, const domain::SourceSpec& source,
                                        const ports::FetchedSource& fetched);
   Result<ports::PublishResult> or_pushed_before(Result<ports::PublishResult> published);
+
+  /// What the deployments of the service left.
+  struct Recalled {
+    Result<std::string> times;
+    ImageMemory images;
+  };
+
+  [[nodiscard]] bool reuses_images() const { return settings_.reuse_images.count() > 0; }
+
+  Recalled recall(const std::stop_token& stop);
+  std::vector<ports::BaseImage> find_bases(const ports::JobContext& job,
+                                           const ports::Repository& repository,
+                                           const ImageMemory& images);
+  std::optional<ports::PublishedImage> made_before(
+      const std::string& inputs, const ImageMemory& images,
+      std::future<std::vector<ports::BaseImage>>& bases);
+  void remember_image(std::string inputs, ImageMemory memory, const ports::PublishResult& made);
   Result<ports::PublishedImage> promote(const ports::PublishResult& published);
   [[nodiscard]] Result<> check_lease() const;
   void record();

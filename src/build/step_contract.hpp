@@ -35,6 +35,8 @@ struct StepSettings {
   std::chrono::seconds fetch_timeout{0};
   BuildpacksRules buildpacks;
   domain::DeliveryRules delivery;
+  /// An image this old is not used again for a deployment that would make the same; 0: none is.
+  std::chrono::seconds reuse_images{0};
   KeyedHash::Key times_key{};  ///< Of what is remembered about a service's files.
   /// Asked when a source could not be fetched: whether that was WORK_DIR's fault.
   std::function<Result<>()> check_work_dir = [] { return Result<>(); };

@@ -30,6 +30,9 @@ class IgnoreFile {
   /// The line that leaves `path` out; null when it stays in.
   [[nodiscard]] const Line* hides(std::string_view path);
 
+  /// For whoever looks at a whole tree.
+  [[nodiscard]] PatternList& patterns() { return patterns_; }
+
   /// What is more is no list that a person keeps. What fewer may cost is MatchingBudget's.
   static constexpr std::size_t k_most_patterns = 10'000;
   static constexpr std::size_t k_most_stars = 50;

@@ -59,7 +59,7 @@ bool is_id(std::string_view name) {
 }
 
 bool is_of_the_build(std::string_view name) {
-  return name == k_build_arguments || name == k_build_environment;
+  return name == k_build_arguments || name == k_build_environment || name == k_build_force;
 }
 
 bool looks_secret(const EnvironmentVariable& variable) {
@@ -124,6 +124,13 @@ std::vector<EnvironmentVariable> of_the_app(const std::vector<EnvironmentVariabl
       variables, std::back_inserter(rest),
       [](const EnvironmentVariable& variable) { return !is_of_the_build(variable.key); });
   return rest;
+}
+
+bool is_forced(const std::vector<EnvironmentVariable>& variables) {
+  const auto force = std::ranges::find(variables.rbegin(), variables.rend(), k_build_force,
+                                       &EnvironmentVariable::key);
+  return force != variables.rend() && !force->value.empty() && force->value != "0" &&
+         lower_case(force->value) != "false";
 }
 
 std::vector<EnvironmentVariable> for_buildpacks(const std::vector<EnvironmentVariable>& variables) {

@@ -23,6 +23,9 @@ inline constexpr std::string_view k_build_arguments = "DEPLOYRA_BUILD_ARGS";
 /// The same for names that buildpacks get.
 inline constexpr std::string_view k_build_environment = "DEPLOYRA_BUILD_ENV";
 
+/// Anything but "0" and "false": the image is built, even if one of the same things is known.
+inline constexpr std::string_view k_build_force = "DEPLOYRA_BUILD_FORCE";
+
 struct DeliveredVariables {
   std::map<std::string, Secret> secrets;         ///< By their id.
   std::map<std::string, std::string> arguments;  ///< By the name of the ARG.
@@ -45,6 +48,9 @@ DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
 
 /// The variables without those that are meant for the build alone.
 std::vector<EnvironmentVariable> of_the_app(const std::vector<EnvironmentVariable>& variables);
+
+/// Whether the customer wants a build whatever is known.
+bool is_forced(const std::vector<EnvironmentVariable>& variables);
 
 /// The variables that the customer lists for buildpacks.
 std::vector<EnvironmentVariable> for_buildpacks(const std::vector<EnvironmentVariable>& variables);

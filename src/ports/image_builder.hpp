@@ -60,6 +60,14 @@ struct ImageSpec {
   std::vector<ImageName> more_names = {};  ///< It goes there as well.
 };
 
+/// An image that a build takes something from.
+struct BaseImage {
+  std::string name;    ///< As registries know it: `docker.io/library/busybox:latest`.
+  std::string digest;  ///< What it stands for; empty: an image that only the engine has.
+
+  bool operator==(const BaseImage&) const = default;
+};
+
 struct PublishFigures {
   std::uint64_t context_bytes_sent = 0;
   std::uint64_t bytes_pushed = 0;  ///< 0: the engine does not tell.
@@ -70,6 +78,9 @@ struct PublishFigures {
 struct PublishResult {
   PublishedImage image;
   PublishFigures figures;
+  /// All that the image was made of beside the context and the options; nullopt: something else as
+  /// well (a download), or it is not known.
+  std::optional<std::vector<BaseImage>> bases = {};
 };
 
 /// Builds one image and brings it into the registry. How the bytes get there is the
@@ -92,6 +103,11 @@ class ImageBuilder {
                                                              const std::string& tag,
                                                              const std::string& image_id,
                                                              domain::EventSink& events) = 0;
+  /// What names of images (`BaseImage::name`) stand for now, as a build of this repository's would
+  /// find them. Asked once, without retries; what cannot be found is left out.
+  virtual Result<std::vector<BaseImage>> find_bases(const JobContext& job,
+                                                    const Repository& repository,
+                                                    const std::vector<std::string>& names) = 0;
   /// Removes what this and earlier deployments left at the engine for the repository. Best effort,
   /// off the critical path.
   virtual void clean_up(const JobContext& job, const Repository& repository,

@@ -41,6 +41,9 @@ struct Metrics::Families {
       counter("deployra_builder_builds_total", "Deployments ended, by result.");
   prometheus::Family<prometheus::Counter>& failures = counter(
       "deployra_builder_failures_total", "Deployments failed, by whose matter it is and why.");
+  prometheus::Family<prometheus::Counter>& reused =
+      counter("deployra_builder_images_reused_total",
+              "Deployments whose image had been made of the same things before.");
   prometheus::Family<prometheus::Counter>& malformed =
       counter("deployra_builder_malformed_jobs_total", "Queue elements that were not jobs.");
   prometheus::Family<prometheus::Counter>& dead_letters =
@@ -92,6 +95,7 @@ Metrics::Metrics() : families_(std::make_unique<Families>()) {
   set_queue_length(0);
   set_ready(false);
   families_->running.Add({}).Set(0);
+  families_->reused.Add({});
   families_->malformed.Add({});
   for (const char* reason : {"unknown", "built_before", "undelivered"}) {
     families_->dead_letters.Add({{"reason", reason}});
@@ -160,6 +164,10 @@ void Metrics::service_log_dropped(std::uint64_t lines) {
 
 void Metrics::history_rows_lost(std::uint64_t rows) {
   families_->history_lost.Add({}).Increment(static_cast<double>(rows));
+}
+
+void Metrics::image_reused() {
+  families_->reused.Add({}).Increment();
 }
 
 void Metrics::malformed_job() {

@@ -24,6 +24,8 @@ class Metrics {
   /// `category`: customer, platform, network; `reason`: a rule of domain/failures, or the kind of
   /// the error.
   void failed(std::string_view category, std::string_view reason);
+  /// A deployment whose image had been made before.
+  void image_reused();
   /// `phase`: fetch, build, push, promote.
   void phase_took(std::string_view phase, std::chrono::steady_clock::duration duration);
   void queue_wait(std::chrono::steady_clock::duration duration);

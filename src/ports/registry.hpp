@@ -54,6 +54,9 @@ class Registry {
   virtual Result<std::optional<PublishedImage>> find(const JobContext& job,
                                                      const Repository& repository,
                                                      const std::string& tag) = 0;
+  /// Puts an image that is in the repository, by its digest, under `image.tag` as well.
+  /// `not_found`: it is not there (any more).
+  virtual Result<> add_tag(const JobContext& job, const PublishedImage& image) = 0;
   /// Makes `latest` point to the published image: one manifest, no engine. The last step of a
   /// deployment. No try begins behind a stop.
   virtual Result<> promote(const JobContext& job, const PublishedImage& image) = 0;

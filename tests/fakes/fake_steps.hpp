@@ -126,6 +126,22 @@ class FakeImageBuilder final : public ports::ImageBuilder {
                   : std::unexpected(pushed.error());
   }
 
+  Result<std::vector<ports::BaseImage>> find_bases(const ports::JobContext& job,
+                                                   const ports::Repository&,
+                                                   const std::vector<std::string>& names) override {
+    record_.add("find_bases");
+    if (bases_hook) {
+      bases_hook(job);
+    }
+    std::vector<ports::BaseImage> found;
+    for (const std::string& name : names) {
+      if (const auto there = current_bases.find(name); there != current_bases.end()) {
+        found.push_back({.name = name, .digest = there->second});
+      }
+    }
+    return found;
+  }
+
   void clean_up(const ports::JobContext&, const ports::Repository&, const std::string&) override {
     record_.add("clean_up");
     if (clean_up_hook) {
@@ -140,6 +156,9 @@ class FakeImageBuilder final : public ports::ImageBuilder {
   StepHook push_hook;
   ports::ImageSpec built;  ///< Read it when nothing is built any more.
   std::string image_id;    ///< What the engine keeps; empty: it pushes while it builds.
+  std::optional<std::vector<ports::BaseImage>> bases;  ///< Of what is built.
+  std::map<std::string, std::string> current_bases;    ///< What names of images stand for.
+  std::function<void(const ports::JobContext&)> bases_hook;
 
  private:
   Result<ports::PublishResult> push(const ports::JobContext& job,
@@ -152,7 +171,8 @@ class FakeImageBuilder final : public ports::ImageBuilder {
     }
     return ports::PublishResult{
         .image = {.repository = repository, .tag = tag, .digest = "sha256:d"},
-        .figures = {.bytes_pushed = 10}};
+        .figures = {.bytes_pushed = 10},
+        .bases = bases};
   }
 
   StepRecord& record_;
@@ -232,6 +252,11 @@ class FakeRegistry final : public ports::Registry {
   Result<> restore_repository(const ports::JobContext&, const ports::Repository&) override {
     record_.add("restore");
     return {};
+  }
+
+  Result<> add_tag(const ports::JobContext&, const ports::PublishedImage& image) override {
+    record_.add("tag " + image.tag + " " + image.digest);
+    return there == image.digest ? Result<>() : failure(ErrorKind::not_found, "no such image");
   }
 
   Result<> promote(const ports::JobContext& job, const ports::PublishedImage& image) override {

@@ -72,6 +72,12 @@ class DirectImageBuilder final : public ports::ImageBuilder {
     return std::nullopt;
   }
 
+  Result<std::vector<ports::BaseImage>> find_bases(const JobContext& job,
+                                                   const ports::Repository& repository,
+                                                   const std::vector<std::string>& names) override {
+    return peers_.solver.find_bases(job, repository, names);
+  }
+
   void clean_up(const JobContext&, const ports::Repository&, const std::string&) override {}
 
  private:
@@ -103,7 +109,8 @@ class DirectImageBuilder final : public ports::ImageBuilder {
         .image = {.repository = image.repository, .tag = image.tag, .digest = digest->second},
         .figures = {.context_bytes_sent = solved.context_bytes_sent,
                     .build = took - solved.push,
-                    .push = solved.push}};
+                    .push = solved.push},
+        .bases = solved.bases};
   }
 
   const PublishPeers peers_;

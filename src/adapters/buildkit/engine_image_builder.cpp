@@ -39,6 +39,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
       if (published) {
         published->figures.context_bytes_sent = built.context_bytes_sent;
         published->figures.build = built.took;
+        published->bases = built.bases;
         return *std::move(published);
       }
       job.log.warning("{}:{} was removed from the engine before it was pushed",
@@ -71,6 +72,12 @@ class EngineImageBuilder final : public ports::ImageBuilder {
       return std::nullopt;
     }
     return push(job, repository, tag, events);
+  }
+
+  Result<std::vector<ports::BaseImage>> find_bases(const JobContext& job,
+                                                   const Repository& repository,
+                                                   const std::vector<std::string>& names) override {
+    return peers_.solver.find_bases(job, repository, names);
   }
 
   void clean_up(const JobContext& job, const Repository& repository,
@@ -106,6 +113,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
   struct Built {
     std::uint64_t context_bytes_sent = 0;
     Clock::duration took{0};
+    std::optional<std::vector<ports::BaseImage>> bases;
   };
 
   Result<Built> build(const JobContext& job, const ports::ImageSpec& image,
@@ -123,7 +131,9 @@ class EngineImageBuilder final : public ports::ImageBuilder {
       BUILDER_TRY(check_machines(job, {peers_.solver, engine_}, image, id->second));
       image.on_built(id->second);
     }
-    return Built{.context_bytes_sent = solved->context_bytes_sent, .took = took};
+    return Built{.context_bytes_sent = solved->context_bytes_sent,
+                 .took = took,
+                 .bases = std::move(solved->bases)};
   }
 
   /// An Engine that cannot be asked is away; what is done next says so.

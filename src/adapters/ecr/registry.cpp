@@ -112,24 +112,15 @@ class EcrRegistry final : public ports::Registry {
     return {};
   }
 
+  Result<> add_tag(const JobContext& job, const PublishedImage& image) override {
+    auto tagged = put_under(job, image, image.tag);
+    return tagged ? Result<>() : std::unexpected(judged(job, std::move(tagged).error()));
+  }
+
   Result<> promote(const JobContext& job, const PublishedImage& image) override {
-    oci::Reference reference{.host = image.repository.host(),
-                             .repository = image.repository.path(),
-                             .tag = "latest",
-                             .digest = image.digest};
-    auto manifest = client_.manifest(job, reference);
-    if (!manifest) {
-      return std::unexpected(judged(job, std::move(manifest).error()));
-    }
-    reference.digest.clear();
-    auto moved = client_.put(job, reference, *manifest);
+    auto moved = put_under(job, image, "latest");
     if (!moved && moved.error().kind == ErrorKind::conflict) {
-      // Tags of this repository never move: fine when it is there already.
-      const auto there = client_.head(job, reference);
-      if (there && there->digest == image.digest) {
-        return {};
-      }
-      const std::string where = "the tags of " + reference.repository + " are immutable";
+      const std::string where = "the tags of " + image.repository.path() + " are immutable";
       if (!settings_.needs_latest) {
         log_.info("{}: latest stays where it is", where);
         return {};
@@ -138,13 +129,28 @@ class EcrRegistry final : public ports::Registry {
           oci::for_customer(std::move(moved).error())
               .with_context(where + " (set IMAGE_REFERENCE=digest, or let `latest` move)"));
     }
-    if (!moved) {
-      return std::unexpected(judged(job, std::move(moved).error()));
-    }
-    return {};
+    return moved ? Result<>() : std::unexpected(judged(job, std::move(moved).error()));
   }
 
  private:
+  /// `conflict`: tags of this repository never move, and another image is there.
+  Result<> put_under(const JobContext& job, const PublishedImage& image, const std::string& tag) {
+    oci::Reference reference{.host = image.repository.host(),
+                             .repository = image.repository.path(),
+                             .tag = tag,
+                             .digest = image.digest};
+    BUILDER_TRY_ASSIGN(const oci::Manifest manifest, client_.manifest(job, reference));
+    reference.digest.clear();
+    auto put = client_.put(job, reference, manifest);
+    if (!put && put.error().kind == ErrorKind::conflict) {
+      const auto there = client_.head(job, reference);
+      if (there && there->digest == image.digest) {
+        return {};
+      }
+    }
+    return put;
+  }
+
   struct Known {
     std::string uri;
     SteadyTime until;

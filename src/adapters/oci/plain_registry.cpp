@@ -44,7 +44,13 @@ class PlainRegistry final : public ports::Registry {
   }
 
   Result<> promote(const JobContext& job, const PublishedImage& image) override {
-    Reference reference = reference_of(image.repository, "latest");
+    PublishedImage latest = image;
+    latest.tag = "latest";
+    return add_tag(job, latest);
+  }
+
+  Result<> add_tag(const JobContext& job, const PublishedImage& image) override {
+    Reference reference = reference_of(image.repository, image.tag);
     BUILDER_TRY_ASSIGN(const Manifest manifest,
                        client_.manifest(job, reference.with_digest(image.digest)));
     return client_.put(job, reference, manifest);

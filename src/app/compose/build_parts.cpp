@@ -221,6 +221,7 @@ build::StepSettings step_settings(const Config& config, const WorkDir& work) {
   settings.github_url = config.github_url;
   settings.fetch_timeout = config.fetch_timeout;
   settings.delivery = config.delivery;
+  settings.reuse_images = config.reuse_images;
   settings.times_key = times_key(config);
   settings.check_work_dir = [folder = work.path()] { return probe_folder(folder); };
   settings.buildpacks = {.builder = config.cnb_builder,

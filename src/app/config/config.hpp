@@ -93,6 +93,7 @@ struct Config {
   std::size_t max_parallel_builds = 0;
   std::chrono::seconds build_timeout{0};
   std::chrono::seconds fetch_timeout{0};
+  std::chrono::seconds reuse_images{0};
   std::chrono::seconds silence_timeout{0};
   std::chrono::seconds drain_timeout{0};
   std::chrono::seconds lease_time{0};

@@ -222,6 +222,9 @@ Rows source_rows(Config& c) {
       {"ENV_DELIVERY", build, "file,secret,arg", false,
        "how a service's variables reach its build: file (.env), secret (mounts), arg (ARG)",
        deliveries(c.delivery)},
+      {"REUSE_IMAGES", build, "30d", false,
+       "no build for what made an image so recently; 0: always build",
+       duration(c.reuse_images, 0, std::chrono::days(365))},
   };
 }
 

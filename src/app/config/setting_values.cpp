@@ -80,8 +80,8 @@ ValueReader list(std::vector<std::string>& target) {
   };
 }
 
-ValueReader duration(std::chrono::seconds& target, std::int64_t low) {
-  return [&target, low](const std::string& value) -> Complaint {
+ValueReader duration(std::chrono::seconds& target, std::int64_t low, std::chrono::seconds most) {
+  return [&target, low, most](const std::string& value) -> Complaint {
     std::int64_t parsed = 0;
     const char* end = value.data() + value.size();
     const auto [stopped, error] = std::from_chars(value.data(), end, parsed);
@@ -89,10 +89,10 @@ ValueReader duration(std::chrono::seconds& target, std::int64_t low) {
     const std::int64_t scale = unit.empty() || unit == "s" ? 1
                                : unit == "m"               ? 60
                                : unit == "h"               ? 3600
+                               : unit == "d"               ? 24 * 3600
                                                            : 0;
-    constexpr std::int64_t k_longest_seconds = 7 * 24 * 3600;
-    if (error != std::errc() || scale == 0 || parsed < low || parsed > k_longest_seconds / scale) {
-      return fmt::format("must be a time such as 90, 90s, 30m or 2h, at least {} s", low);
+    if (error != std::errc() || scale == 0 || parsed < low || parsed > most.count() / scale) {
+      return fmt::format("must be a time such as 90, 90s, 30m, 2h or 1d, at least {} s", low);
     }
     target = std::chrono::seconds(parsed * scale);
     return {};

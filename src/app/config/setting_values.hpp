@@ -38,7 +38,8 @@ ValueReader host_name(std::string& target, std::string_view port_setting);
 ValueReader secret(Secret& target);
 /// Comma-separated.
 ValueReader list(std::vector<std::string>& target);
-ValueReader duration(std::chrono::seconds& target, std::int64_t low);
+ValueReader duration(std::chrono::seconds& target, std::int64_t low,
+                     std::chrono::seconds most = std::chrono::days(7));
 ValueReader size(std::uint64_t& target);
 /// Takes `auto`, or what `other` takes.
 ValueReader or_auto(bool& is_auto, ValueReader other);

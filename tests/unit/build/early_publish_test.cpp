@@ -98,6 +98,12 @@ class EagerBuilder final : public ports::ImageBuilder {
     return std::nullopt;
   }
 
+  Result<std::vector<ports::BaseImage>> find_bases(const ports::JobContext&,
+                                                   const ports::Repository&,
+                                                   const std::vector<std::string>&) override {
+    return {};
+  }
+
   void clean_up(const ports::JobContext&, const ports::Repository&, const std::string&) override {}
 
   std::latch begun{1};

@@ -313,6 +313,89 @@ TEST_F(JobRunnerTest, FilesKeepTheirTimesOverTheDeploymentsOfAService) {
   EXPECT_EQ(deploy("e4", "s2", "2").second.value() / second, 1'750'000'000) << "another service";
 }
 
+class ReuseTest : public JobRunnerTest {
+ protected:
+  ReuseTest() {
+    settings_.steps.reuse_images = std::chrono::hours(24);
+    image_.bases = std::vector<ports::BaseImage>{{k_base, "sha256:b1"}};
+    image_.current_bases = {{k_base, "sha256:b1"}};
+    registry_.there = "sha256:d";
+  }
+
+  /// What the deployment did after its source was fetched.
+  std::vector<std::string> deploy(const std::string& id, const std::string& content = "1") {
+    auto tree = std::make_shared<fakes::MemoryTree>();
+    tree->add_file("Dockerfile", "FROM busybox\nCOPY page /\n");
+    tree->add_file("page", content);
+    source_.tree = tree;
+    request_.deployment_id = domain::DeploymentId(id);
+    queue_.push(R"({"deploymentId":")" + id + R"(","serviceId":"s1"})");
+    const auto job = queue_.take(0ms, {}).value();
+    const std::size_t before = record_.steps().size();
+    JobRunner runner(
+        {source_, image_, buildpacks_, registry_, reporter_, queue_, nullptr, &history_}, settings_,
+        secrets_, metrics_, fakes::null_log(), {});
+    EXPECT_EQ(run(runner, *job), Outcome::builded);
+    std::vector<std::string> steps = record_.steps();
+    steps.erase(steps.begin(), steps.begin() + static_cast<std::ptrdiff_t>(before));
+    std::erase_if(steps, [](const std::string& step) {
+      return step.starts_with("fetch") || step == "find_bases" || step == "clean_up";
+    });
+    return steps;
+  }
+
+  using Steps = std::vector<std::string>;
+
+  static Steps built(const std::string& id) { return {"build", "push " + id, "promote " + id}; }
+
+  static Steps reused(const std::string& id) {
+    return {"tag " + id + " sha256:d", "promote " + id};
+  }
+
+  static constexpr const char* k_base = "docker.io/library/busybox:latest";
+};
+
+TEST_F(ReuseTest, WhatWouldBeTheSameIsNotBuilt) {
+  EXPECT_EQ(deploy("e1"), built("e1"));
+  EXPECT_EQ(deploy("e2"), reused("e2"));
+  EXPECT_TRUE(reporter_.log_text().contains("using that image again"));
+  EXPECT_EQ(last().image_uri, "registry.test/deployra/s1");
+  EXPECT_EQ(deploy("e3", "2"), built("e3"));
+  EXPECT_EQ(deploy("e4", "1"), reused("e4")) << "a rollback";
+}
+
+TEST_F(ReuseTest, AMovedBaseIsBuiltOnAndTold) {
+  deploy("e1");
+  image_.current_bases = {{k_base, "sha256:b2"}};
+  image_.bases = std::vector<ports::BaseImage>{{k_base, "sha256:b2"}};
+  EXPECT_EQ(deploy("e2"), built("e2"));
+  EXPECT_TRUE(reporter_.log_text().contains("The base image busybox:latest has moved"));
+  EXPECT_EQ(deploy("e3"), reused("e3"));
+}
+
+TEST_F(ReuseTest, WhatIsNotKnownIsBuilt) {
+  deploy("e1");
+  image_.current_bases.clear();
+  EXPECT_EQ(deploy("e2"), built("e2")) << "a base that cannot be looked up";
+  image_.current_bases = {{k_base, "sha256:b1"}};
+  registry_.there = "sha256:other";
+  EXPECT_EQ(deploy("e3"), (Steps{"tag e3 sha256:d", "build", "push e3", "promote e3"}))
+      << "an image that is gone";
+  registry_.there = "sha256:d";
+  request_.environment = {{"DEPLOYRA_BUILD_FORCE", "1"}};
+  EXPECT_EQ(deploy("e4"), built("e4"));
+  request_.environment.clear();
+  EXPECT_EQ(deploy("e5"), reused("e5"));
+  settings_.steps.reuse_images = {};
+  EXPECT_EQ(deploy("e6"), built("e6"));
+}
+
+TEST_F(ReuseTest, ABuildThatTookSomethingElseIsNotRemembered) {
+  image_.bases.reset();
+  deploy("e1");
+  EXPECT_EQ(deploy("e2"), built("e2"));
+}
+
 class ResumeTest : public JobRunnerTest {
  protected:
   /// A worker that came as far as this checkpoint was lost.

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace builder::adapters::buildkit {
@@ -48,6 +49,9 @@ std::chrono::nanoseconds time_of(const google::protobuf::Timestamp& stamp) {
 void Progress::apply(const wire::StatusResponse& message, bool is_first_part) {
   if (!message.vertexes().empty()) {
     complete_late();
+  }
+  for (const wire::Vertex& vertex : message.vertexes()) {
+    note_source(vertex);
   }
   // One message may hold a step's start, output and end: in this order, whatever its layout.
   for (const wire::Vertex& vertex : message.vertexes()) {
@@ -171,13 +175,61 @@ void Progress::release(const std::string& digest, const Step& user) {
   }
 }
 
+/// What has no inputs came from somewhere, or is something that the daemon does. Frontends name a
+/// source after what it is: "[internal] load build context", "[build 1/3] FROM
+/// docker.io/library/busybox:latest@sha256:…", "docker-image://…" (a frontend's own image), an
+/// address (ADD); or after an instruction that needs nothing, like the WORKDIR of an empty image.
+void Progress::note_source(const wire::Vertex& vertex) {
+  constexpr std::array<std::string_view, 4> k_no_sources{
+      "[internal] ", "[auth] ", "resolve image config for ", "exporting to "};
+  constexpr std::string_view k_frontend = "docker-image://";
+  constexpr std::string_view k_from = "FROM ";
+  constexpr std::string_view k_digest = "@sha256:";
+  std::string_view name = vertex.name();
+  if (!vertex.inputs().empty() ||
+      std::ranges::any_of(k_no_sources, [name](auto known) { return name.starts_with(known); })) {
+    return;
+  }
+  if (name.starts_with(k_frontend)) {
+    name.remove_prefix(k_frontend.size());
+  } else {
+    const auto stage = name.starts_with('[') ? name.find("] ") : std::string_view::npos;
+    name = stage == std::string_view::npos ? std::string_view() : name.substr(stage + 2);
+    if (name.starts_with("WORKDIR ") || name.starts_with("COPY ")) {
+      return;
+    }
+    name = name.starts_with(k_from) ? name.substr(k_from.size()) : std::string_view();
+  }
+  const auto at = name.find(k_digest);
+  if (at == std::string_view::npos || bases_.size() >= k_most_kept) {
+    bases_are_known_ = false;  // Perhaps the engine's own image, which nobody else can look up.
+    return;
+  }
+  const std::string_view digest = name.substr(at + 1, name.find(' ', at) - at - 1);
+  const auto [known, is_new] = bases_.emplace(name.substr(0, at), digest);
+  bases_are_known_ = bases_are_known_ && (is_new || known->second == digest);
+}
+
+std::optional<std::vector<ports::BaseImage>> Progress::bases() const {
+  if (!bases_are_known_) {
+    return std::nullopt;
+  }
+  std::vector<ports::BaseImage> bases;
+  for (const auto& [name, digest] : bases_) {
+    bases.push_back({.name = name, .digest = digest});
+  }
+  return bases;
+}
+
 void Progress::gap() {
+  bases_are_known_ = false;
   events_.emit(domain::OutputLost{
       "The build engine lost its way in so much output at once: some lines may be missing here. "
       "The build itself is not affected; an engine with BuildKit 0.10 or later does not do this."});
 }
 
 void Progress::broke_off() {
+  bases_are_known_ = false;
   events_.emit(domain::OutputLost{
       "The build engine did not end its log: the last lines of the output may be missing. The "
       "build itself is not affected."});

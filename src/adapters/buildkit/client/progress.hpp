@@ -4,6 +4,7 @@
 #include "adapters/buildkit/diagnosis/secret_mounts.hpp"
 #include "adapters/oci/push_progress.hpp"
 #include "domain/build_event.hpp"
+#include "ports/image_builder.hpp"
 
 #include "buildkit_control.pb.h"
 
@@ -49,6 +50,10 @@ class Progress {
     return push_began_;
   }
 
+  /// The images that the build took something from. nullopt: it took something from elsewhere as
+  /// well, or the daemon did not tell all.
+  [[nodiscard]] std::optional<std::vector<ports::BaseImage>> bases() const;
+
   [[nodiscard]] const std::vector<FailedStep>& failed() const { return failed_; }
 
   [[nodiscard]] const std::vector<BuildWarning>& warnings() const { return warnings_; }
@@ -73,6 +78,7 @@ class Progress {
   Step& step_of(const moby::buildkit::v1::Vertex& vertex);
   Step& step_of(const std::string& digest);
 
+  void note_source(const moby::buildkit::v1::Vertex& vertex);
   void start(Step& step, const moby::buildkit::v1::Vertex& vertex);
   void complete_late();
   void complete(Step& step, const moby::buildkit::v1::Vertex& vertex);
@@ -97,6 +103,8 @@ class Progress {
   /// While the daemon pushes, of which it says when it begins and when it ends.
   std::unique_ptr<oci::PushProgress> push_;
   bool clip_explained_ = false;
+  std::map<std::string, std::string> bases_;  // Name -> digest.
+  bool bases_are_known_ = true;
 };
 
 }  // namespace builder::adapters::buildkit

@@ -2,6 +2,7 @@
 
 #include "adapters/buildkit/client/daemon.hpp"
 #include "adapters/buildkit/client/grpc_library.hpp"
+#include "adapters/buildkit/client/image_resolver.hpp"
 #include "adapters/buildkit/client/progress.hpp"
 #include "adapters/buildkit/client/session.hpp"
 #include "adapters/buildkit/client/solve.hpp"
@@ -141,6 +142,24 @@ class BuildkitSolver final : public Solver {
     return solve_from(job, spec, events, next_step);
   }
 
+  Result<std::vector<ports::BaseImage>> find_bases(const ports::JobContext& job,
+                                                   const ports::Repository& repository,
+                                                   const std::vector<std::string>& names) override {
+    BUILDER_TRY_ASSIGN(const auto channel, connector_->control(job));
+    const auto findings = std::make_shared<Findings>(nullptr);
+    SessionContent content;
+    content.login = [this, job, spec = SolveSpec{.repository = repository},
+                     findings](const std::string& host) {
+      return login_of_build(job, spec, host, *findings);
+    };
+    auto session = std::make_unique<Session>(std::move(content));
+    BUILDER_TRY(session->attach(*connector_, job));
+    auto found = resolve_images(job, channel, session->id(), names);
+    session->stop();
+    closer_.add(std::move(session));
+    return found;
+  }
+
   Result<EngineInfo> engine(const std::stop_token& stop) override {
     auto described = connector_->describe({.deployment_id = domain::DeploymentId("-"),
                                            .stop = stop,
@@ -197,7 +216,8 @@ class BuildkitSolver final : public Solver {
   /// behind the solve.
   class Findings {
    public:
-    explicit Findings(domain::EventSink& events) : events_(&events) {}
+    /// Null: nobody is told.
+    explicit Findings(domain::EventSink* events) : events_(events) {}
 
     std::atomic<bool> registry_is_closed = false;  ///< See `FailedSolve`.
     /// Not `ended`: the solve ends at once, and another one follows. See `with_own_results`.
@@ -328,7 +348,7 @@ class BuildkitSolver final : public Solver {
     if (!channel) {
       return unreachable(job, std::move(channel).error());
     }
-    const auto findings = std::make_shared<Findings>(events);
+    const auto findings = std::make_shared<Findings>(&events);
     UntilItEnds told(events, *findings);
     const auto mounts = std::make_shared<const SecretMounts>(spec.variables);
     SessionContent content{.shared_key = settings_.shared_key_prefix + spec.service_id.str(),
@@ -709,7 +729,8 @@ class BuildkitSolver final : public Solver {
                                .push = progress.push_began()
                                            ? steady_clock::now() - *progress.push_began()
                                            : steady_clock::duration::zero(),
-                               .files = std::move(files)}};
+                               .files = std::move(files),
+                               .bases = progress.bases()}};
     }
     if (auto stopped = interruption(job)) {
       return failed(*std::move(stopped));

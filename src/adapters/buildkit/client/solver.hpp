@@ -11,6 +11,7 @@
 #include "domain/variable_delivery.hpp"
 #include "ports/build_limits.hpp"
 #include "ports/byte_sink.hpp"
+#include "ports/image_builder.hpp"
 #include "ports/job_context.hpp"
 #include "ports/registry.hpp"
 #include "ports/registry_login.hpp"
@@ -68,6 +69,7 @@ struct Solved {
   std::uint64_t context_bytes_sent = 0;
   std::chrono::steady_clock::duration push{0};    ///< The part of the solve that was a push.
   std::map<std::string, std::string> files = {};  ///< Of the exporter `tar`, without a `result`.
+  std::optional<std::vector<ports::BaseImage>> bases = {};  ///< As in `ports::PublishResult`.
 };
 
 struct SolveFailure {
@@ -92,6 +94,10 @@ class Solver {
   virtual std::expected<Solved, SolveFailure> solve(const ports::JobContext& job,
                                                     const SolveSpec& spec,
                                                     domain::EventSink& events) = 0;
+  /// See `ports::ImageBuilder::find_bases`.
+  virtual Result<std::vector<ports::BaseImage>> find_bases(
+      const ports::JobContext& job, const ports::Repository& repository,
+      const std::vector<std::string>& names) = 0;
   /// Asks the engine who it is; what it lacks is remembered for the solves and told the log.
   virtual Result<EngineInfo> engine(const std::stop_token& stop) = 0;
   /// The same without asking again, unless the engine was lost since: another one may be back.

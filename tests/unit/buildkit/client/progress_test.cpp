@@ -66,6 +66,51 @@ class ProgressTest : public testing::Test {
   Progress progress{events, 1};
 };
 
+using Bases = std::vector<ports::BaseImage>;
+
+TEST_F(ProgressTest, KnowsTheImagesThatABuildIsMadeOf) {
+  const auto source = [this](const std::string& name) {
+    say({.digest = name, .name = name, .inputs = {}});
+  };
+  source("[internal] load build definition from Dockerfile");
+  source("[internal] load metadata for docker.io/library/busybox:latest");
+  source("[build 1/2] FROM docker.io/library/busybox:latest@sha256:aa");
+  source("[build 1/2] FROM docker.io/library/busybox:latest@sha256:aa");
+  source("[linux/amd64 stage-1 1/2] FROM r.test:5000/base:1@sha256:bb");
+  source("docker-image://docker.io/docker/dockerfile:1@sha256:cc");
+  source("[auth] library/busybox:pull token for registry-1.docker.io");
+  source("exporting to image");
+  source("[stage-2 1/3] WORKDIR /app");
+  source("[stage-2 2/3] COPY <<EOF /file");
+  say({.digest = "run", .name = "[build 2/2] RUN curl https://example.com"});
+  EXPECT_EQ(progress.bases(), (Bases{{"docker.io/docker/dockerfile:1", "sha256:cc"},
+                                     {"docker.io/library/busybox:latest", "sha256:aa"},
+                                     {"r.test:5000/base:1", "sha256:bb"}}));
+}
+
+TEST_F(ProgressTest, DoesNotKnowTheBasesOfABuildThatTookSomethingElse) {
+  for (const std::string name :
+       {"https://example.com/file", "git://example.com/repo", "[internal stage 1/2] FROM busybox",
+        "[1/2] FROM docker.io/library/busybox:latest", "[1/2] ADD https://example.com/file /",
+        "[1/2] RUN true", "local://other", "", "["}) {
+    Progress one(events, 1);
+    StatusResponse message;
+    add(message, {.digest = "x", .name = name, .inputs = {}});
+    one.apply(message);
+    EXPECT_EQ(one.bases(), std::nullopt) << name;
+  }
+  EXPECT_EQ(progress.bases(), Bases());
+  progress.gap();
+  EXPECT_EQ(progress.bases(), std::nullopt);
+}
+
+TEST_F(ProgressTest, DoesNotKnowABaseThatMovedDuringTheBuild) {
+  for (const std::string digest : {"aa", "bb"}) {
+    say({.digest = digest, .name = "[1/1] FROM r.test/base:1@sha256:" + digest, .inputs = {}});
+  }
+  EXPECT_EQ(progress.bases(), std::nullopt);
+}
+
 TEST_F(ProgressTest, VerticesOfOneGroupAreOneStep) {
   const Vertex copy{
       .digest = "copy", .started = 1, .completed = 2, .cached = true, .group = "g", .weak = true};

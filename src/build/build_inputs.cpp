@@ -1,0 +1,122 @@
+#include "build/build_inputs.hpp"
+
+#include "base/keyed_hash.hpp"
+#include "domain/dockerignore.hpp"
+#include "ports/source_path.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace builder::build {
+
+namespace {
+
+using ports::DirectoryEntry;
+using ports::FileType;
+
+/// To be raised when a build makes another image of the same things.
+constexpr std::string_view k_form = "inputs 1";
+constexpr std::size_t k_dockerfile_limit = 1u << 20;
+
+/// Fields that cannot be mistaken for others: each with its length before it.
+class Fields {
+ public:
+  void add(std::string_view field) {
+    text_ += std::to_string(field.size());
+    text_ += ' ';
+    text_ += field;
+  }
+
+  void add(const std::map<std::string, std::string>& fields) {
+    add(std::to_string(fields.size()));
+    for (const auto& [name, value] : fields) {
+      add(name);
+      add(value);
+    }
+  }
+
+  [[nodiscard]] const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+class ContextReader {
+ public:
+  ContextReader(const ports::SourceTree& tree, std::string_view ignore_file, Fields& fields,
+                const std::stop_token& stop)
+      : tree_(tree), ignored_(ignore_file), fields_(fields), stop_(stop) {}
+
+  Result<> read() { return read("", {}); }
+
+ private:
+  Result<> read(const std::string& folder, const domain::PatternList::Folder& parent) {
+    BUILDER_TRY_ASSIGN(const std::vector<DirectoryEntry> entries, tree_.list(folder));
+    for (const DirectoryEntry& entry : entries) {
+      const std::string path = ports::path_in(folder, entry.name);
+      domain::PatternList::Folder own;
+      const bool hidden = ignored_.patterns().matches(path, parent, &own, budget_, stop_);
+      if (stop_.stop_requested()) {
+        return failure(ErrorKind::cancelled, "stopped while the context was looked at");
+      }
+      if (budget_.exhausted()) {
+        return failure(ErrorKind::invalid_input, "the ignore file costs too much");
+      }
+      if (entry.info.type == FileType::directory) {
+        if (!hidden || ignored_.patterns().may_except_below(path)) {
+          BUILDER_TRY(read(path, own));
+        }
+      } else if (!hidden) {
+        add(path, entry.info);
+      }
+    }
+    return {};
+  }
+
+  void add(const std::string& path, const ports::FileInfo& info) {
+    fields_.add(path);
+    fields_.add(info.type == FileType::symlink ? "l" : std::to_string(info.permissions));
+    fields_.add({reinterpret_cast<const char*>(info.content.data()), info.content.size()});
+  }
+
+  const ports::SourceTree& tree_;
+  domain::IgnoreFile ignored_;
+  Fields& fields_;
+  const std::stop_token& stop_;
+  domain::MatchingBudget budget_;
+};
+
+std::map<std::string, std::string> revealed(const std::map<std::string, Secret>& secrets) {
+  std::map<std::string, std::string> values;
+  for (const auto& [name, value] : secrets) {
+    values.emplace(name, value.reveal());
+  }
+  return values;
+}
+
+}  // namespace
+
+Result<std::string> inputs_of(const DockerfilePlan& plan, const ports::BuildOptions& options,
+                              const domain::DeliveredVariables& variables, const Secret& key,
+                              const std::stop_token& stop) {
+  Fields fields;
+  fields.add(k_form);
+  fields.add(plan.dockerfile);
+  // The frontend gets it even where the ignore file hides it from the context.
+  BUILDER_TRY_ASSIGN(const std::string dockerfile,
+                     ports::read_file(*plan.tree, plan.dockerfile, k_dockerfile_limit));
+  fields.add(dockerfile);
+  fields.add(options.target);
+  fields.add(options.platform);
+  fields.add(options.arguments);
+  fields.add(variables.arguments);
+  fields.add(revealed(variables.secrets));
+  BUILDER_TRY(ContextReader(*plan.tree, plan.ignore_file, fields, stop).read());
+  return hmac_sha256_hex(key.reveal(), fields.text());
+}
+
+}  // namespace builder::build

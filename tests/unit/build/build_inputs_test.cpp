@@ -1,0 +1,108 @@
+#include "build/build_inputs.hpp"
+
+#include "fakes/memory_tree.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <set>
+
+namespace builder::build {
+namespace {
+
+/// A build whose parts can be changed one by one.
+struct Build {
+  std::shared_ptr<fakes::MemoryTree> tree = std::make_shared<fakes::MemoryTree>();
+  std::string ignore_file = "*.log\nnode_modules\n!keep.log\n";
+  std::string dockerfile = "Dockerfile";
+  ports::BuildOptions options;
+  domain::DeliveredVariables variables;
+  Secret key{"key"};
+
+  Build() {
+    tree->add_file("Dockerfile", "FROM busybox\nCOPY . /\n");
+    tree->add_file("src/main.c", "int main;");
+    tree->add_file("keep.log", "kept");
+    tree->add_file("other.log", "hidden");
+    tree->add_file("node_modules/left/pad.js", "hidden");
+    variables.arguments = {{"A", "1"}};
+    variables.secrets = {{"TOKEN", Secret("t")}};
+  }
+
+  [[nodiscard]] Result<std::string> inputs(const std::stop_token& stop = {}) const {
+    return inputs_of({.tree = tree, .dockerfile = dockerfile, .ignore_file = ignore_file}, options,
+                     variables, key, stop);
+  }
+};
+
+std::string after(const std::function<void(Build&)>& change) {
+  Build build;
+  change(build);
+  return build.inputs().value();
+}
+
+const std::string& unchanged() {
+  static const std::string inputs = Build().inputs().value();
+  return inputs;
+}
+
+TEST(BuildInputs, AreTheSameForTheSame) {
+  EXPECT_EQ(unchanged().size(), 64u);
+  EXPECT_EQ(after([](Build&) {}), unchanged());
+}
+
+TEST(BuildInputs, LeaveOutWhatTheIgnoreFileHides) {
+  EXPECT_EQ(after([](Build& b) { b.tree->add_file("other.log", "changed"); }), unchanged());
+  EXPECT_EQ(after([](Build& b) { b.tree->add_file("node_modules/new.js", "new"); }), unchanged());
+  EXPECT_EQ(after([](Build& b) { b.ignore_file += "# said differently\n"; }), unchanged());
+}
+
+TEST(BuildInputs, ChangeWithEverythingThatTheBuildIsGiven) {
+  const std::vector<std::function<void(Build&)>> changes{
+      [](Build& b) { b.tree->add_file("src/main.c", "int nain;"); },
+      [](Build& b) { b.tree->add_file("src/main.c", "int main;", 0755); },
+      [](Build& b) { b.tree->add_file("src/new.c", ""); },
+      [](Build& b) { b.tree->add_symlink("src/main.c", "int main;"); },
+      [](Build& b) { b.tree->add_file("keep.log", "changed"); },
+      [](Build& b) { b.tree->add_file("Dockerfile", "FROM busybox\nCOPY src /\n"); },
+      [](Build& b) { b.ignore_file = "node_modules\n"; },
+      [](Build& b) {
+        b.tree->add_file("web.Dockerfile", "FROM busybox\nCOPY . /\n");
+        b.dockerfile = "web.Dockerfile";
+      },
+      [](Build& b) { b.options.target = "t"; },
+      [](Build& b) { b.options.platform = "t"; },
+      [](Build& b) { b.options.arguments = {{"A", "2"}}; },
+      [](Build& b) { b.variables.arguments["A"] = "2"; },
+      [](Build& b) { b.variables.arguments = {{"A1", ""}}; },
+      [](Build& b) { b.variables.secrets.at("TOKEN") = Secret("other"); },
+      [](Build& b) { b.variables.secrets.clear(); },
+      [](Build& b) { b.key = Secret("other"); },
+  };
+  std::set<std::string> seen{unchanged()};
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    EXPECT_TRUE(seen.insert(after(changes[i])).second) << "change " << i;
+  }
+}
+
+TEST(BuildInputs, AHiddenDockerfileCountsAllTheSame) {
+  const auto hidden = [](std::string text) {
+    return after([&](Build& b) {
+      b.ignore_file += "Dockerfile\n";
+      b.tree->add_file("Dockerfile", std::move(text));
+    });
+  };
+  EXPECT_NE(hidden("FROM a\n"), hidden("FROM b\n"));
+}
+
+TEST(BuildInputs, AreNotKnownWhenItIsStoppedOrCannotBeRead) {
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(Build().inputs(stop.get_token()).error().kind, ErrorKind::cancelled);
+  Build gone;
+  gone.dockerfile = "missing";
+  EXPECT_FALSE(gone.inputs());
+}
+
+}  // namespace
+}  // namespace builder::build
