@@ -185,6 +185,7 @@ Result<PublishedImage> BuildSteps::build() {
   std::shared_future<Result<ports::Repository>> repository;
   std::shared_future<Recalled> recalled;
   std::future<std::vector<ports::BaseImage>> bases;
+  std::shared_future<std::string> inputs;
   std::optional<EarlyPublish> early;
   const ScopedStop beside_stop(job_.stop);
   JobContext beside = job_;
@@ -241,12 +242,17 @@ Result<PublishedImage> BuildSteps::build() {
   BUILDER_TRY_ASSIGN(repository_, repository.get());
   observer_.source_was_read();
   BUILDER_TRY(check_lease());
-  std::string inputs;
   if (dockerfile != nullptr && reuses_images()) {
-    // What cannot be read is told by the build.
-    inputs = inputs_of(*dockerfile, {}, variables, caches_.secrets, job_.stop).value_or("");
-    if (auto image = made_before(inputs, recalled.get().images, bases)) {
-      return promote({.image = *std::move(image), .figures = {}});
+    // Beside the build, where nothing is known that it could be compared with. What cannot be read
+    // is told by the build.
+    inputs = std::async(std::launch::async, [this, variables, plan = *dockerfile, beside] {
+               return inputs_of(plan, {}, variables, caches_.secrets, beside.stop).value_or("");
+             }).share();
+    const ImageMemory& images = recalled.get().images;
+    if (!images.images().empty()) {
+      if (auto image = made_before(inputs.get(), images, bases)) {
+        return promote({.image = *std::move(image), .figures = {}});
+      }
     }
   }
   observer_.phase_begins("build");
@@ -260,8 +266,8 @@ Result<PublishedImage> BuildSteps::build() {
         const PublishResult published,
         or_pushed_before(early->finish(std::move(dockerfile->tree), fetched->committed_at)));
     auto promoted = promote(published);
-    if (promoted) {
-      remember_image(std::move(inputs), recalled.get().images, published);
+    if (promoted && inputs.valid()) {
+      remember_image(inputs.get(), recalled.get().images, published);
     }
     return promoted;
   }
