@@ -50,7 +50,7 @@ def test_they_arrive_in_every_way_and_no_secret_as_an_argument(stack, make_worke
 
 
 def test_a_changed_secret_runs_its_step_again_and_no_other(make_worker: Callable[..., Worker], repo, deployed) -> None:
-    make_worker()
+    make_worker(REUSE_IMAGES="0")
     repository = repo(NEEDS).name
 
     def ends(token: str) -> tuple[str, str]:
