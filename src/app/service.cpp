@@ -51,6 +51,7 @@ work::JobSettings job_settings(const Config& config, const WorkDir& work) {
   settings.engine = engine_address(config).str();
   settings.version = BUILDER_VERSION;
   settings.worker = host_name() + ":" + std::to_string(::getpid());
+  settings.image_settings = config.image_settings;
   settings.build_timeout = config.build_timeout;
   settings.silence_timeout = config.silence_timeout;
   settings.image_reference = config.image_reference;

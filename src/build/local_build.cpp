@@ -37,7 +37,7 @@ Result<LocalResult> build_dockerfile(const LocalPorts& ports, const StepSettings
                                      domain::EventSink& events) {
   events.info("Building image from " + plan.dockerfile);
   domain::DeliveredVariables variables =
-      domain::deliver(build.request.environment, settings.delivery);
+      domain::deliver(build.request.environment, settings.delivery, build.caches.secrets);
   // What was said for this build counts.
   for (const auto& [name, value] : build.options.arguments) {
     variables.arguments.erase(name);
@@ -50,9 +50,11 @@ Result<LocalResult> build_dockerfile(const LocalPorts& ports, const StepSettings
       .repository = build.repository,
       .tag = build.tag,
       .committed_at = [committed_at] { return Result<std::chrono::sys_seconds>(committed_at); },
+      .cache_namespace = build.caches.dockerfile,
       .options = build.options,
       .variables = std::move(variables),
-      .may_read_registry = true,
+      // Where none is pushed to, the repository is a name on this machine.
+      .may_read_registry = !build.is_strangers || !std::holds_alternative<ToRegistry>(build.target),
       .more_names = build.more_names};
   if (std::holds_alternative<ToRegistry>(build.target)) {
     BUILDER_TRY_ASSIGN(const auto published, ports.image.publish(job, image, events));
@@ -94,7 +96,9 @@ Result<LocalResult> build_with_buildpacks(const LocalPorts& ports, const LocalBu
                                                .commit = source.commit.str(),
                                                .committed_at = source.committed_at,
                                                .repository = build.repository,
-                                               .tag = build.tag},
+                                               .tag = build.tag,
+                                               .cache_namespace = build.caches.buildpacks,
+                                               .pins = build.options.pins},
                                               events));
   return of(result.published);
 }

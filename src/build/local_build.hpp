@@ -3,6 +3,7 @@
 #include "base/result.hpp"
 #include "build/step_contract.hpp"
 #include "domain/build_event.hpp"
+#include "domain/cache_namespaces.hpp"
 #include "domain/deployment_request.hpp"
 #include "ports/image_builder.hpp"
 #include "ports/image_exporter.hpp"
@@ -41,6 +42,10 @@ struct LocalBuild {
   std::vector<ports::ImageName> more_names = {};
   LocalTarget target;
   std::string source_url = {};  ///< Without credentials; empty: a folder.
+  /// Somebody else wrote the Dockerfile: it reads no images beside the repository that the image
+  /// goes to.
+  bool is_strangers = false;
+  domain::CacheNamespaces caches = {};  ///< Empty: the engine's, which everybody shares.
 };
 
 struct LocalResult {

@@ -29,6 +29,10 @@ struct RunStart {
   std::string branch;
   std::string dockerfile;              ///< As the job names it; empty: it names none.
   std::vector<std::string> variables;  ///< Names.
+  /// Of the worker's settings those that an image depends on, by name and value. The operator's
+  /// words, none of them a secret. Empty: not known.
+  std::vector<std::pair<std::string, std::string>> settings;
+  std::uint16_t port = 0;  ///< Of the container, which buildpacks are told; 0: none.
   std::string engine;
   std::string version;  ///< Of the worker.
   std::string worker;   ///< `host:pid`.
@@ -63,8 +67,8 @@ class RunRecord {
   virtual ~RunRecord() = default;
   virtual void phase(std::string_view name) = 0;
   virtual void step(RunStep step) = 0;
-  /// A base image as a step names it: `docker.io/library/node:22`, `sha256:…`; an empty digest: the
-  /// engine does not tell.
+  /// An image that this one is made of, as a step names it: `docker.io/library/node:22`,
+  /// `sha256:…`; an empty digest: the engine does not tell.
   virtual void base(std::string reference, std::string digest) = 0;
   /// A line of the customer's log.
   virtual void row(domain::LogType type, std::string_view line) = 0;

@@ -23,6 +23,7 @@ struct BuildpacksSpec {
   Repository repository;
   std::string tag;              ///< The deployment's own.
   Secret cache_namespace = {};  ///< Of the cache of this service's buildpacks.
+  ImagePins pins = {};          ///< Of the builder; its run image is what the registry has.
 };
 
 struct BuildpacksResult {

@@ -20,12 +20,17 @@
 
 namespace builder::ports {
 
+/// Digests (`sha256:…`) of images, by their names as engines write them, with or without a tag:
+/// `docker.io/library/node:22`. What a registry has under such a name now does not count.
+using ImagePins = std::map<std::string, std::string>;
+
 /// What is asked of one build beside its Dockerfile, as `docker build` has options for it.
 struct BuildOptions {
   std::string target;                            ///< A stage of the Dockerfile; empty: the last.
   std::string platform;                          ///< Empty: linux/amd64, which the platform runs.
   std::map<std::string, std::string> arguments;  ///< For ARG.
   bool no_cache = false;
+  ImagePins pins;  ///< Of images that the Dockerfile names, and its frontend's.
 };
 
 /// A name of an image.

@@ -183,15 +183,18 @@ class Run final : private build::StepObserver {
 
   [[nodiscard]] ports::RunStart run_start() const {
     const auto spec = domain::resolve_source(request_, settings_.steps.github_url);
-    ports::RunStart start{.deployment = request_.deployment_id,
-                          .service = request_.service_id,
-                          .attempt = taken_.attempt,
-                          .repository = shown(spec ? spec->url : request_.repository_name),
-                          .branch = shown(request_.branch),
-                          .dockerfile = shown(request_.runtime_file_path),
-                          .engine = settings_.engine,
-                          .version = settings_.version,
-                          .worker = settings_.worker};
+    ports::RunStart start{
+        .deployment = request_.deployment_id,
+        .service = request_.service_id,
+        .attempt = taken_.attempt,
+        .repository = shown(spec ? spec->url : request_.repository_name),
+        .branch = shown(request_.branch),
+        .dockerfile = shown(request_.runtime_file_path),
+        .settings = settings_.image_settings,
+        .port = request_.ports.empty() ? std::uint16_t{0} : request_.ports.front().container_port,
+        .engine = settings_.engine,
+        .version = settings_.version,
+        .worker = settings_.worker};
     for (const domain::EnvironmentVariable& variable : request_.environment) {
       start.variables.push_back(shown(variable.key));
     }

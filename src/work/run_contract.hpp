@@ -8,6 +8,8 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace builder::ports {
 class BuildHistory;
@@ -30,6 +32,8 @@ struct JobSettings {
   std::string engine;   ///< What builds, for the log.
   std::string version;  ///< Of this program, for the history.
   std::string worker;   ///< `host:pid`, for the history.
+  /// What an image depends on, for the history: see `ports::RunStart`.
+  std::vector<std::pair<std::string, std::string>> image_settings;
   std::chrono::seconds build_timeout{0};
   /// A build that neither prints nor computes for so long is stopped; 0: never.
   std::chrono::seconds silence_timeout{0};

@@ -5,19 +5,30 @@
 #include "domain/shown_steps.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <variant>
 
 namespace builder::work {
 
+namespace {
+
+/// How the name of a step begins that brings in an image: of a stage, of `COPY --from`, of a
+/// `# syntax=` line, and of buildpacks.
+constexpr auto k_before_image = std::to_array<std::string_view>(
+    {"] FROM ", "FROM ", "docker-image://", "Builder image ", "Lifecycle image "});
+
+}  // namespace
+
 std::optional<BaseImage> base_image_of(std::string_view step) {
-  constexpr std::string_view k_from = "] FROM ";
-  const std::size_t from = step.find(']');
-  if (!step.starts_with('[') || from == std::string_view::npos ||
-      !step.substr(from).starts_with(k_from)) {
+  std::string_view image =
+      step.substr(step.starts_with('[') ? std::min(step.find(']'), step.size()) : std::size_t{0});
+  const auto* const before = std::ranges::find_if(
+      k_before_image, [&](std::string_view words) { return image.starts_with(words); });
+  if (before == k_before_image.end()) {
     return std::nullopt;
   }
-  const std::string_view image = step.substr(from + k_from.size());
+  image.remove_prefix(before->size());
   const std::size_t at = std::min(image.find('@'), image.size());
   const std::string_view reference = image.substr(0, at);
   const std::string_view digest = image.substr(std::min(at + 1, image.size()));

@@ -21,9 +21,8 @@ struct BaseImage {
   auto operator<=>(const BaseImage&) const = default;
 };
 
-/// The base image in the name of a step, with its digest if the engine has asked the registry for
-/// it:
-/// `[web 1/4] FROM docker.io/library/node:22@sha256:…`.
+/// The image in the name of a step that brings one in, with its digest if the engine has asked the
+/// registry for it: `[web 1/4] FROM docker.io/library/node:22@sha256:…`.
 std::optional<BaseImage> base_image_of(std::string_view step);
 
 /// Passes the events of a build on, and notes its steps for people: which one began last, and which

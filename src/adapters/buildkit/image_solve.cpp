@@ -41,7 +41,8 @@ SolveSpec solve_of(const ports::ImageSpec& image, ImageEpoch epoch) {
                  .cache_namespace = image.cache_namespace,
                  .is_customers = true,
                  .repository = others_beside(image),
-                 .variables = image.variables};
+                 .variables = image.variables,
+                 .pins = image.options.pins};
   if (epoch != ImageEpoch::off) {
     spec.epoch = image.committed_at;
   }

@@ -49,6 +49,18 @@ Error explained(Error error, std::string_view what, const std::string& name) {
   return std::move(error).with_context(shown);
 }
 
+/// Empty: it is not pinned. A builder is written to the engine without its tag, and a build has one
+/// builder.
+std::string pinned_digest(const oci::Reference& wanted, const ports::ImagePins& pins) {
+  for (const auto& [name, digest] : pins) {
+    const auto pinned = oci::parse_reference(name);
+    if (pinned && pinned->host == wanted.host && pinned->repository == wanted.repository) {
+      return digest;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string for_engine(const oci::Reference& reference) {
@@ -57,16 +69,21 @@ std::string for_engine(const oci::Reference& reference) {
   return text.starts_with(k_api) ? "docker.io/" + text.substr(k_api.size()) : text;
 }
 
-Result<ResolvedBuilder> Images::builder(const ports::JobContext& job, const std::string& name) {
+Result<ResolvedBuilder> Images::builder(const ports::JobContext& job, const std::string& name,
+                                        const ports::ImagePins& pins) {
   auto reference = oci::parse_reference(name);
   if (!reference) {
     return std::unexpected(explained(std::move(reference).error(), "Builder", name));
   }
-  auto found = client_.head(job, *reference);
-  if (!found) {
-    return std::unexpected(explained(std::move(found).error(), "Builder", name));
+  std::string digest = pinned_digest(*reference, pins);
+  if (digest.empty()) {
+    auto found = client_.head(job, *reference);
+    if (!found) {
+      return std::unexpected(explained(std::move(found).error(), "Builder", name));
+    }
+    digest = found->digest;
   }
-  const oci::Reference pinned = reference->with_digest(found->digest);
+  const oci::Reference pinned = reference->with_digest(std::move(digest));
   BUILDER_TRY_ASSIGN(BuilderImage image, described(job, pinned, name));
   return ResolvedBuilder{.name = name, .pinned = for_engine(pinned), .image = std::move(image)};
 }

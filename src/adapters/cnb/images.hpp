@@ -3,6 +3,7 @@
 #include "adapters/oci/client.hpp"
 #include "base/sync.hpp"
 #include "domain/buildpacks/builder_image.hpp"
+#include "ports/image_builder.hpp"
 #include "ports/job_context.hpp"
 #include "ports/registry.hpp"
 
@@ -27,8 +28,10 @@ class Images {
   /// `client` outlives it.
   explicit Images(oci::Client& client) : client_(client) {}
 
+  /// As its registry has it now, or as it is pinned.
   /// Errors with the customer's line; which image it is about is named.
-  Result<ResolvedBuilder> builder(const ports::JobContext& job, const std::string& name);
+  Result<ResolvedBuilder> builder(const ports::JobContext& job, const std::string& name,
+                                  const ports::ImagePins& pins = {});
   /// The first of the candidates that can be read.
   Result<std::string> run_image(const ports::JobContext& job,
                                 const std::vector<std::string>& candidates,

@@ -105,7 +105,8 @@ class Platform final : public ports::BuildpacksBuilder {
   Result<BuildpacksResult> publish(const JobContext& job, const BuildpacksSpec& spec,
                                    domain::EventSink& events) override {
     const auto begin = Clock::now();
-    BUILDER_TRY_ASSIGN(const ResolvedBuilder builder, images_.builder(job, spec.builder));
+    BUILDER_TRY_ASSIGN(const ResolvedBuilder builder,
+                       images_.builder(job, spec.builder, spec.pins));
     BUILDER_TRY_ASSIGN(const auto api,
                        buildpacks::choose_platform_api(builder.image, builder.name));
     BUILDER_TRY_ASSIGN(const Prepared prepared, prepare(job, spec, builder));

@@ -43,8 +43,9 @@ std::int64_t signed_of(std::uint64_t number) {
   return static_cast<std::int64_t>(number);
 }
 
-std::string json_list(const std::vector<std::string>& names) {
-  return nlohmann::json(names).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+template <class Items>
+std::string json_list(const Items& items) {
+  return nlohmann::json(items).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::optional<std::pair<dev_t, ino_t>> identity_of(const std::string& path) {
@@ -163,8 +164,8 @@ Result<FileWriter::Open> FileWriter::open_as_it_is(WriterLock lock) {
   BUILDER_TRY_ASSIGN(
       auto insert,
       prepare("INSERT INTO runs (writer, deployment, service, attempt, repository, branch,"
-              " dockerfile, variables, engine, version, worker, started)"
-              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+              " dockerfile, variables, engine, version, worker, started, settings, port)"
+              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   BUILDER_TRY_ASSIGN(
       auto update,
       prepare("UPDATE runs SET writer = ?2, ended = ?3, outcome = ?4, category = ?5, reason = ?6,"
@@ -254,11 +255,12 @@ Result<std::int64_t> FileWriter::write_run(const RunState& run,
   if (id == 0) {
     const ports::RunStart& start = run.start;
     const std::string variables = json_list(start.variables);
+    const std::string settings = json_list(start.settings);
     BUILDER_TRY(insert
                     .bind(writer, start.deployment.str(), start.service.str(),
                           std::int64_t(start.attempt), start.repository, start.branch,
                           start.dockerfile, variables, start.engine, start.version, start.worker,
-                          milliseconds(run.started))
+                          milliseconds(run.started), settings, std::int64_t(start.port))
                     .run());
     id = open_->database.last_id();
   }

@@ -30,9 +30,15 @@ constexpr std::string_view k_columns =
     " engine, version, worker, started, ended, outcome, category, reason, line, advice, sha, "
     "image, digest,"
     " context_bytes, pushed_bytes, (SELECT count(*) FROM steps WHERE run = runs.id),"
-    " (SELECT sum(cached) FROM steps WHERE run = runs.id), rows, rows_kept";
+    " (SELECT sum(cached) FROM steps WHERE run = runs.id), rows, rows_kept, ";
 constexpr int k_rows = 26;
 constexpr int k_rows_kept = 27;
+constexpr int k_settings = 28;
+constexpr int k_port = 29;
+/// A history that no worker of this version has written yet is read all the same.
+constexpr std::string_view k_newer_columns = "settings, port";
+constexpr std::string_view k_without_them = "'[]', 0";
+constexpr std::int64_t k_oldest_version = 1;
 
 std::uint64_t unsigned_of(std::int64_t number) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(number, 0));
@@ -55,9 +61,23 @@ std::vector<std::string> names_of(std::string_view list) {
   return names;
 }
 
+std::vector<std::pair<std::string, std::string>> pairs_of(std::string_view list) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  for (const auto& pair : parse_json(list)) {
+    if (pair.is_array() && pair.size() == 2 && pair[0].is_string() && pair[1].is_string()) {
+      pairs.emplace_back(pair[0].get<std::string>(), pair[1].get<std::string>());
+    }
+  }
+  return pairs;
+}
+
 class Reader final : public ports::HistoryReader {
  public:
-  Reader(Database database, Fd locks) : database_(std::move(database)), locks_(std::move(locks)) {}
+  Reader(Database database, Fd locks, std::int64_t version)
+      : database_(std::move(database)),
+        locks_(std::move(locks)),
+        columns_(std::string(k_columns).append(version == k_oldest_version ? k_without_them
+                                                                           : k_newer_columns)) {}
 
   Result<std::vector<ports::KeptRun>> list(const ports::RunFilter& filter) override;
   Result<std::vector<ports::KeptRunDetails>> find(const domain::DeploymentId& deployment) override;
@@ -70,6 +90,7 @@ class Reader final : public ports::HistoryReader {
 
   Database database_;
   Fd locks_;
+  const std::string columns_;
 };
 
 ports::KeptRun Reader::run_of(const Statement& row) const {
@@ -104,6 +125,8 @@ ports::KeptRun Reader::run_of(const Statement& row) const {
   run.end.pushed_bytes = unsigned_of(number());
   run.steps = unsigned_of(number());
   run.cached = unsigned_of(number());
+  run.start.settings = pairs_of(row.text(k_settings));
+  run.start.port = static_cast<std::uint16_t>(row.integer(k_port));
   if (run.end.outcome.empty()) {
     run.end.outcome = is_writing(locks_, writer) ? ports::k_running : ports::k_interrupted;
   }
@@ -119,7 +142,7 @@ Result<std::vector<ports::KeptRun>> Reader::list(const ports::RunFilter& filter)
   const std::string outcome = fmt::format("{}outcome {}", filter.service.empty() ? "" : "+",
                                           without_end ? "IN ('', ?2)" : "= ?2");
   const std::string sql = fmt::format(
-      "SELECT {} FROM runs WHERE {} AND {} AND {} AND {} ORDER BY id DESC", k_columns,
+      "SELECT {} FROM runs WHERE {} AND {} AND {} AND {} ORDER BY id DESC", columns_,
       filter.service.empty() ? "?1 = ''" : "service = ?1",
       filter.outcome.empty() ? "?2 = ''" : outcome, filter.since ? "+started >= ?3" : "?3 IS NULL",
       filter.before ? "id < ?4" : "?4 IS NULL");
@@ -145,10 +168,10 @@ Result<std::vector<ports::KeptRun>> Reader::list(const ports::RunFilter& filter)
 Result<std::vector<ports::KeptRunDetails>> Reader::find(const domain::DeploymentId& deployment) {
   constexpr int k_runs = 20;  // One that waits for its operator comes again and again.
   database_.limit(k_patience);
-  BUILDER_TRY_ASSIGN(Statement rows,
-                     database_.prepare(fmt::format(
-                         "SELECT {} FROM runs WHERE deployment = ? ORDER BY id DESC LIMIT {}",
-                         k_columns, k_runs)));
+  BUILDER_TRY_ASSIGN(
+      Statement rows,
+      database_.prepare(fmt::format(
+          "SELECT {} FROM runs WHERE deployment = ? ORDER BY id DESC LIMIT {}", columns_, k_runs)));
   rows.bind(deployment.str());
   std::vector<ports::KeptRunDetails> found;
   for (;;) {
@@ -242,11 +265,11 @@ Result<std::unique_ptr<ports::HistoryReader>> open_history(const std::string& fo
   if (*version == 0) {
     return none();  // It is being made.
   }
-  if (auto expected = expect_version(*database, schema_steps()); !expected) {
-    return in_folder(std::move(expected).error());
+  if (auto known = refuse_newer(*database, schema_steps()); !known) {
+    return in_folder(std::move(known).error());
   }
   Fd locks(::open(paths.lock().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  return std::make_unique<Reader>(*std::move(database), std::move(locks));
+  return std::make_unique<Reader>(*std::move(database), std::move(locks), *version);
 }
 
 }  // namespace builder::adapters::history

@@ -110,6 +110,9 @@ std::uint64_t RunState::file_bytes() const {
   for (const std::string& name : start.variables) {
     sum += name.size() + 3;  // As JSON has it.
   }
+  for (const auto& [name, value] : start.settings) {
+    sum += name.size() + value.size() + 8;
+  }
   for (const std::string* text : {&start.repository, &start.branch, &start.dockerfile}) {
     sum += text->size();
   }

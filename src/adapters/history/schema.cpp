@@ -74,6 +74,12 @@ CREATE TABLE chunks (
 ) STRICT;
 )";
 
+/// What a build needs beside its commit to be made again.
+constexpr const char* k_second = R"(
+ALTER TABLE runs ADD COLUMN settings TEXT NOT NULL DEFAULT '[]';  -- a list of pairs in JSON
+ALTER TABLE runs ADD COLUMN port INTEGER NOT NULL DEFAULT 0;
+)";
+
 Result<std::int64_t> version_of(Database& database) {
   return database.number("PRAGMA user_version");
 }
@@ -87,7 +93,7 @@ std::unexpected<Error> of_version(std::int64_t version, std::size_t known) {
 }  // namespace
 
 std::span<const std::string> schema_steps() {
-  static const std::array<std::string, 1> steps{k_first};
+  static const std::array<std::string, 2> steps{k_first, k_second};
   return steps;
 }
 

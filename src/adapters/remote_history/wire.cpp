@@ -28,6 +28,8 @@ constexpr std::size_t k_longest_text = 4 * 1024;
 constexpr std::size_t k_longest_row = std::size_t{64} * 1024;
 constexpr std::size_t k_most_variables = 200;
 constexpr std::size_t k_longest_name = 128;
+constexpr std::size_t k_most_settings = 20;
+constexpr std::size_t k_longest_value = 1'024;
 
 /// null where there is none.
 Json text(std::string_view value) {
@@ -315,6 +317,14 @@ Json details_json(const ports::KeptRunDetails& details, std::size_t room_for_lis
       json["variables"].push_back(truncate_bytes(name, k_longest_name));
     }
   }
+  json["settings"] = Json::array();
+  for (const auto& [name, value] : details.run.start.settings) {
+    if (json["settings"].size() < k_most_settings) {
+      json["settings"].push_back({{"name", truncate_bytes(name, k_longest_name)},
+                                  {"value", truncate_bytes(value, k_longest_value)}});
+    }
+  }
+  json["port"] = details.run.start.port;
   json["bases"] = list(details.bases, room, left_out, [](const auto& base) {
     return Json{{"reference", text(base.first)}, {"digest", text(base.second)}};
   });
@@ -394,6 +404,10 @@ Result<std::vector<ports::KeptRunDetails>> read_details(std::string_view answer)
         }
       }
     }
+    for_each(item, "settings", [&](const json& setting) {
+      details.run.start.settings.emplace_back(text_of(setting, "name"), text_of(setting, "value"));
+    });
+    details.run.start.port = small_number_in<std::uint16_t>(item, "port");
     for_each(item, "bases", [&](const json& base) {
       details.bases.emplace_back(text_of(base, "reference"), text_of(base, "digest"));
     });

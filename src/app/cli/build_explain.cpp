@@ -186,7 +186,13 @@ Result<BuildExplanation> explain(const build::BuildPlan& plan, const SourceTree&
 
 std::string explanation_text(const Terminal& terminal, const BuildExplanation& explanation,
                              const std::vector<std::pair<std::string, std::string>>& facts) {
-  std::vector<std::pair<std::string, std::string>> rows = facts;
+  std::vector<std::pair<std::string, std::string>> rows;
+  if (explanation.replay) {
+    for (domain::Message& message : replay_messages(*explanation.replay)) {
+      rows.emplace_back("Replay", std::move(message.text));
+    }
+  }
+  rows.insert(rows.end(), facts.begin(), facts.end());
   if (explanation.dockerfile.empty()) {
     rows.emplace_back("Buildpacks", explanation.builder);
   } else {
@@ -242,6 +248,9 @@ std::string explanation_json(const BuildExplanation& explanation,
   object["left_out"] = std::move(left_out);
   object["images"] = json_of(explanation.images);
   object["caches"] = json_of(explanation.caches);
+  if (explanation.replay) {
+    object["replay"] = replay_json(*explanation.replay);
+  }
   return object.dump(2) + "\n";
 }
 

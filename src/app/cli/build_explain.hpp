@@ -1,10 +1,12 @@
 #pragma once
 
+#include "app/cli/replayed.hpp"
 #include "app/cli/terminal.hpp"
 #include "build/build_plan.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,7 @@ struct BuildExplanation {
   std::vector<NamedAt> images;    ///< From which it starts or copies, without its own stages.
   std::vector<NamedAt> caches;    ///< `RUN --mount=type=cache`.
   std::string frontend;           ///< Of a `# syntax=` line; empty: the engine's own.
+  std::optional<Replayed> replay;
 };
 
 /// `source` is the tree before anything was laid over it.

@@ -353,9 +353,12 @@ std::vector<std::string> BuildWanted::images() const {
 LoadedConfig build_settings(const BuildLine& line, const BuildWanted& wanted,
                             const EngineChoice& engine, const EnvironmentLookup& environment) {
   std::map<std::string, std::string, std::less<>> defaults{
-      {"GIT_NETWORK_POLICY", "any"}, {"BUILD_NETWORK_POLICY", "any"},
-      {"FRONTENDS", "any"},          {"BUILD_MEMORY", "0"},
-      {"BUILD_PIDS", "0"},           {engine.setting, engine.address}};
+      {"BUILD_MEMORY", "0"}, {"BUILD_PIDS", "0"}, {engine.setting, engine.address}};
+  if (!wanted.replay) {
+    for (const char* const closed : {"GIT_NETWORK_POLICY", "BUILD_NETWORK_POLICY", "FRONTENDS"}) {
+      defaults[closed] = "any";
+    }
+  }
   if (wanted.git() == nullptr) {
     defaults["IMAGE_EPOCH"] = "off";  // A folder has no commit whose time its image could bear.
   }
@@ -364,9 +367,14 @@ LoadedConfig build_settings(const BuildLine& line, const BuildWanted& wanted,
   }
   return load_config(
       [defaults = std::move(defaults), environment,
+       of_then = wanted.replay ? wanted.replay->settings : NamedValues(),
        builder = line.builder](std::string_view name) -> std::optional<std::string> {
         if (name.starts_with("AWS_") || name == "HOME") {
           return std::nullopt;  // Nor are ~/.aws and its profiles anybody's business here.
+        }
+        if (!of_then.empty() && is_image_setting(name)) {
+          const auto found = std::ranges::find(of_then, name, &NamedValues::value_type::first);
+          return found == of_then.end() ? std::nullopt : std::optional(found->second);
         }
         if (name == "CNB_BUILDER" && !builder.empty()) {
           return builder;

@@ -2,6 +2,7 @@
 
 #include "app/cli/build_output.hpp"
 #include "app/cli/build_source.hpp"
+#include "app/cli/replayed.hpp"
 #include "app/compose/engine_choice.hpp"
 #include "app/config/config.hpp"
 #include "base/result.hpp"
@@ -41,6 +42,7 @@ struct BuildWanted {
   build::LocalBuild build;
   std::string progress;  ///< One of `k_progress`.
   std::vector<std::string> warnings;
+  std::optional<Replayed> replay;  ///< What it repeats; none: it is a build of its own.
   std::unique_ptr<Output> output;  ///< What `build.target` writes to; null: no archive.
 
   [[nodiscard]] const GitAddress* git() const { return std::get_if<GitAddress>(&source); }
@@ -54,7 +56,9 @@ Result<BuildWanted> understood(const BuildLine& line, const EnvironmentLookup& e
 
 /// The settings that a build by hand has: of the environment alone, since a `.env` in the folder
 /// that is built is its owner's and no configuration. Whoever starts it trusts the source as much
-/// as their own shell, so what keeps customers apart is off unless it is asked for.
+/// as their own shell, so what keeps customers apart is off unless it is asked for. What is
+/// replayed is a customer's: there it is on, and the settings that an image depends on are those of
+/// then.
 LoadedConfig build_settings(const BuildLine& line, const BuildWanted& wanted,
                             const EngineChoice& engine, const EnvironmentLookup& environment);
 

@@ -64,6 +64,7 @@ void add_queue(CommandLine& line);
 void add_list(CommandLine& line);
 void add_show(CommandLine& line);
 void add_logs(CommandLine& line);
+void add_replay(CommandLine& line);
 void add_submit(CommandLine& line);
 void add_cancel(CommandLine& line);
 void add_workers(CommandLine& line);

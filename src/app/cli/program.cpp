@@ -15,6 +15,7 @@ int run_program(int argc, char** argv) {
   add_list(line);
   add_show(line);
   add_logs(line);
+  add_replay(line);
   add_submit(line);
   add_cancel(line);
   add_workers(line);

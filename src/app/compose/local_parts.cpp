@@ -51,6 +51,9 @@ std::unique_ptr<ports::RegistryLogins> docker_logins_of(const EnvironmentLookup&
 
 Result<ports::SharedLogin> HiddenLogins::login(const ports::JobContext& job,
                                                const std::string& host) {
+  if (only_ && *only_ != host) {
+    return nullptr;
+  }
   auto login = logins_.login(job, host);
   if (login && *login != nullptr) {
     // Held until it is entered: another thread may get the same one.
@@ -68,19 +71,19 @@ void HiddenLogins::renew(const std::string& host, const ports::SharedLogin& refu
 
 LocalParts::LocalParts(Config configured, TempDir temporary, WorkDir opened,
                        std::unique_ptr<ports::RegistryLogins> logins_of_docker,
-                       ports::Repository pushed_to, SecretStore& secrets, const Log& log)
+                       LocalRegistry pushed_to, SecretStore& secrets, const Log& log)
     : config(std::move(configured)),
       http(adapters::http::make_client()),
       folder(std::move(temporary)),
       work(std::move(opened)),
       docker_logins(std::move(logins_of_docker)),
-      hidden_logins(*docker_logins, secrets),
+      hidden_logins(*docker_logins, std::move(pushed_to.login_only_for), secrets),
       logins(hidden_logins, config.registry_logins),
       oci(adapters::oci::make_client({}, *http, logins, log)),
-      registry(adapters::oci::make_plain_registry(std::move(pushed_to), *oci)) {
+      registry(adapters::oci::make_plain_registry(std::move(pushed_to.repository), *oci)) {
 }
 
-Result<std::unique_ptr<LocalParts>> LocalParts::make(Config config, ports::Repository pushed_to,
+Result<std::unique_ptr<LocalParts>> LocalParts::make(Config config, LocalRegistry pushed_to,
                                                      const EnvironmentLookup& environment,
                                                      SecretStore& secrets, const Log& log) {
   std::error_code error;

@@ -19,21 +19,32 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace builder::app {
+
+/// Where an image goes if it goes to a registry, and which logins of a person's its build gets.
+struct LocalRegistry {
+  ports::Repository repository;
+  /// For the registry whose API is here; empty: none. Absent: all of them.
+  std::optional<std::string> login_only_for;
+};
 
 /// Enters each password into `secrets` before anybody gets it. Both outlive it.
 class HiddenLogins final : public ports::RegistryLogins {
  public:
-  HiddenLogins(ports::RegistryLogins& logins, SecretStore& secrets)
-      : logins_(logins), secrets_(secrets) {}
+  /// `only`: as of `LocalRegistry`.
+  HiddenLogins(ports::RegistryLogins& logins, std::optional<std::string> only, SecretStore& secrets)
+      : logins_(logins), only_(std::move(only)), secrets_(secrets) {}
 
   Result<ports::SharedLogin> login(const ports::JobContext& job, const std::string& host) override;
   void renew(const std::string& host, const ports::SharedLogin& refused) override;
 
  private:
   ports::RegistryLogins& logins_;
+  const std::optional<std::string> only_;
   SecretStore& secrets_;
   Sync<std::map<std::string, ports::SharedLogin>> entered_;  ///< The last one of each host.
 };
@@ -42,10 +53,9 @@ class HiddenLogins final : public ports::RegistryLogins {
 /// the platform's, with a way to keep images on this machine, and with a folder that goes away.
 /// Needs the settings of `Concern::build`. Members are made in this order.
 struct LocalParts {
-  /// `pushed_to` is where the image goes if it goes to a registry; `environment` says where docker
-  /// keeps its logins. `secrets` outlives the parts.
+  /// `environment` says where docker keeps its logins. `secrets` outlives the parts.
   /// No peer is asked.
-  static Result<std::unique_ptr<LocalParts>> make(Config config, ports::Repository pushed_to,
+  static Result<std::unique_ptr<LocalParts>> make(Config config, LocalRegistry pushed_to,
                                                   const EnvironmentLookup& environment,
                                                   SecretStore& secrets, const Log& log);
   LocalParts(const LocalParts&) = delete;
@@ -74,7 +84,7 @@ struct LocalParts {
 
  private:
   LocalParts(Config configured, TempDir temporary, WorkDir opened,
-             std::unique_ptr<ports::RegistryLogins> logins_of_docker, ports::Repository pushed_to,
+             std::unique_ptr<ports::RegistryLogins> logins_of_docker, LocalRegistry pushed_to,
              SecretStore& secrets, const Log& log);
 };
 

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -169,7 +170,25 @@ std::vector<std::string> secrets_in(const std::string& value) {
                                : std::vector{value};
 }
 
+/// The text of the working directory's `.env`; empty where there is none.
+Result<std::string> dotenv_here() {
+  std::ostringstream dotenv;
+  if (std::filesystem::exists(".env")) {
+    const std::ifstream file(".env", std::ios::binary);
+    if (!file || std::filesystem::is_directory(".env")) {
+      return failure(ErrorKind::denied, ".env in the working directory cannot be read");
+    }
+    dotenv << file.rdbuf();
+  }
+  return dotenv.str();
+}
+
 }  // namespace
+
+std::optional<std::string> process_variable(std::string_view name) {
+  const char* value = std::getenv(std::string(name).c_str());
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
 
 std::vector<NamedSecret> secrets_of(const Config& config) {
   std::vector<NamedSecret> secrets = config.secrets;
@@ -191,6 +210,13 @@ std::vector<std::string> LoadedConfig::errors_of(std::initializer_list<Concern> 
     }
   }
   return texts;
+}
+
+bool is_image_setting(std::string_view name) {
+  constexpr auto k_names = std::to_array<std::string_view>(
+      {"ENV_DELIVERY", "IMAGE_EPOCH", "IMAGE_COMPRESSION", "CNB_BUILDER", "CNB_ALLOWED_BUILDERS",
+       "CNB_RUN_IMAGE", "CNB_LIFECYCLE_IMAGE", "CNB_USER_ENV", "CNB_NODE_VERSION"});
+  return std::ranges::find(k_names, name) != k_names.end();
 }
 
 LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view dotenv) {
@@ -219,6 +245,10 @@ LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view 
       loaded.errors.push_back(
           {setting.concern, fmt::format("{} {} ({} comes from: {})", setting.name, complaint,
                                         hide ? "its value" : "'" + value + "'", origin)});
+    }
+    // An address could hold a password; none of these is one.
+    if (is_image_setting(setting.name) && !value.empty() && !value.contains("://")) {
+      loaded.config.image_settings.emplace_back(setting.name, value);
     }
     if (setting.secret) {
       for (std::string& secret : secrets_in(value)) {
@@ -255,26 +285,24 @@ LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view 
 }
 
 LoadedConfig load_config() {
-  std::ostringstream dotenv;
-  std::string problem;
-  if (std::filesystem::exists(".env")) {
-    const std::ifstream file(".env", std::ios::binary);
-    if (!file || std::filesystem::is_directory(".env")) {
-      problem = ".env in the working directory cannot be read";
-    } else {
-      dotenv << file.rdbuf();
-    }
-  }
-  LoadedConfig loaded = load_config(
-      [](std::string_view name) -> std::optional<std::string> {
-        const char* value = std::getenv(std::string(name).c_str());
-        return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-      },
-      dotenv.view());
-  if (!problem.empty()) {
-    loaded.errors.push_back({Concern::general, std::move(problem)});
+  const auto dotenv = dotenv_here();
+  LoadedConfig loaded = load_config(process_variable, dotenv.value_or(""));
+  if (!dotenv) {
+    loaded.errors.push_back({Concern::general, dotenv.error().message});
   }
   return loaded;
+}
+
+EnvironmentLookup settings_around() {
+  std::vector<std::string> problems;
+  return [file = parse_dotenv(dotenv_here().value_or(""), ".env", problems)](
+             std::string_view name) -> std::optional<std::string> {
+    if (auto value = process_variable(name)) {
+      return value;
+    }
+    const auto found = file.find(name);
+    return found == file.end() ? std::nullopt : std::optional(found->second);
+  };
 }
 
 }  // namespace builder::app

@@ -25,6 +25,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace builder::app {
@@ -48,6 +49,9 @@ enum class Concern {
 struct Config {
   /// What the settings that are marked as secret hold, for the redactor.
   std::vector<NamedSecret> secrets;
+  /// What an image depends on beside its commit, with names and values as they are set, for the
+  /// history. None is a secret, and none is empty.
+  std::vector<std::pair<std::string, std::string>> image_settings;
 
   adapters::redis::RedisConfig redis;
 
@@ -119,6 +123,10 @@ struct Config {
   LogFormat log_format{};
 };
 
+/// Whether an image depends on the setting, so that it is made again with the same one. Such a
+/// setting keeps nobody away from anything: whoever replays a build takes it from a history.
+bool is_image_setting(std::string_view name);
+
 /// Every secret that the process has from its settings, for the redactor: those of the settings,
 /// the passwords of REGISTRY_AUTHS_FILE and of proxies.
 std::vector<NamedSecret> secrets_of(const Config& config);
@@ -148,11 +156,17 @@ struct LoadedConfig {
 
 using EnvironmentLookup = std::function<std::optional<std::string>(std::string_view name)>;
 
+/// Of the process's environment.
+std::optional<std::string> process_variable(std::string_view name);
+
 /// Reads every setting: the environment wins over `dotenv` (the text of a `.env` file). An empty
 /// value equals an absent one.
 LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view dotenv);
 
 /// From the process's environment and `.env` in the working directory.
 LoadedConfig load_config();
+
+/// The same two, for those who ask for single names. A `.env` that cannot be read is an empty one.
+EnvironmentLookup settings_around();
 
 }  // namespace builder::app

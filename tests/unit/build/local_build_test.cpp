@@ -103,6 +103,19 @@ TEST_F(LocalBuildTest, LoadsWhatTheDockerfileMakes) {
   EXPECT_TRUE(exporter_.built.context->stat(".dockerignore"));
 }
 
+TEST_F(LocalBuildTest, AStrangersDockerfileReadsNothingBesideTheImageAndSharesNoCache) {
+  build_.is_strangers = true;
+  build_.caches = {.dockerfile = Secret("d"), .buildpacks = Secret("b"), .secrets = Secret("s")};
+  build_.options.pins = {{"docker.io/library/busybox", "sha256:1"}};
+  ASSERT_TRUE(run(ToRegistry{}));
+  EXPECT_FALSE(image_.built.may_read_registry);
+  EXPECT_EQ(image_.built.cache_namespace.reveal(), "d");
+  EXPECT_EQ(image_.built.options.pins, build_.options.pins);
+  ASSERT_TRUE(run(ToEngine{}));
+  EXPECT_TRUE(exporter_.built.may_read_registry) << "the name is none of a registry's";
+  EXPECT_EQ(exporter_.built.cache_namespace.reveal(), "d");
+}
+
 TEST_F(LocalBuildTest, WritesAnArchive) {
   NoBytes sink;
   EXPECT_TRUE(run(ToArchive{.archive = ports::Archive::oci, .sink = &sink}));

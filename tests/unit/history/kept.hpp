@@ -27,6 +27,8 @@ inline ports::RunStart start_of(const std::string& deployment, const std::string
           .branch = "main",
           .dockerfile = "Dockerfile",
           .variables = {"A", "B"},
+          .settings = {{"CNB_BUILDER", "x/builder:1"}, {"IMAGE_EPOCH", "off"}},
+          .port = 8080,
           .engine = "docker",
           .version = "2.0.0"};
 }

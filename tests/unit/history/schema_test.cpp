@@ -52,5 +52,44 @@ TEST_F(HistorySchema, ANewerFileIsNotTouched) {
   EXPECT_EQ(database.number("PRAGMA user_version"), 2);
 }
 
+/// As a worker of version 1 of the file leaves one.
+void write_first_version(const Folder& folder) {
+  ASSERT_TRUE(make_directories(folder.path()));
+  std::ofstream(folder.file(), std::ios::app);
+  auto database = Database::open(folder.file(), Database::Mode::write, 1s);
+  ASSERT_TRUE(database);
+  ASSERT_TRUE(migrate(*database, schema_steps().first(1)));
+  ASSERT_TRUE(database->execute(
+      "INSERT INTO runs (writer, deployment, service, attempt, repository, branch, dockerfile,"
+      " variables, engine, version, worker, started, ended, outcome, sha, rows, rows_kept)"
+      " VALUES (1, 'd1', 's1', 1, 'https://git.example/shop.git', 'main', '', '[\"A\"]', 'docker',"
+      " '2.0.0', 'ops-1:42', 1000, 2000, 'builded', 'abc', 7, 5)"));
+}
+
+TEST(HistoryOfTheFirstVersion, IsReadBeforeAnybodyHasMigratedIt) {
+  const Folder folder;
+  write_first_version(folder);
+  ASSERT_EQ(folder.names(), std::vector<std::string>{"d1"});
+  const ports::KeptRunDetails kept = folder.find("d1");
+  EXPECT_EQ(kept.run.end.commit, "abc");
+  EXPECT_EQ(kept.run.start.variables, std::vector<std::string>{"A"});
+  EXPECT_TRUE(kept.run.start.settings.empty());
+  EXPECT_EQ(kept.run.start.port, 0);
+  EXPECT_EQ(kept.rows, 7U);
+  EXPECT_EQ(kept.rows_lost, 2U);
+}
+
+TEST(HistoryOfTheFirstVersion, IsMigratedWithAllThatIsInIt) {
+  const Folder folder;
+  write_first_version(folder);
+  auto database = Database::open(folder.file(), Database::Mode::write, 1s);
+  ASSERT_TRUE(database);
+  ASSERT_TRUE(migrate(*database, schema_steps()));
+  const ports::KeptRunDetails kept = folder.find("d1");
+  EXPECT_EQ(kept.run.end.commit, "abc");
+  EXPECT_TRUE(kept.run.start.settings.empty());
+  EXPECT_EQ(kept.rows_lost, 2U);
+}
+
 }  // namespace
 }  // namespace builder::adapters::history

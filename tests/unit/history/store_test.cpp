@@ -86,6 +86,8 @@ TEST_F(HistoryStore, GivesBackWhatItWasTold) {
   EXPECT_EQ(start.branch, "main");
   EXPECT_EQ(start.dockerfile, "Dockerfile");
   EXPECT_THAT(start.variables, ElementsAre("A", "B"));
+  EXPECT_EQ(start.settings, start_of("d1").settings);
+  EXPECT_EQ(start.port, 8080);
   EXPECT_EQ(start.engine, "docker");
   EXPECT_EQ(start.version, "2.0.0");
   EXPECT_GE(kept.run.started, before);

@@ -19,6 +19,8 @@ ports::KeptRunDetails some_run() {
                            .branch = "main",
                            .dockerfile = "Dockerfile",
                            .variables = {"A", "B"},
+                           .settings = {{"CNB_BUILDER", "x/builder:1"}},
+                           .port = 8080,
                            .engine = "docker",
                            .version = "2.4.0",
                            .worker = "ops-1:42"},
@@ -54,6 +56,8 @@ TEST(HistoryWire, ARunIsReadAsItWasWritten) {
   ASSERT_TRUE(runs);
   EXPECT_EQ(run_json(runs->front()), run_json(some_run().run));
   EXPECT_EQ(runs->front().start.worker, "ops-1:42");
+  EXPECT_EQ(read->front().run.start.settings, some_run().run.start.settings);
+  EXPECT_EQ(read->front().run.start.port, 8080);
   EXPECT_EQ(runs->front().ended, k_time + milliseconds(61'000));
 }
 
@@ -82,6 +86,7 @@ TEST(HistoryWire, AnswersHaveABoundWhateverARunHolds) {
   }
   const std::string name(1'000, '\x01');
   fat.run.start.variables.assign(2'000, name);
+  fat.run.start.settings.assign(100, {name, text});
   fat.steps.assign(5'000, {.name = name});
   fat.bases.assign(5'000, {name, name});
   const std::vector<ports::KeptRunDetails> all(3, fat);

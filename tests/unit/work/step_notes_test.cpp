@@ -26,6 +26,13 @@ TEST(BaseImage, IsReadFromTheNameOfItsStep) {
   }
 }
 
+TEST(BaseImage, IsAlsoAFrontendOrOneThatIsCopiedFromOrABuilder) {
+  const BaseImage image{.reference = "h:5000/x", .digest = k_digest};
+  for (const char* before : {"FROM ", "docker-image://", "Builder image ", "Lifecycle image "}) {
+    EXPECT_EQ(base_image_of(before + image.reference + "@" + k_digest), image) << before;
+  }
+}
+
 TEST(BaseImage, AnEngineMayNotTellItsDigest) {
   EXPECT_EQ(base_image_of("[1/2] FROM docker.io/library/node:22"),
             (BaseImage{.reference = "docker.io/library/node:22", .digest = ""}));
@@ -33,7 +40,10 @@ TEST(BaseImage, AnEngineMayNotTellItsDigest) {
 
 TEST(BaseImage, OtherNamesHaveNone) {
   const std::vector<std::string> names{"",
-                                       "FROM a@" + k_digest,
+                                       "]",
+                                       "[1/2",
+                                       "FROM ",
+                                       "resolve image config for docker-image://a@" + k_digest,
                                        "[1/2] FROM @" + k_digest,
                                        "[1/2] FROM node:22@sha256:short",
                                        "[1/2] FROM node:22 AS x",

@@ -447,6 +447,11 @@ class BuildkitSolver final : public Solver {
         events.warning("The build engine is too old for '" + attribute + "', which has no effect");
       }
     }
+    if (!spec.pins.empty() && !has_source_policies(*engine)) {
+      events.warning(
+          "The build engine cannot be told which version of a base image to take, which needs "
+          "BuildKit 0.11: it takes what the registry has now");
+    }
   }
 
   /// Of a customer's Dockerfile that is cached at all.
@@ -687,6 +692,7 @@ class BuildkitSolver final : public Solver {
     }
     if (spec.is_customers) {
       *request.mutable_source_policy() = source_policy(settings_.sources, spec.repository);
+      add_pins(*request.mutable_source_policy(), spec.pins);
     }
     if (!spec.exporter.empty()) {
       // Twice: daemons before 0.13 read the first, later ones the second.

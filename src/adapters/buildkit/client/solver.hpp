@@ -60,6 +60,9 @@ struct SolveSpec {
   /// The same for the customer's: a changed secret makes its RUN run again, and no result of one is
   /// another service's. The arguments are here to be told of; `frontend` has them.
   domain::DeliveredVariables variables = {};
+  /// With `is_customers`. An engine without source policies takes what the registry has, which is
+  /// said.
+  ports::ImagePins pins = {};
   /// `network.host`, where the engine grants it.
   std::vector<std::string> entitlements = {};
 };

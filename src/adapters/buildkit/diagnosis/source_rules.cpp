@@ -676,6 +676,19 @@ moby::buildkit::v1::Policy source_policy(const SourceRules& rules,
   return message;
 }
 
+void add_pins(Policy& policy, const ports::ImagePins& pins) {
+  for (const auto& [name, digest] : pins) {
+    // The engine writes the tag out before it asks.
+    const bool has_tag = name.find(':', name.rfind('/') + 1) != std::string::npos;
+    const std::string image = "docker-image://" + name + (has_tag ? "" : ":latest");
+    PolicyRule& rule = *policy.add_rules();
+    rule.set_action(PolicyRule::CONVERT);
+    rule.mutable_selector()->set_identifier(image);
+    rule.mutable_selector()->set_match_type(moby::buildkit::v1::PolicySelector::EXACT);
+    rule.mutable_updates()->set_identifier(image + "@" + digest);
+  }
+}
+
 std::vector<RemoteSource> remote_sources(std::string_view dockerfile, const GivenArguments& given) {
   return SourceReader(given).read(dockerfile);
 }

@@ -3,6 +3,7 @@
 #include "adapters/network/address_class.hpp"
 #include "adapters/network/resolver.hpp"
 #include "base/result.hpp"
+#include "ports/image_builder.hpp"
 #include "ports/job_context.hpp"
 #include "ports/registry.hpp"
 
@@ -30,6 +31,9 @@ struct SourceRules {
 /// Without a repository there are no others.
 moby::buildkit::v1::Policy source_policy(const SourceRules& rules,
                                          const std::optional<ports::Repository>& repository);
+
+/// Lets the engine take the pinned content in place of what the registry has under a name.
+void add_pins(moby::buildkit::v1::Policy& policy, const ports::ImagePins& pins);
 
 /// Something a Dockerfile asks the engine to fetch.
 struct RemoteSource {

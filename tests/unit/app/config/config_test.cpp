@@ -46,6 +46,21 @@ TEST(Config, DefaultsAreTheContracts) {
   EXPECT_FALSE(config.allow_unsafe_queue);
 }
 
+TEST(Config, WhatAnImageDependsOnIsKeptAsItIsSet) {
+  const LoadedConfig loaded =
+      load({{"CNB_RUN_IMAGE", "x/run@sha256:1"}, {"CNB_NODE_VERSION", "https://u:p@h/"}});
+  std::map<std::string, std::string> kept(loaded.config.image_settings.begin(),
+                                          loaded.config.image_settings.end());
+  EXPECT_EQ(kept["ENV_DELIVERY"], "file,secret,arg") << "a default may be another one later";
+  EXPECT_EQ(kept["CNB_RUN_IMAGE"], "x/run@sha256:1");
+  EXPECT_FALSE(kept.contains("CNB_ALLOWED_BUILDERS")) << "it is empty";
+  EXPECT_FALSE(kept.contains("CNB_NODE_VERSION")) << "an address may hold a password";
+  for (const char* other : {"API_KEY", "DOCKER_HOST", "CNB_DEPENDENCY_MIRROR", "CNB_BINDINGS",
+                            "BUILD_NETWORK_POLICY", "FRONTENDS", "CNB_TRUSTED_BUILDERS", ""}) {
+    EXPECT_FALSE(is_image_setting(other)) << other;
+  }
+}
+
 TEST(Config, TheHistoryHasAnAgeASizeAndAFolder) {
   using std::chrono::days;
   const Config standard = load({{"WORK_DIR", "/w"}}).config;

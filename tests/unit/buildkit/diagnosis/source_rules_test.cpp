@@ -51,6 +51,22 @@ bool allows(const SourceRules& rules, const std::string& source) {
   return known.try_emplace(key, rules).first->second.allow(source);
 }
 
+TEST(ImagePins, TakeThePlaceOfATag) {
+  moby::buildkit::v1::Policy policy;
+  add_pins(policy, {{"docker.io/library/node:22", "sha256:1"}, {"h:5000/team/base", "sha256:2"}});
+  std::map<std::string, std::string> becomes;
+  for (const auto& rule : policy.rules()) {
+    EXPECT_EQ(rule.action(), moby::buildkit::v1::PolicyRule::CONVERT);
+    EXPECT_EQ(rule.selector().match_type(), moby::buildkit::v1::PolicySelector::EXACT);
+    becomes[rule.selector().identifier()] = rule.updates().identifier();
+  }
+  EXPECT_EQ(becomes, (std::map<std::string, std::string>{
+                         {"docker-image://docker.io/library/node:22",
+                          "docker-image://docker.io/library/node:22@sha256:1"},
+                         {"docker-image://h:5000/team/base:latest",
+                          "docker-image://h:5000/team/base:latest@sha256:2"}}));
+}
+
 struct Row {
   const char* host;
   bool in_public;
