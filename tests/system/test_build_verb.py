@@ -497,6 +497,8 @@ def test_explain_says_what_would_be_built_and_runs_nothing(build, app, tmp_path)
     nothing = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock", "BUILDKIT_HOST": ""}
     text = build("--explain", app, **nothing).stdout
     assert "Dockerfile   Dockerfile" in text and "2 files, 6 B  by .dockerignore:2 node_modules" in text
+    assert "Cached steps known to the engine alone" in text
+    assert "Cached steps none (--no-cache)" in build("--explain", "--no-cache", app, **nothing).stdout
     told = json.loads(build("--explain", "--progress=json", app, **nothing).stdout)
     assert told == json.loads(build("--explain", "--json", app, **nothing).stdout)
     assert told["left_out"] == [{"line": 2, "rule": "node_modules", "files": 2, "bytes": 6}, {"line": 3, "rule": "*.log", "files": 1, "bytes": 3}]

@@ -216,6 +216,10 @@ std::string explanation_text(const Terminal& terminal, const BuildExplanation& e
   for (const NamedAt& cache : explanation.caches) {
     rows.emplace_back("Cache", fmt::format("{}  line {}", cache.what, cache.line));
   }
+  // An engine looks a step up when it knows what goes into it, which the step before decides.
+  rows.emplace_back("Cached steps", explanation.no_cache
+                                        ? "none (--no-cache)"
+                                        : "known to the engine alone, while it builds");
   std::string text;
   std::string before;
   for (const auto& [head, value] : rows) {

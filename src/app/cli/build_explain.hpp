@@ -41,6 +41,7 @@ struct BuildExplanation {
   std::vector<NamedAt> images;    ///< From which it starts or copies, without its own stages.
   std::vector<NamedAt> caches;    ///< `RUN --mount=type=cache`.
   std::string frontend;           ///< Of a `# syntax=` line; empty: the engine's own.
+  bool no_cache = false;  ///< Every step runs. Otherwise only a build can tell which ones do.
   std::optional<Replayed> replay;
 };
 

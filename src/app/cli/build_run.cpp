@@ -211,6 +211,7 @@ Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineC
                                             events, settings.delivery));
   BUILDER_TRY_ASSIGN(BuildExplanation explanation, explain(plan, *source.tree));
   explanation.replay = wanted.replay;
+  explanation.no_cache = wanted.build.options.no_cache;
   const bool cannot_load = std::holds_alternative<build::BuildpacksPlan>(plan) && line.push.empty();
   const std::string names = joined(wanted.images());
   const std::string result = !line.push.empty()    ? "pushed to " + names
