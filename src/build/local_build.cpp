@@ -4,6 +4,7 @@
 #include "build/file_times.hpp"
 #include "ports/buildpacks_builder.hpp"
 
+#include <string_view>
 #include <utility>
 
 namespace builder::build {
@@ -11,6 +12,8 @@ namespace builder::build {
 namespace {
 
 using ports::JobContext;
+
+constexpr std::string_view k_platform = "linux/amd64";
 
 Result<> check_target(const LocalPorts& ports, const LocalTarget& target, const JobContext& job) {
   if (std::holds_alternative<ToEngine>(target)) {
@@ -77,6 +80,13 @@ Result<LocalResult> build_with_buildpacks(const LocalPorts& ports, const LocalBu
               .message = "no Dockerfile, and buildpacks write their image to a registry only",
               .customer = "There is no Dockerfile, and an image that buildpacks make can only go "
                           "to a registry: add a Dockerfile, or --push REF"});
+  }
+  if (!build.options.platform.empty() && build.options.platform != k_platform) {
+    return std::unexpected(Error{
+        .kind = ErrorKind::invalid_input,
+        .message = "no Dockerfile, and buildpacks build for linux/amd64",
+        .customer = "There is no Dockerfile, and buildpacks build for linux/amd64 only: leave "
+                    "--platform away"});
   }
   if (!build.more_names.empty()) {
     return std::unexpected(Error{

@@ -27,7 +27,7 @@ using ImagePins = std::map<std::string, std::string>;
 /// What is asked of one build beside its Dockerfile, as `docker build` has options for it.
 struct BuildOptions {
   std::string target;                            ///< A stage of the Dockerfile; empty: the last.
-  std::string platform;                          ///< Empty: linux/amd64, which the platform runs.
+  std::string platform;                          ///< Empty: linux/amd64. Several with commas.
   std::map<std::string, std::string> arguments;  ///< For ARG.
   bool no_cache = false;
   ImagePins pins;  ///< Of images that the Dockerfile names, and its frontend's.

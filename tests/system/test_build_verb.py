@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from kit.buildkitd import Buildkitd
-from kit.images import RegistryClient
+from kit.images import RegistryClient, digest_of
 from kit.process import free_port, wait_for
 from kit.worker import BINARY, ROOT
 
@@ -253,6 +254,30 @@ def test_what_is_written_among_the_source_is_refused_or_warned_of(build, app):
 
 
 @pytest.mark.both_engines
+def test_several_platforms_make_one_index(stack, build, app, tmp_path):
+    write(app, {"Dockerfile": "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /arch\n", "amd64": "amd64", "arm64": "arm64"})
+    name = f"verb/index-{stack.engine.name}"
+    both = ["--platform", "linux/amd64,linux/arm64"]
+    if not isinstance(stack.engine, Buildkitd):
+        assert "name one platform" in build(*both, "--push", f"{stack.registry.host}/{name}:1", app, code=1).stderr
+        return
+    digest = build("-q", *both, "--push", f"{stack.registry.host}/{name}:1", app).stdout.strip()
+    status, headers, index = RegistryClient(stack.registry.host).call("GET", f"/v2/{name}/manifests/1",
+                                                                      headers={"Accept": "application/vnd.oci.image.index.v1+json"})
+    assert status == 200 and digest_of(index) == digest
+    assert [image["platform"]["architecture"] for image in json.loads(index)["manifests"]] == ["amd64", "arm64"]
+    build(*both, "-o", f"type=oci,dest={tmp_path}/both.tar", app)
+    files = files_of((tmp_path / "both.tar").read_bytes())
+    (top,) = json.loads(files["index.json"])["manifests"]
+    images = json.loads(files["blobs/sha256/" + top["digest"].removeprefix("sha256:")])["manifests"]
+    assert [image["platform"]["architecture"] for image in images] == ["amd64", "arm64"]
+    for image in images:
+        (layer,) = json.loads(files["blobs/sha256/" + image["digest"].removeprefix("sha256:")])["layers"]
+        assert files_of(gzip.decompress(files["blobs/sha256/" + layer["digest"].removeprefix("sha256:")])) == {
+            "arch": image["platform"]["architecture"].encode()}
+
+
+@pytest.mark.both_engines
 def test_a_failed_build_leaves_no_file_and_the_old_one_whole(build, app, tmp_path):
     target = tmp_path / "image.tar"
     target.write_text("the last one")
@@ -321,7 +346,8 @@ def test_it_builds_on_when_nobody_listens_any_more(stack, engine, app, tmp_path,
     (["nowhere"], "nowhere"), (["gitlab.example/x/y"], "is the repository https://gitlab.example/x/y meant?"),
     (["git@github.com:x/y.git"], "try https://github.com/x/y.git"), (["--file", "missing"], "missing"), (["--env", "=x"], "--env"), (["-t", "UPPER CASE"], "--tag"),
     (["--output", "type=iso,dest=x"], "type"), (["--output", "type=oci"], "dest"), (["--push", "h/i", "-t", "x"], "--push"),
-    (["--platform", "linux/amd64,linux/arm64"], "platform"), (["--progress", "loud"], "--progress"),
+    (["--platform", "linux/amd64,linux/arm64"], "several platforms"), (["--platform", "linux/amd64,"], "is no platform"),
+    (["--platform", "linux/amd64,linux/arm64", "-o", "type=docker,dest=x"], "several platforms"), (["--progress", "loud"], "--progress"),
     (["--platform", "foo"], "like linux/amd64"), (["--platform", "linux/amd46"], "did you mean linux/amd64?"),
     (["--platform", "linux/arm/"], "--platform"), (["-q", "--progress=plain"], "--quiet and --progress=plain contradict"),
     (["-q", "--json"], "--json"), (["--json", "--progress=tty"], "--json"),

@@ -33,6 +33,12 @@ class EngineImageBuilder final : public ports::ImageBuilder {
     if (exports_to_registry(job)) {
       return direct_->publish(job, image, events);
     }
+    if (image.options.platform.contains(',')) {
+      return failure(
+          ErrorKind::invalid_input,
+          "this Docker Engine keeps images for one platform each (its image store is the "
+          "old one): name one platform, or use a BuildKit of its own (BUILDKIT_HOST)");
+    }
     for (;;) {
       BUILDER_TRY_ASSIGN(const Built built, build(job, image, events));
       BUILDER_TRY_ASSIGN(auto published, push_all(job, image, events));

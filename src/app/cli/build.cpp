@@ -36,7 +36,9 @@ void declare_source(CLI::App& verb, BuildLine& line) {
       ->type_name("FILE");
   verb.add_option("--target", line.target, "Build this stage of the Dockerfile")
       ->type_name("STAGE");
-  verb.add_option("--platform", line.platform, "Default: linux/amd64")->type_name("OS/ARCH");
+  verb.add_option("--platform", line.platform,
+                  "Default: linux/amd64; several with commas, for --push and --output type=oci")
+      ->type_name("OS/ARCH");
   verb.add_option("--build-arg", line.arguments, "A value for ARG; repeatable")
       ->type_name("NAME[=VALUE]")
       ->allow_extra_args(false);

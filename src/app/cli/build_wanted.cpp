@@ -91,14 +91,8 @@ constexpr auto k_machines = std::to_array<std::string_view>(
      "loong64", "mips",   "mips64",  "mips64le", "mipsle",  "ppc64",   "wasm",
      "x86_64",  "x86-64", "aarch64", "i386",     "armhf",   "armel"});
 
-/// `OS/ARCH[/VARIANT]`; empty: the default one.
+/// `OS/ARCH[/VARIANT]`.
 Result<> check_platform(const std::string& platform) {
-  if (platform.empty()) {
-    return {};
-  }
-  if (platform.contains(',')) {
-    return wrong("--platform: one platform is built at a time");
-  }
   const auto slash = std::min(platform.find('/'), platform.size());
   const std::string system = lower_case(platform.substr(0, slash));
   const std::string rest = lower_case(platform.substr(std::min(slash + 1, platform.size())));
@@ -120,6 +114,35 @@ Result<> check_platform(const std::string& platform) {
       "--platform {}: is no platform, which is like linux/amd64, linux/arm64 or linux/arm/v7{}",
       platform,
       os.empty() || meant.empty() ? "" : fmt::format("; did you mean {}/{}?", os, meant)));
+}
+
+/// Several, with commas between them; empty: the default one. What several make is an index, which
+/// an engine does not load, and an archive of docker's or of files does not hold.
+Result<> check_platforms(const BuildLine& line) {
+  if (line.platform.empty()) {
+    return {};
+  }
+  std::string_view rest = line.platform;
+  for (;;) {
+    const std::size_t comma = std::min(rest.find(','), rest.size());
+    BUILDER_TRY(check_platform(std::string(rest.substr(0, comma))));
+    if (comma == rest.size()) {
+      break;
+    }
+    rest.remove_prefix(comma + 1);
+  }
+  if (!line.platform.contains(',') || !line.push.empty()) {
+    return {};
+  }
+  if (!line.output.empty()) {
+    BUILDER_TRY_ASSIGN(const OutputSpec output, parse_output(line.output));
+    if (output.type == OutputType::oci) {
+      return {};
+    }
+  }
+  return wrong(
+      "--platform: an image for several platforms goes to a registry (--push REF) or into an OCI "
+      "archive (--output type=oci,dest=image.tar); for anything else name one platform");
 }
 
 /// How the build is shown.
@@ -318,7 +341,7 @@ Result<BuildWanted> understood(const BuildLine& line, const EnvironmentLookup& e
   if (!line.push.empty() && (!line.tags.empty() || !line.output.empty())) {
     return wrong("--push names the image and where it goes: leave --tag and --output away");
   }
-  BUILDER_TRY(check_platform(line.platform));
+  BUILDER_TRY(check_platforms(line));
   BuildWanted wanted;
   BUILDER_TRY_ASSIGN(wanted.progress, progress_of(line));
   BUILDER_TRY_ASSIGN(const std::string name, set_source(line, wanted));

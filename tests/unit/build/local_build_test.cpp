@@ -160,6 +160,10 @@ TEST_F(LocalBuildTest, BuildpacksNeedARegistry) {
   EXPECT_NE(refused.error().customer.find("--push"), std::string::npos);
   EXPECT_THAT(record_.steps(), IsEmpty());
   EXPECT_TRUE(run(ToRegistry{}, "index.js"));
+  build_.options.platform = "linux/amd64";
+  EXPECT_TRUE(run(ToRegistry{}, "index.js"));
+  build_.options.platform = "linux/arm64";
+  EXPECT_NE(run(ToRegistry{}, "index.js").error().customer.find("--platform"), std::string::npos);
 }
 
 TEST_F(LocalBuildTest, TheFilesOfACommitHaveItsTimesAndThoseOfAFolderTheirOwn) {
