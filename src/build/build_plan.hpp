@@ -49,8 +49,4 @@ Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
 /// repository.
 Result<std::string> dockerfile_path(const domain::DeploymentRequest& request);
 
-/// A relative path without empty, "." and ".." parts; `invalid_input` when it is absolute, leaves
-/// the tree, or holds control characters.
-Result<std::string> clean_relative_path(std::string_view path);
-
 }  // namespace builder::build

@@ -29,12 +29,6 @@ bool is_identifier(std::string_view name) {
                              [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
 }
 
-bool is_predefined(std::string_view name) {
-  const std::string upper = upper_case(name);
-  return upper.starts_with("BUILDKIT_") ||
-         std::ranges::find(k_predefined, upper) != k_predefined.end();
-}
-
 /// An ARG becomes a part of every later step's environment.
 bool steers_programs(std::string_view name) {
   constexpr std::array<std::string_view, 6> k_names{"PATH",  "HOME", "USER",
@@ -91,6 +85,16 @@ std::set<std::string> names_in(const std::vector<EnvironmentVariable>& variables
 
 }  // namespace
 
+bool is_reserved_argument(std::string_view name) {
+  const std::string upper = upper_case(name);
+  return upper.starts_with("BUILDKIT_") ||
+         std::ranges::find(k_predefined, upper) != k_predefined.end();
+}
+
+bool is_argument_name(std::string_view name) {
+  return is_identifier(name) && !is_reserved_argument(name);
+}
+
 DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
                            const DeliveryRules& rules, const Secret& key) {
   std::map<std::string, const EnvironmentVariable*> last;
@@ -105,7 +109,7 @@ DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
     if (rules.secret && is_id(name) && variable->value.size() <= k_largest_secret) {
       delivered.secrets.emplace(name, Secret(variable->value));
     }
-    if (!rules.argument || !is_identifier(name) || is_predefined(name) || variable->value.empty()) {
+    if (!rules.argument || !is_argument_name(name) || variable->value.empty()) {
       continue;
     }
     if (listed.contains(name) || is_for_browsers(name) ||

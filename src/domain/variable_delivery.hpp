@@ -37,12 +37,18 @@ struct DeliveredVariables {
   Secret key = {};
 };
 
+/// Whether the name is one of those to which BuildKit itself gives a meaning: `BUILDKIT_…`,
+/// proxies, platforms, SOURCE_DATE_EPOCH.
+bool is_reserved_argument(std::string_view name);
+
+/// Whether a value of that name may be given to a build: a name to a shell, and not reserved.
+bool is_argument_name(std::string_view name);
+
 /// What the build of a Dockerfile is offered. Of equal names the last one counts.
 ///
-/// No argument: names that are none to a shell, those that BuildKit itself gives a meaning
-/// (`BUILDKIT_…`, proxies, platforms, SOURCE_DATE_EPOCH), empty values, which would take a default
-/// away, and, unless the customer lists them, those that every program of a step reads (PATH, HOME,
-/// LD_…). No secret: names that cannot stand in an id, and values that are too large for BuildKit.
+/// No argument: what `is_argument_name` denies, empty values, which would take a default away, and,
+/// unless the customer lists them, those that every program of a step reads (PATH, HOME, LD_…). No
+/// secret: names that cannot stand in an id, and values that are too large for BuildKit.
 DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
                            const DeliveryRules& rules, const Secret& key = {});
 

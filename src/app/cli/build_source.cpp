@@ -2,7 +2,7 @@
 
 #include "adapters/http/message.hpp"
 #include "base/text.hpp"
-#include "build/build_plan.hpp"
+#include "domain/relative_path.hpp"
 
 #include <fmt/format.h>
 
@@ -106,7 +106,7 @@ Result<GitAddress> parse_git_address(std::string_view source) {
     std::string_view folder = ref.substr(colon + 1);
     folder.remove_prefix(std::min(folder.find_first_not_of('/'), folder.size()));
     ref = ref.substr(0, colon);
-    address.folder = build::clean_relative_path(folder).value_or("");
+    address.folder = domain::clean_relative_path(folder).value_or("");
     const bool is_root = folder.find_first_not_of("./") == std::string_view::npos;
     if (address.folder.empty() && (!is_root || folder.contains(".."))) {
       return wrong("what stands behind '#REF:' is no folder of the repository");

@@ -3,16 +3,15 @@
 #include "adapters/oci/reference.hpp"
 #include "app/config/dotenv_file.hpp"
 #include "base/ascii.hpp"
-#include "base/spelling.hpp"
 #include "base/text.hpp"
 #include "domain/dockerignore.hpp"
+#include "domain/platform_name.hpp"
 
 #include <fmt/format.h>
 
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -82,40 +81,6 @@ Result<std::vector<domain::EnvironmentVariable>> environment_of(
   return variables;
 }
 
-/// Machines as BuildKit names them, with the other names that it takes for some:
-/// https://pkg.go.dev/github.com/containerd/platforms
-constexpr auto k_systems =
-    std::to_array<std::string_view>({"linux", "windows", "freebsd", "darwin", "wasi"});
-constexpr auto k_machines = std::to_array<std::string_view>(
-    {"amd64",   "arm64",  "arm",     "386",      "riscv64", "ppc64le", "s390x",
-     "loong64", "mips",   "mips64",  "mips64le", "mipsle",  "ppc64",   "wasm",
-     "x86_64",  "x86-64", "aarch64", "i386",     "armhf",   "armel"});
-
-/// `OS/ARCH[/VARIANT]`.
-Result<> check_platform(const std::string& platform) {
-  const auto slash = std::min(platform.find('/'), platform.size());
-  const std::string system = lower_case(platform.substr(0, slash));
-  const std::string rest = lower_case(platform.substr(std::min(slash + 1, platform.size())));
-  const std::string machine = rest.substr(0, rest.find('/'));
-  const bool has_variant = machine.size() < rest.size();
-  const std::string variant = has_variant ? rest.substr(machine.size() + 1) : "";
-  const bool is_variant = std::ranges::all_of(
-      variant, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.'; });
-  const auto is_among = [](const auto& known, const std::string& word) {
-    return std::ranges::find(known, word) != known.end();
-  };
-  if (is_among(k_systems, system) && is_among(k_machines, machine) && is_variant &&
-      has_variant == !variant.empty()) {
-    return {};
-  }
-  const std::string os = nearest_word(system, k_systems);
-  const std::string meant = nearest_word(machine, k_machines);
-  return wrong(fmt::format(
-      "--platform {}: is no platform, which is like linux/amd64, linux/arm64 or linux/arm/v7{}",
-      platform,
-      os.empty() || meant.empty() ? "" : fmt::format("; did you mean {}/{}?", os, meant)));
-}
-
 /// Several, with commas between them; empty: the default one. What several make is an index, which
 /// an engine does not load, and an archive of docker's or of files does not hold.
 Result<> check_platforms(const BuildLine& line) {
@@ -125,7 +90,10 @@ Result<> check_platforms(const BuildLine& line) {
   std::string_view rest = line.platform;
   for (;;) {
     const std::size_t comma = std::min(rest.find(','), rest.size());
-    BUILDER_TRY(check_platform(std::string(rest.substr(0, comma))));
+    const std::string_view platform = rest.substr(0, comma);
+    if (const std::string fault = domain::platform_fault(platform); !fault.empty()) {
+      return wrong(fmt::format("--platform {}: {}", platform, fault));
+    }
     if (comma == rest.size()) {
       break;
     }

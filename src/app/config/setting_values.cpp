@@ -1,5 +1,6 @@
 #include "app/config/setting_values.hpp"
 
+#include "base/duration.hpp"
 #include "base/size.hpp"
 
 #include <algorithm>
@@ -82,19 +83,11 @@ ValueReader list(std::vector<std::string>& target) {
 
 ValueReader duration(std::chrono::seconds& target, std::int64_t low, std::chrono::seconds most) {
   return [&target, low, most](const std::string& value) -> Complaint {
-    std::int64_t parsed = 0;
-    const char* end = value.data() + value.size();
-    const auto [stopped, error] = std::from_chars(value.data(), end, parsed);
-    const std::string_view unit(stopped, end);
-    const std::int64_t scale = unit.empty() || unit == "s" ? 1
-                               : unit == "m"               ? 60
-                               : unit == "h"               ? 3600
-                               : unit == "d"               ? 24 * 3600
-                                                           : 0;
-    if (error != std::errc() || scale == 0 || parsed < low || parsed > most.count() / scale) {
+    const auto parsed = parse_duration(value, most);
+    if (!parsed || parsed->count() < low) {
       return fmt::format("must be a time such as 90, 90s, 30m, 2h or 1d, at least {} s", low);
     }
-    target = std::chrono::seconds(parsed * scale);
+    target = *parsed;
     return {};
   };
 }

@@ -1,5 +1,6 @@
 #include "build/build_plan.hpp"
 
+#include "domain/relative_path.hpp"
 #include "fakes/memory_tree.hpp"
 #include "ports/overlay_tree.hpp"
 
@@ -133,10 +134,10 @@ TEST(BuildPlan, TheRepositorysOwnIgnoreFileStays) {
 TEST(BuildPlan, DockerfilePathsAreCleanedAndStayInside) {
   for (const auto& [path, cleaned] : std::vector<std::pair<std::string, std::string>>{
            {"./a/Dockerfile", "a/Dockerfile"}, {"a//b/../Dockerfile", "a/Dockerfile"}}) {
-    EXPECT_EQ(clean_relative_path(path).value(), cleaned);
+    EXPECT_EQ(domain::clean_relative_path(path).value(), cleaned);
   }
   for (const std::string path : {"/etc/passwd", "../x", "a/../../x", ".", "", "a\nb"}) {
-    EXPECT_FALSE(clean_relative_path(path)) << path;
+    EXPECT_FALSE(domain::clean_relative_path(path)) << path;
   }
 }
 

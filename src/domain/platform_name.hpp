@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace builder::domain {
+
+/// What is wrong with the platform of one build (`OS/ARCH[/VARIANT]`), to stand behind its name;
+/// empty when nothing is, and for the empty one, which is the default.
+std::string platform_fault(std::string_view platform);
+
+}  // namespace builder::domain
