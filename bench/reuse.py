@@ -25,7 +25,7 @@ from kit.images import RegistryClient  # noqa: E402
 from kit.stack import Stack  # noqa: E402
 
 PAIRS = 10
-FORCE = {"key": "DEPLOYRA_BUILD_FORCE", "value": "1"}
+FORCE = {"key": "DEPLOYRA_BUILD_FORCE", "value": "true"}
 
 
 class Service:

@@ -15,6 +15,8 @@ from pathlib import Path, PurePosixPath
 import failure_page
 
 INCLUDE_RULES = "tools/include-rules.txt"
+KNOBS = "docs/knobs.md"
+KNOBS_CODE = "src/domain/knobs/knob_readers.cpp"
 METRICS = "docs/operations.md"
 SCRIPTS = "docs/protocol.md"
 SETTINGS = "src/app/config/setting_rows.cpp"
@@ -213,6 +215,15 @@ def settings(tree: Tree) -> Iterator[str]:
             yield f"{document}: {name} is nowhere in the code"
 
 
+def knobs(tree: Tree) -> Iterator[str]:
+    """Every knob of customers has a row, with its variable."""
+    code = set(re.findall(r'\bRow\{"(\w+)", "(\w+)"', tree.text(KNOBS_CODE)))
+    rows = {(match[1], variable[1]) for row in table(tree.text(KNOBS), "| key |")
+            if (match := re.fullmatch(r"`(\w+)`", row[0])) and (variable := re.fullmatch(r"`(\w+)`", row[1]))}
+    for name, variable in sorted(code ^ rows):
+        yield f"{KNOBS}: {'no row for' if (name, variable) in code else 'the code has no'} {name}, {variable}"
+
+
 # -- what documents point at --------------------------------------------------------------------------------------------
 
 def anchors(text: str) -> set[str]:
@@ -306,4 +317,4 @@ def decisions(tree: Tree) -> Iterator[str]:
             yield f"{name}: must begin with '# {number}. TITLE', then 'Status: accepted · YYYY-MM-DD' or 'superseded by [N](FILE)'"
 
 
-ALL = (includes, links, threads, metrics, scripts, settings, pointers, failures, version, decisions)
+ALL = (includes, links, threads, metrics, scripts, settings, knobs, pointers, failures, version, decisions)

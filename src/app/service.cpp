@@ -57,7 +57,6 @@ work::JobSettings job_settings(const Config& config, const WorkDir& work) {
   settings.image_reference = config.image_reference;
   settings.keep_images = config.ecr_keep_images;
   settings.cache_key = config.api_key;
-  settings.cache_sharing = config.cache_sharing;
   return settings;
 }
 

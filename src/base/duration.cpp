@@ -6,7 +6,7 @@
 namespace builder {
 
 std::optional<std::chrono::seconds> parse_duration(std::string_view text,
-                                                    std::chrono::seconds longest) {
+                                                   std::chrono::seconds longest) {
   std::int64_t parsed = 0;
   const char* const end = text.data() + text.size();
   const auto [stopped, error] = std::from_chars(text.data(), end, parsed);

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -47,9 +49,17 @@ class Fields {
 
 class ContextReader {
  public:
-  ContextReader(const ports::SourceTree& tree, std::string_view ignore_file, Fields& fields,
+  ContextReader(const DockerfilePlan& plan, const domain::knobs::BuildKnobs& knobs, Fields& fields,
                 const std::stop_token& stop)
-      : tree_(tree), ignored_(ignore_file), fields_(fields), stop_(stop) {}
+      : tree_(*plan.tree),
+        ignored_(plan.ignore_file),
+        context_(knobs.context ? knobs.context->value : std::string()),
+        fields_(fields),
+        stop_(stop) {
+    if (knobs.ignored_paths) {
+      filter_.emplace(knobs.ignored_paths->value);
+    }
+  }
 
   Result<> read() { return read("", {}); }
 
@@ -70,7 +80,7 @@ class ContextReader {
         if (!hidden || ignored_.patterns().may_except_below(path)) {
           BUILDER_TRY(read(path, own));
         }
-      } else if (!hidden) {
+      } else if (!hidden && (!filter_ || filter_->concerns(ports::path_in(context_, path)))) {
         add(path, entry.info);
       }
     }
@@ -85,6 +95,8 @@ class ContextReader {
 
   const ports::SourceTree& tree_;
   domain::IgnoreFile ignored_;
+  const std::string context_;  ///< Where the tree is in the repository.
+  std::optional<domain::knobs::ChangeFilter> filter_;
   Fields& fields_;
   const std::stop_token& stop_;
   domain::MatchingBudget budget_;
@@ -100,22 +112,24 @@ std::map<std::string, std::string> revealed(const std::map<std::string, Secret>&
 
 }  // namespace
 
-Result<std::string> inputs_of(const DockerfilePlan& plan, const ports::BuildOptions& options,
+Result<std::string> inputs_of(const DockerfilePlan& plan, const domain::knobs::BuildKnobs& knobs,
                               const domain::DeliveredVariables& variables, const Secret& key,
                               const std::stop_token& stop) {
   Fields fields;
   fields.add(k_form);
-  fields.add(plan.dockerfile);
+  fields.add(plan.target.dockerfile);
   // The frontend gets it even where the ignore file hides it from the context.
-  BUILDER_TRY_ASSIGN(const std::string dockerfile,
-                     ports::read_file(*plan.tree, plan.dockerfile, k_dockerfile_limit));
+  BUILDER_TRY_ASSIGN(
+      const std::string dockerfile,
+      ports::read_file(*plan.dockerfile_tree, plan.target.dockerfile, k_dockerfile_limit));
   fields.add(dockerfile);
+  const ports::BuildOptions& options = plan.target.options;
   fields.add(options.target);
   fields.add(options.platform);
   fields.add(options.arguments);
   fields.add(variables.arguments);
   fields.add(revealed(variables.secrets));
-  BUILDER_TRY(ContextReader(*plan.tree, plan.ignore_file, fields, stop).read());
+  BUILDER_TRY(ContextReader(plan, knobs, fields, stop).read());
   return hmac_sha256_hex(key.reveal(), fields.text());
 }
 

@@ -7,11 +7,16 @@
 #include "domain/buildpacks/ignore_rules.hpp"
 #include "domain/buildpacks/platform_env.hpp"
 #include "domain/buildpacks/project_toml.hpp"
+#include "domain/customer_line.hpp"
 #include "domain/dockerignore.hpp"
 #include "domain/dotenv.hpp"
+#include "domain/knobs/knob_readers.hpp"
 #include "domain/relative_path.hpp"
 #include "ports/overlay_tree.hpp"
 #include "ports/source_path.hpp"
+#include "ports/subtree.hpp"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
@@ -24,6 +29,8 @@ namespace builder::build {
 namespace {
 
 namespace buildpacks = domain::buildpacks;
+namespace knobs = domain::knobs;
+using domain::knobs::BuildKnobs;
 
 constexpr std::size_t k_dockerignore_limit = 1u << 20;
 constexpr std::size_t k_project_toml_limit = 1u << 18;
@@ -35,6 +42,13 @@ constexpr std::string_view k_dotenv = ".env";
 
 std::string shown(std::string_view text) {
   return printable_line(text, 80);
+}
+
+/// What a customer chose cannot be used.
+std::unexpected<Error> wrong(std::string_view where, std::string_view what) {
+  const std::string line = fmt::format("{}: {}", where, what);
+  return std::unexpected(Error{
+      .kind = ErrorKind::invalid_input, .message = line, .customer = domain::customer_line(line)});
 }
 
 /// The ignore file of that name; nullopt when there is none.
@@ -62,16 +76,20 @@ Result<std::optional<std::string>> existing_ignore_file(const std::string& name,
   return std::nullopt;
 }
 
-/// Lays the ignore file in force, where the repository has none, and says which one it is. As in
-/// BuildKit's frontend `<Dockerfile>.dockerignore` goes before `.dockerignore`. Gives its text.
-Result<std::string> settle_ignore_file(const std::string& dockerfile, const ports::SourceTree& tree,
+/// Lays the ignore file in force, where the context has none, and says which one it is. As in
+/// BuildKit's frontend `<Dockerfile>.dockerignore` goes before the context's `.dockerignore`. Gives
+/// its text.
+Result<std::string> settle_ignore_file(const std::string& dockerfile,
+                                       const ports::SourceTree& source,
+                                       const ports::SourceTree& context, const std::string& folder,
                                        std::map<std::string, std::string>& generated,
                                        domain::EventSink& events) {
   std::string name = dockerfile + std::string(k_default_ignore_file);
-  BUILDER_TRY_ASSIGN(std::optional<std::string> text, existing_ignore_file(name, tree, events));
+  BUILDER_TRY_ASSIGN(std::optional<std::string> text, existing_ignore_file(name, source, events));
   if (!text) {
-    name = k_default_ignore_file;
-    BUILDER_TRY_ASSIGN(text, existing_ignore_file(name, tree, events));
+    name = ports::path_in(folder, k_default_ignore_file);
+    BUILDER_TRY_ASSIGN(text,
+                       existing_ignore_file(std::string(k_default_ignore_file), context, events));
   }
   if (!text) {
     events.info(
@@ -98,9 +116,8 @@ Result<std::string> settle_ignore_file(const std::string& dockerfile, const port
 }
 
 /// nullopt: there is none at that path.
-Result<std::optional<std::string>> find_dockerfile(const domain::DeploymentRequest& request,
+Result<std::optional<std::string>> find_dockerfile(const std::string& path,
                                                    const ports::SourceTree& tree) {
-  BUILDER_TRY_ASSIGN(std::string path, dockerfile_path(request));
   // Opening follows links that stay inside the tree and refuses all others.
   const auto opened = tree.open(path);
   if (opened) {
@@ -208,7 +225,7 @@ void name_likely_dockerfiles(const ports::SourceTree& tree, std::string_view wan
 
 std::map<std::string, std::string> dotenv_of(const domain::DeploymentRequest& request,
                                              domain::EventSink& events) {
-  const auto variables = domain::of_the_app(request.environment);
+  const auto variables = knobs::passed_on(request.environment);
   if (variables.empty()) {
     return {};
   }
@@ -233,8 +250,21 @@ Result<buildpacks::ProjectDescriptor> project_of(const ports::SourceTree& tree) 
       "it"));
 }
 
-std::string choose_builder(const std::string& wanted, const BuildpacksRules& rules,
-                           domain::EventSink& events) {
+Result<std::string> choose_builder(const std::string& wanted, const BuildKnobs& said,
+                                   const BuildpacksRules& rules, domain::EventSink& events) {
+  if (said.builder_image) {
+    const auto& [image, where] = *said.builder_image;
+    if (buildpacks::is_listed(image, {rules.builder})) {
+      return rules.builder;
+    }
+    if (!buildpacks::is_listed(image, rules.allowed_builders)) {
+      return wrong(where,
+                   fmt::format("the builder '{}' is not allowed on this platform; remove it, "
+                               "or ask the operator to allow it",
+                               printable_line(image, 60)));
+    }
+    return image;
+  }
   if (wanted.empty() || buildpacks::is_listed(wanted, {rules.builder})) {
     return rules.builder;
   }
@@ -273,17 +303,22 @@ std::string plain_path(std::string_view requested) {
 }
 
 Result<BuildPlan> plan_buildpacks(const domain::DeploymentRequest& request,
-                                  const BuildpacksRules& rules,
+                                  const BuildpacksRules& rules, const BuildKnobs& said,
                                   std::shared_ptr<const ports::SourceTree> tree,
                                   domain::EventSink& events) {
   BUILDER_TRY_ASSIGN(buildpacks::ProjectDescriptor project, project_of(*tree));
   for (std::string& warning : project.warnings) {
     events.warning(std::move(warning));
   }
+  std::vector<domain::EnvironmentVariable> own;
+  if (rules.user_environment) {
+    own = knobs::passed_on(request.environment);
+  }
+  for (domain::EnvironmentVariable& variable : knobs::resolved(said.env, request.environment)) {
+    own.push_back(std::move(variable));
+  }
   auto merged = buildpacks::merge_environment(
-      buildpacks::default_environment(request.ports, rules.node_version), project.environment,
-      rules.user_environment ? domain::of_the_app(request.environment)
-                             : domain::for_buildpacks(request.environment));
+      buildpacks::default_environment(request.ports, rules.node_version), project.environment, own);
   for (std::string& warning : merged.warnings) {
     events.warning(std::move(warning));
   }
@@ -296,7 +331,7 @@ Result<BuildPlan> plan_buildpacks(const domain::DeploymentRequest& request,
   if (clear_cache) {
     events.info("CNB_CLEAR_CACHE is set: nothing of earlier builds is used");
   }
-  std::string builder = choose_builder(project.builder, rules, events);
+  BUILDER_TRY_ASSIGN(std::string builder, choose_builder(project.builder, said, rules, events));
   if (buildpacks::is_archived_builder(builder)) {
     events.warning("Builder " + builder +
                    " is archived and gets no updates; the operator can change CNB_BUILDER to "
@@ -305,15 +340,22 @@ Result<BuildPlan> plan_buildpacks(const domain::DeploymentRequest& request,
   return BuildpacksPlan{.app = std::move(app),
                         .environment = std::move(merged.variables),
                         .builder = std::move(builder),
-                        .clear_cache = clear_cache};
+                        .clear_cache = clear_cache || (said.no_cache && said.no_cache->value)};
 }
 
-}  // namespace
-
-Result<std::string> dockerfile_path(const domain::DeploymentRequest& request) {
+/// The path of the Dockerfile inside the source, wherever that is: without blanks around it, a
+/// leading '/', and backslashes. `invalid_input` with the customer's line when it leaves the
+/// repository.
+Result<std::string> dockerfile_path(const domain::DeploymentRequest& request,
+                                    const BuildKnobs& said) {
+  if (said.dockerfile) {
+    return said.dockerfile->value;
+  }
   const std::string requested = plain_path(request.runtime_file_path);
-  auto cleaned = domain::clean_relative_path(requested.empty() ? k_default_dockerfile
-                                                               : std::string_view(requested));
+  if (requested.empty()) {
+    return ports::path_in(said.context ? said.context->value : std::string(), k_default_dockerfile);
+  }
+  auto cleaned = domain::clean_relative_path(requested);
   if (!cleaned) {
     return std::unexpected(std::move(cleaned).error().for_customer(
         "The Dockerfile path leaves the repository; use a path relative to its root"));
@@ -321,27 +363,133 @@ Result<std::string> dockerfile_path(const domain::DeploymentRequest& request) {
   return cleaned;
 }
 
+DockerfileTarget target_of(std::string dockerfile, const BuildKnobs& said,
+                           const StepSettings& settings) {
+  DockerfileTarget target{.dockerfile = std::move(dockerfile),
+                          .options = {.arguments = knobs::given_values(said.args)},
+                          .listed = knobs::listed_names(said.args),
+                          .cache_sharing = said.cache_sharing ? said.cache_sharing->value
+                                                              : settings.knobs.widest_sharing};
+  target.options.target = said.target ? said.target->value : std::string();
+  target.options.platform = said.platform ? said.platform->value : std::string();
+  target.options.no_cache = said.no_cache && said.no_cache->value;
+  return target;
+}
+
+void tell(const BuildKnobs& said, domain::EventSink& events) {
+  std::string line;
+  for (const knobs::ShownKnob& knob : knobs::shown(said)) {
+    line +=
+        fmt::format("{}{} = {} ({})", line.empty() ? "" : ", ", knob.name, knob.value, knob.where);
+  }
+  if (!line.empty()) {
+    events.info("Decided for this build: " + truncate_characters(line, 1000));
+  }
+}
+
+}  // namespace
+
+Result<BuildKnobs> read_knobs(const domain::DeploymentRequest& request,
+                              const knobs::KnobRules& rules, const ports::SourceTree& source) {
+  BUILDER_TRY_ASSIGN(BuildKnobs said, knobs::read_variables(request.environment, rules));
+  BUILDER_TRY_ASSIGN(const auto named, knobs::file_named_in(request.environment));
+  const std::string path = named ? named->value : std::string(knobs::k_default_file);
+  const auto content = ports::read_file(source, path, knobs::k_largest_file);
+  if (!content) {
+    const bool is_there = content.error().kind != ErrorKind::not_found;
+    if (!named && !is_there) {
+      return said;
+    }
+    return wrong(named ? named->where : path,
+                 fmt::format("{} is {} in the repository; please correct or remove it",
+                             printable_line(path, 80),
+                             is_there ? "not a file of at most 64 KiB" : "no file"));
+  }
+  BUILDER_TRY_ASSIGN(BuildKnobs file, knobs::read_file(path, *content, rules));
+  return knobs::merged(std::move(said), std::move(file));
+}
+
+domain::DeliveredVariables delivered(const DockerfileTarget& target,
+                                     const std::vector<domain::EnvironmentVariable>& variables,
+                                     const domain::DeliveryRules& rules, const Secret& key) {
+  knobs::Assignments asked_for;
+  for (const std::string& name : target.listed) {
+    asked_for.emplace(name, knobs::Assignments::mapped_type());
+  }
+  domain::DeliveredVariables delivered =
+      domain::deliver(knobs::passed_on(variables, asked_for), rules, target.listed, key);
+  for (const auto& [name, value] : target.options.arguments) {
+    delivered.arguments.erase(name);
+    std::erase(delivered.withheld, name);
+  }
+  return delivered;
+}
+
+std::optional<DockerfileTarget> early_target(const domain::DeploymentRequest& request,
+                                             const BuildKnobs& said, const StepSettings& settings) {
+  const auto path = dockerfile_path(request, said);
+  if (!path || (said.builder && said.builder->value == knobs::BuilderKind::buildpacks)) {
+    return std::nullopt;
+  }
+  return target_of(*path, said, settings);
+}
+
 Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
-                                  const BuildpacksRules& rules,
+                                  const StepSettings& settings, const BuildKnobs& said,
                                   std::shared_ptr<const ports::SourceTree> source,
-                                  domain::EventSink& events,
-                                  const domain::DeliveryRules& delivery) {
-  BUILDER_TRY_ASSIGN(std::optional<std::string> dockerfile, find_dockerfile(request, *source));
-  const std::string wanted = dockerfile ? *dockerfile : dockerfile_path(request).value_or("");
-  if (const std::string& typed = request.runtime_file_path; typed != plain_path(typed)) {
-    events.warning("The Dockerfile path '" + shown(typed) + "' is read as " + shown(wanted) +
-                   ": paths count from the repository's root");
+                                  domain::EventSink& events) {
+  for (std::string& line : knobs::misspelt(request.environment)) {
+    events.warning(std::move(line));
+  }
+  tell(said, events);
+  const std::string folder = said.context ? said.context->value : std::string();
+  std::shared_ptr<const ports::SourceTree> context = source;
+  if (!folder.empty()) {
+    auto subtree = ports::make_subtree(source, folder);
+    if (!subtree) {
+      return wrong(said.context->where,
+                   fmt::format("'{}' is no folder of the repository (links are not followed)",
+                               printable_line(folder, 80)));
+    }
+    context = *std::move(subtree);
   }
   std::map<std::string, std::string> generated;
-  if (delivery.file) {
+  const auto with_generated = [&] {
+    return ports::make_overlay_tree(std::move(context), std::move(generated));
+  };
+  if (said.builder && said.builder->value == knobs::BuilderKind::buildpacks) {
+    if (settings.delivery.file) {
+      generated = dotenv_of(request, events);
+    }
+    return plan_buildpacks(request, settings.buildpacks, said, with_generated(), events);
+  }
+  BUILDER_TRY_ASSIGN(const std::string wanted, dockerfile_path(request, said));
+  BUILDER_TRY_ASSIGN(std::optional<std::string> dockerfile, find_dockerfile(wanted, *source));
+  if (!dockerfile && !said.dockerfile && !folder.empty()) {
+    // The platform's path may count from the folder that is built.
+    BUILDER_TRY_ASSIGN(dockerfile, find_dockerfile(ports::path_in(folder, wanted), *source));
+  }
+  if (const std::string& typed = request.runtime_file_path;
+      !said.dockerfile && typed != plain_path(typed)) {
+    events.warning("The Dockerfile path '" + shown(typed) + "' is read as " +
+                   shown(dockerfile.value_or(wanted)) + ": paths count from the repository's root");
+  }
+  if (settings.delivery.file) {
     generated = dotenv_of(request, events);
   }
   if (dockerfile) {
-    BUILDER_TRY_ASSIGN(std::string ignore_file,
-                       settle_ignore_file(*dockerfile, *source, generated, events));
-    return DockerfilePlan{.tree = ports::make_overlay_tree(std::move(source), std::move(generated)),
-                          .dockerfile = *std::move(dockerfile),
-                          .ignore_file = std::move(ignore_file)};
+    BUILDER_TRY_ASSIGN(std::string ignore_file, settle_ignore_file(*dockerfile, *source, *context,
+                                                                   folder, generated, events));
+    const auto tree = with_generated();
+    return DockerfilePlan{.tree = tree,
+                          .dockerfile_tree = folder.empty() ? tree : std::move(source),
+                          .ignore_file = std::move(ignore_file),
+                          .target = target_of(*std::move(dockerfile), said, settings)};
+  }
+  if (said.dockerfile || said.builder) {
+    name_likely_dockerfiles(*source, wanted, events);
+    return wrong(said.dockerfile ? said.dockerfile->where : said.builder->where,
+                 fmt::format("there is no Dockerfile at '{}' in the repository", shown(wanted)));
   }
   if (request.runtime_file_path.empty()) {
     events.info("No Dockerfile in the repository; building with buildpacks");
@@ -350,8 +498,7 @@ Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
                    "' in this commit; building with buildpacks");
   }
   name_likely_dockerfiles(*source, wanted, events);
-  return plan_buildpacks(request, rules,
-                         ports::make_overlay_tree(std::move(source), std::move(generated)), events);
+  return plan_buildpacks(request, settings.buildpacks, said, with_generated(), events);
 }
 
 }  // namespace builder::build

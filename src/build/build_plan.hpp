@@ -4,21 +4,39 @@
 #include "build/step_contract.hpp"
 #include "domain/build_event.hpp"
 #include "domain/deployment_request.hpp"
+#include "domain/knobs/build_knobs.hpp"
+#include "ports/image_builder.hpp"
 #include "ports/source_tree.hpp"
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
 
 namespace builder::build {
 
+/// What an engine is told of a Dockerfile's build, apart from the source. It can be known before
+/// the source is: see `early_target`.
+struct DockerfileTarget {
+  std::string dockerfile;  ///< Path inside the tree that has it.
+  ports::BuildOptions options;
+  std::set<std::string> listed;  ///< As of `domain::deliver`.
+  domain::CacheSharing cache_sharing{};
+
+  bool operator==(const DockerfileTarget&) const = default;
+};
+
 /// The image is built from a Dockerfile.
 struct DockerfilePlan {
-  std::shared_ptr<const ports::SourceTree> tree;  ///< The source with the generated files over it.
-  std::string dockerfile;                         ///< Path inside the tree.
-  std::string ignore_file;                        ///< Text of the one in force.
+  std::shared_ptr<const ports::SourceTree>
+      tree;  ///< The context, with the generated files over it.
+  /// Has the Dockerfile: `tree`, or where that is only a folder of it, the source.
+  std::shared_ptr<const ports::SourceTree> dockerfile_tree;
+  std::string ignore_file;  ///< Text of the one in force.
+  DockerfileTarget target;
 };
 
 /// The image is built with buildpacks.
@@ -31,22 +49,39 @@ struct BuildpacksPlan {
 
 using BuildPlan = std::variant<DockerfilePlan, BuildpacksPlan>;
 
-/// Decides how the image is built (contract: "Build semantics to keep"): from the Dockerfile the
-/// job names, or `Dockerfile`, or `dockerfile` where that is absent; with buildpacks when there is
-/// none, which is said, as are files that look like one. `.env` (the job's
-/// variables) is laid over the source, if `delivery` says so; for a Dockerfile a `.dockerignore` as
-/// well, for buildpacks what project.toml says is applied.
+/// What the customer decides: the service's variables, and what is not said there by the
+/// `deployra.toml` at the root of `source`, or the file that a variable names. `invalid_input` with
+/// the customer's line where one of them cannot be used; see `domain/knobs/knob_readers`.
+Result<domain::knobs::BuildKnobs> read_knobs(const domain::DeploymentRequest& request,
+                                             const domain::knobs::KnobRules& rules,
+                                             const ports::SourceTree& source);
+
+/// Decides how the image is built (contract: "Build semantics to keep"): from the Dockerfile that
+/// the knobs or the job name, or `Dockerfile`, or `dockerfile` where that is absent; with
+/// buildpacks when there is none, which is said, as are files that look like one, or when the knobs
+/// say so.
+/// `.env` (the job's variables) is laid over the context, if the settings say so; for a Dockerfile
+/// a
+/// `.dockerignore` as well, for buildpacks what project.toml says is applied.
 ///
 /// `invalid_input` with the customer's line when the Dockerfile is no regular file or its path
-/// leaves the repository, or when project.toml cannot be used.
+/// leaves the repository, when a knob names what is not there, or when project.toml cannot be used.
 Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
-                                  const BuildpacksRules& rules,
+                                  const StepSettings& settings,
+                                  const domain::knobs::BuildKnobs& knobs,
                                   std::shared_ptr<const ports::SourceTree> source,
-                                  domain::EventSink& events, const domain::DeliveryRules& delivery);
+                                  domain::EventSink& events);
 
-/// The path of the request's Dockerfile inside the tree, wherever that is: without blanks around
-/// it, a leading '/', and backslashes. `invalid_input` with the customer's line when it leaves the
-/// repository.
-Result<std::string> dockerfile_path(const domain::DeploymentRequest& request);
+/// What the service's variables are to such a build, apart from the values that the customer gave
+/// to arguments.
+domain::DeliveredVariables delivered(const DockerfileTarget& target,
+                                     const std::vector<domain::EnvironmentVariable>& variables,
+                                     const domain::DeliveryRules& rules, const Secret& key);
+
+/// What a plan with these knobs will most likely have as its target, before the source is there;
+/// nullopt: none, or there will be an error.
+std::optional<DockerfileTarget> early_target(const domain::DeploymentRequest& request,
+                                             const domain::knobs::BuildKnobs& knobs,
+                                             const StepSettings& settings);
 
 }  // namespace builder::build

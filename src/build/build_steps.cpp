@@ -4,6 +4,7 @@
 #include "build/build_inputs.hpp"
 #include "build/early_publish.hpp"
 #include "build/file_times.hpp"
+#include "domain/knobs/knob_readers.hpp"
 #include "ports/buildpacks_builder.hpp"
 #include "ports/retry_until_answered.hpp"
 
@@ -175,10 +176,12 @@ Result<std::optional<PublishedImage>> BuildSteps::resume() {
 
 Result<PublishedImage> BuildSteps::build() {
   const auto spec = domain::resolve_source(request_, settings_.github_url);
-  if (!spec) {
+  const auto said_early = domain::knobs::read_variables(request_.environment, settings_.knobs);
+  if (!spec || !said_early) {
     BUILDER_TRY(observer_.accepted());
-    return std::unexpected(spec.error());
+    return std::unexpected(spec ? said_early.error() : spec.error());
   }
+  obey_limits(*said_early);
 
   // Nothing here depends on the source: it is made ready while git works, and nothing of it is
   // begun that the platform does not want. Stopped before it is waited for.
@@ -203,25 +206,28 @@ Result<PublishedImage> BuildSteps::build() {
                  : std::vector<ports::BaseImage>();
     });
   }
-  const domain::DeliveredVariables variables =
-      domain::deliver(request_.environment, settings_.delivery, caches_.secrets);
-  const auto begin_build = [&](std::string dockerfile) {
-    ports::ImageSpec image{.service_id = request_.service_id,
-                           .context = {},
-                           .dockerfile = std::move(dockerfile),
-                           .repository = {},
-                           .tag = request_.deployment_id.str(),
-                           .cache_namespace = caches_.dockerfile,
-                           .on_built = [this](const std::string& image_id) {
-                             checkpoint_.image_id = image_id;
-                             record();
-                           }};
-    image.variables = variables;
+  const auto begin_build = [&](const DockerfileTarget& target) {
+    ports::ImageSpec image{
+        .service_id = request_.service_id,
+        .context = {},
+        .dockerfile = target.dockerfile,
+        .repository = {},
+        .tag = request_.deployment_id.str(),
+        .cache_namespace = caches_.dockerfile(target.cache_sharing),
+        .on_built =
+            [this](const std::string& image_id) {
+              checkpoint_.image_id = image_id;
+              record();
+            },
+        .options = target.options,
+        .variables = delivered(target, request_.environment, settings_.delivery, caches_.secrets)};
     early.emplace(EarlyPublish::Ports{ports_.image, events_}, in_phase(job_, "build"),
                   std::move(image), [repository] { return repository.get(); });
   };
-  if (auto dockerfile = dockerfile_path(request_)) {
-    begin_build(*std::move(dockerfile));
+  // What the repository says is known later, and where it says nothing this stays as it is.
+  const std::optional<DockerfileTarget> guess = early_target(request_, *said_early, settings_);
+  if (guess) {
+    begin_build(*guess);
   }
 
   observer_.phase_begins("fetch");
@@ -230,9 +236,10 @@ Result<PublishedImage> BuildSteps::build() {
   if (!fetched) {
     return std::unexpected(std::move(fetched).error().with_context("fetching source"));
   }
+  BUILDER_TRY_ASSIGN(const auto said, read_knobs(request_, settings_.knobs, *fetched->tree));
+  obey_limits(said);
   BUILDER_TRY_ASSIGN(BuildPlan plan,
-                     make_build_plan(request_, settings_.buildpacks, std::move(fetched->tree),
-                                     events_, settings_.delivery));
+                     make_build_plan(request_, settings_, said, std::move(fetched->tree), events_));
   auto* const dockerfile = std::get_if<DockerfilePlan>(&plan);
   // Before the engine's first look: what it sees once is what it compares with the next time.
   auto& tree = dockerfile != nullptr ? dockerfile->tree : std::get<BuildpacksPlan>(plan).app;
@@ -245,11 +252,15 @@ Result<PublishedImage> BuildSteps::build() {
   if (dockerfile != nullptr && reuses_images()) {
     // Beside the build, where nothing is known that it could be compared with. What cannot be read
     // is told by the build.
-    inputs = std::async(std::launch::async, [this, variables, plan = *dockerfile, beside] {
-               return inputs_of(plan, {}, variables, caches_.secrets, beside.stop).value_or("");
+    inputs = std::async(std::launch::async, [this, said, plan = *dockerfile, beside] {
+               const auto variables = delivered(plan.target, request_.environment,
+                                                settings_.delivery, caches_.secrets);
+               return inputs_of(plan, said, variables, caches_.secrets, beside.stop).value_or("");
              }).share();
     const ImageMemory& images = recalled.get().images;
-    if (!images.images().empty()) {
+    const bool must_build =
+        (said.force && said.force->value) || dockerfile->target.options.no_cache;
+    if (!must_build && !images.images().empty()) {
       if (auto image = made_before(inputs.get(), images, bases)) {
         return promote({.image = *std::move(image), .figures = {}});
       }
@@ -258,13 +269,14 @@ Result<PublishedImage> BuildSteps::build() {
   observer_.phase_begins("build");
   const SilenceScope watched(events_);
   if (dockerfile != nullptr) {
-    events_.info("Building image from " + dockerfile->dockerfile);
-    if (early->dockerfile() != dockerfile->dockerfile) {
-      begin_build(dockerfile->dockerfile);
+    events_.info("Building image from " + dockerfile->target.dockerfile);
+    if (guess != dockerfile->target || said_early->timeout != said.timeout) {
+      begin_build(dockerfile->target);
     }
-    BUILDER_TRY_ASSIGN(
-        const PublishResult published,
-        or_pushed_before(early->finish(std::move(dockerfile->tree), fetched->committed_at)));
+    BUILDER_TRY_ASSIGN(const PublishResult published,
+                       or_pushed_before(early->finish(std::move(dockerfile->tree),
+                                                      std::move(dockerfile->dockerfile_tree),
+                                                      fetched->committed_at)));
     auto promoted = promote(published);
     if (promoted && inputs.valid()) {
       remember_image(inputs.get(), recalled.get().images, published);
@@ -276,6 +288,15 @@ Result<PublishedImage> BuildSteps::build() {
       const PublishResult published,
       or_pushed_before(publish(std::get<BuildpacksPlan>(std::move(plan)), *spec, *fetched)));
   return promote(published);
+}
+
+void BuildSteps::obey_limits(const domain::knobs::BuildKnobs& said) {
+  if (said.timeout) {
+    observer_.timeout_chosen(said.timeout->value);
+  }
+  if (said.silence_timeout) {
+    events_.set_limit(said.silence_timeout->value);
+  }
 }
 
 Result<ports::FetchedSource> BuildSteps::fetch(domain::SourceSpec spec) {
@@ -424,11 +445,6 @@ std::optional<PublishedImage> BuildSteps::made_before(
       })) {
     return std::nullopt;
   }
-  if (domain::is_forced(request_.environment)) {
-    events_.info(std::string(domain::k_build_force) +
-                 " is set: building, though an image of the same things is there");
-    return std::nullopt;
-  }
   PublishedImage image{
       .repository = *repository_, .tag = request_.deployment_id.str(), .digest = made->digest};
   if (const auto tagged = ports_.registry.add_tag(job_.within(k_promote_limit), image); !tagged) {
@@ -436,8 +452,8 @@ std::optional<PublishedImage> BuildSteps::made_before(
     return std::nullopt;
   }
   events_.info("Nothing that the image is made of has changed since commit " +
-               made->commit.substr(0, k_short_commit) + ": using that image again (set " +
-               std::string(domain::k_build_force) + "=1 to build it anew)");
+               made->commit.substr(0, k_short_commit) +
+               ": using that image again (DEPLOYRA_BUILD_FORCE=true builds it anew)");
   metrics_.image_reused();
   return image;
 }

@@ -57,6 +57,7 @@ class BuildSteps {
 
   Result<std::optional<ports::PublishedImage>> resume();
   Result<ports::PublishedImage> build();
+  void obey_limits(const domain::knobs::BuildKnobs& said);
   Result<ports::FetchedSource> fetch(domain::SourceSpec spec);
   Result<std::shared_ptr<const ports::SourceTree>> with_times(
       std::shared_ptr<const ports::SourceTree> tree, std::string_view way,

@@ -114,8 +114,9 @@ class EarlyPublish::State {
   State(Ports ports, const ports::JobContext& job, ports::ImageSpec image,
         std::function<Result<ports::Repository>()> repository)
       : events_(ports.events), forward_(job.stop, [this] { abandon(); }), spec_(std::move(image)) {
-    spec_.context = tree_;
-    spec_.committed_at = [tree = tree_] { return tree->committed_at(); };
+    spec_.context = context_;
+    spec_.dockerfile_tree = dockerfile_tree_;
+    spec_.committed_at = [tree = context_] { return tree->committed_at(); };
     ports::JobContext own = job;
     own.stop = stop_.get_token();
     result_ = std::async(std::launch::async,
@@ -129,13 +130,15 @@ class EarlyPublish::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  [[nodiscard]] const std::string& dockerfile() const { return spec_.dockerfile; }
-
-  Result<ports::PublishResult> finish(std::shared_ptr<const SourceTree> source,
+  Result<ports::PublishResult> finish(std::shared_ptr<const SourceTree> context,
+                                      std::shared_ptr<const SourceTree> dockerfile_tree,
                                       std::chrono::sys_seconds committed_at) {
     const auto delivered = Clock::now();
     events_.delivered();
-    tree_->deliver(DeferredTree::Source{.tree = std::move(source), .committed_at = committed_at});
+    dockerfile_tree_->deliver(
+        DeferredTree::Source{.tree = std::move(dockerfile_tree), .committed_at = committed_at});
+    context_->deliver(
+        DeferredTree::Source{.tree = std::move(context), .committed_at = committed_at});
     Result<ports::PublishResult> result = result_.get();
     if (result) {
       ports::PublishFigures& figures = result->figures;
@@ -155,13 +158,15 @@ class EarlyPublish::State {
   void abandon() {
     events_.abandoned();
     stop_.request_stop();
-    tree_->deliver(not_wanted());
+    dockerfile_tree_->deliver(not_wanted());
+    context_->deliver(not_wanted());
   }
 
   FromDelivery events_;
   std::stop_source stop_;
   // Shared with the engine's transfer threads.
-  std::shared_ptr<DeferredTree> tree_ = std::make_shared<DeferredTree>();
+  std::shared_ptr<DeferredTree> context_ = std::make_shared<DeferredTree>();
+  std::shared_ptr<DeferredTree> dockerfile_tree_ = std::make_shared<DeferredTree>();
   std::stop_callback<std::function<void()>> forward_;
   ports::ImageSpec spec_;
   std::future<Result<ports::PublishResult>> result_;
@@ -174,13 +179,10 @@ EarlyPublish::EarlyPublish(Ports ports, const ports::JobContext& job, ports::Ima
 
 EarlyPublish::~EarlyPublish() = default;
 
-const std::string& EarlyPublish::dockerfile() const {
-  return state_->dockerfile();
-}
-
-Result<ports::PublishResult> EarlyPublish::finish(std::shared_ptr<const SourceTree> source,
+Result<ports::PublishResult> EarlyPublish::finish(std::shared_ptr<const SourceTree> context,
+                                                  std::shared_ptr<const SourceTree> dockerfile_tree,
                                                   std::chrono::sys_seconds committed_at) {
-  return state_->finish(std::move(source), committed_at);
+  return state_->finish(std::move(context), std::move(dockerfile_tree), committed_at);
 }
 
 }  // namespace builder::build

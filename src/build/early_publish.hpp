@@ -23,7 +23,7 @@ class EarlyPublish {
     domain::EventSink& events;
   };
 
-  /// `image` without context and repository; its Dockerfile need not exist. `repository` is called
+  /// `image` without trees and repository; its Dockerfile need not exist. `repository` is called
   /// on a thread of the build's own, which then starts the build.
   EarlyPublish(Ports ports, const ports::JobContext& job, ports::ImageSpec image,
                std::function<Result<ports::Repository>()> repository);
@@ -31,9 +31,10 @@ class EarlyPublish {
   EarlyPublish(const EarlyPublish&) = delete;
   EarlyPublish& operator=(const EarlyPublish&) = delete;
 
-  [[nodiscard]] const std::string& dockerfile() const;
-  /// Gives the build its source and waits for its end. Called at most once.
-  Result<ports::PublishResult> finish(std::shared_ptr<const ports::SourceTree> source,
+  /// Gives the build its context and the tree that has the Dockerfile, which may be the same, and
+  /// waits for its end. Called at most once.
+  Result<ports::PublishResult> finish(std::shared_ptr<const ports::SourceTree> context,
+                                      std::shared_ptr<const ports::SourceTree> dockerfile_tree,
                                       std::chrono::sys_seconds committed_at);
 
  private:

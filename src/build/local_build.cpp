@@ -1,9 +1,11 @@
 #include "build/local_build.hpp"
 
-#include "build/build_plan.hpp"
 #include "build/file_times.hpp"
+#include "domain/knobs/knob_readers.hpp"
 #include "ports/buildpacks_builder.hpp"
 
+#include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -38,27 +40,24 @@ Result<LocalResult> build_dockerfile(const LocalPorts& ports, const StepSettings
                                      const LocalBuild& build, DockerfilePlan plan,
                                      std::chrono::sys_seconds committed_at, const JobContext& job,
                                      domain::EventSink& events) {
-  events.info("Building image from " + plan.dockerfile);
-  domain::DeliveredVariables variables =
-      domain::deliver(build.request.environment, settings.delivery, build.caches.secrets);
-  // What was said for this build counts.
-  for (const auto& [name, value] : build.options.arguments) {
-    variables.arguments.erase(name);
-    std::erase(variables.withheld, name);
-  }
+  events.info("Building image from " + plan.target.dockerfile);
+  ports::BuildOptions options = plan.target.options;
+  options.pins = build.pins;
   const ports::ImageSpec image{
       .service_id = build.request.service_id,
       .context = std::move(plan.tree),
-      .dockerfile = std::move(plan.dockerfile),
+      .dockerfile = plan.target.dockerfile,
       .repository = build.repository,
       .tag = build.tag,
       .committed_at = [committed_at] { return Result<std::chrono::sys_seconds>(committed_at); },
-      .cache_namespace = build.caches.dockerfile,
-      .options = build.options,
-      .variables = std::move(variables),
+      .cache_namespace = build.caches.dockerfile(plan.target.cache_sharing),
+      .options = std::move(options),
+      .variables = delivered(plan.target, build.request.environment, settings.delivery,
+                             build.caches.secrets),
       // Where none is pushed to, the repository is a name on this machine.
       .may_read_registry = !build.is_strangers || !std::holds_alternative<ToRegistry>(build.target),
-      .more_names = build.more_names};
+      .more_names = build.more_names,
+      .dockerfile_tree = std::move(plan.dockerfile_tree)};
   if (std::holds_alternative<ToRegistry>(build.target)) {
     BUILDER_TRY_ASSIGN(const auto published, ports.image.publish(job, image, events));
     return of(published);
@@ -71,9 +70,10 @@ Result<LocalResult> build_dockerfile(const LocalPorts& ports, const StepSettings
   return of(std::move(exported));
 }
 
-Result<LocalResult> build_with_buildpacks(const LocalPorts& ports, const LocalBuild& build,
-                                          BuildpacksPlan plan, const ports::FetchedSource& source,
-                                          const JobContext& job, domain::EventSink& events) {
+Result<LocalResult> build_with_buildpacks(
+    const LocalPorts& ports, const LocalBuild& build,
+    const std::optional<domain::knobs::Chosen<std::string>>& platform, BuildpacksPlan plan,
+    const ports::FetchedSource& source, const JobContext& job, domain::EventSink& events) {
   if (!std::holds_alternative<ToRegistry>(build.target)) {
     return std::unexpected(
         Error{.kind = ErrorKind::invalid_input,
@@ -81,7 +81,7 @@ Result<LocalResult> build_with_buildpacks(const LocalPorts& ports, const LocalBu
               .customer = "There is no Dockerfile, and an image that buildpacks make can only go "
                           "to a registry: add a Dockerfile, or --push REF"});
   }
-  if (!build.options.platform.empty() && build.options.platform != k_platform) {
+  if (platform && platform->value != k_platform) {
     return std::unexpected(Error{
         .kind = ErrorKind::invalid_input,
         .message = "no Dockerfile, and buildpacks build for linux/amd64",
@@ -108,20 +108,34 @@ Result<LocalResult> build_with_buildpacks(const LocalPorts& ports, const LocalBu
                                                .repository = build.repository,
                                                .tag = build.tag,
                                                .cache_namespace = build.caches.buildpacks,
-                                               .pins = build.options.pins},
+                                               .pins = build.pins},
                                               events));
   return of(result.published);
 }
 
 }  // namespace
 
+Result<LocalPlan> make_local_plan(const StepSettings& settings, const LocalBuild& build,
+                                  std::shared_ptr<const ports::SourceTree> source,
+                                  domain::EventSink& events) {
+  BUILDER_TRY_ASSIGN(auto said, read_knobs(build.request, settings.knobs, *source));
+  domain::knobs::BuildKnobs knobs = domain::knobs::merged(build.knobs, std::move(said));
+  BUILDER_TRY_ASSIGN(BuildPlan plan,
+                     make_build_plan(build.request, settings, knobs, std::move(source), events));
+  return LocalPlan{.plan = std::move(plan), .knobs = std::move(knobs)};
+}
+
 Result<LocalResult> run_local_build(const LocalPorts& ports, const StepSettings& settings,
                                     const LocalBuild& build, ports::FetchedSource source,
-                                    const JobContext& job, domain::EventSink& events) {
+                                    const JobContext& outer, domain::EventSink& events) {
+  JobContext job = outer;
   BUILDER_TRY(check_target(ports, build.target, job));
-  BUILDER_TRY_ASSIGN(BuildPlan plan,
-                     make_build_plan(build.request, settings.buildpacks, std::move(source.tree),
-                                     events, settings.delivery));
+  BUILDER_TRY_ASSIGN(LocalPlan planned,
+                     make_local_plan(settings, build, std::move(source.tree), events));
+  BuildPlan& plan = planned.plan;
+  if (planned.knobs.timeout) {
+    job = job.within(planned.knobs.timeout->value);
+  }
   auto* const dockerfile = std::get_if<DockerfilePlan>(&plan);
   if (!source.commit.empty()) {
     auto& tree = dockerfile != nullptr ? dockerfile->tree : std::get<BuildpacksPlan>(plan).app;
@@ -134,8 +148,8 @@ Result<LocalResult> run_local_build(const LocalPorts& ports, const StepSettings&
     return build_dockerfile(ports, settings, build, std::move(*dockerfile), source.committed_at,
                             job, events);
   }
-  return build_with_buildpacks(ports, build, std::get<BuildpacksPlan>(std::move(plan)), source, job,
-                               events);
+  return build_with_buildpacks(ports, build, planned.knobs.platform,
+                               std::get<BuildpacksPlan>(std::move(plan)), source, job, events);
 }
 
 }  // namespace builder::build

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "build/build_plan.hpp"
 #include "build/step_contract.hpp"
 #include "domain/build_event.hpp"
 #include "domain/cache_namespaces.hpp"
@@ -36,7 +37,8 @@ using LocalTarget = std::variant<ToEngine, ToRegistry, ToArchive>;
 struct LocalBuild {
   /// What a job would say. Its source is not looked at.
   domain::DeploymentRequest request;
-  ports::BuildOptions options;
+  domain::knobs::BuildKnobs
+      knobs;                     ///< Said for this build: before the source's and the variables'.
   ports::Repository repository;  ///< With `tag`, the image's name.
   std::string tag;
   std::vector<ports::ImageName> more_names = {};
@@ -44,6 +46,7 @@ struct LocalBuild {
   std::string source_url = {};  ///< Without credentials; empty: a folder.
   /// Somebody else wrote the Dockerfile: it reads no images beside the repository that the image
   /// goes to.
+  ports::ImagePins pins = {};  ///< Of images that the Dockerfile names, and of the builder.
   bool is_strangers = false;
   domain::CacheNamespaces caches = {};  ///< Empty: the engine's, which everybody shares.
 };
@@ -60,6 +63,17 @@ struct LocalPorts {
   ports::ImageBuilder& image;
   ports::BuildpacksBuilder& buildpacks;
 };
+
+/// What would be built and how, and what was decided for it.
+struct LocalPlan {
+  BuildPlan plan;
+  domain::knobs::BuildKnobs knobs;
+};
+
+/// Errors as of `read_knobs` and `make_build_plan`.
+Result<LocalPlan> make_local_plan(const StepSettings& settings, const LocalBuild& build,
+                                  std::shared_ptr<const ports::SourceTree> source,
+                                  domain::EventSink& events);
 
 /// From a source to an image, in the steps and the words of a deployment (`BuildSteps`), without
 /// what a queue and a platform are there for: nothing is recorded, no tag moves but the one that

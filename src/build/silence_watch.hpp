@@ -28,13 +28,19 @@ class SilenceWatch final : public domain::EventSink {
 
   void emit(domain::BuildEvent event) override;
   void begin();
+
+  /// Another limit from the next `begin` on.
+  void set_limit(std::chrono::milliseconds limit) { limit_ = limit; }
+
+  [[nodiscard]] std::chrono::milliseconds limit() const { return limit_; }
+
   void end();
 
  private:
   void run(const std::stop_token& stop);
 
   domain::EventSink& events_;
-  const std::chrono::milliseconds limit_;
+  std::chrono::milliseconds limit_;  // Changes while nothing watches.
   const std::function<bool()> computes_;
   const std::function<void(const std::string&)> on_silence_;
   std::mutex mutex_;

@@ -2,6 +2,7 @@
 
 #include "base/keyed_hash.hpp"
 #include "base/result.hpp"
+#include "domain/knobs/build_knobs.hpp"
 #include "domain/variable_delivery.hpp"
 
 #include <chrono>
@@ -23,7 +24,7 @@ namespace builder::build {
 /// What the operator says about buildpacks.
 struct BuildpacksRules {
   std::string builder;
-  std::vector<std::string> allowed_builders;  ///< A project.toml may choose these.
+  std::vector<std::string> allowed_builders;  ///< Customers may choose these.
   std::string node_version;                   ///< BP_NODE_VERSION; empty: the app's own choice.
   bool user_environment = false;              ///< The service's variables reach the buildpacks.
 };
@@ -37,7 +38,8 @@ struct StepSettings {
   domain::DeliveryRules delivery;
   /// An image this old is not used again for a deployment that would make the same; 0: none is.
   std::chrono::seconds reuse_images{0};
-  KeyedHash::Key times_key{};  ///< Of what is remembered about a service's files.
+  domain::knobs::KnobRules knobs;  ///< What customers decide, and who shares caches otherwise.
+  KeyedHash::Key times_key{};      ///< Of what is remembered about a service's files.
   /// Asked when a source could not be fetched: whether that was WORK_DIR's fault.
   std::function<Result<>()> check_work_dir = [] { return Result<>(); };
 };
@@ -60,6 +62,8 @@ class StepObserver {
   virtual Result<> accepted() = 0;
   /// Before each phase: `fetch`, `build`, `push` (of what an engine has kept), `promote`.
   virtual void phase_begins(std::string_view phase) = 0;
+  /// The customer has set a time limit for the deployment, which counts from its start.
+  virtual void timeout_chosen(std::chrono::seconds timeout) = 0;
   /// The source is fetched and planned: what a stranger wrote was read. May wait.
   virtual void source_was_read() = 0;
 };

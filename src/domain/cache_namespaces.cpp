@@ -42,13 +42,12 @@ std::string organization_of(const DeploymentRequest& request) {
 
 }  // namespace
 
-CacheNamespaces cache_namespaces(const Secret& key, CacheSharing sharing,
-                                 const DeploymentRequest& request) {
+CacheNamespaces cache_namespaces(const Secret& key, const DeploymentRequest& request) {
   const std::string service = joined({"service", request.service_id.str()});
-  const std::string whose = sharing == CacheSharing::all            ? joined({"all"})
-                            : sharing == CacheSharing::organization ? organization_of(request)
-                                                                    : service;
-  return {.dockerfile = made(key, "Dockerfile", whose),
+  constexpr std::string_view k_dockerfile = "Dockerfile";
+  return {.dockerfiles = {made(key, k_dockerfile, service),
+                          made(key, k_dockerfile, organization_of(request)),
+                          made(key, k_dockerfile, joined({"all"}))},
           .buildpacks = made(key, "buildpacks", service),
           .secrets = made(key, "secrets", service)};
 }

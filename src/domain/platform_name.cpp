@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace builder::domain {
 
@@ -21,7 +22,32 @@ constexpr auto k_machines = std::to_array<std::string_view>(
      "loong64", "mips",   "mips64",  "mips64le", "mipsle",  "ppc64",   "wasm",
      "x86_64",  "x86-64", "aarch64", "i386",     "armhf",   "armel"});
 
+/// `os/architecture`, as containerd calls it.
+std::string machine_of(std::string_view platform) {
+  constexpr auto k_other_names =
+      std::to_array<std::pair<std::string_view, std::string_view>>({{"x86_64", "amd64"},
+                                                                    {"x86-64", "amd64"},
+                                                                    {"aarch64", "arm64"},
+                                                                    {"i386", "386"},
+                                                                    {"armhf", "arm"},
+                                                                    {"armel", "arm"}});
+  const std::string text = lower_case(platform);
+  const std::size_t slash = std::min(text.find('/'), text.size());
+  const std::string rest = text.substr(std::min(slash + 1, text.size()));
+  std::string machine = rest.substr(0, rest.find('/'));
+  for (const auto& [other, name] : k_other_names) {
+    if (machine == other) {
+      machine = name;
+    }
+  }
+  return text.substr(0, slash) + "/" + machine;
+}
+
 }  // namespace
+
+bool is_same_machine(std::string_view left, std::string_view right) {
+  return machine_of(left) == machine_of(right);
+}
 
 std::string platform_fault(std::string_view platform) {
   if (platform.empty()) {

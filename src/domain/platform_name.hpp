@@ -9,4 +9,8 @@ namespace builder::domain {
 /// empty when nothing is, and for the empty one, which is the default.
 std::string platform_fault(std::string_view platform);
 
+/// Whether two platforms are of the same system and machine, whatever they are called and whatever
+/// the variant.
+bool is_same_machine(std::string_view left, std::string_view right);
+
 }  // namespace builder::domain

@@ -7,7 +7,6 @@
 #include <array>
 #include <cctype>
 #include <optional>
-#include <set>
 
 namespace builder::domain {
 
@@ -52,35 +51,10 @@ bool is_id(std::string_view name) {
   });
 }
 
-bool is_of_the_build(std::string_view name) {
-  return name == k_build_arguments || name == k_build_environment || name == k_build_force;
-}
-
 bool looks_secret(const EnvironmentVariable& variable) {
   DeploymentRequest alone;
   alone.environment = {variable};
   return !secrets_of(alone).empty();
-}
-
-/// The names in the value of the last variable of that name.
-std::set<std::string> names_in(const std::vector<EnvironmentVariable>& variables,
-                               std::string_view list) {
-  std::set<std::string> names;
-  for (const EnvironmentVariable& variable : variables) {
-    if (variable.key != list) {
-      continue;
-    }
-    names.clear();
-    std::string_view rest = variable.value;
-    while (!rest.empty()) {
-      const std::size_t end = std::min(rest.find_first_of(", \t\r\n"), rest.size());
-      if (end > 0) {
-        names.emplace(rest.substr(0, end));
-      }
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-    }
-  }
-  return names;
 }
 
 }  // namespace
@@ -96,14 +70,14 @@ bool is_argument_name(std::string_view name) {
 }
 
 DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
-                           const DeliveryRules& rules, const Secret& key) {
+                           const DeliveryRules& rules, const std::set<std::string>& listed,
+                           const Secret& key) {
   std::map<std::string, const EnvironmentVariable*> last;
   for (const EnvironmentVariable& variable : variables) {
-    if (!is_of_the_build(variable.key) && !variable.value.contains('\0')) {
+    if (!variable.value.contains('\0')) {
       last[variable.key] = &variable;
     }
   }
-  const std::set<std::string> listed = names_in(variables, k_build_arguments);
   DeliveredVariables delivered{.key = key};
   for (const auto& [name, variable] : last) {
     if (rules.secret && is_id(name) && variable->value.size() <= k_largest_secret) {
@@ -120,31 +94,6 @@ DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
     }
   }
   return delivered;
-}
-
-std::vector<EnvironmentVariable> of_the_app(const std::vector<EnvironmentVariable>& variables) {
-  std::vector<EnvironmentVariable> rest;
-  std::ranges::copy_if(
-      variables, std::back_inserter(rest),
-      [](const EnvironmentVariable& variable) { return !is_of_the_build(variable.key); });
-  return rest;
-}
-
-bool is_forced(const std::vector<EnvironmentVariable>& variables) {
-  const auto force = std::ranges::find(variables.rbegin(), variables.rend(), k_build_force,
-                                       &EnvironmentVariable::key);
-  return force != variables.rend() && !force->value.empty() && force->value != "0" &&
-         lower_case(force->value) != "false";
-}
-
-std::vector<EnvironmentVariable> for_buildpacks(const std::vector<EnvironmentVariable>& variables) {
-  const std::set<std::string> listed = names_in(variables, k_build_environment);
-  std::vector<EnvironmentVariable> chosen;
-  std::ranges::copy_if(variables, std::back_inserter(chosen),
-                       [&](const EnvironmentVariable& variable) {
-                         return listed.contains(variable.key) && !is_of_the_build(variable.key);
-                       });
-  return chosen;
 }
 
 }  // namespace builder::domain

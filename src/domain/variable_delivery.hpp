@@ -4,6 +4,7 @@
 #include "domain/deployment_request.hpp"
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,15 +17,6 @@ struct DeliveryRules {
   bool secret = true;    ///< As secrets of BuildKit: `RUN --mount=type=secret,id=NAME`.
   bool argument = true;  ///< As the value of an `ARG NAME` that the Dockerfile declares.
 };
-
-/// A variable with which a customer lists names that may be the values of ARGs though they look
-/// secret, separated by commas or blanks. Meant for the build alone.
-inline constexpr std::string_view k_build_arguments = "DEPLOYRA_BUILD_ARGS";
-/// The same for names that buildpacks get.
-inline constexpr std::string_view k_build_environment = "DEPLOYRA_BUILD_ENV";
-
-/// Anything but "0" and "false": the image is built, even if one of the same things is known.
-inline constexpr std::string_view k_build_force = "DEPLOYRA_BUILD_FORCE";
 
 struct DeliveredVariables {
   std::map<std::string, Secret> secrets;         ///< By their id.
@@ -44,21 +36,14 @@ bool is_reserved_argument(std::string_view name);
 /// Whether a value of that name may be given to a build: a name to a shell, and not reserved.
 bool is_argument_name(std::string_view name);
 
-/// What the build of a Dockerfile is offered. Of equal names the last one counts.
+/// What the build of a Dockerfile is offered. Of equal names the last one counts. `listed` are
+/// names that may be the values of ARGs though they look secret.
 ///
 /// No argument: what `is_argument_name` denies, empty values, which would take a default away, and,
-/// unless the customer lists them, those that every program of a step reads (PATH, HOME, LD_…). No
-/// secret: names that cannot stand in an id, and values that are too large for BuildKit.
+/// unless they are listed, those that every program of a step reads (PATH, HOME, LD_…). No secret:
+/// names that cannot stand in an id, and values that are too large for BuildKit.
 DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
-                           const DeliveryRules& rules, const Secret& key = {});
-
-/// The variables without those that are meant for the build alone.
-std::vector<EnvironmentVariable> of_the_app(const std::vector<EnvironmentVariable>& variables);
-
-/// Whether the customer wants a build whatever is known.
-bool is_forced(const std::vector<EnvironmentVariable>& variables);
-
-/// The variables that the customer lists for buildpacks.
-std::vector<EnvironmentVariable> for_buildpacks(const std::vector<EnvironmentVariable>& variables);
+                           const DeliveryRules& rules, const std::set<std::string>& listed = {},
+                           const Secret& key = {});
 
 }  // namespace builder::domain

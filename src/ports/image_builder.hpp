@@ -30,7 +30,9 @@ struct BuildOptions {
   std::string platform;                          ///< Empty: linux/amd64. Several with commas.
   std::map<std::string, std::string> arguments;  ///< For ARG.
   bool no_cache = false;
-  ImagePins pins;  ///< Of images that the Dockerfile names, and its frontend's.
+  ImagePins pins = {};  ///< Of images that the Dockerfile names, and its frontend's.
+
+  bool operator==(const BuildOptions&) const = default;
 };
 
 /// A name of an image.
@@ -45,7 +47,7 @@ struct ImageName {
 struct ImageSpec {
   domain::ServiceId service_id;  ///< Names the context's incremental copy at the engine.
   std::shared_ptr<const SourceTree> context;  ///< Shared with the session's transfer threads.
-  std::string dockerfile;                     ///< Path inside the context.
+  std::string dockerfile;                     ///< Path inside `dockerfile_tree`.
   Repository repository;
   std::string tag;  ///< The deployment's own.
   /// When the commit was made; waits for the source as a look at the context does.
@@ -63,6 +65,12 @@ struct ImageSpec {
   /// of the build. Elsewhere they belong to other services.
   bool may_read_registry = false;
   std::vector<ImageName> more_names = {};  ///< It goes there as well.
+  /// Has the Dockerfile where the context is only a folder of the source; null: the context.
+  std::shared_ptr<const SourceTree> dockerfile_tree = {};
+
+  [[nodiscard]] const SourceTree& of_dockerfile() const {
+    return dockerfile_tree == nullptr ? *context : *dockerfile_tree;
+  }
 };
 
 /// An image that a build takes something from.

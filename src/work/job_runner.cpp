@@ -100,7 +100,9 @@ std::string without_advice(const std::string& line) {
 std::vector<NamedSecret> all_secrets(const domain::DeploymentRequest& request,
                                      const domain::CacheNamespaces& caches) {
   std::vector<NamedSecret> secrets = domain::secrets_of(request);
-  secrets.push_back({"cache namespace", caches.dockerfile});
+  for (const Secret& shared : caches.dockerfiles) {
+    secrets.push_back({"cache namespace", shared});
+  }
   secrets.push_back({"cache namespace of buildpacks", caches.buildpacks});
   return secrets;
 }
@@ -122,11 +124,12 @@ class Run final : private build::StepObserver {
         taken_(taken),
         cancellation_(cancellation),
         observer_(observer),
-        caches_(domain::cache_namespaces(settings.cache_key, settings.cache_sharing, request)),
+        caches_(domain::cache_namespaces(settings.cache_key, request)),
         secrets_(secrets.add_deployment(all_secrets(request, caches_))),
+        build_timeout_(settings.build_timeout),
         job_{.deployment_id = request.deployment_id,
              .stop = cancellation.token(),
-             .deadline = Clock::now() + settings.build_timeout,
+             .deadline = started_ + settings.build_timeout,
              .log = log_,
              .retries = std::make_shared<ports::RetryBudget>(taken.attempt)},
         record_(ports.history == nullptr ? nullptr : ports.history->begin(run_start())),
@@ -234,6 +237,11 @@ class Run final : private build::StepObserver {
       record_->phase(phase);
     }
     observer_.phase_begins(phase);
+  }
+
+  void timeout_chosen(std::chrono::seconds timeout) override {
+    build_timeout_ = timeout;
+    job_.deadline = started_ + timeout;
   }
 
   void source_was_read() override { observer_.source_was_read(); }
@@ -365,7 +373,7 @@ class Run final : private build::StepObserver {
     const auto used =
         ports_.limits == nullptr ? std::nullopt : ports_.limits->cpu_time(request_.deployment_id);
     const auto before = std::exchange(cpu_time_, used.value_or(cpu_time_));
-    return used && (*used < before || (*used - before) * k_trace > settings_.silence_timeout);
+    return used && (*used < before || (*used - before) * k_trace > watch_.limit());
   }
 
   void end_silence(const std::string& step) {
@@ -460,11 +468,12 @@ class Run final : private build::StepObserver {
             "disk_full", error);
       case LastLine::silence:
         return report_stopped(
-            "The build showed no sign of life for " + in_words(settings_.silence_timeout) +
+            "The build showed no sign of life for " +
+                in_words(std::chrono::duration_cast<std::chrono::seconds>(watch_.limit())) +
                 " and was stopped; does it wait for something? Last step: " + silent_step_,
             "silent", error);
       case LastLine::build_timeout:
-        return report_stopped("The build took longer than " + in_words(settings_.build_timeout) +
+        return report_stopped("The build took longer than " + in_words(build_timeout_) +
                                   " and was stopped; make it shorter or ask for a higher limit",
                               "build_timeout", error);
       default:
@@ -554,7 +563,9 @@ class Run final : private build::StepObserver {
   RunObserver& observer_;
   const domain::CacheNamespaces caches_;
   const SecretStore::Registration secrets_;
-  JobContext job_;
+  const SteadyTime started_ = Clock::now();
+  std::chrono::seconds build_timeout_;
+  JobContext job_;                                  ///< Its deadline moves with `build_timeout_`.
   const std::unique_ptr<ports::RunRecord> record_;  ///< Null: there is no history.
   report::DeploymentChannel channel_;
   report::EventLog events_;

@@ -51,7 +51,6 @@ struct JobSettings {
   ImageReference image_reference{};
   int keep_images = 0;
   Secret cache_key;  ///< The platform's: see `domain::cache_namespaces`.
-  domain::CacheSharing cache_sharing{};
   report::ChannelLimits channel;
 };
 

@@ -126,6 +126,11 @@ def test_a_rule_that_the_page_about_failures_does_not_have():
     assert found(claims.failures, tree) == ["docs/failures.md: differs from src/domain/failures/rules.toml; run tools/check --fix"]
 
 
+def test_a_knob_without_a_row_and_a_row_without_a_knob():
+    assert found(claims.knobs, changed(claims.KNOBS, "| `target` |", "| `goal` |")) == [
+        f"{claims.KNOBS}: the code has no goal, DEPLOYRA_BUILD_TARGET", f"{claims.KNOBS}: no row for target, DEPLOYRA_BUILD_TARGET"]
+
+
 def test_a_script_without_a_row_and_a_row_without_a_script():
     [folder] = {claims.folder_of(name) for name in REAL.like("*/scripts/take.lua")}
     assert found(claims.scripts, added(f"{folder}/stray.lua", "")) == [

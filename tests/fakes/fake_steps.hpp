@@ -88,7 +88,7 @@ class FakeImageBuilder final : public ports::ImageBuilder {
 
   Result<ports::PublishResult> publish(const ports::JobContext& job, const ports::ImageSpec& image,
                                        domain::EventSink& events) override {
-    if (const auto found = image.context->stat(image.dockerfile); !found) {
+    if (const auto found = image.of_dockerfile().stat(image.dockerfile); !found) {
       return std::unexpected(found.error());
     }
     record_.add("build");

@@ -43,7 +43,7 @@ BUILDER_FUZZ(knobs) {
   std::vector<EnvironmentVariable> variables;
   for (const std::string_view name : knob_names()) {
     rules.allowed.emplace(name);
-    std::string variable(k_variable_prefix);
+    std::string variable = "DEPLOYRA_BUILD_";
     for (const char c : name) {
       variable += c == '_' ? '_' : static_cast<char>(c - 'a' + 'A');
     }

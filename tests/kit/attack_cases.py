@@ -182,7 +182,11 @@ def t5() -> list[Case]:
         Case("T5", "a link in place of the env file", {**dockerfile(copied % ".env"), ".dockerignore": "nothing\n", ".env": Link("<host>")},
              {"environmentVariables": [{"key": "A", "value": "b"}]}, ends="BUILDED", prints=("found=A=b <key>",)),
         linked("Dockerfile"), linked(".dockerignore", "BUILDED"), linked("project.toml", "BUILDED"), linked(".gitattributes", "BUILDED"),
-        linked(".gitmodules"), linked(".lfsconfig", "BUILDED"),
+        linked(".gitmodules"), linked(".lfsconfig", "BUILDED"), linked("deployra.toml"),
+        Case("T5", "a context out of the repository", {**BUILDABLE, "deployra.toml": "[build]\ncontext = 'x/../..'\n"},
+             says='deployra.toml:2: "context" is', one=WORKERS_FILES),
+        Case("T5", "a context behind a link", {**BUILDABLE, "c": Link("<hostfolder>"), "deployra.toml": "[build]\ncontext = 'c'\n"},
+             says="is no folder of the repository", one=WORKERS_FILES),
         Case("T5", "a Dockerfile of a folder that is a link", {**BUILDABLE, "x": Link("<hostfolder>")}, {"runtimeFilePath": "x/host"},
              one=WORKERS_FILES),
         Case("T5", "links to files of the host", {**dockerfile("COPY . /app\nRUN echo found=$(cat /app/a /app/b /app/c/host 2>/dev/null) <key>\n"),
@@ -232,6 +236,8 @@ def t7() -> list[Case]:
     cases += [
         Case("T7", "a frontend in a variable of the job", BUILDABLE, {"environmentVariables": [{"key": "BUILDKIT_SYNTAX", "value": "127.0.0.1:<port>/t7:1"}]},
              ends="BUILDED", prints=("built <key>",)),
+        Case("T7", "a frontend in args of deployra.toml", {**BUILDABLE, "deployra.toml": f"[build.args]\nBUILDKIT_SYNTAX = '{FRONTEND}'\n"},
+             says="steers BuildKit itself", one=REFUSED_FIRST),
         Case("T7", "a frontend in an ARG", {"Dockerfile": f"ARG BUILDKIT_SYNTAX={FRONTEND}\nFROM busybox\nARG BUILDKIT_SYNTAX={FRONTEND}\n"
              "RUN echo built <key>\n"}, ends="BUILDED", prints=("built <key>",)),
         Case("T7", "a frontend in a runtime file behind a link", {"x/y": f"# syntax={FRONTEND}\nFROM busybox\n", "Dockerfile": Link("x/y")},
@@ -386,6 +392,8 @@ def t13() -> list[Case]:
                   one=WORKERS_FILES) for kind, text in deep.items()]
     attributes = "# a line of no meaning\n" * 40_000
     return [*cases,
+            Case("T13", "a deployra.toml of deep keys", {**BUILDABLE, "deployra.toml": "a." * 30_000 + "a=1"}, says="more than 64 levels of tables",
+                 one=WORKERS_FILES),
             Case("T13", "four hundred large lists of attributes", {**BUILDABLE, **{f"d{n}/.gitattributes": attributes for n in range(400)}},
                  ends="BUILDED", one=WORKERS_GIT),
             Case("T13", "one file in three thousand places", {**BUILDABLE, **dict.fromkeys((f"d/{n}" for n in range(3_000)), bytes(1_000_000))},

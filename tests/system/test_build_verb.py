@@ -535,6 +535,12 @@ def test_explain_says_what_would_be_built_and_runs_nothing(build, app, tmp_path)
     sent = [json.loads(build("--explain", "--json", "--env", "A=b", app, ENV_DELIVERY=ways, **nothing).stdout)["context"]["files"]
             for ways in ("file,secret,arg", "secret,arg")]
     assert sent == [5, 4]
+    # Options go before variables, and those before the file.
+    write(app, {"deployra.toml": "[build]\ntarget = 'file'\nno_cache = true\nplatform = 'linux/arm64'\n"})
+    decided = json.loads(build("--explain", "--json", "--target", "build", "--env", "DEPLOYRA_BUILD_PLATFORM=linux/amd64", app, **nothing).stdout)
+    assert [tuple(knob.values()) for knob in decided["decided"]] == [
+        ("no_cache", "true", "deployra.toml:3"), ("platform", "linux/amd64", "DEPLOYRA_BUILD_PLATFORM"), ("target", "build", "--target")]
+    (app / "deployra.toml").unlink()
     (app / ".dockerignore").unlink()
     assert json.loads(build("--explain", "--progress=json", app, **nothing).stdout)["ignore_file"] == ""
     (app / "Dockerfile").unlink()

@@ -98,7 +98,7 @@ def test_what_changed_is_seconds_later_and_what_did_not_stays(stack, worker, rep
     assert back["page"].content == b"10 EUR"
 
     # A step that the engine has in its cache is what it was, dates included.
-    built = [*environment, {"key": "DEPLOYRA_BUILD_FORCE", "value": "1"}]
+    built = [*environment, {"key": "DEPLOYRA_BUILD_FORCE", "value": "true"}]
     cached = deploy(stack, repository, service, commitSha=old, environmentVariables=built)
     assert "CACHED" in stack.api.log_text(cached)
     assert files(stack, cached) == first

@@ -232,7 +232,7 @@ Result<> check_machines(const JobContext& job, const KeepingEngine& engine,
     job.log.warning("the image's architecture is not known: {}", details.error().message);
     return {};
   }
-  const auto text = ports::read_file(*image.context, image.dockerfile, k_dockerfile_limit);
+  const auto text = ports::read_file(image.of_dockerfile(), image.dockerfile, k_dockerfile_limit);
   auto foreign =
       text ? wrong_platform(image.dockerfile, *text, {}, details->architecture) : std::nullopt;
   return foreign ? Result<>(std::unexpected(*std::move(foreign))) : Result<>();

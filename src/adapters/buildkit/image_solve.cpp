@@ -42,7 +42,8 @@ SolveSpec solve_of(const ports::ImageSpec& image, ImageEpoch epoch) {
                  .is_customers = true,
                  .repository = others_beside(image),
                  .variables = image.variables,
-                 .pins = image.options.pins};
+                 .pins = image.options.pins,
+                 .dockerfile_tree = image.dockerfile_tree};
   if (epoch != ImageEpoch::off) {
     spec.epoch = image.committed_at;
   }

@@ -150,8 +150,10 @@ nlohmann::ordered_json json_of(const std::vector<NamedAt>& named) {
 
 }  // namespace
 
-Result<BuildExplanation> explain(const build::BuildPlan& plan, const SourceTree& source) {
+Result<BuildExplanation> explain(const build::LocalPlan& planned, const SourceTree& source) {
   BuildExplanation explanation;
+  explanation.knobs = domain::knobs::shown(planned.knobs);
+  const auto& plan = planned.plan;
   const auto* const dockerfile = std::get_if<build::DockerfilePlan>(&plan);
   if (dockerfile == nullptr) {
     const auto& buildpacks = std::get<build::BuildpacksPlan>(plan);
@@ -161,20 +163,22 @@ Result<BuildExplanation> explain(const build::BuildPlan& plan, const SourceTree&
     counter.write(explanation);
     return explanation;
   }
-  explanation.dockerfile = dockerfile->dockerfile;
+  explanation.dockerfile = dockerfile->target.dockerfile;
   const SourceTree& tree = *dockerfile->tree;
-  std::string name = dockerfile->dockerfile + std::string(k_ignore_file);
-  BUILDER_TRY_ASSIGN(auto ignore, text_at(tree, name, k_ignore_limit));
+  std::string name = dockerfile->target.dockerfile + std::string(k_ignore_file);
+  BUILDER_TRY_ASSIGN(auto ignore, text_at(*dockerfile->dockerfile_tree, name, k_ignore_limit));
   if (!ignore) {
-    name = k_ignore_file;
-    BUILDER_TRY_ASSIGN(ignore, text_at(tree, name, k_ignore_limit));
+    const auto& context = planned.knobs.context;
+    name = ports::path_in(context ? context->value : std::string(), k_ignore_file);
+    BUILDER_TRY_ASSIGN(ignore, text_at(tree, std::string(k_ignore_file), k_ignore_limit));
   }
   explanation.ignore_file = source.stat(name) ? name : std::string();
   Counter counter(tree, ignore.value_or(""));
   BUILDER_TRY(counter.count(""));
   counter.write(explanation);
-  BUILDER_TRY_ASSIGN(const auto text, ports::read_file(tree, dockerfile->dockerfile,
-                                                       adapters::buildkit::k_dockerfile_limit));
+  BUILDER_TRY_ASSIGN(const auto text,
+                     ports::read_file(*dockerfile->dockerfile_tree, dockerfile->target.dockerfile,
+                                      adapters::buildkit::k_dockerfile_limit));
   const Dockerfile read(text);
   explanation.images = images_of(read);
   explanation.caches = caches_of(read);
@@ -202,6 +206,9 @@ std::string explanation_text(const Terminal& terminal, const BuildExplanation& e
     rows.emplace_back("Ignore file", explanation.ignore_file.empty()
                                          ? "none; the platform's default one"
                                          : explanation.ignore_file);
+  }
+  for (const auto& [name, value, where] : explanation.knobs) {
+    rows.emplace_back("Decided", fmt::format("{} = {}  by {}", name, value, where));
   }
   rows.emplace_back("Context", in_words(explanation.context));
   const std::string file =
@@ -244,6 +251,11 @@ std::string explanation_json(const BuildExplanation& explanation,
                         {"files", left.amount.files},
                         {"bytes", left.amount.bytes}});
   }
+  auto decided = nlohmann::ordered_json::array();
+  for (const auto& [name, value, where] : explanation.knobs) {
+    decided.push_back({{"knob", name}, {"value", value}, {"where", where}});
+  }
+  object["decided"] = std::move(decided);
   object["dockerfile"] = printable_line(explanation.dockerfile);
   object["frontend"] = printable_line(explanation.frontend);
   object["builder"] = printable_line(explanation.builder);

@@ -2,7 +2,7 @@
 
 #include "app/cli/replayed.hpp"
 #include "app/cli/terminal.hpp"
-#include "build/build_plan.hpp"
+#include "build/local_build.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -40,13 +40,14 @@ struct BuildExplanation {
   std::vector<LeftOut> left_out;  ///< By line; what no line leaves out is not in it.
   std::vector<NamedAt> images;    ///< From which it starts or copies, without its own stages.
   std::vector<NamedAt> caches;    ///< `RUN --mount=type=cache`.
-  std::string frontend;           ///< Of a `# syntax=` line; empty: the engine's own.
+  std::vector<domain::knobs::ShownKnob> knobs;  ///< What was decided for it, and where.
+  std::string frontend;                         ///< Of a `# syntax=` line; empty: the engine's own.
   bool no_cache = false;  ///< Every step runs. Otherwise only a build can tell which ones do.
   std::optional<Replayed> replay;
 };
 
 /// `source` is the tree before anything was laid over it.
-Result<BuildExplanation> explain(const build::BuildPlan& plan, const ports::SourceTree& source);
+Result<BuildExplanation> explain(const build::LocalPlan& planned, const ports::SourceTree& source);
 
 /// For a person, a row each, with a line end.
 std::string explanation_text(const Terminal& terminal, const BuildExplanation& explanation,

@@ -11,6 +11,7 @@
 #include "app/compose/engine_choice.hpp"
 #include "app/compose/local_parts.hpp"
 #include "app/config/config.hpp"
+#include "domain/knobs/knob_readers.hpp"
 #include "domain/request_secrets.hpp"
 #include "domain/source_spec.hpp"
 #include "ports/subtree.hpp"
@@ -79,7 +80,7 @@ Result<std::unique_ptr<BuildView>> view_of(const BuildLine& line, const BuildWan
 
 std::vector<NamedSecret> secrets_of(const Config& config, const BuildWanted& wanted) {
   domain::DeploymentRequest request = wanted.build.request;
-  for (const auto& [name, value] : wanted.build.options.arguments) {
+  for (const auto& [name, value] : domain::knobs::given_values(wanted.build.knobs.args)) {
     request.environment.push_back({.key = name, .value = value});
   }
   std::vector<NamedSecret> secrets = domain::secrets_of(request);
@@ -206,12 +207,12 @@ Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineC
   domain::EventSink& events = means.events;
   BUILDER_TRY_ASSIGN(auto source, source_of(wanted, *parts, job, events));
   const build::StepSettings settings = step_settings(parts->config, parts->work);
-  BUILDER_TRY_ASSIGN(const auto plan,
-                     build::make_build_plan(wanted.build.request, settings.buildpacks, source.tree,
-                                            events, settings.delivery));
-  BUILDER_TRY_ASSIGN(BuildExplanation explanation, explain(plan, *source.tree));
+  BUILDER_TRY_ASSIGN(const build::LocalPlan planned,
+                     build::make_local_plan(settings, wanted.build, source.tree, events));
+  const build::BuildPlan& plan = planned.plan;
+  BUILDER_TRY_ASSIGN(BuildExplanation explanation, explain(planned, *source.tree));
   explanation.replay = wanted.replay;
-  explanation.no_cache = wanted.build.options.no_cache;
+  explanation.no_cache = planned.knobs.no_cache && planned.knobs.no_cache->value;
   const bool cannot_load = std::holds_alternative<build::BuildpacksPlan>(plan) && line.push.empty();
   const std::string names = joined(wanted.images());
   const std::string result = !line.push.empty()    ? "pushed to " + names

@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "domain/dockerignore.hpp"
 #include "domain/platform_name.hpp"
+#include "domain/relative_path.hpp"
 
 #include <fmt/format.h>
 
@@ -253,6 +254,31 @@ bool is_built(const fs::path& folder, const std::string& dockerfile, const std::
   return domain::IgnoreFile(domain::default_dockerignore()).hides(path) == nullptr;
 }
 
+/// What options decide goes before what the source says.
+Result<domain::knobs::BuildKnobs> knobs_of(const BuildLine& line, const std::string& dockerfile,
+                                           const EnvironmentLookup& environment) {
+  domain::knobs::BuildKnobs knobs;
+  const auto set = [](auto& knob, const std::string& value, std::string_view option) {
+    if (!value.empty()) {
+      knob = {.value = value, .where = std::string(option)};
+    }
+  };
+  set(knobs.target, line.target, "--target");
+  set(knobs.platform, line.platform, "--platform");
+  set(knobs.builder_image, line.builder, "--builder");
+  set(knobs.dockerfile, domain::clean_relative_path(dockerfile).value_or(""), "--file");
+  if (line.no_cache) {
+    knobs.no_cache = {.value = true, .where = "--no-cache"};
+  }
+  for (const std::string& text : line.arguments) {
+    BUILDER_TRY_ASSIGN(auto named, assignment("--build-arg", text, environment));
+    knobs.args.insert_or_assign(std::move(named.first),
+                                domain::knobs::Assignments::mapped_type{
+                                    .value = std::move(named.second), .where = "--build-arg"});
+  }
+  return knobs;
+}
+
 /// What is written into the folder that is built is part of the next build.
 Result<> check_place(const OutputSpec& output, BuildWanted& wanted) {
   const auto* const source = std::get_if<std::string>(&wanted.source);
@@ -315,14 +341,8 @@ Result<BuildWanted> understood(const BuildLine& line, const EnvironmentLookup& e
   BUILDER_TRY_ASSIGN(const std::string name, set_source(line, wanted));
   wanted.build.request.deployment_id = domain::DeploymentId("local");
   BUILDER_TRY_ASSIGN(wanted.build.request.environment, environment_of(line, environment));
-  ports::BuildOptions& options = wanted.build.options;
-  options.target = line.target;
-  options.platform = line.platform;
-  options.no_cache = line.no_cache;
-  for (const std::string& text : line.arguments) {
-    BUILDER_TRY_ASSIGN(auto named, assignment("--build-arg", text, environment));
-    options.arguments.insert_or_assign(std::move(named.first), std::move(named.second));
-  }
+  BUILDER_TRY_ASSIGN(wanted.build.knobs,
+                     knobs_of(line, wanted.build.request.runtime_file_path, environment));
   if (!line.push.empty()) {
     BUILDER_TRY(set_names(wanted.build, "--push", line.push));
   } else {

@@ -222,6 +222,13 @@ build::StepSettings step_settings(const Config& config, const WorkDir& work) {
   settings.fetch_timeout = config.fetch_timeout;
   settings.delivery = config.delivery;
   settings.reuse_images = config.reuse_images;
+  settings.knobs = config.customer_knobs;
+  settings.knobs.longest_timeout = std::max(settings.knobs.longest_timeout, config.build_timeout);
+  settings.knobs.longest_silence =
+      config.silence_timeout.count() == 0
+          ? config.silence_timeout
+          : std::max(settings.knobs.longest_silence, config.silence_timeout);
+  settings.knobs.widest_sharing = config.cache_sharing;
   settings.times_key = times_key(config);
   settings.check_work_dir = [folder = work.path()] { return probe_folder(folder); };
   settings.buildpacks = {.builder = config.cnb_builder,

@@ -75,6 +75,8 @@ struct Config {
   std::string github_url;                                       ///< Without a trailing slash.
   domain::CacheSharing cache_sharing{};
   domain::DeliveryRules delivery;
+  domain::knobs::KnobRules
+      customer_knobs;  ///< Its bounds where they are wider than other settings.
   NetworkPolicy git_network_policy{};
   adapters::network::AllowedHosts git_allowed_hosts;
   adapters::buildkit::FrontendRules frontends;

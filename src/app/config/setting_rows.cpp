@@ -1,6 +1,7 @@
 #include "app/config/setting_rows.hpp"
 
 #include "adapters/redis/leased/job_queue.hpp"
+#include "domain/knobs/knob_readers.hpp"
 
 #include <fmt/format.h>
 
@@ -45,6 +46,17 @@ ValueReader deliveries(domain::DeliveryRules& target) {
       *way->second = true;
     }
     return complaint;
+  };
+}
+
+ValueReader customer_knobs(domain::knobs::KnobRules& target) {
+  return [&target](const std::string& value) -> Complaint {
+    auto rules = domain::knobs::read_rules(value);
+    if (!rules) {
+      return rules.error().message;
+    }
+    target = *std::move(rules);
+    return {};
   };
 }
 
@@ -225,6 +237,10 @@ Rows source_rows(Config& c) {
       {"REUSE_IMAGES", build, "30d", false,
        "no build for what made an image so recently; 0: always build",
        duration(c.reuse_images, 0, std::chrono::days(365))},
+      {"CUSTOMER_KNOBS", build, "all", false,
+       "what customers may decide about their builds: all, none, or names, also with a limit "
+       "(all,timeout=2h)",
+       customer_knobs(c.customer_knobs)},
   };
 }
 

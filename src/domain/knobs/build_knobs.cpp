@@ -74,6 +74,7 @@ std::vector<ShownKnob> shown(const BuildKnobs& knobs) {
   show(list, "context", knobs.context);
   show(list, "dockerfile", knobs.dockerfile);
   show(list, "env", knobs.env);
+  show(list, "force", knobs.force);
   show(list, "ignored_paths", knobs.ignored_paths);
   show(list, "no_cache", knobs.no_cache);
   show(list, "platform", knobs.platform);
@@ -89,6 +90,7 @@ BuildKnobs merged(BuildKnobs over, BuildKnobs under) {
   fill(over.target, std::move(under.target));
   fill(over.platform, std::move(under.platform));
   fill(over.no_cache, std::move(under.no_cache));
+  fill(over.force, std::move(under.force));
   fill(over.cache_sharing, std::move(under.cache_sharing));
   fill(over.builder, std::move(under.builder));
   fill(over.builder_image, std::move(under.builder_image));

@@ -44,6 +44,7 @@ struct BuildKnobs {
   std::optional<Chosen<std::string>> target;
   std::optional<Chosen<std::string>> platform;
   std::optional<Chosen<bool>> no_cache;
+  std::optional<Chosen<bool>> force;  ///< Build, even if an image of the same things is known.
   std::optional<Chosen<CacheSharing>> cache_sharing;
   std::optional<Chosen<BuilderKind>> builder;
   std::optional<Chosen<std::string>> builder_image;

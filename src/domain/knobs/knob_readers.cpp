@@ -24,7 +24,7 @@ namespace builder::domain::knobs {
 
 namespace {
 
-constexpr std::string_view k_file_variable = "CONFIG";  // Behind the prefix.
+constexpr std::string_view k_file_variable = "DEPLOYRA_BUILD_CONFIG";
 constexpr std::size_t k_most_entries = 1000;
 constexpr std::size_t k_longest_text = 4096;  // As a path.
 /// As what an engine is told of a build has to fit into one message.
@@ -185,7 +185,8 @@ Result<Assignments> assignments_of(const Written& written, bool are_arguments) {
 }
 
 struct Row {
-  std::string_view name;
+  std::string_view name;      ///< In the file.
+  std::string_view variable;  ///< Of the service.
   Form form;
   Result<> (*take)(BuildKnobs& knobs, const Written& written, const KnobRules& rules);
 };
@@ -202,27 +203,31 @@ using R = const KnobRules&;
 
 /// Sorted.
 constexpr std::array k_rows{
-    Row{"args", Form::assignments,
+    Row{"args", "DEPLOYRA_BUILD_ARGS", Form::assignments,
         [](BuildKnobs& knobs, W w, R) { return put(knobs.args, assignments_of(w, true)); }},
-    Row{"builder", Form::text,
+    Row{"builder", "DEPLOYRA_BUILD_BUILDER", Form::text,
         [](BuildKnobs& knobs, W w, R) {
           return put(knobs.builder,
                      choice_of<BuilderKind>(w, {{"dockerfile", BuilderKind::dockerfile},
                                                 {"buildpacks", BuilderKind::buildpacks}}));
         }},
-    Row{"builder_image", Form::text,
+    Row{"builder_image", "DEPLOYRA_BUILD_BUILDER_IMAGE", Form::text,
         [](BuildKnobs& knobs, W w, R) { return put(knobs.builder_image, image_of(w)); }},
-    Row{"cache_sharing", Form::text,
+    Row{"cache_sharing", "DEPLOYRA_BUILD_CACHE_SHARING", Form::text,
         [](BuildKnobs& knobs, W w, R rules) {
           return put(knobs.cache_sharing, sharing_of(w, rules.widest_sharing));
         }},
-    Row{"context", Form::text,
+    Row{"context", "DEPLOYRA_BUILD_CONTEXT", Form::text,
         [](BuildKnobs& knobs, W w, R) { return put(knobs.context, path_of(w, true)); }},
-    Row{"dockerfile", Form::text,
+    Row{"dockerfile", "DEPLOYRA_BUILD_DOCKERFILE", Form::text,
         [](BuildKnobs& knobs, W w, R) { return put(knobs.dockerfile, path_of(w, false)); }},
-    Row{"env", Form::assignments,
+    Row{"env", "DEPLOYRA_BUILD_ENV", Form::assignments,
         [](BuildKnobs& knobs, W w, R) { return put(knobs.env, assignments_of(w, false)); }},
-    Row{"ignored_paths", Form::list,
+    Row{"force", "DEPLOYRA_BUILD_FORCE", Form::flag,
+        [](BuildKnobs& knobs, W w, R) {
+          return put(knobs.force, choice_of<bool>(w, {{"true", true}, {"false", false}}));
+        }},
+    Row{"ignored_paths", "DEPLOYRA_BUILD_IGNORED_PATHS", Form::list,
         [](BuildKnobs& knobs, W w, R) {
           Chosen<std::vector<std::string>> paths{.where = w.where};
           for (const auto& value : w.values) {
@@ -231,19 +236,19 @@ constexpr std::array k_rows{
           knobs.ignored_paths = std::move(paths);
           return Result<>();
         }},
-    Row{"no_cache", Form::flag,
+    Row{"no_cache", "DEPLOYRA_BUILD_NO_CACHE", Form::flag,
         [](BuildKnobs& knobs, W w, R) {
           return put(knobs.no_cache, choice_of<bool>(w, {{"true", true}, {"false", false}}));
         }},
-    Row{"platform", Form::text,
+    Row{"platform", "DEPLOYRA_BUILD_PLATFORM", Form::text,
         [](BuildKnobs& knobs, W w, R) { return put(knobs.platform, platform_of(w)); }},
-    Row{"silence_timeout", Form::text,
+    Row{"silence_timeout", "DEPLOYRA_BUILD_SILENCE_TIMEOUT", Form::text,
         [](BuildKnobs& knobs, W w, R rules) {
           return put(knobs.silence_timeout, time_of(w, rules.longest_silence));
         }},
-    Row{"target", Form::text,
+    Row{"target", "DEPLOYRA_BUILD_TARGET", Form::text,
         [](BuildKnobs& knobs, W w, R) { return put(knobs.target, target_of(w)); }},
-    Row{"timeout", Form::text,
+    Row{"timeout", "DEPLOYRA_BUILD_TIMEOUT", Form::text,
         [](BuildKnobs& knobs, W w, R rules) {
           return put(knobs.timeout, time_of(w, rules.longest_timeout));
         }},
@@ -274,17 +279,6 @@ Result<> take(BuildKnobs& knobs, const Row& row, const Written& written, const K
 }
 
 // --- variables ---
-
-/// What stands behind the prefix, as the file writes it; empty: another variable.
-std::string knob_of(std::string_view variable) {
-  return variable.starts_with(k_variable_prefix)
-             ? lower_case(variable.substr(k_variable_prefix.size()))
-             : std::string();
-}
-
-std::string variable_of(std::string_view knob) {
-  return std::string(k_variable_prefix) + upper_case(knob);
-}
 
 std::vector<Chosen<std::string>> divided(std::string_view text, std::string_view separators,
                                          const std::string& where) {
@@ -478,10 +472,36 @@ std::vector<std::string_view> knob_names() {
   return names;
 }
 
+Result<KnobRules> read_rules(std::string_view text) {
+  KnobRules rules;
+  const auto bad_word = [](std::string_view word) {
+    return failure(
+        ErrorKind::invalid_input,
+        fmt::format("'{}' is not among all, none, timeout=TIME, silence_timeout=TIME, {}",
+                    printable_line(word, k_shown), fmt::join(knob_names(), ", ")));
+  };
+  for (const auto& [word, where] : divided(text, ", ", {})) {
+    const std::string_view name = std::string_view(word).substr(0, word.find('='));
+    const auto limit =
+        parse_duration(std::string_view(word).substr(std::min(name.size() + 1, word.size())));
+    if (word == "all") {
+      for (const Row& row : k_rows) {
+        rules.allowed.emplace(row.name);
+      }
+    } else if (name.size() == word.size() && row_of(name) != nullptr) {
+      rules.allowed.emplace(name);
+    } else if (limit && (name == "timeout" || name == "silence_timeout")) {
+      rules.allowed.emplace(name);
+      (name == "timeout" ? rules.longest_timeout : rules.longest_silence) = *limit;
+    } else if (word != "none") {
+      return bad_word(word);
+    }
+  }
+  return rules;
+}
+
 bool is_knob_variable(std::string_view name) {
-  const std::string knob = knob_of(name);
-  return name == variable_of(knob) &&
-         (row_of(knob) != nullptr || knob == lower_case(k_file_variable));
+  return name == k_file_variable || std::ranges::find(k_rows, name, &Row::variable) != k_rows.end();
 }
 
 std::vector<EnvironmentVariable> passed_on(const std::vector<EnvironmentVariable>& variables,
@@ -508,7 +528,7 @@ std::vector<EnvironmentVariable> resolved(const Assignments& assignments,
 
 Result<std::optional<Chosen<std::string>>> file_named_in(
     const std::vector<EnvironmentVariable>& variables) {
-  const std::string name = variable_of(k_file_variable);
+  const std::string name(k_file_variable);
   const std::string* const value = last_value(variables, name);
   Written written{.name = "config", .where = name, .subject = name};
   written.values = value == nullptr ? written.values : divided(*value, "\n", name);
@@ -523,7 +543,7 @@ Result<BuildKnobs> read_variables(const std::vector<EnvironmentVariable>& variab
                                   const KnobRules& rules) {
   BuildKnobs knobs;
   for (const Row& row : k_rows) {
-    const std::string name = variable_of(row.name);
+    const std::string name(row.variable);
     const std::string* const value = last_value(variables, name);
     if (value == nullptr) {
       continue;
@@ -538,17 +558,20 @@ Result<BuildKnobs> read_variables(const std::vector<EnvironmentVariable>& variab
 }
 
 std::vector<std::string> misspelt(const std::vector<EnvironmentVariable>& variables) {
-  std::vector<std::string_view> known = knob_names();
-  const std::string config = lower_case(k_file_variable);
-  known.push_back(config);
+  constexpr std::string_view k_prefix = "DEPLOYRA_BUILD_";
+  std::vector<std::string_view> known{k_file_variable.substr(k_prefix.size())};
+  for (const Row& row : k_rows) {
+    known.push_back(row.variable.substr(k_prefix.size()));
+  }
   std::set<std::string> lines;
   for (const EnvironmentVariable& variable : variables) {
-    const std::string knob = knob_of(variable.key);
-    const std::string meant =
-        knob.empty() || is_knob_variable(variable.key) ? std::string() : nearest_word(knob, known);
-    if (!meant.empty()) {
-      lines.insert(fmt::format("The variable {} says nothing to the build; is {} meant?",
-                               printable_line(variable.key, k_shown_path), variable_of(meant)));
+    if (!variable.key.starts_with(k_prefix) || is_knob_variable(variable.key)) {
+      continue;
+    }
+    const std::string name = upper_case(variable.key.substr(k_prefix.size()));
+    if (const std::string meant = nearest_word(name, known); !meant.empty()) {
+      lines.insert(fmt::format("The variable {} says nothing to the build; is {}{} meant?",
+                               printable_line(variable.key, k_shown_path), k_prefix, meant));
     }
   }
   return {lines.begin(), lines.end()};

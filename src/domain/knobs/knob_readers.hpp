@@ -14,14 +14,17 @@
 
 namespace builder::domain::knobs {
 
-/// Variables of a service that begin so may be meant for its build.
-inline constexpr std::string_view k_variable_prefix = "DEPLOYRA_BUILD_";
 /// Where the file lies unless the customer says otherwise.
 inline constexpr std::string_view k_default_file = "deployra.toml";
 inline constexpr std::size_t k_largest_file = 64 * 1024;
 
 /// All there are, sorted: in the file they are keys of `[build]`.
 std::vector<std::string_view> knob_names();
+
+/// What an operator wrote: `all`, `none` or names of knobs, with commas between them; `timeout` and
+/// `silence_timeout` also with a limit of their own (`all,timeout=2h`). The message of an error
+/// stands behind the name of the setting.
+Result<KnobRules> read_rules(std::string_view text);
 
 /// Whether the variable is a knob (`DEPLOYRA_BUILD_TARGET`) or names the file: neither the app nor
 /// `.env` gets it.

@@ -14,8 +14,8 @@ namespace {
 struct Build {
   std::shared_ptr<fakes::MemoryTree> tree = std::make_shared<fakes::MemoryTree>();
   std::string ignore_file = "*.log\nnode_modules\n!keep.log\n";
-  std::string dockerfile = "Dockerfile";
-  ports::BuildOptions options;
+  DockerfileTarget target{.dockerfile = "Dockerfile"};
+  domain::knobs::BuildKnobs knobs;
   domain::DeliveredVariables variables;
   Secret key{"key"};
 
@@ -30,8 +30,9 @@ struct Build {
   }
 
   [[nodiscard]] Result<std::string> inputs(const std::stop_token& stop = {}) const {
-    return inputs_of({.tree = tree, .dockerfile = dockerfile, .ignore_file = ignore_file}, options,
-                     variables, key, stop);
+    return inputs_of(
+        {.tree = tree, .dockerfile_tree = tree, .ignore_file = ignore_file, .target = target},
+        knobs, variables, key, stop);
   }
 };
 
@@ -57,6 +58,28 @@ TEST(BuildInputs, LeaveOutWhatTheIgnoreFileHides) {
   EXPECT_EQ(after([](Build& b) { b.ignore_file += "# said differently\n"; }), unchanged());
 }
 
+TEST(BuildInputs, LeaveOutWhatTheCustomerSaysNoBuildIsAbout) {
+  const auto with = [](const std::string& context, std::vector<std::string> patterns) {
+    return [=](Build& b) {
+      b.knobs.context = {.value = context};
+      b.knobs.ignored_paths = {.value = patterns};
+    };
+  };
+  const auto changed = [](auto decide, const std::string& path) {
+    return after([&](Build& b) {
+      decide(b);
+      b.tree->add_file(path, "changed");
+    });
+  };
+  const auto sources = with("", {"src/"});
+  EXPECT_EQ(changed(sources, "src/main.c"), after(sources));
+  EXPECT_NE(changed(sources, "keep.log"), after(sources));
+  const auto in_context = with("apps/web", {"apps/web/src/"});
+  EXPECT_EQ(changed(in_context, "src/main.c"), after(in_context));
+  const auto elsewhere = with("apps/web", {"/src/"});
+  EXPECT_NE(changed(elsewhere, "src/main.c"), after(elsewhere));
+}
+
 TEST(BuildInputs, ChangeWithEverythingThatTheBuildIsGiven) {
   const std::vector<std::function<void(Build&)>> changes{
       [](Build& b) { b.tree->add_file("src/main.c", "int nain;"); },
@@ -68,11 +91,11 @@ TEST(BuildInputs, ChangeWithEverythingThatTheBuildIsGiven) {
       [](Build& b) { b.ignore_file = "node_modules\n"; },
       [](Build& b) {
         b.tree->add_file("web.Dockerfile", "FROM busybox\nCOPY . /\n");
-        b.dockerfile = "web.Dockerfile";
+        b.target.dockerfile = "web.Dockerfile";
       },
-      [](Build& b) { b.options.target = "t"; },
-      [](Build& b) { b.options.platform = "t"; },
-      [](Build& b) { b.options.arguments = {{"A", "2"}}; },
+      [](Build& b) { b.target.options.target = "t"; },
+      [](Build& b) { b.target.options.platform = "t"; },
+      [](Build& b) { b.target.options.arguments = {{"A", "2"}}; },
       [](Build& b) { b.variables.arguments["A"] = "2"; },
       [](Build& b) { b.variables.arguments = {{"A1", ""}}; },
       [](Build& b) { b.variables.secrets.at("TOKEN") = Secret("other"); },
@@ -100,7 +123,7 @@ TEST(BuildInputs, AreNotKnownWhenItIsStoppedOrCannotBeRead) {
   stop.request_stop();
   EXPECT_EQ(Build().inputs(stop.get_token()).error().kind, ErrorKind::cancelled);
   Build gone;
-  gone.dockerfile = "missing";
+  gone.target.dockerfile = "missing";
   EXPECT_FALSE(gone.inputs());
 }
 

@@ -1,5 +1,6 @@
 #include "build/build_plan.hpp"
 
+#include "domain/knobs/knob_readers.hpp"
 #include "domain/relative_path.hpp"
 #include "fakes/memory_tree.hpp"
 #include "ports/overlay_tree.hpp"
@@ -40,10 +41,20 @@ std::string read(const ports::SourceTree& tree, std::string_view path) {
   return ports::read_file(tree, path, 1 << 20).value();
 }
 
+/// With all knobs allowed.
+Result<BuildPlan> plan_of(const domain::DeploymentRequest& job, StepSettings settings,
+                          std::shared_ptr<const ports::SourceTree> source,
+                          domain::EventSink& events) {
+  settings.knobs = domain::knobs::read_rules("all").value();
+  settings.knobs.longest_timeout = std::chrono::hours(1);
+  BUILDER_TRY_ASSIGN(const auto said, read_knobs(job, settings.knobs, *source));
+  return make_build_plan(job, settings, said, std::move(source), events);
+}
+
 Result<DockerfilePlan> dockerfile_plan(const domain::DeploymentRequest& job,
                                        std::shared_ptr<const ports::SourceTree> source,
                                        domain::EventSink& events) {
-  BUILDER_TRY_ASSIGN(auto plan, make_build_plan(job, {}, std::move(source), events, {}));
+  BUILDER_TRY_ASSIGN(auto plan, plan_of(job, {}, std::move(source), events));
   return std::get<DockerfilePlan>(std::move(plan));
 }
 
@@ -51,7 +62,7 @@ Result<BuildpacksPlan> buildpacks_plan(const domain::DeploymentRequest& job,
                                        const BuildpacksRules& rules,
                                        std::shared_ptr<const ports::SourceTree> source,
                                        domain::EventSink& events) {
-  BUILDER_TRY_ASSIGN(auto plan, make_build_plan(job, rules, std::move(source), events, {}));
+  BUILDER_TRY_ASSIGN(auto plan, plan_of(job, {.buildpacks = rules}, std::move(source), events));
   return std::get<BuildpacksPlan>(std::move(plan));
 }
 
@@ -118,7 +129,7 @@ TEST(BuildPlan, WritesVariablesAndADefaultIgnoreFile) {
   ASSERT_TRUE(context) << context.error().message;
   EXPECT_TRUE(read(*context->tree, ".env").starts_with("A=")) << read(*context->tree, ".env");
   EXPECT_TRUE(read(*context->tree, ".dockerignore").contains(".git"));
-  EXPECT_EQ(context->dockerfile, "Dockerfile");
+  EXPECT_EQ(context->target.dockerfile, "Dockerfile");
 }
 
 TEST(BuildPlan, TheRepositorysOwnIgnoreFileStays) {
@@ -151,19 +162,19 @@ TEST(BuildPlan, PathsAreTakenAsPeopleTypeThem) {
     job.runtime_file_path = typed;
     const auto plan = dockerfile_plan(job, source, events);
     ASSERT_TRUE(plan) << typed;
-    EXPECT_EQ(plan->dockerfile, "docker/Dockerfile");
+    EXPECT_EQ(plan->target.dockerfile, "docker/Dockerfile");
     EXPECT_TRUE(events.text.contains("is read as docker/Dockerfile")) << events.text;
   }
   for (const std::string typed : {"", "./docker/Dockerfile"}) {
     EventList events;
     auto job = request();
     job.runtime_file_path = typed;
-    static_cast<void>(make_build_plan(job, {}, tree_with_dockerfile(), events, {}));
+    static_cast<void>(plan_of(job, {}, tree_with_dockerfile(), events));
     EXPECT_FALSE(events.text.contains("is read as")) << typed;
   }
   auto job = request();
   job.runtime_file_path = "/../x";
-  EXPECT_FALSE(dockerfile_path(job));
+  EXPECT_EQ(early_target(job, {}, {}), std::nullopt);
 }
 
 TEST(BuildPlan, TheLowerCaseIsTakenWhereTheDockerfileIsAbsent) {
@@ -171,12 +182,12 @@ TEST(BuildPlan, TheLowerCaseIsTakenWhereTheDockerfileIsAbsent) {
   auto source = std::make_shared<MemoryTree>();
   source->add_file("dockerfile", "FROM a\n");
   source->add_file("docker/dockerfile", "FROM b\n");
-  EXPECT_EQ(dockerfile_plan(request(), source, events)->dockerfile, "dockerfile");
+  EXPECT_EQ(dockerfile_plan(request(), source, events)->target.dockerfile, "dockerfile");
   auto job = request();
   job.runtime_file_path = "docker/Dockerfile";
-  EXPECT_EQ(dockerfile_plan(job, source, events)->dockerfile, "docker/dockerfile");
+  EXPECT_EQ(dockerfile_plan(job, source, events)->target.dockerfile, "docker/dockerfile");
   source->add_file("Dockerfile", "FROM c\n");
-  EXPECT_EQ(dockerfile_plan(request(), source, events)->dockerfile, "Dockerfile");
+  EXPECT_EQ(dockerfile_plan(request(), source, events)->target.dockerfile, "Dockerfile");
 }
 
 TEST(BuildPlan, FilesThatLookLikeADockerfileAreNamed) {
@@ -386,6 +397,149 @@ TEST(BuildPlan, ADockerfileLinkOutOfTheTreeIsRefused) {
   const auto context = dockerfile_plan(request(), source, events);
   ASSERT_FALSE(context);
   EXPECT_FALSE(context.error().customer.empty());
+}
+
+std::shared_ptr<MemoryTree> monorepo(std::string_view knobs = {}) {
+  auto tree = std::make_shared<MemoryTree>();
+  tree->add_file("Dockerfile", "FROM root\n");
+  tree->add_file("apps/web/Dockerfile", "FROM web\n");
+  tree->add_file("apps/web/.dockerignore", "mine\n");
+  tree->add_file("apps/web/package.json", "{}");
+  tree->add_file("apps/api/main.go", "");
+  tree->add_file("docker/web.Dockerfile", "FROM other\n");
+  tree->add_symlink("link", "apps/web");
+  if (!knobs.empty()) {
+    tree->add_file("deployra.toml", std::string(knobs));
+  }
+  return tree;
+}
+
+TEST(BuildPlanKnobs, AFolderBecomesTheContextAndHasTheDockerfile) {
+  EventList events;
+  auto job = request();
+  job.environment = {{"A", "1"}};
+  const auto plan = dockerfile_plan(job, monorepo("[build]\ncontext = 'apps/web'"), events);
+  ASSERT_TRUE(plan) << plan.error().customer;
+  EXPECT_EQ(plan->target.dockerfile, "apps/web/Dockerfile");
+  EXPECT_EQ(read(*plan->dockerfile_tree, "apps/web/Dockerfile"), "FROM web\n");
+  EXPECT_EQ(read(*plan->tree, "package.json"), "{}");
+  EXPECT_TRUE(plan->tree->stat(".env"));
+  EXPECT_FALSE(plan->tree->stat("apps"));
+  EXPECT_TRUE(events.text.contains("context = apps/web (deployra.toml:2)")) << events.text;
+  EXPECT_TRUE(events.text.contains("in force is apps/web/.dockerignore")) << events.text;
+}
+
+TEST(BuildPlanKnobs, TheDockerfileMayLieBesideTheContext) {
+  EventList events;
+  auto job = request();
+  job.runtime_file_path = "Dockerfile";
+  const auto plan = dockerfile_plan(
+      job, monorepo("[build]\ncontext = 'apps/api'\ndockerfile = 'docker/web.Dockerfile'"), events);
+  ASSERT_TRUE(plan) << plan.error().customer;
+  EXPECT_EQ(plan->target.dockerfile, "docker/web.Dockerfile") << "before the platform's path";
+  EXPECT_TRUE(plan->tree->stat("main.go"));
+  EXPECT_EQ(read(*plan->dockerfile_tree, "docker/web.Dockerfile"), "FROM other\n");
+}
+
+TEST(BuildPlanKnobs, ThePlatformsPathCountsFromTheRootAndThenFromTheContext) {
+  EventList events;
+  auto job = request();
+  job.runtime_file_path = "web.Dockerfile";
+  job.environment = {{"DEPLOYRA_BUILD_CONTEXT", "docker"}};
+  const auto plan = dockerfile_plan(job, monorepo(), events);
+  ASSERT_TRUE(plan) << plan.error().customer;
+  EXPECT_EQ(plan->target.dockerfile, "docker/web.Dockerfile");
+  EXPECT_FALSE(plan->tree->stat(".env")) << "a knob is no variable of the app";
+  job.runtime_file_path = "Dockerfile";
+  EXPECT_EQ(dockerfile_plan(job, monorepo(), events)->target.dockerfile, "Dockerfile");
+}
+
+TEST(BuildPlanKnobs, WhatTheEngineIsToldIsKnownEarlyWithoutAFile) {
+  EventList events;
+  auto job = request();
+  job.environment = {{"DEPLOYRA_BUILD_TARGET", "small"},
+                     {"DEPLOYRA_BUILD_ARGS", "TOKEN,A=1"},
+                     {"DEPLOYRA_BUILD_CONTEXT", "apps/web"},
+                     {"TOKEN", "npm_7Hq2LzP9xWv4Tn8RkYb3"}};
+  const StepSettings settings{.knobs = domain::knobs::read_rules("all").value()};
+  const auto early = early_target(
+      job, domain::knobs::read_variables(job.environment, settings.knobs).value(), settings);
+  const auto plan = dockerfile_plan(job, monorepo(), events);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(early, plan->target);
+  EXPECT_EQ(early->options.target, "small");
+  EXPECT_EQ(early->options.arguments, (std::map<std::string, std::string>{{"A", "1"}}));
+  const auto variables = delivered(*early, job.environment, {}, {});
+  EXPECT_TRUE(variables.arguments.contains("TOKEN"));
+  EXPECT_FALSE(variables.secrets.contains("DEPLOYRA_BUILD_TARGET"));
+  const auto with_file =
+      dockerfile_plan(job, monorepo("[build]\ntarget = 'x'\nplatform = 'linux/arm64'"), events);
+  ASSERT_TRUE(with_file);
+  EXPECT_EQ(with_file->target.options.target, "small") << "variables go before the file";
+  EXPECT_EQ(with_file->target.options.platform, "linux/arm64");
+  EXPECT_NE(early, with_file->target);
+}
+
+TEST(BuildPlanKnobs, ChooseBuildpacksAndTheirVariables) {
+  EventList events;
+  auto job = request();
+  job.environment = {{"BP_A", "1"}, {"DEPLOYRA_BUILD_ENV", "BP_A"}};
+  const auto source = monorepo(
+      "[build]\nbuilder = 'buildpacks'\nno_cache = true\ncontext = 'apps/web'\n"
+      "builder_image = 'acme/two'\nenv = {BP_B = '2'}");
+  const BuildpacksRules rules{.builder = "acme/one", .allowed_builders = {"acme/two"}};
+  const auto plan = buildpacks_plan(job, rules, source, events);
+  ASSERT_TRUE(plan) << plan.error().customer;
+  EXPECT_EQ(plan->builder, "acme/two");
+  EXPECT_TRUE(plan->clear_cache);
+  EXPECT_EQ(plan->environment.at("BP_A"), "1");
+  EXPECT_EQ(plan->environment.at("BP_B"), "2");
+  EXPECT_TRUE(plan->app->stat("package.json"));
+  const auto refused = buildpacks_plan(job, {.builder = "acme/one"}, source, events);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(
+      refused.error().customer,
+      "deployra.toml:5: the builder 'acme/two' is not allowed on this platform; remove it, or "
+      "ask the operator to allow it");
+}
+
+TEST(BuildPlanKnobs, WhatIsNotThereIsNamedWithItsPlace) {
+  EventList events;
+  const auto line = [&](std::string_view knobs, std::vector<domain::EnvironmentVariable> own = {}) {
+    auto job = request();
+    job.environment = std::move(own);
+    const auto plan = plan_of(job, {}, monorepo(knobs), events);
+    return plan ? std::string() : plan.error().customer;
+  };
+  for (const std::string folder : {"apps/wbe", "link", "Dockerfile"}) {
+    EXPECT_EQ(line("[build]\ncontext = '" + folder + "'"),
+              "deployra.toml:2: '" + folder +
+                  "' is no folder of the repository (links are not followed)");
+  }
+  EXPECT_EQ(line("[build]\ndockerfile = 'x'"),
+            "deployra.toml:2: there is no Dockerfile at 'x' in the repository");
+  EXPECT_EQ(line("[build]\nbuilder = 'dockerfile'\ncontext = 'apps/api'"),
+            "deployra.toml:2: there is no Dockerfile at 'apps/api/Dockerfile' in the repository");
+  EXPECT_EQ(
+      line("", {{"DEPLOYRA_BUILD_CONFIG", "apps/deployra.toml"}}),
+      "DEPLOYRA_BUILD_CONFIG: apps/deployra.toml is no file in the repository; please correct "
+      "or remove it");
+  EXPECT_EQ(
+      line(std::string(100'000, '#')),
+      "deployra.toml: deployra.toml is not a file of at most 64 KiB in the repository; please "
+      "correct or remove it");
+  EXPECT_EQ(line("[build]\ntarget = 'a'", {{"DEPLOYRA_BUILD_CONFIG", "apps/web/package.json"}})
+                .substr(0, 31),
+            "apps/web/package.json: line 1: ");
+}
+
+TEST(BuildPlanKnobs, AFileThatIsALinkOutOfTheRepositoryIsNotRead) {
+  EventList events;
+  auto source = tree_with_dockerfile();
+  source->add_symlink("deployra.toml", "/etc/passwd");
+  const auto plan = dockerfile_plan(request(), source, events);
+  ASSERT_FALSE(plan);
+  EXPECT_TRUE(plan.error().customer.starts_with("deployra.toml: ")) << plan.error().customer;
 }
 
 }  // namespace

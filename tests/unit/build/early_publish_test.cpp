@@ -45,9 +45,8 @@ class EarlyPublishTest : public ::testing::Test {
 
 TEST_F(EarlyPublishTest, TheBuildGoesNoFurtherThanItsSource) {
   EarlyPublish early = start();
-  EXPECT_EQ(early.dockerfile(), "Dockerfile");
   EXPECT_FALSE(record.has("build"));
-  const auto published = early.finish(tree, committed_at);
+  const auto published = early.finish(tree, tree, committed_at);
   ASSERT_TRUE(published) << published.error().message;
   EXPECT_EQ(published->image.repository.uri, "registry.test/app");
   EXPECT_THAT(record.steps(), ElementsAre("build", "push d1"));
@@ -63,7 +62,7 @@ TEST_F(EarlyPublishTest, WhatNobodyAsksForEndsWithoutBuilding) {
 TEST_F(EarlyPublishTest, AStopOfTheJobEndsIt) {
   EarlyPublish early = start();
   stop.request_stop();
-  const auto published = early.finish(tree, committed_at);
+  const auto published = early.finish(tree, tree, committed_at);
   ASSERT_FALSE(published);
   EXPECT_EQ(published.error().kind, ErrorKind::cancelled);
   EXPECT_THAT(record.steps(), ElementsAre());
@@ -72,7 +71,7 @@ TEST_F(EarlyPublishTest, AStopOfTheJobEndsIt) {
 TEST_F(EarlyPublishTest, ARepositoryThatCannotBeHadIsTheResult) {
   EarlyPublish early =
       start([] { return Result<ports::Repository>(failure(ErrorKind::denied, "no rights")); });
-  const auto published = early.finish(tree, committed_at);
+  const auto published = early.finish(tree, tree, committed_at);
   ASSERT_FALSE(published);
   EXPECT_EQ(published.error().message, "no rights");
 }
@@ -136,7 +135,7 @@ TEST_F(EarlyPublishTest, TheWaitForTheSourceIsNobodysTime) {
   EarlyPublish early({eager, durations}, job, spec(),
                      [] { return ports::Repository{"registry.test/app"}; });
   eager.begun.wait();
-  const auto published = early.finish(tree, committed_at);
+  const auto published = early.finish(tree, tree, committed_at);
   ASSERT_TRUE(published);
   EXPECT_LT(published->figures.build, 1min);
   ASSERT_EQ(durations.all.size(), 2U);

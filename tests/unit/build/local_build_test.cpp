@@ -68,7 +68,7 @@ class LocalBuildTest : public ::testing::Test {
     build_.request.service_id = domain::ServiceId("local-1");
     build_.repository.uri = "shop/web";
     build_.tag = "1";
-    build_.options.target = "small";
+    build_.knobs.target = {.value = "small", .where = "--target"};
   }
 
   Result<LocalResult> run(LocalTarget target, const char* dockerfile = "Dockerfile") {
@@ -105,12 +105,13 @@ TEST_F(LocalBuildTest, LoadsWhatTheDockerfileMakes) {
 
 TEST_F(LocalBuildTest, AStrangersDockerfileReadsNothingBesideTheImageAndSharesNoCache) {
   build_.is_strangers = true;
-  build_.caches = {.dockerfile = Secret("d"), .buildpacks = Secret("b"), .secrets = Secret("s")};
-  build_.options.pins = {{"docker.io/library/busybox", "sha256:1"}};
+  build_.caches = {
+      .dockerfiles = {Secret("d"), {}, {}}, .buildpacks = Secret("b"), .secrets = Secret("s")};
+  build_.pins = {{"docker.io/library/busybox", "sha256:1"}};
   ASSERT_TRUE(run(ToRegistry{}));
   EXPECT_FALSE(image_.built.may_read_registry);
   EXPECT_EQ(image_.built.cache_namespace.reveal(), "d");
-  EXPECT_EQ(image_.built.options.pins, build_.options.pins);
+  EXPECT_EQ(image_.built.options.pins, build_.pins);
   ASSERT_TRUE(run(ToEngine{}));
   EXPECT_TRUE(exporter_.built.may_read_registry) << "the name is none of a registry's";
   EXPECT_EQ(exporter_.built.cache_namespace.reveal(), "d");
@@ -160,9 +161,9 @@ TEST_F(LocalBuildTest, BuildpacksNeedARegistry) {
   EXPECT_NE(refused.error().customer.find("--push"), std::string::npos);
   EXPECT_THAT(record_.steps(), IsEmpty());
   EXPECT_TRUE(run(ToRegistry{}, "index.js"));
-  build_.options.platform = "linux/amd64";
+  build_.knobs.platform = {.value = "linux/amd64"};
   EXPECT_TRUE(run(ToRegistry{}, "index.js"));
-  build_.options.platform = "linux/arm64";
+  build_.knobs.platform = {.value = "linux/arm64"};
   EXPECT_NE(run(ToRegistry{}, "index.js").error().customer.find("--platform"), std::string::npos);
 }
 

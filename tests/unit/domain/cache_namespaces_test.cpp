@@ -27,20 +27,20 @@ DeploymentRequest request(const std::string& service, const std::string& reposit
 
 std::string dockerfile(CacheSharing sharing, const DeploymentRequest& of,
                        const std::string& key = "key") {
-  return cache_namespaces(Secret(key), sharing, of).dockerfile.reveal();
+  return cache_namespaces(Secret(key), of).dockerfile(sharing).reveal();
 }
 
-std::string buildpacks(CacheSharing sharing, const DeploymentRequest& of) {
-  return cache_namespaces(Secret("key"), sharing, of).buildpacks.reveal();
+std::string buildpacks(const DeploymentRequest& of) {
+  return cache_namespaces(Secret("key"), of).buildpacks.reveal();
 }
 
 TEST(CacheNamespaces, AreEqualForAServiceAndTellAllElseApart) {
   using enum CacheSharing;
   EXPECT_EQ(dockerfile(service, request("s1")), dockerfile(service, request("s1", "other/app")));
-  const std::set<std::string> names{
-      dockerfile(service, request("s1")), dockerfile(service, request("s2")),
-      dockerfile(service, request("s1"), "another key"), buildpacks(service, request("s1")),
-      buildpacks(service, request("s2"))};
+  const std::set<std::string> names{dockerfile(service, request("s1")),
+                                    dockerfile(service, request("s2")),
+                                    dockerfile(service, request("s1"), "another key"),
+                                    buildpacks(request("s1")), buildpacks(request("s2"))};
   EXPECT_EQ(names.size(), 5U);
   for (const std::string& name : names) {
     EXPECT_EQ(name.size(), 32U);
@@ -64,10 +64,9 @@ TEST(CacheNamespaces, AreSharedAsTheOperatorSays) {
 
 TEST(CacheNamespaces, OfBuildpacksAreNeverShared) {
   using enum CacheSharing;
+  EXPECT_NE(buildpacks(request("s1")), buildpacks(request("s2")));
   for (const CacheSharing sharing : {service, organization, all}) {
-    EXPECT_NE(buildpacks(sharing, request("s1")), buildpacks(sharing, request("s2")));
-    EXPECT_NE(buildpacks(sharing, request("s1")), dockerfile(sharing, request("s1")));
-    EXPECT_EQ(buildpacks(sharing, request("s1")), buildpacks(service, request("s1")));
+    EXPECT_NE(buildpacks(request("s1")), dockerfile(sharing, request("s1")));
   }
 }
 

@@ -35,15 +35,10 @@ TEST(Deliver, OffersEachAsASecretAndNoSecretAsAnArgument) {
 }
 
 TEST(Deliver, TheCustomerMayListWhatLooksSecret) {
-  const Variables variables{{"NPM_TOKEN", k_token},
-                            {"API_KEY", k_token},
-                            {"DEPLOYRA_BUILD_ARGS", "API_KEY"},
-                            {"DEPLOYRA_BUILD_ARGS", " NPM_TOKEN,\n OTHER"}};
-  const auto delivered = deliver(variables, {});
+  const Variables variables{{"NPM_TOKEN", k_token}, {"API_KEY", k_token}};
+  const auto delivered = deliver(variables, {}, {"NPM_TOKEN", "OTHER"});
   EXPECT_EQ(delivered.arguments, (Arguments{{"NPM_TOKEN", k_token}}));
-  EXPECT_EQ(delivered.withheld, Names{"API_KEY"}) << "the last list counts";
-  EXPECT_FALSE(delivered.secrets.contains("DEPLOYRA_BUILD_ARGS"));
-  EXPECT_EQ(of_the_app(variables).size(), 2u);
+  EXPECT_EQ(delivered.withheld, Names{"API_KEY"});
 }
 
 TEST(Deliver, NothingSteersTheFrontend) {
@@ -66,9 +61,7 @@ TEST(Deliver, NothingSteersTheProgramsOfTheSteps) {
   const auto delivered = deliver(variables, {});
   EXPECT_TRUE(delivered.arguments.empty());
   EXPECT_TRUE(delivered.withheld.empty()) << "an ARG of these names has its default";
-  Variables listed = variables;
-  listed.push_back({"DEPLOYRA_BUILD_ARGS", "HOME"});
-  EXPECT_EQ(deliver(listed, {}).arguments, (Arguments{{"HOME", "/x"}}));
+  EXPECT_EQ(deliver(variables, {}, {"HOME"}).arguments, (Arguments{{"HOME", "/x"}}));
 }
 
 TEST(Deliver, BrowsersGetItAnyway) {
@@ -95,14 +88,6 @@ TEST(Deliver, LeavesOutWhatBuildKitWouldRefuse) {
   EXPECT_EQ(names_of(delivered.secrets), Names{"JUST"});
   EXPECT_FALSE(delivered.arguments.contains("NUL"));
   EXPECT_EQ(deliver({{"A", "1"}, {"A", "2"}}, {}).arguments, (Arguments{{"A", "2"}}));
-}
-
-TEST(ForBuildpacks, AreThoseThatTheCustomerLists) {
-  const Variables variables{{"A", "1"}, {"B", "2"}, {"DEPLOYRA_BUILD_ENV", "B DEPLOYRA_BUILD_ENV"}};
-  const auto chosen = for_buildpacks(variables);
-  ASSERT_EQ(chosen.size(), 1u);
-  EXPECT_EQ(chosen[0].key, "B");
-  EXPECT_TRUE(for_buildpacks({{"A", "1"}}).empty());
 }
 
 }  // namespace

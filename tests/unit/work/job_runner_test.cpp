@@ -1,5 +1,6 @@
 #include "work/job_runner.hpp"
 
+#include "domain/knobs/knob_readers.hpp"
 #include "fakes/fake_history.hpp"
 #include "fakes/fake_reporter.hpp"
 #include "fakes/fake_steps.hpp"
@@ -317,6 +318,7 @@ class ReuseTest : public JobRunnerTest {
  protected:
   ReuseTest() {
     settings_.steps.reuse_images = std::chrono::hours(24);
+    settings_.steps.knobs.allowed = {"force", "no_cache"};
     image_.bases = std::vector<ports::BaseImage>{{k_base, "sha256:b1"}};
     image_.current_bases = {{k_base, "sha256:b1"}};
     registry_.there = "sha256:d";
@@ -382,8 +384,10 @@ TEST_F(ReuseTest, WhatIsNotKnownIsBuilt) {
   EXPECT_EQ(deploy("e3"), (Steps{"tag e3 sha256:d", "build", "push e3", "promote e3"}))
       << "an image that is gone";
   registry_.there = "sha256:d";
-  request_.environment = {{"DEPLOYRA_BUILD_FORCE", "1"}};
+  request_.environment = {{"DEPLOYRA_BUILD_FORCE", "true"}};
   EXPECT_EQ(deploy("e4"), built("e4"));
+  request_.environment = {{"DEPLOYRA_BUILD_NO_CACHE", "true"}};
+  EXPECT_EQ(deploy("e4b"), built("e4b"));
   request_.environment.clear();
   EXPECT_EQ(deploy("e5"), reused("e5"));
   settings_.steps.reuse_images = {};
@@ -583,6 +587,40 @@ TEST_F(JobRunnerTest, ABuildTimeoutIsSaidAsSuch) {
   image_.hook = fakes::failing({.kind = ErrorKind::timed_out, .message = "deadline"});
   EXPECT_EQ(run(), Outcome::failed);
   EXPECT_TRUE(last().error.contains("took longer than 0 seconds")) << last().error;
+}
+
+TEST_F(JobRunnerTest, TheRepositoryDecidesWhatItMayDecide) {
+  auto tree = std::make_shared<fakes::MemoryTree>();
+  tree->add_file("apps/web/Dockerfile", "FROM busybox\n");
+  tree->add_file("deployra.toml",
+                 "[build]\ncontext = 'apps/web'\ntarget = 'file'\ntimeout = '1s'\n"
+                 "silence_timeout = '1h'\nargs = {A = '1'}\n");
+  source_.tree = tree;
+  settings_.steps.knobs = domain::knobs::read_rules("all").value();
+  settings_.steps.knobs.longest_timeout = settings_.build_timeout = 1h;
+  request_.environment = {{"DEPLOYRA_BUILD_TARGET", "variable"}};
+  image_.hook = [](const ports::JobContext& job) -> std::optional<Error> {
+    EXPECT_LE(job.deadline - std::chrono::steady_clock::now(), 1s);
+    std::this_thread::sleep_until(job.deadline);
+    return Error{.kind = ErrorKind::timed_out, .message = "deadline"};
+  };
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_TRUE(last().error.contains("took longer than 1 second ")) << last().error;
+  EXPECT_EQ(image_.built.dockerfile, "apps/web/Dockerfile");
+  EXPECT_EQ(image_.built.options.target, "variable");
+  EXPECT_EQ(image_.built.options.arguments, (std::map<std::string, std::string>{{"A", "1"}}));
+}
+
+TEST_F(JobRunnerTest, WhatTheOperatorDoesNotAllowEndsTheDeploymentWithItsPlace) {
+  auto tree = std::make_shared<fakes::MemoryTree>();
+  tree->add_file("Dockerfile", "FROM busybox\n");
+  tree->add_file("deployra.toml", "[build]\nno_cache = true\n");
+  source_.tree = tree;
+  settings_.steps.knobs = domain::knobs::read_rules("target").value();
+  EXPECT_EQ(run(), Outcome::failed);
+  EXPECT_TRUE(last().error.starts_with("deployra.toml:2: \"no_cache\" may not be set"))
+      << last().error;
+  EXPECT_FALSE(record_.has("push d1"));
 }
 
 TEST_F(JobRunnerTest, AFailedCommandsLastWordsEndItsLineWithoutSecrets) {

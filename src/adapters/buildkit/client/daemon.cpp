@@ -76,8 +76,11 @@ std::expected<BuildkitDescription, grpc::Status> ask_description(
   const auto& worker = workers->record(0);
   BuildkitDescription description{.version = *std::move(version),
                                   .labels = {worker.labels().begin(), worker.labels().end()}};
-  if (!worker.platforms().empty()) {
-    description.platform = worker.platforms(0).os() + "/" + worker.platforms(0).architecture();
+  for (const auto& platform : worker.platforms()) {
+    description.platforms.push_back(platform.os() + "/" + platform.architecture());
+  }
+  if (!description.platforms.empty()) {
+    description.platform = description.platforms.front();
   }
   return description;
 }

@@ -1,5 +1,7 @@
 #include "adapters/buildkit/client/engine_info.hpp"
 
+#include "domain/platform_name.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -81,6 +83,7 @@ EngineInfo docker_engine_info(std::string_view version, std::string_view api_ver
   const bool has_containerd_store = buildkit.labels.contains(std::string(k_snapshotter));
   info.exports_to_registry = has_containerd_store && has_source_policies(info);
   info.platform = buildkit.platform;
+  info.platforms = buildkit.platforms;
   info.name = fmt::format("Docker Engine {} (API {}{}{})", version, api_version,
                           buildkit.version ? ", BuildKit " + *buildkit.version : "",
                           has_containerd_store ? ", containerd image store" : "");
@@ -93,8 +96,16 @@ EngineInfo buildkitd_info(const BuildkitDescription& buildkit) {
   return {.name = fmt::format("BuildKit {}", version),
           .buildkit = lowest(version),
           .exports_to_registry = true,
+          .platforms = buildkit.platforms,
           .components = {{"BuildKit", version}},
           .shares_network = network == buildkit.labels.end() || network->second != "cni"};
+}
+
+bool runs_platform(const EngineInfo& engine, std::string_view platform) {
+  return engine.platforms.empty() ||
+         std::ranges::any_of(engine.platforms, [&](const std::string& own) {
+           return domain::is_same_machine(own, platform);
+         });
 }
 
 std::vector<std::string> missing_features(const EngineInfo& engine) {

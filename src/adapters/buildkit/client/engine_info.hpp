@@ -16,6 +16,7 @@ struct BuildkitDescription {
   /// Of its worker. `k_snapshotter` is among them where images are containerd's.
   std::map<std::string, std::string> labels;
   std::string platform;  ///< The first of its worker's: what it builds for unless told otherwise.
+  std::vector<std::string> platforms = {};  ///< All: what its steps can run on.
 };
 
 inline constexpr std::string_view k_snapshotter = "org.mobyproject.buildkit.worker.snapshotter";
@@ -32,6 +33,7 @@ struct EngineInfo {
   /// store makes an image of its own kind, which its push API takes away.
   bool exports_to_registry = false;
   std::string platform;  ///< What it builds for unless told otherwise; empty: not known.
+  std::vector<std::string> platforms = {};    ///< What steps of it can run on; empty: not known.
   std::vector<domain::Component> components;  ///< What is known of what it is made of.
   /// RUN steps are in the network of the daemon itself: whatever it reaches, its loopback included.
   bool shares_network = false;
@@ -45,6 +47,9 @@ EngineInfo docker_engine_info(std::string_view version, std::string_view api_ver
 
 /// A standalone daemon. One that does not say which network its steps have may give them its own.
 EngineInfo buildkitd_info(const BuildkitDescription& buildkit);
+
+/// Whether steps for that platform can run, as far as it is known.
+bool runs_platform(const EngineInfo& engine, std::string_view platform);
 
 /// What this engine lacks of what builds may ask for, for the operator; empty: nothing.
 std::vector<std::string> missing_features(const EngineInfo& engine);

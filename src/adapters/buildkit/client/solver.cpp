@@ -16,6 +16,8 @@
 #include "domain/variable_delivery.hpp"
 #include "ports/overlay_tree.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <grpcpp/health_check_service_interface.h>
 
 #include <atomic>
@@ -47,6 +49,8 @@ constexpr std::string_view k_dockerfile = "Dockerfile";
 constexpr std::string_view k_own_secrets = "secrets-";
 constexpr std::string_view k_platform = "linux/amd64";
 constexpr std::string_view k_add_hosts = "add-hosts";
+/// With which a customer lists variables whose values may be read in the image.
+constexpr std::string_view k_listed_arguments = "DEPLOYRA_BUILD_ARGS";
 
 /// Closes sessions off the builds' threads. What was given to it is closed before its destructor
 /// returns.
@@ -389,6 +393,9 @@ class BuildkitSolver final : public Solver {
     if (next_step == 1 && !spec.frontend.contains(std::string(k_add_hosts)) && !is_recent()) {
       foreseen = std::async(std::launch::async, [&] { foresee(job, spec, events); });
     }
+    if (next_step == 1) {
+      tell_foreign(job, spec, *findings);
+    }
     std::map<std::string, std::string> exporter = spec.exporter_attributes;
     if (const auto engine = *engine_.lock(); spec.epoch && (!engine || has_image_epoch(*engine))) {
       auto epoch = spec.epoch();
@@ -454,12 +461,30 @@ class BuildkitSolver final : public Solver {
     }
   }
 
+  /// An image for other machines can be made without running anything on them, so this ends no
+  /// build.
+  void tell_foreign(const ports::JobContext& job, const SolveSpec& spec, Findings& findings) {
+    const auto platform = spec.frontend.find("platform");
+    if (platform == spec.frontend.end()) {
+      return;
+    }
+    const auto engine = known_engine(job.stop);
+    if (engine && !runs_platform(*engine, platform->second)) {
+      findings.tell(
+          fmt::format("This engine runs nothing for {} (it has {}): a RUN fails unless its stage "
+                      "is FROM --platform=$BUILDPLATFORM",
+                      printable_line(platform->second, 40), fmt::join(engine->platforms, ", ")),
+          domain::LogType::warning);
+    }
+  }
+
   /// Of a customer's Dockerfile that is cached at all.
   static void tell_rebuild(const SolveSpec& spec, const CacheUse& use, domain::EventSink& events) {
     if (!spec.is_customers || spec.frontend.contains("no-cache") || use.changed.empty()) {
       return;
     }
-    if (const auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit)) {
+    if (const auto text =
+            ports::read_file(*spec.of_dockerfile(), spec.dockerfile, k_dockerfile_limit)) {
       if (auto line = avoidable_rebuild(Dockerfile(*text), use, *spec.context)) {
         events.info(*std::move(line));
       }
@@ -566,7 +591,7 @@ class BuildkitSolver final : public Solver {
       files.emplace(ignore, *std::move(patterns));
     }
     // Away from where anybody looks.
-    return ports::make_overlay_tree(spec.context, std::move(files), ".source");
+    return ports::make_overlay_tree(spec.of_dockerfile(), std::move(files), ".source");
   }
 
   static GivenArguments arguments_of(const SolveSpec& spec) {
@@ -616,7 +641,7 @@ class BuildkitSolver final : public Solver {
                                             "/run/secrets/{0}), or ",
                                             name)
                               : std::string("To give it all the same, "),
-                          domain::k_build_arguments),
+                          k_listed_arguments),
               domain::LogType::warning);
         } else {
           findings.tell(
@@ -631,7 +656,7 @@ class BuildkitSolver final : public Solver {
   /// Nullopt: there is no such file.
   static Result<std::optional<std::string>> read_source(const SolveSpec& spec,
                                                         const std::string& path) {
-    auto text = ports::read_file(*spec.context, path, k_dockerfile_limit);
+    auto text = ports::read_file(*spec.of_dockerfile(), path, k_dockerfile_limit);
     if (text) {
       return *std::move(text);
     }
@@ -766,7 +791,7 @@ class BuildkitSolver final : public Solver {
                       .context = spec.context.get(),
                       .registry = spec.repository ? spec.repository->host() : std::string(),
                       .registry_is_closed = findings.registry_is_closed};
-    if (auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit)) {
+    if (auto text = ports::read_file(*spec.of_dockerfile(), spec.dockerfile, k_dockerfile_limit)) {
       solve.dockerfile_text = *std::move(text);
     }
     Explanation explanation = explain(solve);
@@ -785,7 +810,7 @@ class BuildkitSolver final : public Solver {
     if (!spec.is_customers || spec.frontend.contains("platform")) {
       return std::nullopt;
     }
-    const auto text = ports::read_file(*spec.context, spec.dockerfile, k_dockerfile_limit);
+    const auto text = ports::read_file(*spec.of_dockerfile(), spec.dockerfile, k_dockerfile_limit);
     return text ? wrong_platform(spec.dockerfile, *text, progress.warnings(), "") : std::nullopt;
   }
 

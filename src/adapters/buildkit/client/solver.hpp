@@ -34,7 +34,7 @@ namespace builder::adapters::buildkit {
 struct SolveSpec {
   domain::ServiceId service_id;  ///< Names the context's incremental copy at the engine.
   std::shared_ptr<const ports::SourceTree> context;  ///< Shared with the transfer threads.
-  std::string dockerfile;                            ///< Path inside the context.
+  std::string dockerfile;                            ///< Path inside `dockerfile_tree`.
   /// Further attributes of the frontend (`build-arg:…`, `target`, `no-cache`, …). Unknown ones are
   /// ignored by the engine without a word.
   std::map<std::string, std::string> frontend = {};
@@ -65,6 +65,12 @@ struct SolveSpec {
   ports::ImagePins pins = {};
   /// `network.host`, where the engine grants it.
   std::vector<std::string> entitlements = {};
+  /// Has the Dockerfile and the ignore file beside it; null: the context. With `is_customers`.
+  std::shared_ptr<const ports::SourceTree> dockerfile_tree = {};
+
+  [[nodiscard]] const std::shared_ptr<const ports::SourceTree>& of_dockerfile() const {
+    return dockerfile_tree == nullptr ? context : dockerfile_tree;
+  }
 };
 
 struct Solved {

@@ -95,14 +95,13 @@ Result<BuildWanted> wanted_for(const Options& options, const BuildLine& line,
   // Nothing that it leaves at the engine is met by builds that their owner trusts.
   build.request.service_id = domain::ServiceId("replay-" + build.request.service_id.str());
   build.is_strangers = true;
-  build.caches = domain::cache_namespaces(Secret(build.request.service_id.str()),
-                                          domain::CacheSharing::service, build.request);
+  build.caches = domain::cache_namespaces(Secret(build.request.service_id.str()), build.request);
   std::vector<std::string> given;
   for (const domain::EnvironmentVariable& variable : build.request.environment) {
     given.push_back(variable.key);
   }
   wanted.replay = replayed(run, given, options.new_bases ? Bases::of_now : Bases::of_then);
-  build.options.pins = wanted.replay->pins;
+  build.pins = wanted.replay->pins;
   return wanted;
 }
 

@@ -30,6 +30,18 @@ TEST(EngineInfo, SaysWhetherStepsShareTheNetworkOfTheDaemon) {
   EXPECT_FALSE(docker_engine_info("29.0.0", "1.52", with({})).shares_network);
 }
 
+TEST(EngineInfo, KnowsWhatItsStepsCanRunOn) {
+  BuildkitDescription buildkit{.version = "v0.16.0"};
+  EXPECT_TRUE(runs_platform(buildkitd_info(buildkit), "linux/s390x")) << "nothing is known";
+  buildkit.platforms = {"linux/amd64", "linux/arm"};
+  for (const auto& engine :
+       {buildkitd_info(buildkit), docker_engine_info("29.0.0", "1.52", buildkit)}) {
+    EXPECT_TRUE(runs_platform(engine, "linux/x86_64"));
+    EXPECT_TRUE(runs_platform(engine, "linux/arm/v7"));
+    EXPECT_FALSE(runs_platform(engine, "linux/arm64"));
+  }
+}
+
 TEST(EngineInfo, KnowsWhoseProgressGoesAstray) {
   EXPECT_TRUE(status_goes_astray(k_old));
   EXPECT_FALSE(status_goes_astray(k_recent));

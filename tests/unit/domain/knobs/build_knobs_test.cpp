@@ -2,6 +2,7 @@
 
 #include "domain/customer_line.hpp"
 #include "domain/knobs/knob_readers.hpp"
+#include "domain/platform_name.hpp"
 
 #include <gtest/gtest.h>
 
@@ -98,7 +99,8 @@ TEST(KnobsFile, AFaultNamesItsLineAndWhatIsExpected) {
             "deployra.toml:3: \"tagret\" is no key of [build]; did you mean \"target\"?");
   EXPECT_EQ(fault("[build]\nwhatever = 1"),
             "deployra.toml:2: \"whatever\" is none of args, builder, builder_image, cache_sharing, "
-            "context, dockerfile, env, ignored_paths, no_cache, platform, silence_timeout, target, "
+            "context, dockerfile, env, force, ignored_paths, no_cache, platform, silence_timeout, "
+            "target, "
             "timeout");
   EXPECT_EQ(fault("\ntarget = 'x'"), "deployra.toml:2: \"target\" belongs below the line [build]");
   EXPECT_EQ(fault("[biuld]\ntarget = 'x'"),
@@ -191,6 +193,30 @@ TEST(KnobsRules, WhatTheOperatorDoesNotAllowIsAnError) {
   rules = all_allowed();
   rules.longest_silence = 0s;
   EXPECT_TRUE(read_file("x", "[build]\nsilence_timeout = '2h'", rules)) << "any";
+}
+
+TEST(KnobsRules, AreReadAsTheOperatorWritesThem) {
+  EXPECT_EQ(read_rules("all").value().allowed.size(), knob_names().size());
+  EXPECT_TRUE(read_rules("none").value().allowed.empty());
+  EXPECT_EQ(read_rules("context, target").value().allowed,
+            (std::set<std::string, std::less<>>{"context", "target"}));
+  const auto wide = read_rules("target,timeout=2h,silence_timeout=30m");
+  ASSERT_TRUE(wide);
+  EXPECT_TRUE(wide->allowed.contains("timeout"));
+  EXPECT_EQ(wide->longest_timeout, 2h);
+  EXPECT_EQ(wide->longest_silence, 30min);
+  for (const std::string_view wrong : {"contxt", "timeout=", "timeout=x", "target=2h", "All"}) {
+    EXPECT_FALSE(read_rules(wrong)) << wrong;
+  }
+}
+
+TEST(PlatformName, MachinesAreTheSameWhateverTheyAreCalled) {
+  EXPECT_TRUE(is_same_machine("linux/arm64", "Linux/aarch64"));
+  EXPECT_TRUE(is_same_machine("linux/arm/v7", "linux/arm"));
+  EXPECT_TRUE(is_same_machine("linux/x86_64", "linux/amd64"));
+  EXPECT_FALSE(is_same_machine("linux/arm64", "linux/amd64"));
+  EXPECT_FALSE(is_same_machine("linux/amd64", "windows/amd64"));
+  EXPECT_FALSE(is_same_machine("", "linux/amd64"));
 }
 
 TEST(KnobsVariables, AreTheSameInWordsOfAVariable) {
