@@ -46,7 +46,7 @@ def test_help_and_version_are_verbs_as_well(run):
 @pytest.mark.parametrize("arguments, words, see", [
     (["buld", "web/"], "there is no verb 'buld'; did you mean build?", "deployra-builder --help"),
     (["Queue"], "there is no verb 'Queue'; did you mean queue?", "deployra-builder --help"),
-    (["deploy"], "there is no verb 'deploy'", "deployra-builder --help"),
+    (["publish"], "there is no verb 'publish'", "deployra-builder --help"),
     (["build", "--tagg=x"], "there is no option --tagg; did you mean --tag?", "deployra-builder build --help"),
     (["build", "--pushh", "h/i:1", "--no-cache"], "there is no option --pushh; did you mean --push?", "deployra-builder build --help"),
     (["queue", "-z"], "there is no option -z", "deployra-builder queue --help"),

@@ -20,6 +20,7 @@ BUILD = "tools/setup && cmake --preset release && cmake --build --preset release
 RUN_HERE = {SERVE, CONFIG, BUILD, "./demo"}
 INSTALL = "test_packaging.py runs it, into a folder of its own"
 BUILT = "test_build_verb.py runs it, with folders, repositories and registries of its own"
+REPLAYED = "test_replay.py does it, with a deployment of its own"
 DOCTOR = "test_doctor.py runs it"
 THIS = "it runs this test, or would run those beside it a second time"
 ELSEWHERE = {
@@ -38,6 +39,9 @@ ELSEWHERE = {
     "deployra-builder build https://github.com/shop/web#main": BUILT,
     "deployra-builder build --push registry.example.com/shop/web:1.2": BUILT,
     "deployra-builder build --env-file .env --push registry.example.com/shop/web:1.2": BUILT,
+    "deployra-builder replay d0exampleexample0001 --env-file .env": REPLAYED,
+    "deployra-builder replay d0exampleexample0001 --explain": REPLAYED,
+    "deployra-builder replay d0exampleexample0001 --new-bases": REPLAYED,
     "tools/setup": "./test begins with it",
     "cmake --preset release && cmake --build --preset release": "run here, behind tools/setup",
     "./test": THIS,

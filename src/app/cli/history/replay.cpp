@@ -147,8 +147,7 @@ void add_replay(CommandLine& command_line) {
       ->type_name("N")
       ->check(CLI::Range(1, 1'000));
   verb.add_option("--repository", options->repository,
-                  "Where its commit is fetched from, with a login if it needs one "
-                  "(https://USER:TOKEN@HOST/PATH); default: as the history says, without a login")
+                  "Where its commit is, if it needs a login: https://USER:TOKEN@HOST/PATH")
       ->type_name("URL");
   declare_variables(verb, options->build);
   verb.add_flag("--new-bases", options->new_bases,
