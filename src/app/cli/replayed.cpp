@@ -107,6 +107,12 @@ std::vector<domain::Message> replay_messages(const Replayed& replay) {
   for (const auto& [name, digest] : replay.pins) {
     tell(LogType::info, fmt::format("With {}@{}", printable_line(name), digest));
   }
+  if (replay.pins.empty() && replay.unpinned.empty()) {
+    // As of a deployment that needed no build.
+    tell(LogType::warning,
+         "The history names no image that it was made of: what the Dockerfile names is taken as it "
+         "is now");
+  }
   if (!replay.unpinned.empty()) {
     tell(LogType::warning, "These images are taken as they are now: " + joined(replay.unpinned));
   }

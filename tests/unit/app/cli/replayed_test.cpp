@@ -63,6 +63,16 @@ TEST(Replayed, ImagesAreTakenAsTheyWereAsFarAsThatIsKnown) {
   EXPECT_THAT(now.unpinned, ElementsAre("docker.io/library/node:22", "h:5000/x"));
 }
 
+TEST(Replayed, WhereNoImageIsKnownThatIsSaid) {
+  const std::string words = "names no image that it was made of";
+  EXPECT_THAT(text_of(replayed(kept(), {}, Bases::of_then), domain::LogType::warning),
+              testing::Not(HasSubstr(words)));
+  ports::KeptRunDetails run = kept();
+  run.bases.clear();
+  EXPECT_THAT(text_of(replayed(run, {}, Bases::of_then), domain::LogType::warning),
+              HasSubstr(words));
+}
+
 TEST(Replayed, TheDigestThatWasMetLastCounts) {
   ports::KeptRunDetails run = kept();
   run.bases.emplace_back("docker.io/library/node:22", k_newer);
