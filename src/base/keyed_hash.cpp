@@ -83,4 +83,13 @@ std::string hmac_sha256_hex(std::string_view key, std::string_view data) {
   return hex({reinterpret_cast<const char*>(hash.data()), hash.size()});
 }
 
+std::string with_lengths(std::initializer_list<std::string_view> parts) {
+  std::string text;
+  for (const std::string_view part : parts) {
+    text += std::to_string(part.size()) + ":";
+    text += part;
+  }
+  return text;
+}
+
 }  // namespace builder

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -25,5 +26,9 @@ class KeyedHash {
 std::array<std::uint8_t, 32> hmac_sha256(std::string_view key, std::string_view data);
 /// The same in 64 digits.
 std::string hmac_sha256_hex(std::string_view key, std::string_view data);
+
+/// What a hash is made of: each part with its length in front. A part can hold anything, and no two
+/// lists give the same text.
+std::string with_lengths(std::initializer_list<std::string_view> parts);
 
 }  // namespace builder

@@ -3,6 +3,8 @@
 #include "domain/deployment_request.hpp"
 
 #include <algorithm>
+#include <numeric>
+#include <string_view>
 
 namespace builder::domain {
 
@@ -11,6 +13,66 @@ namespace {
 constexpr std::size_t k_remembered = 100'000;
 
 }  // namespace
+
+std::size_t place_in_turn(const std::vector<InLine>& line, const Turns& turns, int passed,
+                          std::size_t width, int most_passed) {
+  if (passed >= most_passed) {
+    return 0;
+  }
+  std::set<std::string_view> owners;                              // Whose oldest job was seen.
+  std::map<std::string_view, std::string_view> owner_of_service;  // A service has one owner here.
+  std::size_t best = 0;
+  std::optional<Turn> earliest;
+  for (std::size_t place = 0; place < std::min(line.size(), width); ++place) {
+    const InLine& job = line[place];
+    if (!job.readable) {
+      break;
+    }
+    const std::string_view owner =
+        job.service.empty() ? job.owner
+                            : owner_of_service.emplace(job.service, job.owner).first->second;
+    if (!owners.insert(owner).second) {
+      continue;
+    }
+    const auto found = turns.find(std::string(owner));
+    const Turn turn = found == turns.end() ? Turn{} : found->second;
+    if (!earliest || turn < *earliest) {
+      best = place;
+      earliest = turn;
+    }
+  }
+  return best;
+}
+
+std::vector<std::size_t> expected_order(std::vector<InLine> line, Turns turns, int passed,
+                                        std::deque<std::string> running) {
+  std::vector<std::size_t> places(line.size());
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  std::int64_t take = 0;
+  for (const auto& [owner, turn] : turns) {
+    take = std::max(take, turn.last);
+  }
+  std::vector<std::size_t> order;
+  while (!line.empty()) {
+    if (line.front().readable && !running.empty()) {
+      --turns[running.front()].running;
+      running.pop_front();
+    }
+    const auto next = static_cast<std::ptrdiff_t>(place_in_turn(line, turns, passed));
+    if (line.front().readable) {  // Else it needs no build.
+      passed = next == 0 ? 0 : passed + 1;
+      const std::string owner = line[static_cast<std::size_t>(next)].owner;
+      Turn& turn = turns[owner];
+      ++turn.running;
+      turn.last = ++take;
+      running.push_back(owner);
+    }
+    order.push_back(places[static_cast<std::size_t>(next)]);
+    line.erase(line.begin() + next);
+    places.erase(places.begin() + next);
+  }
+  return order;
+}
 
 std::optional<QueuedJob> read_queued_job(std::string element) {
   ParsedJob job = parse_job(element);

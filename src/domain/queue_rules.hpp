@@ -5,7 +5,9 @@
 #include "domain/ending.hpp"
 #include "domain/ids.hpp"
 
+#include <compare>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
@@ -98,6 +100,48 @@ constexpr CancelAnswer answer_to_cancel(const Known& known, bool queued) {
   }
   return queued ? CancelAnswer::removed : CancelAnswer::noted;
 }
+
+// The order: whose turn it is. `take.lua` decides the same.
+
+enum class QueueOrder {
+  fair,  ///< Owners take turns.
+  fifo,  ///< Always the first of the queue.
+};
+
+/// The next job is chosen from so many at the head of the queue.
+constexpr std::size_t k_order_width = 256;
+/// The first one is left at most so often in a row, whoever comes behind it.
+constexpr int k_most_passed = 8;
+
+/// What a queued job says of itself. Empty: nothing.
+struct InLine {
+  std::string owner;  ///< Who names nobody is of the same owner as all who do so.
+  std::string service;
+  /// False: it is no job, or it does not say that as the platform's jobs do. Neither it nor what
+  /// stands behind it has a turn before it is the first.
+  bool readable = true;
+};
+
+/// An owner's builds.
+struct Turn {
+  int running = 0;
+  std::int64_t last = 0;  ///< When a job of theirs was taken, counted in takes. 0: not yet.
+
+  auto operator<=>(const Turn&) const = default;
+};
+
+using Turns = std::map<std::string, Turn>;
+
+/// Whose turn it is, of the first `width` of a line that is not empty: the oldest job of the owner
+/// with the fewest builds, of several of the one that was served the longest time ago. Of one
+/// owner, and of one service, nothing overtakes. `passed`: how often the first was left so far.
+std::size_t place_in_turn(const std::vector<InLine>& line, const Turns& turns, int passed,
+                          std::size_t width = k_order_width, int most_passed = k_most_passed);
+
+/// The places of the line in the order in which they are likely to be taken: as if each build took
+/// the same time and nobody came. `running`: owners of what is built, the longest first.
+std::vector<std::size_t> expected_order(std::vector<InLine> line, Turns turns, int passed,
+                                        std::deque<std::string> running);
 
 // The bookkeeping.
 

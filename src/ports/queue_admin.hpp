@@ -24,12 +24,15 @@ using QueueTime = std::chrono::sys_time<std::chrono::milliseconds>;
 
 /// An element that waits to be built.
 struct WaitingJob {
-  std::size_t position = 0;  ///< 1: the next one to be taken. 0: set aside, `behind` another.
-  std::string deployment;    ///< Empty: the element is no job; workers will drop it.
+  /// 1: the next one to be taken, as far as it can be told from what is known now. 0: set aside,
+  /// `behind` another.
+  std::size_t position = 0;
+  std::string deployment;  ///< Empty: the element is no job; workers will drop it.
   std::string service;
   std::string repository;
   std::string branch;
   std::string commit;  ///< Empty: the branch's head.
+  std::string owner;   ///< Whose it is; digits. Empty: it names nobody.
   std::size_t bytes = 0;
   int attempts = 0;    ///< Begun before, by workers that were lost.
   std::string behind;  ///< The deployment of the same service whose end it waits for.
@@ -88,7 +91,9 @@ struct NamedPause {
 struct QueueLook {
   QueueTime now{};
   std::size_t waiting = 0;
-  std::vector<WaitingJob> first;  ///< Of `waiting`; those beyond 100 were read a moment later.
+  /// Of `waiting`, in the order in which they are likely to be taken; those beyond 100 were read a
+  /// moment later.
+  std::vector<WaitingJob> first;
   std::vector<WaitingJob> set_aside;
   std::vector<BuiltJob> running;
   std::size_t undelivered = 0;

@@ -167,6 +167,9 @@ class Explorer {
       if (world.records[at(id)].pushed && !is_somewhere(world.redis, id)) {
         violate("I1: a job is lost");
       }
+      if (world.redis.passed > rules_.most_passed) {
+        violate("the first of the queue is left too often");
+      }
       if (world.redis.stage[at(id)] != 0 && world.redis.ended[at(id)] != Status::none) {
         violate("what was recorded of a deployment outlives it");
       }
@@ -205,16 +208,23 @@ class Explorer {
   }
 
   /// After an element has left the queue. What came back to it may be overtaken.
-  void check_order(World& world, Small first, const Answer& answer) {
-    world.records[at(first)].came_up = true;
+  void check_order(World& world, const Answer& answer) {
+    world.records[at(answer.left)].came_up = true;
     for (Small position = 0; answer.word == Word::job && position < world.redis.queued;
          ++position) {
       const Small behind = world.redis.queue[at(position)];
       if (!world.records[at(behind)].came_up && world.redis.ended[at(behind)] == Status::none &&
-          order(behind) < order(answer.id)) {
+          order(behind) < order(answer.id) && are_in_order(behind, answer.id)) {
         violate("a job overtakes one that was queued before it");
       }
     }
+  }
+
+  /// Whether the second one may not overtake the first.
+  [[nodiscard]] bool are_in_order(Small first, Small second) const {
+    const Small service = rules_.service[at(first)];
+    return rules_.width == 1 || (service != k_none && rules_.service[at(second)] == service) ||
+           rules_.organization[at(first)] == rules_.organization[at(second)];
   }
 
   // The platform.
@@ -410,7 +420,7 @@ class Explorer {
       Process& process = w.processes[i];
       const Answer answer = take(w.redis, rules_, process.lease_id);
       if (w.redis.queued < world.redis.queued) {
-        check_order(w, world.redis.queue[0], answer);
+        check_order(w, answer);
       }
       if (!heard) {
         --w.left.losses;

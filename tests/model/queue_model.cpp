@@ -3,6 +3,8 @@
 #include "domain/queue_rules.hpp"
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 namespace builder::model {
 
@@ -133,6 +135,56 @@ void mark(const QueueState& state, Small lease_id, Answer& answer) {
   }
 }
 
+domain::Placement placed_at(const QueueState& state, const Rules& rules, Small id) {
+  if (id == k_garbage) {
+    return {.place = domain::Place::dropped};
+  }
+  const Guards& guards = rules.guards;
+  domain::Known seen = known(state, rules, id);
+  seen.ended = seen.ended && guards.take_drops_ended;
+  seen.owned = seen.owned && guards.take_drops_owned;
+  seen.cancelled = seen.cancelled && guards.take_obeys_cancels;
+  seen.service_busy = seen.service_busy && guards.one_build_per_service;
+  seen.attempts = guards.take_limits_attempts ? seen.attempts : 0;
+  return domain::place_of(seen, rules.most_attempts);
+}
+
+/// The place of the element whose turn it is.
+Small in_turn(const QueueState& state, const Rules& rules) {
+  domain::Turns turns;
+  for (Small owner = 0; at(owner) < k_owners; ++owner) {
+    turns[std::to_string(owner)].last = state.turn[at(owner)];
+  }
+  for (Small id = 0; at(id) < k_ids; ++id) {
+    if (state.owner[at(id)] != k_none) {
+      ++turns[std::to_string(rules.organization[at(id)])].running;
+    }
+  }
+  std::vector<domain::InLine> line;
+  for (Small place = 0; place < state.queued; ++place) {
+    const Small id = state.queue[at(place)];
+    if (id == k_garbage) {
+      line.push_back({.owner = {}, .service = {}, .readable = false});
+      continue;
+    }
+    const Small service = rules.guards.order_keeps_services ? rules.service[at(id)] : k_none;
+    line.push_back({.owner = std::to_string(rules.organization[at(id)]),
+                    .service = service == k_none ? "" : std::to_string(service)});
+  }
+  return static_cast<Small>(
+      domain::place_in_turn(line, turns, state.passed, at(rules.width), rules.most_passed));
+}
+
+/// The owner's turn is the latest one now. Only their order counts.
+void count_turn(QueueState& state, Small owner) {
+  const Small before = state.turn[at(owner)];
+  state.turn[at(owner)] = 0;
+  for (Small& turn : state.turn) {
+    turn = static_cast<Small>(turn - (before != 0 && turn > before ? 1 : 0));
+  }
+  state.turn[at(owner)] = static_cast<Small>(std::ranges::max(state.turn) + 1);
+}
+
 Small retire(QueueState& state, const Rules& rules, Small lease_id) {
   Small count = 0;
   for (Small id = 0; at(id) < k_ids; ++id) {
@@ -208,23 +260,23 @@ Answer take(QueueState& state, const Rules& rules, Small lease_id) {
     answer.word = Word::empty;
     return answer;
   }
-  const Small id = state.queue[0];
-  remove_at(state, 0);
   answer.word = Word::again;
+  Small place = 0;
+  Small id = state.queue[0];
+  domain::Placement placed = placed_at(state, rules, id);
+  if (rules.width > 1 && placed.place == domain::Place::built) {
+    place = in_turn(state, rules);
+    id = state.queue[at(place)];
+    placed = placed_at(state, rules, id);
+  }
+  remove_at(state, place);
+  answer.left = id;
   if (id == k_garbage) {
     ++state.dead;
     answer.note = Note::malformed;
     mark(state, lease_id, answer);
     return answer;
   }
-  const Guards& guards = rules.guards;
-  domain::Known seen = known(state, rules, id);
-  seen.ended = seen.ended && guards.take_drops_ended;
-  seen.owned = seen.owned && guards.take_drops_owned;
-  seen.cancelled = seen.cancelled && guards.take_obeys_cancels;
-  seen.service_busy = seen.service_busy && guards.one_build_per_service;
-  seen.attempts = guards.take_limits_attempts ? seen.attempts : 0;
-  const domain::Placement placed = domain::place_of(seen, rules.most_attempts);
   const Small service = rules.service[at(id)];
   switch (placed.place) {
     case domain::Place::dropped:
@@ -240,6 +292,10 @@ Answer take(QueueState& state, const Rules& rules, Small lease_id) {
       break;
     }
     case domain::Place::built:
+      if (rules.width > 1) {
+        count_turn(state, rules.organization[at(id)]);
+        state.passed = place == 0 ? Small{0} : static_cast<Small>(state.passed + 1);
+      }
       state.owner[at(id)] = lease_id;
       if (service != k_none) {
         state.building[at(service)] = id;

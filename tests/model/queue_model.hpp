@@ -16,12 +16,14 @@ namespace builder::model {
 
 constexpr std::size_t k_ids = 5;
 constexpr std::size_t k_services = 2;
+constexpr std::size_t k_owners = 3;  ///< The last one is nobody.
 constexpr std::size_t k_leases = 8;
 constexpr std::size_t k_queue = 16;
 
 using Small = std::int8_t;
 constexpr Small k_none = -1;
 constexpr Small k_garbage = -2;  ///< A queue element that is no job.
+constexpr Small k_nobody = k_owners - 1;
 
 /// What is delivered to the platform in the end.
 enum class Final : std::uint8_t { none, builded, failed, no_more_attempts, by_user, by_newer };
@@ -71,11 +73,16 @@ struct Guards {
   bool adopt_spares_living = true;
   bool cancel_leaves_tombstone = true;
   bool record_checks_owner = true;
+  bool order_keeps_services = true;
   bool beat_names_strays = true;
 };
 
 struct Rules {
   std::array<Small, k_ids> service{};  ///< Of each id; k_none: the job names none.
+  /// Whose each id is.
+  std::array<Small, k_ids> organization{k_nobody, k_nobody, k_nobody, k_nobody, k_nobody};
+  Small width = 1;  ///< The next job is chosen from so many.
+  Small most_passed = 2;
   Small most_attempts = 3;
   Guards guards;
 };
@@ -91,6 +98,9 @@ struct QueueState {
   std::array<Small, k_ids> stage{};  ///< How far a deployment has come; 0: nothing recorded.
   std::array<Small, k_services> building{};
   std::array<Small, k_services> waiting{};
+  /// When each owner had a turn: 1 is the longest ago, 0 never.
+  std::array<Small, k_owners> turn{};
+  Small passed = 0;  ///< How often the first of the queue was left in a row.
   Small queued = 0;
   std::uint8_t newer = 0;    ///< Ids that are superseded.
   std::uint8_t tomb = 0;     ///< Ids that are cancelled.
@@ -129,6 +139,7 @@ struct Answer {
   std::uint8_t gone = 0;      ///< Likewise: not the worker's any more.
   std::uint8_t strays = 0;    ///< The worker's without its knowing.
   Small id = k_none;
+  Small left = k_none;  ///< The element that left the queue by a take.
   Small attempt = 0;
   Small stage = 0;  ///< Of a job.
   Note note = Note::none;

@@ -117,6 +117,10 @@ Rows redis_rows(Config& c) {
        secret(c.redis.sentinel.password)},
       {"REDIS_QUEUE_NAME", queue, c.redis.queue, false, "list the platform pushes jobs to",
        text(c.redis.queue)},
+      {"QUEUE_ORDER", queue, "fair", false,
+       "fair: owners of repositories take turns; fifo: jobs in the order they were pushed",
+       one_of<domain::QueueOrder>(c.redis.order, {{"fair", domain::QueueOrder::fair},
+                                                  {"fifo", domain::QueueOrder::fifo}})},
       {"REDIS_CANCEL_CHANNEL_NAME", queue, c.redis.cancel_channel, false,
        "channel of cancel messages", text(c.redis.cancel_channel)},
   };

@@ -54,6 +54,73 @@ TEST(QueueRules, WhereAnElementGoes) {
   }
 }
 
+TEST(QueueRules, WhoseTurnItIs) {
+  struct Row {
+    const char* why;
+    std::vector<InLine> line;
+    Turns turns;
+    std::size_t place = 0;
+    int passed = 0;
+  };
+
+  const std::vector<Row> rows{
+      {"alone", {{"a", "1"}}, {}, 0},
+      {"nobody had a turn: the oldest", {{"a", "1"}, {"b", "2"}}, {}, 0},
+      {"whose builds run waits", {{"a", "1"}, {"a", "2"}, {"b", "3"}}, {{"a", {.running = 1}}}, 2},
+      {"fewer builds count more than the last turn",
+       {{"a", "1"}, {"b", "2"}},
+       {{"a", {.running = 2, .last = 1}}, {"b", {.running = 1, .last = 9}}},
+       1},
+      {"of equals the one whose turn is longest ago",
+       {{"a", "1"}, {"b", "2"}, {"c", "3"}},
+       {{"a", {.last = 7}}, {"b", {.last = 8}}, {"c", {.last = 3}}},
+       2},
+      {"of one owner the oldest", {{"a", "1"}, {"b", "2"}, {"b", "3"}}, {{"a", {.last = 1}}}, 1},
+      {"who names nobody is one owner", {{"", "1"}, {"", "2"}, {"a", "3"}}, {{"", {.last = 1}}}, 2},
+      {"names alone change nothing", {{"", "1"}, {"", "2"}}, {{"", {.running = 3, .last = 1}}}, 0},
+      {"a service keeps its order though its owner changed",
+       {{"a", "1"}, {"b", "1"}},
+       {{"a", {.running = 1}}},
+       0},
+      {"jobs without a service have none to keep",
+       {{"a", ""}, {"b", ""}},
+       {{"a", {.running = 1}}},
+       1},
+      {"what cannot be told is a wall",
+       {{"a", "1"}, {.readable = false}, {"b", "2"}},
+       {{"a", {.running = 1}}},
+       0},
+      {"and goes when it is the first", {{.readable = false}, {"b", "2"}}, {}, 0},
+      {"left often enough", {{"a", "1"}, {"b", "2"}}, {{"a", {.running = 1}}}, 0, k_most_passed},
+      {"once more", {{"a", "1"}, {"b", "2"}}, {{"a", {.running = 1}}}, 1, k_most_passed - 1}};
+  for (const Row& row : rows) {
+    EXPECT_EQ(place_in_turn(row.line, row.turns, row.passed), row.place) << row.why;
+  }
+  EXPECT_EQ(place_in_turn({{"a", "1"}, {"a", "2"}, {"b", "3"}}, {{"a", {.running = 1}}}, 0, 2), 0u)
+      << "not from so far behind";
+}
+
+TEST(QueueRules, InWhichOrderALineIsLikelyToBeTaken) {
+  using Places = std::vector<std::size_t>;
+  const std::vector<InLine> line{{"a", "1"}, {"a", "2"}, {"a", "3"}, {"b", "4"}, {"c", "5"}};
+  EXPECT_EQ(expected_order({}, {}, 0, {}), Places());
+  EXPECT_EQ(expected_order(line, {}, 0, {}), Places({0, 3, 4, 1, 2}));
+  EXPECT_EQ(expected_order(line, {{"a", {.running = 2, .last = 2}}}, 0, {"a", "a"}),
+            Places({3, 4, 0, 1, 2}));
+  EXPECT_EQ(expected_order(line, {{"a", {.running = 2, .last = 2}}}, k_most_passed, {"a", "a"}),
+            Places({0, 3, 4, 1, 2}));
+  EXPECT_EQ(expected_order({{"a", "1"}, {.readable = false}, {"b", "2"}, {"c", "3"}},
+                           {{"b", {.last = 1}}}, 0, {}),
+            Places({0, 1, 3, 2}));
+  // One owner floods the queue: whoever comes behind is left at most so often.
+  std::vector<InLine> flood{{"old", "0"}};
+  for (int i = 1; i <= 20; ++i) {
+    flood.push_back({"new" + std::to_string(i), std::to_string(i)});
+  }
+  const auto order = expected_order(flood, {{"old", {.running = 1, .last = 1}}}, 0, {});
+  EXPECT_EQ(order[k_most_passed], 0u);
+}
+
 TEST(QueueRules, HowABuildEnds) {
   EXPECT_EQ(verdict_on({.owned = true}), Verdict::as_reported);
   EXPECT_EQ(verdict_on({.owned = true, .superseded = true}), Verdict::superseded);

@@ -25,6 +25,14 @@ Rules rules() {
   return rules;
 }
 
+/// Jobs 0 and 3 are of one owner, 1 and 2 of another, though 1 is of the first one's service.
+Rules rules_in_turn() {
+  Rules in_turn = rules();
+  in_turn.organization = {0, 1, 1, 0, k_nobody};
+  in_turn.width = k_queue;
+  return in_turn;
+}
+
 std::string story(const Exploration& found) {
   std::string text = found.violation + ":";
   for (const std::string& step : found.trace) {
@@ -37,6 +45,7 @@ struct ScopeCase {
   const char* name;
   std::vector<Small> pushes;
   Budgets budgets;
+  Rules rules = builder::model::rules();
 };
 
 void PrintTo(const ScopeCase& scope, std::ostream* out) {
@@ -56,7 +65,8 @@ class ExplorerTest : public testing::TestWithParam<ScopeCase> {
 };
 
 TEST_P(ExplorerTest, NoHistoryBreaksAnInvariant) {
-  Scope scope{.rules = rules(), .pushes = GetParam().pushes, .budgets = GetParam().budgets};
+  Scope scope{
+      .rules = GetParam().rules, .pushes = GetParam().pushes, .budgets = GetParam().budgets};
   if (std::getenv("MODEL_SCOPE") != nullptr) {  // By hand: minutes, and gigabytes of memory.
     ++scope.budgets.crashes;
     ++scope.budgets.losses;
@@ -82,7 +92,9 @@ INSTANTIATE_TEST_SUITE_P(
         ScopeCase{"services", {0, 2}, {.crashes = 1, .pauses = 1, .losses = 1}},
         ScopeCase{"attempts", {0}, {.crashes = 3, .pauses = 1, .losses = 1}},
         ScopeCase{"drains", {0, 1}, {.cancels = 1, .crashes = 1, .drains = 2}},
-        ScopeCase{"records", {0}, {.cancels = 1, .crashes = 1, .pauses = 1, .records = 2}}),
+        ScopeCase{"records", {0}, {.cancels = 1, .crashes = 1, .pauses = 1, .records = 2}},
+        ScopeCase{"turns", {0, 3, 2, 4}, {.drains = 1}, rules_in_turn()},
+        ScopeCase{"turns_of_a_service", {3, 0, 1}, {.crashes = 1, .drains = 1}, rules_in_turn()}),
     [](const auto& test) { return std::string(test.param.name); });
 
 struct Mutant {
@@ -158,7 +170,13 @@ INSTANTIATE_TEST_SUITE_P(
         Mutant{"AdoptSparesLiving", [](Scope& s) { s.rules.guards.adopt_spares_living = false; }},
         Mutant{"CancelLeavesTombstone",
                [](Scope& s) { s.rules.guards.cancel_leaves_tombstone = false; }},
-        Mutant{"RecordChecksOwner", [](Scope& s) { s.rules.guards.record_checks_owner = false; }}),
+        Mutant{"RecordChecksOwner", [](Scope& s) { s.rules.guards.record_checks_owner = false; }},
+        Mutant{"OrderKeepsServices",
+               [](Scope& s) {
+                 s.rules = rules_in_turn();
+                 s.pushes = {3, 0, 1};
+                 s.rules.guards.order_keeps_services = false;
+               }}),
     [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

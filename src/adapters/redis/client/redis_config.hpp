@@ -2,6 +2,7 @@
 
 #include "base/result.hpp"
 #include "base/secret.hpp"
+#include "domain/queue_rules.hpp"
 
 #include <cstdint>
 #include <string>
@@ -44,6 +45,7 @@ struct RedisConfig {
   SentinelConfig sentinel;
   bool is_url = false;  ///< REDIS_URL named the address.
   std::string queue = "builder-queue";
+  domain::QueueOrder order = domain::QueueOrder::fair;  ///< In which jobs are taken from it.
   std::string cancel_channel = "builder:cancel";
 
   /// The settings that say where Redis is.

@@ -7,9 +7,6 @@
 
 namespace builder::adapters::redis {
 
-namespace {
-
-/// Redis names scripts by their SHA-1.
 std::string sha1_hex(std::string_view text) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;
@@ -23,8 +20,6 @@ std::string sha1_hex(std::string_view text) {
   return hex;
 }
 
-}  // namespace
-
 std::string own_key(const std::string& queue, std::string_view suffix) {
   const std::size_t open = queue.find('{');
   const bool tagged = open != std::string::npos && queue.find('}', open) > open + 1 &&
@@ -34,8 +29,9 @@ std::string own_key(const std::string& queue, std::string_view suffix) {
 
 std::vector<std::string> script_keys(const std::string& queue) {
   std::vector<std::string> keys{queue};
-  for (const char* suffix : {"workers", "own", "pay", "att", "svc", "wait", "newer", "tomb", "fin",
-                             "seen", "out", "dead", "stage", "times", "unused", "about", "pause"}) {
+  for (const char* suffix :
+       {"workers", "own", "pay", "att", "svc", "wait", "newer", "tomb", "fin", "seen", "out",
+        "dead", "stage", "times", "unused", "about", "pause", "whose", "turn"}) {
     keys.push_back(own_key(queue, suffix));
   }
   return keys;

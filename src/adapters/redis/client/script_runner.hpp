@@ -15,6 +15,9 @@ std::vector<std::string> script_keys(const std::string& queue);
 /// A key of ours beside the queue.
 std::string own_key(const std::string& queue, std::string_view suffix);
 
+/// Lower-case hex, as Redis names scripts.
+std::string sha1_hex(std::string_view text);
+
 /// Whether Redis runs scripts for us; `denied`, with what to change, when it refuses them.
 Result<> may_run_scripts(Connection& connection, const std::stop_token& stop);
 

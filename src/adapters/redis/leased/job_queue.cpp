@@ -341,10 +341,12 @@ class RedisJobQueue final : public ports::JobQueue {
     if (!handover) {
       return failure(ErrorKind::cancelled, "stopped");
     }
-    const auto reply = take_.run(*own_,
-                                 {lease->id(), std::to_string(domain::k_most_attempts),
-                                  settings_.identity.host, settings_.identity.process()},
-                                 {}, k_reply_patience);
+    const auto reply =
+        take_.run(*own_,
+                  {lease->id(), std::to_string(domain::k_most_attempts), settings_.identity.host,
+                   settings_.identity.process(), std::to_string(order_width()),
+                   std::to_string(domain::k_most_passed)},
+                  {}, k_reply_patience);
     if (!reply) {
       if (reply.error().kind == ErrorKind::denied) {
         membership_.rights_changed();
@@ -354,6 +356,10 @@ class RedisJobQueue final : public ports::JobQueue {
       return std::unexpected(reply.error());
     }
     return read_take(lease, *reply);
+  }
+
+  [[nodiscard]] std::size_t order_width() const {
+    return config_.order == domain::QueueOrder::fair ? domain::k_order_width : 1;
   }
 
   Result<Attempt> read_take(const std::shared_ptr<const RenewedLease>& lease, const Reply& reply) {

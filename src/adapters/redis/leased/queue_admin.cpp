@@ -24,6 +24,8 @@ constexpr milliseconds k_patience{5'000};
 constexpr std::size_t k_page = 100;
 /// Where only ids are looked for.
 constexpr std::size_t k_search_page = 500;
+constexpr std::size_t k_told_in_turn = 1'000;
+constexpr const char* k_first_turn = "-1000";                // Of the owners whose turn was last.
 constexpr std::string_view k_remember_cancel = "604800000";  // 7 days, as in job_queue.cpp.
 constexpr milliseconds k_cancel_memory{604'800'000};
 constexpr milliseconds k_end_memory{std::chrono::hours(180 * 24)};  // KEEP_ENDED in common.lua.
@@ -54,7 +56,9 @@ class RedisQueueAdmin final : public ports::QueueAdmin {
                                       {"LLEN", key("dead")},
                                       {"ZRANGE", key("workers"), "0", "-1", "WITHSCORES"},
                                       {"HGETALL", key("about")},
-                                      {"HGETALL", key("pause")}},
+                                      {"HGETALL", key("pause")},
+                                      {"HGETALL", key("whose")},
+                                      {"ZRANGE", key("turn"), k_first_turn, "-1", "WITHSCORES"}},
                                      stop);
     if (!answers) {
       if (answers.error().kind == ErrorKind::denied) {
@@ -73,7 +77,9 @@ class RedisQueueAdmin final : public ports::QueueAdmin {
                       .newer = pairs_of(found[6]),
                       .workers = pairs_of(found[10]),
                       .about = pairs_of(found[11]),
-                      .pauses = pairs_of(found[12])};
+                      .pauses = pairs_of(found[12]),
+                      .whose = pairs_of(found[13]),
+                      .turns = pairs_of(found[14])};
     ports::QueueLook look{.now = books.now,
                           .waiting = count_of(found[1]),
                           .set_aside = set_aside_of(pairs_of(found[3]), books),
@@ -89,7 +95,14 @@ class RedisQueueAdmin final : public ports::QueueAdmin {
     look.workers = workers_of(books, look.ends);
     look.pauses = pauses_of(books);
     add_elements(look, found[2]);
-    BUILDER_TRY(add_pages(look, most, stop));
+    if (config_.order == domain::QueueOrder::fair && most > 0) {
+      // Whose turn comes among the first may stand behind them.
+      BUILDER_TRY(add_pages(look, most + domain::k_order_width, stop));
+      put_in_turn(look.first, look.running, books);
+      look.first.resize(std::min(look.first.size(), most));
+    } else {
+      BUILDER_TRY(add_pages(look, most, stop));
+    }
     for (ports::WaitingJob& job : look.first) {
       job.attempts = std::atoi(value_of(books.attempts, job.deployment).c_str());
     }
@@ -99,17 +112,20 @@ class RedisQueueAdmin final : public ports::QueueAdmin {
 
   Result<ports::DeploymentLook> find(const domain::DeploymentId& deployment,
                                      const std::stop_token& stop) override {
-    BUILDER_TRY_ASSIGN(ports::DeploymentLook look, find_beside(deployment, stop));
-    if (look.waiting || look.running || look.undelivered || look.ended) {
-      return look;
+    BUILDER_TRY_ASSIGN(ports::DeploymentLook look, find_anywhere(deployment, stop));
+    // Far behind, the queue's order says as much as turns do.
+    if (config_.order == domain::QueueOrder::fair && look.waiting && look.waiting->position > 0 &&
+        look.waiting->position <= k_told_in_turn) {
+      const auto around = this->look(look.waiting->position + domain::k_order_width, stop);
+      const auto same = [&](const ports::WaitingJob& job) {
+        return job.deployment == look.waiting->deployment;
+      };
+      if (around) {
+        const auto found = std::ranges::find_if(around->first, same);
+        look.waiting->position =
+            found == around->first.end() ? look.waiting->position : found->position;
+      }
     }
-    BUILDER_TRY_ASSIGN(auto waiting, search_queue(deployment, stop));
-    if (!waiting) {
-      // It may have been taken while the queue was gone through.
-      return find_beside(deployment, stop);
-    }
-    waiting->attempts = look.attempts;
-    look.waiting = std::move(waiting);
     return look;
   }
 
@@ -310,6 +326,23 @@ class RedisQueueAdmin final : public ports::QueueAdmin {
       jobs[i].cancelled = !scores[i].text.empty();
     }
     return {};
+  }
+
+  /// The place of what waits is that in the queue.
+  Result<ports::DeploymentLook> find_anywhere(const domain::DeploymentId& deployment,
+                                              const std::stop_token& stop) {
+    BUILDER_TRY_ASSIGN(ports::DeploymentLook look, find_beside(deployment, stop));
+    if (look.waiting || look.running || look.undelivered || look.ended) {
+      return look;
+    }
+    BUILDER_TRY_ASSIGN(auto waiting, search_queue(deployment, stop));
+    if (!waiting) {
+      // It may have been taken while the queue was gone through.
+      return find_beside(deployment, stop);
+    }
+    waiting->attempts = look.attempts;
+    look.waiting = std::move(waiting);
+    return look;
   }
 
   /// Everything but what stands behind the first page of the queue.

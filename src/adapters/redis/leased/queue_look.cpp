@@ -1,5 +1,6 @@
 #include "adapters/redis/leased/queue_look.hpp"
 
+#include "adapters/redis/leased/owner_name.hpp"
 #include "adapters/redis/leased/worker_entry.hpp"
 #include "base/json.hpp"
 #include "domain/deployment_request.hpp"
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <deque>
 #include <map>
 #include <tuple>
 
@@ -89,6 +91,7 @@ ports::WaitingJob read_element(const std::string& element, std::size_t position)
     job.service = parsed.service_id->str();
   }
   if (parsed.request) {
+    job.owner = owner_name(*parsed.request);
     job.repository = std::move(parsed.request->repository_name);
     job.branch = std::move(parsed.request->branch);
     job.commit = std::move(parsed.request->commit_sha);
@@ -223,6 +226,32 @@ std::vector<ports::NamedPause> pauses_of(const Books& books) {
   }
   std::ranges::sort(pauses, {}, &ports::NamedPause::whose);
   return pauses;
+}
+
+void put_in_turn(std::vector<ports::WaitingJob>& waiting,
+                 const std::vector<ports::BuiltJob>& running, const Books& books) {
+  domain::Turns turns;
+  for (const auto& [owner, take] : books.turns) {
+    turns[owner].last = static_cast<std::int64_t>(read_number<double>(take));
+  }
+  std::deque<std::string> owners;  // The longest first.
+  for (const ports::BuiltJob& job : running) {
+    owners.push_back(value_of(books.whose, job.deployment));
+    ++turns[owners.back()].running;
+  }
+  std::vector<domain::InLine> line;
+  for (const ports::WaitingJob& job : waiting) {
+    line.push_back(
+        {.owner = job.owner, .service = job.service, .readable = !job.deployment.empty()});
+  }
+  const auto passed = read_number<int>(value_of(books.whose, ":passed"));  // take.lua
+  std::vector<ports::WaitingJob> ordered;
+  for (const std::size_t place :
+       domain::expected_order(std::move(line), std::move(turns), passed, std::move(owners))) {
+    ordered.push_back(std::move(waiting[place]));
+    ordered.back().position = ordered.size();
+  }
+  waiting = std::move(ordered);
 }
 
 std::vector<ports::WaitingJob> set_aside_of(const Pairs& wait, const Books& books) {

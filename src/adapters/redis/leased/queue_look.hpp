@@ -39,6 +39,8 @@ struct Books {
   Pairs workers;   ///< Lease id → end of its lease in ms.
   Pairs about;     ///< Lease id → "time JSON".
   Pairs pauses;    ///< Name → JSON.
+  Pairs whose;     ///< Deployment → its owner, and what `take` remembers of the order.
+  Pairs turns;     ///< Owner → number of a take.
 };
 
 std::vector<ports::BuiltJob> running_of(const Books& books);
@@ -46,6 +48,10 @@ std::vector<ports::BuiltJob> running_of(const Books& books);
 std::vector<ports::QueueWorker> workers_of(const Books& books,
                                            const std::vector<ports::UndeliveredEnd>& ends);
 std::vector<ports::NamedPause> pauses_of(const Books& books);
+/// Gives what waits, in the queue's order, the order and the places in which it is likely to be
+/// taken in turn.
+void put_in_turn(std::vector<ports::WaitingJob>& waiting,
+                 const std::vector<ports::BuiltJob>& running, const Books& books);
 /// Set aside: service → element. Each waits for what `own` says is built of its service.
 std::vector<ports::WaitingJob> set_aside_of(const Pairs& wait, const Books& books);
 

@@ -43,6 +43,7 @@ Json waiting(const ports::WaitingJob& job) {
             {"repository", text(job.repository)},
             {"branch", text(job.branch)},
             {"commit", text(job.commit)},
+            {"owner", text(job.owner)},
             {"bytes", job.bytes},
             {"attempts", job.attempts}};
   if (job.position > 0) {

@@ -99,6 +99,47 @@ TEST_F(QueueAdminTest, AnEmptyQueueHasNothing) {
   EXPECT_FALSE(find("a").known());
 }
 
+TEST_F(QueueAdminTest, APlaceIsTheTurnAndWorkersTakeInThisOrder) {
+  start_worker();
+  const auto push_of = [this](const std::string& owner, const std::string& id) {
+    raw({"RPUSH", settings_.queue,
+         R"({"deploymentId":")" + id + R"(","serviceId":"s-)" + id + R"(","repositoryName":")" +
+             owner + R"(/mono"})"});
+  };
+  push_of("a", "a0");
+  take();
+  for (const char* id : {"a1", "a2", "a3"}) {
+    push_of("a", id);
+  }
+  push_of("b", "b1");
+  push_of("b", "b2");
+  std::vector<std::string> places;
+  for (const ports::WaitingJob& job : look().first) {
+    places.push_back(job.deployment);
+    EXPECT_EQ(job.position, places.size());
+    EXPECT_EQ(find(job.deployment).waiting->position, places.size()) << job.deployment;
+  }
+  EXPECT_EQ(places, std::vector<std::string>({"b1", "a1", "b2", "a2", "a3"}));
+  EXPECT_EQ(look(2).first.size(), 2u);
+  EXPECT_EQ(look(2).first.front().deployment, "b1");
+
+  RedisConfig in_order = settings_;
+  in_order.order = domain::QueueOrder::fifo;
+  EXPECT_EQ(adapters::redis::make_queue_admin(in_order)->look(1, {}).value().first[0].deployment,
+            "a1");
+
+  // As if each build took the same time: the oldest ends first.
+  std::vector<std::string> taken;
+  auto oldest = ports::Receipt{DeploymentId("a0"), look().running.at(0).lease_id, nullptr};
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    ASSERT_TRUE(worker_->finish(oldest, builded()));
+    const auto job = take();
+    taken.push_back(job.receipt.deployment.str());
+    oldest = job.receipt;
+  }
+  EXPECT_EQ(taken, places);
+}
+
 TEST_F(QueueAdminTest, ALookShowsEveryPlaceOfAJob) {
   start_worker();
   push("a", "s");

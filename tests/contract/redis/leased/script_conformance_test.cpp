@@ -4,18 +4,22 @@
 // only one. CONFORMANCE_CALLS and CONFORMANCE_SEED choose how many and which.
 #include "adapters/redis/client/script_runner.hpp"
 #include "adapters/redis/leased/outbox_entry.hpp"
+#include "adapters/redis/leased/owner_name.hpp"
 #include "adapters/redis/leased/scripts.hpp"
 #include "base/text.hpp"
+#include "domain/deployment_request.hpp"
 #include "fakes/memory_queue.hpp"
 
 #include "contract/redis/fixture.hpp"
 #include "model/queue_model.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <deque>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -73,6 +77,16 @@ std::string service_text(const model::Rules& rules, Small id) {
 
 std::string lease_text(Small lease_id) {
   return "lease" + std::to_string(lease_id);
+}
+
+/// Empty: nobody.
+std::string repository_text(Small owner) {
+  return owner == model::k_nobody ? "" : "o" + std::to_string(owner) + "/x";
+}
+
+/// As Redis has it.
+std::string owner_key(Small owner) {
+  return adapters::redis::owner_name({.repository_name = repository_text(owner)});
 }
 
 /// The two names of the worker.
@@ -194,6 +208,13 @@ Picture picture_of(const QueueState& state, const model::Rules& rules) {
     }
   }
   picture["dead"] = std::to_string(state.dead);
+  picture["passed"] = std::to_string(state.passed);
+  for (Small turn = 1; at(turn) <= model::k_owners; ++turn) {
+    const auto owner = std::ranges::find(state.turn, turn);
+    if (owner != state.turn.end()) {
+      picture["turn"] += owner_key(static_cast<Small>(owner - state.turn.begin())) + " ";
+    }
+  }
   return picture;
 }
 
@@ -235,6 +256,13 @@ Picture picture_of(const Reply& dump) {
   pairs(16, [&](const auto& name, const auto& value) {
     picture["about " + name] = value.substr(value.find(' ') + 1);
   });
+  picture["passed"] = "0";
+  pairs(18, [&](const auto& name, const auto& value) {
+    if (name == ":passed") {
+      picture["passed"] = value;
+    }
+  });
+  pairs(19, [&](const auto& owner, const auto&) { picture["turn"] += owner + " "; });
   return picture;
 }
 
@@ -278,8 +306,8 @@ Picture picture_of(const fakes::MemoryQueue& queue) {
 }
 
 bool is_kept_by_rules(const std::string& name) {
-  return name != "dead" && !name.starts_with("worker ") && !name.starts_with("about ") &&
-         !name.starts_with("fin ") && !name.starts_with("att ");
+  return name != "dead" && name != "passed" && name != "turn" && !name.starts_with("worker ") &&
+         !name.starts_with("about ") && !name.starts_with("fin ") && !name.starts_with("att ");
 }
 
 std::string words(const Picture& picture) {
@@ -331,6 +359,7 @@ class ScriptConformance : public RealRedisTest {
     }
     connection_ = Connection::open(config(queue_), "conformance", {}).value();
     rules_.service = {0, 0, 1, 0, k_none};
+    rules_.organization = {0, 1, 1, 0, model::k_nobody};
     rules_.most_attempts = 2;
   }
 
@@ -389,8 +418,13 @@ class ScriptConformance : public RealRedisTest {
         "\"deploymentId\":" + std::string(chance(50) ? " " : "") + "\"" + id_text(id) + "\"";
     const std::string service_field =
         service.empty() ? R"("serviceId":null)" : "\"serviceId\":\"" + service + "\"";
-    return chance(50) ? "{" + id_field + "," + service_field + "}"
-                      : "{" + id_field + ",\"x\":[1,{}]," + service_field + ",\"y\":\"\\u003c\"}";
+    const std::string repository = repository_text(rules_.organization[at(id)]);
+    const std::string repository_field = repository.empty() && chance(50)
+                                             ? R"("repositoryName":null)"
+                                             : R"("repositoryName": ")" + repository + "\"";
+    return chance(50) ? "{" + id_field + "," + service_field + "," + repository_field + "}"
+                      : "{" + repository_field + "," + id_field + ",\"x\":[1,{}]," + service_field +
+                            ",\"y\":\"\\u003c\\\"serviceId\\\":\\\"s7\\\"\"}";
   }
 
   void same(const Reply& reply, std::size_t index, const std::string& wanted) {
@@ -502,6 +536,12 @@ Answer ScriptConformance::take_one(Small lease_id) {
   doing_ = "take " + lease_text(lease_id);
   std::vector<std::string> arguments{lease_text(lease_id), "2"};
   add_names(arguments, lease_id);
+  // Workers that take in turn and others that do not, beside each other.
+  rules_.width = alone_ || chance(20) ? Small{1} : static_cast<Small>(model::k_queue);
+  if (rules_.width > 1 || chance(50)) {
+    arguments.push_back(std::to_string(rules_.width));
+    arguments.push_back(std::to_string(rules_.most_passed));
+  }
   const Reply reply = call(take_, arguments);
   const Answer answer = model::take(state_, rules_, lease_id);
   static const std::map<Word, std::string> names{{Word::lost, "LOST"},
@@ -787,6 +827,111 @@ TEST_F(ScriptConformance, EveryCallDoesWhatTheModelAndTheRulesSay) {
         FAIL() << "call " << made << " of seed " << seed << ": " << doing_;
       }
     }
+  }
+}
+
+/// Longer than what one call reads anew. Of what stands in front of a job, nothing may be of its
+/// owner or service.
+TEST_F(ScriptConformance, NobodyIsOvertakenByHisOwnWhateverOthersDoToALongQueue) {
+  const auto seed =
+      std::stoull(variable("CONFORMANCE_SEED", std::to_string(std::random_device()())));
+  std::cout << "CONFORMANCE_SEED=" << seed << "\n";
+  random_.seed(seed);
+  call(beat_, {"e", "3600000", "1", "", "", ""});
+  std::deque<std::string> wanted;  // The queue.
+  int number = 0;
+  const auto push = [&](bool behind) {
+    // A service may change its owner; mostly it does not.
+    const int service = pick(60);
+    const int owner = chance(5) ? pick(4) : service % 4;
+    const std::string payload =
+        fmt::format(R"({{"deploymentId":"d{}","serviceId":"s{}","repositoryName":"o{}/x"}})",
+                    number++, service, owner);
+    raw({behind ? "RPUSH" : "LPUSH", queue_, payload});
+    behind ? wanted.push_back(payload) : wanted.push_front(payload);
+  };
+  const auto field = [](const std::string& payload, const std::string& name) {
+    const std::size_t from = payload.find(name);
+    return payload.substr(from, payload.find_first_of("/,}", from) - from);
+  };
+  int left = 0;
+  for (int round = 0; round < 500; ++round) {
+    while (wanted.size() < 100 || chance(40)) {
+      push(true);
+    }
+    switch (pick(8)) {
+      case 0:
+        push(false);
+        break;
+      case 1:
+        raw({"LPOP", queue_});
+        wanted.pop_front();
+        break;
+      case 2: {
+        const auto gone = wanted.begin() + static_cast<std::ptrdiff_t>(pick(90));
+        raw({"LREM", queue_, "1", *gone});
+        wanted.erase(gone);
+        break;
+      }
+      default: {
+        const Reply reply = call(take_, {"e", "3", "", "", "64", "8"});
+        const auto rest = call(dump_, {}).list.at(0).list;
+        const auto gone = std::ranges::mismatch(wanted, rest, [](const auto& a, const auto& b) {
+                            return a == b.text;
+                          }).in1;
+        ASSERT_NE(gone, wanted.end());
+        for (auto before = wanted.begin(); before != gone; ++before) {
+          ASSERT_NE(field(*before, "\"serviceId"), field(*gone, "\"serviceId"));
+          if (field(*gone, "\"repositoryName") == field(*before, "\"repositoryName")) {
+            // Only if it waits for another owner's job of its service.
+            ASSERT_TRUE(std::any_of(wanted.begin(), before,
+                                    [&](const std::string& older) {
+                                      return field(older, "\"serviceId") ==
+                                             field(*before, "\"serviceId");
+                                    }))
+                << *before << " before " << *gone;
+          }
+        }
+        left += gone == wanted.begin() ? 0 : 1;
+        wanted.erase(gone);
+        if (reply.list.at(0).text == "JOB" && chance(70)) {
+          call(finish_, {"e", reply.list.at(2).text, entry_text(Final::builded)});
+        }
+      }
+    }
+  }
+  EXPECT_GT(left, 30);
+}
+
+TEST_F(ScriptConformance, TheScriptAndTheRulesNameTheSameOwner) {
+  call(beat_, {"e", "3600000", "1", "", "", ""});
+  const std::string github = R"("gitProvider":{"type":"GITHUB","githubAccount":)";
+  const std::vector<std::string> elements{
+      R"("repositoryName":"octo/app")",
+      R"("repositoryName":"octo/app","gitProvider":null)",
+      R"("repositoryName":"octo/app",)" + github + R"({"username":"cat","accessToken":"t"}})",
+      R"("repositoryName":"octo/app",)" + github + R"({"username":"c\u003ct","accessToken":"t"}})",
+      R"("repositoryName":"octo/app",)" + github + R"(null})",
+      R"("repositoryName" : "octo/deep/app",)" + github + R"({"accessToken":"t","username":"c"}})",
+      R"("repositoryName":"team/app","gitProvider":{"type":"custom","url":"https://git.x/y","username":"u","password":"p"})",
+      R"("repositoryName":"team/app","gitProvider":{"type":"CUSTOM","username":"u","url":"https://git.x/y"})",
+      R"("repositoryName":"app","gitProvider":{"type":"GITHUB"})",
+      R"("repositoryName":"/app")",
+      R"("repositoryName":"")",
+      R"("repositoryName":"octo/")",
+      R"("repositoryName":"octo/app","environmentVariables":[{"key":"repositoryName","value":"\"repositoryName\":\"evil/x\""}])"};
+  int number = 0;
+  for (const std::string& element : elements) {
+    const std::string text =
+        fmt::format(R"({{"deploymentId":"d{}","serviceId":"s{}",)", number, number) + element + "}";
+    raw({"RPUSH", queue_, text});
+    same(call(take_, {"e", "3", "", "", "2", "8"}), 0, "JOB");
+    const auto request = domain::parse_job(text).request;
+    ASSERT_TRUE(request) << request.error().message;
+    const auto whose =
+        connection_->call({"HGET", own_key(queue_, "whose"), "d" + std::to_string(number)}, {});
+    EXPECT_EQ(whose->text, adapters::redis::owner_name(*request)) << text;
+    ++number;
   }
 }
 

@@ -21,6 +21,8 @@ local times = KEYS[15]   -- hash: service -> what its deployments remember of it
 local unused = KEYS[16]  -- zset: service -> end of our memory of its times
 local about = KEYS[17]   -- hash: lease id of a worker -> "time entry": who it is and what it does, for people
 local pause = KEYS[18]   -- hash: name of a worker, or `*` -> entry: who asked it to take no jobs, and why
+local whose = KEYS[19]   -- hash: deployment -> whose it is, while it is built; PASSED -> how often `take` left the first
+local turn = KEYS[20]    -- zset: owner of jobs -> number of the take that was its last
 
 -- A Redis that comes back with an old state has elements in its queue that were taken long ago.
 local KEEP_ENDED = 180 * 24 * 3600 * 1000
