@@ -51,7 +51,7 @@ void EventLog::finish() {
   running_.clear();
 }
 
-EventLog::Steps EventLog::steps() {
+domain::StepTally EventLog::steps() {
   const std::scoped_lock lock(mutex_);
   return steps_;
 }
@@ -71,10 +71,7 @@ void EventLog::on(const domain::StepFinished& event) {
   const std::string number = domain::is_internal_step(event.name)
                                  ? fmt::format("#{} {}", event.step, event.name)
                                  : fmt::format("#{}", event.step);
-  if (!domain::is_internal_step(event.name)) {
-    ++steps_.all;
-    steps_.cached += event.cached ? 1 : 0;
-  }
+  steps_.add(event.name, event.duration, event.cached);
   const double seconds = std::chrono::duration<double>(event.duration).count();
   if (!event.error.empty()) {
     write(LogType::error, fmt::format("{} ERROR: {}", number, event.error));

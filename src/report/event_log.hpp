@@ -2,6 +2,7 @@
 
 #include "base/secret_store.hpp"
 #include "domain/build_event.hpp"
+#include "domain/closing_words.hpp"
 #include "domain/log_text.hpp"
 #include "report/deployment_channel.hpp"
 
@@ -32,13 +33,7 @@ class EventLog final : public domain::EventSink {
   /// Passes on what steps that never finished had written.
   void finish();
 
-  /// Of the build's own steps, those that have ended.
-  struct Steps {
-    std::size_t all = 0;
-    std::size_t cached = 0;
-  };
-
-  [[nodiscard]] Steps steps();
+  [[nodiscard]] domain::StepTally steps();
 
  private:
   struct Step {
@@ -67,7 +62,7 @@ class EventLog final : public domain::EventSink {
   bool holds_ = false;
   bool discards_ = false;
   std::vector<domain::BuildEvent> held_;
-  Steps steps_;
+  domain::StepTally steps_;
 };
 
 }  // namespace builder::report

@@ -4,6 +4,7 @@
 #include "build/build_steps.hpp"
 #include "build/silence_watch.hpp"
 #include "build/step_tails.hpp"
+#include "domain/closing_words.hpp"
 #include "domain/customer_line.hpp"
 #include "domain/deployment_request.hpp"
 #include "domain/failures/failure_rules.hpp"
@@ -165,10 +166,10 @@ class Run final : private build::StepObserver {
     if (record_ != nullptr) {
       record_->end(run_end(outcome, published));
     }
-    const report::EventLog::Steps steps = events_.steps();
+    const domain::StepTally steps = events_.steps();
     log_.info("ended: {} after {:.1f} s, {}, engine {}, {} of {} steps cached{}",
               to_string(outcome), std::chrono::duration<double>(Clock::now() - started).count(),
-              source(), settings_.engine, steps.cached, steps.all,
+              source(), settings_.engine, steps.cached(), steps.all(),
               outcome == Outcome::builded ? ", " + image_uri_ : "");
     EndedRun ended{.outcome = outcome};
     if (outcome != Outcome::lost && (published || fate_of(outcome) == report::Fate::ended) &&
@@ -397,6 +398,12 @@ class Run final : private build::StepObserver {
         (settings_.image_reference == ImageReference::automatic && settings_.keep_images > 1);
     const std::string& repository = image.repository.uri;
     image_uri_ = by_digest ? repository + "@" + image.digest : repository;
+    for (std::string& row :
+         domain::closing_rows({.context_bytes = steps_.figures().context_bytes_sent,
+                               .pushed_bytes = steps_.figures().bytes_pushed,
+                               .steps = events_.steps()})) {
+      events_.info(std::move(row));
+    }
     return report({.status = DeploymentStatus::builded,
                    .error = {},
                    .log = Message{LogType::info,

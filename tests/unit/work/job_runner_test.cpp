@@ -778,8 +778,9 @@ TEST_F(JobRunnerTest, TheHistoryIsToldWhatWasBuilt) {
     EXPECT_FALSE(row.contains("verysecret")) << row;
     rows += row.substr(row.find(' ') + 1) + "\n";
   }
-  for (const char* line : {"Build started", "hello from the build", "uses [REDACTED]",
-                           "Build completed successfully. Image is ready for deployment."}) {
+  for (const char* line :
+       {"Build started", "hello from the build", "uses [REDACTED]", "pushed   10 B\nsteps    1",
+        "Build completed successfully. Image is ready for deployment."}) {
     EXPECT_TRUE(rows.contains(std::string(line) + "\n")) << line << " in " << rows;
   }
 }

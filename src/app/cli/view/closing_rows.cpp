@@ -2,6 +2,7 @@
 #include "app/cli/view/rows.hpp"
 #include "base/size.hpp"
 #include "base/text.hpp"
+#include "domain/closing_words.hpp"
 
 #include <fmt/format.h>
 
@@ -11,9 +12,6 @@
 namespace builder::app::cli {
 
 namespace {
-
-constexpr std::size_t k_slowest = 3;
-constexpr std::chrono::milliseconds k_worth_telling{100};
 
 using Rows = std::vector<std::string>;
 
@@ -99,32 +97,7 @@ bool is_said(const std::string& row, const BuildModel& model) {
 
 void add_fact(const std::string& name, const std::string& value, Rows& rows) {
   if (!value.empty()) {
-    rows.push_back(fmt::format("{:<9}{}", name, value));
-  }
-}
-
-void add_steps(const Terminal& terminal, const std::vector<StepSummary>& all, Rows& rows) {
-  std::vector<StepSummary> steps;
-  std::ranges::copy_if(all, std::back_inserter(steps),
-                       [](const StepSummary& step) { return !is_internal(step.name); });
-  if (steps.empty()) {
-    return;
-  }
-  const auto cached = static_cast<std::size_t>(std::ranges::count_if(steps, &StepSummary::cached));
-  add_fact("steps",
-           cached == 0 ? std::to_string(steps.size())
-                       : fmt::format("{}, {} of them cached ({} %)", steps.size(), cached,
-                                     cached * 100 / steps.size()),
-           rows);
-  std::ranges::stable_sort(steps, std::greater{}, &StepSummary::duration);
-  std::erase_if(steps, [](const StepSummary& step) {
-    return step.cached || step.duration < k_worth_telling;
-  });
-  for (std::size_t i = 0; i < std::min(k_slowest, steps.size()); ++i) {
-    const std::string row =
-        fmt::format("{:<9}{:>7}  {}", i == 0 ? "slowest" : "", time_in_words(steps[i].duration),
-                    printable_line(steps[i].name));
-    rows.push_back(fitted(row, terminal.columns));
+    rows.push_back(domain::closing_row(name, value));
   }
 }
 
@@ -148,17 +121,22 @@ void add_summary(const Terminal& terminal, const BuildSummary& summary, Rows& ro
   for (const std::string& detail : summary.details) {
     add_text(terminal, printable_line(detail), 2, rows);
   }
+  domain::BuildFigures figures;
   if (summary.end == BuildEnd::succeeded) {
     for (const std::string& image : summary.images) {
       add_fact(&image == &summary.images.front() ? "image" : "", printable_line(image), rows);
     }
     add_fact("digest", printable_line(summary.digest), rows);
-    add_fact("size", summary.size == 0 ? "" : bytes_in_words(summary.size), rows);
-    add_fact("context", summary.context_bytes == 0 ? "" : bytes_in_words(summary.context_bytes),
-             rows);
+    figures.size = summary.size;
+    figures.context_bytes = summary.context_bytes;
   }
   if (summary.end != BuildEnd::aborted) {
-    add_steps(terminal, summary.steps, rows);
+    for (const StepSummary& step : summary.steps) {
+      figures.steps.add(step.name, step.duration, step.cached);
+    }
+  }
+  for (const std::string& row : domain::closing_rows(figures)) {
+    rows.push_back(fitted(row, terminal.columns));
   }
 }
 

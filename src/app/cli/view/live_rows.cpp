@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <string_view>
 #include <utility>
 
@@ -153,16 +152,6 @@ bool is_shown(const RunningStep& step, SteadyTime now) {
 }
 
 }  // namespace
-
-std::string time_in_words(std::chrono::milliseconds time) {
-  const double seconds = static_cast<double>(std::max(time, 0ms).count()) / 1e3;
-  if (seconds < 59.95) {
-    return fmt::format("{:.1f}s", seconds);
-  }
-  const auto whole = std::llround(seconds);
-  return whole < 3'600 ? fmt::format("{}m {:02}s", whole / 60, whole % 60)
-                       : fmt::format("{}h {:02}m", whole / 3'600, whole / 60 % 60);
-}
 
 std::string history_row(const Terminal& terminal, const HistoryRow& row) {
   using Kind = HistoryRow::Kind;

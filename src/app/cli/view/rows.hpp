@@ -3,6 +3,7 @@
 #include "app/cli/terminal.hpp"
 #include "app/cli/view/build_model.hpp"
 #include "app/cli/view/summary.hpp"
+#include "domain/closing_words.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -30,7 +31,6 @@ std::vector<std::string> live_rows(const Terminal& terminal, const BuildModel& m
 std::vector<std::string> closing_rows(const Terminal& terminal, const BuildModel& model,
                                       const BuildSummary& summary, const SourceReader& source);
 
-/// "0.4s", "1m 12s", "1h 02m".
-std::string time_in_words(std::chrono::milliseconds time);
+using domain::time_in_words;
 
 }  // namespace builder::app::cli
