@@ -87,7 +87,9 @@ void Needles::learn(State at, const Needle* ending, bool is_encoded) {
   const std::uint8_t own = ending != nullptr ? ending->kinds : std::uint8_t{0};
   facts.is_encoded = is_encoded;
   facts.kinds = own | fail.kinds;
-  facts.match = (own & (k_secret | k_encoded)) != 0 ? facts.depth : fail.match;
+  const bool is_secret = (own & (k_secret | k_encoded)) != 0;
+  facts.match = is_secret ? facts.depth : fail.match;
+  facts.ending = is_secret ? at : fail.ending;
   nodes_[at].ends = facts.kinds != 0;
 }
 

@@ -69,6 +69,9 @@ class Needles {
   /// Length of the longest secret that ends here; 0: none does.
   [[nodiscard]] std::size_t match(State state) const { return facts_[state].match; }
 
+  /// Where the longest secret that ends here ends on its own; k_start: none does.
+  [[nodiscard]] State ending(State state) const { return facts_[state].ending; }
+
   /// The kinds of all strings that end here.
   [[nodiscard]] std::uint8_t kinds(State state) const { return facts_[state].kinds; }
 
@@ -88,6 +91,7 @@ class Needles {
   struct Facts {
     std::uint32_t depth = 0;
     std::uint32_t match = 0;
+    State ending = k_start;
     std::uint8_t kinds = 0;
     bool is_encoded = false;
   };

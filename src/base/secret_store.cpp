@@ -60,18 +60,29 @@ void SecretStore::remove(std::uint64_t key) {
   }
 }
 
-void SecretStore::make_redactor(Entry& entry) const {
+std::vector<NamedSecret> SecretStore::unguessable_of_worker() const {
+  const std::scoped_lock lock(mutex_);
+  return unguessable();
+}
+
+std::vector<NamedSecret> SecretStore::unguessable() const {
   std::vector<NamedSecret> secrets;
-  for (const auto& [key, other] : entries_) {
-    if (!entry.is_deployment || other.is_deployment) {
+  for (const auto& [key, entry] : entries_) {
+    if (entry.is_deployment) {
       continue;
     }
-    for (const NamedSecret& secret : other.secrets) {
+    for (const NamedSecret& secret : entry.secrets) {
       if (is_unguessable(secret.value.reveal())) {
         secrets.push_back(secret);
       }
     }
   }
+  return secrets;
+}
+
+void SecretStore::make_redactor(Entry& entry) const {
+  std::vector<NamedSecret> secrets =
+      entry.is_deployment ? unguessable() : std::vector<NamedSecret>();
   secrets.insert(secrets.end(), entry.secrets.begin(), entry.secrets.end());
   entry.redactor = std::make_shared<const Redactor>(secrets);
 }

@@ -59,6 +59,9 @@ class SecretStore {
   /// Keeps them for the life of the process. Returns the names of those that cannot be hidden.
   std::vector<std::string> add_forever(std::vector<NamedSecret> secrets);
 
+  /// Those of the worker's own that every deployment's log hides.
+  [[nodiscard]] std::vector<NamedSecret> unguessable_of_worker() const;
+
   /// `text` without any secret that is known now.
   [[nodiscard]] std::string redact(std::string_view text) const;
 
@@ -71,6 +74,7 @@ class SecretStore {
 
   Registration enter(std::vector<NamedSecret> secrets, bool is_deployment);
   void remove(std::uint64_t key);
+  [[nodiscard]] std::vector<NamedSecret> unguessable() const;
   void make_redactor(Entry& entry) const;
   void make_redactors();
 

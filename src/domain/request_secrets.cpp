@@ -24,15 +24,6 @@ bool is_public_name(std::string_view key) {
          key.starts_with("VITE_PUBLIC_") || key.contains("PUBLIC_KEY");
 }
 
-bool is_secret_name(std::string_view name) {
-  const std::string key = upper_case(name);
-  if (is_public_name(key)) {
-    return false;
-  }
-  return std::ranges::any_of(k_secret_words,
-                             [&](std::string_view word) { return key.contains(word); });
-}
-
 constexpr std::size_t k_shortest_value = 8;
 /// Less is a name.
 constexpr double k_value_bits = 36;
@@ -82,10 +73,10 @@ bool is_number(std::string_view value) {
 
 class Variable {
  public:
-  Variable(const EnvironmentVariable& variable, std::vector<NamedSecret>& sure,
+  Variable(const EnvironmentVariable& variable, bool is_secret, std::vector<NamedSecret>& sure,
            std::vector<NamedSecret>& others)
       : name_("variable " + variable.key), value_(variable.value), sure_(sure), others_(others) {
-    if (is_secret_name(variable.key) && !is_web_address(value_)) {
+    if (is_secret && !is_web_address(value_)) {
       add(sure_, value_);
     } else if (is_public_name(variable.key)) {
       return;
@@ -156,24 +147,49 @@ class Variable {
   std::vector<NamedSecret>& others_;
 };
 
-}  // namespace
+/// What a request holds, by how sure it is.
+struct Sorted {
+  std::vector<NamedSecret> sure;
+  std::vector<NamedSecret> others;
+};
 
-std::vector<NamedSecret> secrets_of(const DeploymentRequest& request) {
-  std::vector<NamedSecret> secrets;
+Sorted sorted_secrets(const DeploymentRequest& request,
+                      const std::function<bool(std::string_view)>& names) {
+  Sorted secrets;
   if (request.git_provider) {
     const GitProvider& git = *request.git_provider;
-    secrets.push_back({"git password", git.password});
+    secrets.sure.push_back({"git password", git.password});
     if (!git.password.empty()) {
       const std::string user = git.username.empty() ? "x-access-token" : git.username;
-      secrets.push_back({"git credentials", Secret(user + ":" + git.password.reveal())});
+      secrets.sure.push_back({"git credentials", Secret(user + ":" + git.password.reveal())});
     }
   }
-  std::vector<NamedSecret> others;
   for (const EnvironmentVariable& variable : request.environment) {
-    Variable(variable, secrets, others);
+    Variable(variable, names(variable.key), secrets.sure, secrets.others);
   }
+  return secrets;
+}
+
+}  // namespace
+
+bool is_secret_name(std::string_view name) {
+  const std::string key = upper_case(name);
+  if (is_public_name(key)) {
+    return false;
+  }
+  return std::ranges::any_of(k_secret_words,
+                             [&](std::string_view word) { return key.contains(word); });
+}
+
+std::vector<NamedSecret> secrets_of(const DeploymentRequest& request) {
+  auto [secrets, others] = sorted_secrets(request, is_secret_name);
   secrets.insert(secrets.end(), others.begin(), others.end());
   return secrets;
+}
+
+std::vector<NamedSecret> sure_secrets_of(const DeploymentRequest& request,
+                                         const std::function<bool(std::string_view)>& names) {
+  return sorted_secrets(request, names).sure;
 }
 
 }  // namespace builder::domain

@@ -3,6 +3,8 @@
 #include "base/secret_store.hpp"
 #include "domain/deployment_request.hpp"
 
+#include <functional>
+#include <string_view>
 #include <vector>
 
 namespace builder::domain {
@@ -19,5 +21,14 @@ namespace builder::domain {
 /// Everything else is configuration that customers want to read in their log: `production`, `3000`,
 /// `https://example.com`, `shop`, `/var/lib/app`, `1.2.3`.
 std::vector<NamedSecret> secrets_of(const DeploymentRequest& request);
+
+/// Whether the name of a variable says that its value is a secret: TOKEN, PASSWORD, KEY, …
+bool is_secret_name(std::string_view name);
+
+/// Those of `secrets_of` that are secrets for sure: the git credentials, and what a name says is
+/// one. `names` decides about the name of a whole variable.
+std::vector<NamedSecret> sure_secrets_of(
+    const DeploymentRequest& request,
+    const std::function<bool(std::string_view name)>& names = is_secret_name);
 
 }  // namespace builder::domain

@@ -35,15 +35,6 @@ bool steers_programs(std::string_view name) {
   return name.starts_with("LD_") || std::ranges::find(k_names, name) != k_names.end();
 }
 
-/// Bundlers write these into what every browser gets.
-bool is_for_browsers(std::string_view name) {
-  constexpr std::array<std::string_view, 9> k_prefixes{
-      "NEXT_PUBLIC_", "VITE_",   "REACT_APP_", "VUE_APP_", "EXPO_PUBLIC_",
-      "NUXT_PUBLIC_", "GATSBY_", "NG_APP_",    "PUBLIC_"};
-  return std::ranges::any_of(k_prefixes,
-                             [name](std::string_view prefix) { return name.starts_with(prefix); });
-}
-
 /// It can be the `id` of a mount.
 bool is_id(std::string_view name) {
   return !name.empty() && std::ranges::all_of(name, [](unsigned char c) {
@@ -67,6 +58,14 @@ bool is_reserved_argument(std::string_view name) {
 
 bool is_argument_name(std::string_view name) {
   return is_identifier(name) && !is_reserved_argument(name);
+}
+
+bool is_for_browsers(std::string_view name) {
+  constexpr std::array<std::string_view, 9> k_prefixes{
+      "NEXT_PUBLIC_", "VITE_",   "REACT_APP_", "VUE_APP_", "EXPO_PUBLIC_",
+      "NUXT_PUBLIC_", "GATSBY_", "NG_APP_",    "PUBLIC_"};
+  return std::ranges::any_of(k_prefixes,
+                             [name](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
 DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,

@@ -46,4 +46,7 @@ DeliveredVariables deliver(const std::vector<EnvironmentVariable>& variables,
                            const DeliveryRules& rules, const std::set<std::string>& listed = {},
                            const Secret& key = {});
 
+/// Whether bundlers write a variable of this name into what every browser gets.
+bool is_for_browsers(std::string_view name);
+
 }  // namespace builder::domain

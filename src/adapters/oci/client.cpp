@@ -41,7 +41,20 @@ struct Call {
   std::vector<http::Header> headers = {};
   std::string body = {};
   std::size_t limit = k_manifest_limit;
+  const BlobTaker* taker = nullptr;  ///< Gets the body of a success as it comes.
 };
+
+/// Of a peer that sends a large blob.
+constexpr std::chrono::seconds k_longest_pause{15};
+
+void receive(http::Request& request, const Call& call) {
+  if (call.taker != nullptr) {
+    call.taker->begin();
+    request.on_body = call.taker->take;
+    request.timeout = std::chrono::milliseconds(0);
+    request.idle_timeout = k_longest_pause;
+  }
+}
 
 bool is_expired_token(const http::Response& response) {
   const PushFault fault = classify_push_error(words_of(response));
@@ -165,6 +178,15 @@ class HttpClient final : public Client {
                                                       reference.host, reference.repository));
     }
     return std::move(response.body);
+  }
+
+  Result<> stream_blob(const JobContext& job, const Reference& reference, const std::string& digest,
+                       const BlobTaker& taker) override {
+    if (!is_digest(digest)) {
+      return failure(ErrorKind::internal, "'" + printable_line(digest) + "' is no digest");
+    }
+    BUILDER_TRY(call(job, {.reference = reference, .path = "blobs/" + digest, .taker = &taker}));
+    return {};
   }
 
   Result<> push_blob(const JobContext& job, const Reference& reference,
@@ -305,6 +327,7 @@ class HttpClient final : public Client {
     if (!authorization.empty()) {
       request.headers.push_back({"Authorization", authorization});
     }
+    receive(request, call);
     return http_.send(request, job.stop, job.deadline);
   }
 
@@ -318,13 +341,14 @@ class HttpClient final : public Client {
       if (!is_usable_realm(call.reference.host, target)) {
         return std::unexpected(of_stranger(request_of(call), "the registry", answer));
       }
-      auto there = http_.send({.url = target,
-                               .unix_socket = {},
-                               .headers = {},
-                               .body = {},
-                               .max_body = call.limit,
-                               .direct = is_plain_http(call.reference.host)},
-                              job.stop, job.deadline);
+      http::Request request{.url = target,
+                            .unix_socket = {},
+                            .headers = {},
+                            .body = {},
+                            .max_body = call.limit,
+                            .direct = is_plain_http(call.reference.host)};
+      receive(request, call);
+      auto there = http_.send(request, job.stop, job.deadline);
       if (!there) {
         return std::unexpected(std::move(there)
                                    .error()

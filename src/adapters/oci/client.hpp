@@ -8,8 +8,10 @@
 #include "ports/job_context.hpp"
 #include "ports/registry_login.hpp"
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace builder::adapters::oci {
 
@@ -39,9 +41,15 @@ struct ClientSettings {
                         .cap = std::chrono::milliseconds(20'000)};
 };
 
-/// The part of the OCI distribution protocol that needs no layers: manifests and configurations.
-/// For `latest`, which is a manifest under another name, and for reading base images before a
-/// build.
+/// Takes a large blob as it comes.
+struct BlobTaker {
+  std::function<void()> begin;                 ///< The first byte is next, also of another try.
+  std::function<bool(std::string_view)> take;  ///< False ends it with `internal`.
+};
+
+/// The part of the OCI distribution protocol that makes no layers: manifests and configurations.
+/// For `latest`, which is a manifest under another name, for reading base images before a build,
+/// and for looking into what was pushed.
 ///
 /// Every login comes from `RegistryLogins` by the registry's host and goes to that host only, or to
 /// a token service `may_show_login` accepts. Basic and Bearer; what a host asked for is remembered,
@@ -66,6 +74,10 @@ class Client {
   /// A small blob of the reference's repository; `internal` when it is larger than `limit`.
   virtual Result<std::string> blob(const ports::JobContext& job, const Reference& reference,
                                    const std::string& digest, std::size_t limit) = 0;
+  /// A blob of any size; its digest is not checked. Ends with the job's deadline, or when nothing
+  /// comes for a while.
+  virtual Result<> stream_blob(const ports::JobContext& job, const Reference& reference,
+                               const std::string& digest, const BlobTaker& taker) = 0;
   /// Uploads a small blob into the reference's repository: needs the right to push, and leaves what
   /// no image refers to, for the registry to clear away.
   virtual Result<> push_blob(const ports::JobContext& job, const Reference& reference,

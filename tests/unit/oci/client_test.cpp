@@ -313,5 +313,43 @@ TEST_F(ClientTest, UploadsABlobToNoOtherHost) {
   EXPECT_EQ(http.requests.size(), 1U);
 }
 
+TEST_F(ClientTest, StreamsABlobFromWhereItLiesAndStartsAnewWithEachTry) {
+  std::string got;
+  int begun = 0;
+  const BlobTaker taker{.begin =
+                            [&] {
+                              ++begun;
+                              got.clear();
+                            },
+                        .take =
+                            [&](std::string_view bytes) {
+                              got += bytes;
+                              return true;
+                            }};
+  const auto stream = [](const std::string& body, ErrorKind then) {
+    return [=](const http::Request& request) -> Result<http::Response> {
+      EXPECT_EQ(request.timeout.count(), 0) << "a large blob takes its time";
+      EXPECT_GT(request.idle_timeout.count(), 0);
+      EXPECT_TRUE(request.on_body(body));
+      return then == ErrorKind::internal ? Result<http::Response>(http::Response{.status = 200})
+                                         : failure(then, "cut short");
+    };
+  };
+  const std::string digest = "sha256:" + sha256_hex("whatever");
+  http.then(401, "", k_basic);
+  http.then(307, "", {{"Location", "https://blobs.example.net/x"}});
+  http.answers.emplace_back(stream("first ha", ErrorKind::unavailable));
+  http.then(307, "", {{"Location", "https://blobs.example.net/x"}});
+  http.answers.emplace_back(stream("whole", ErrorKind::internal));
+  const auto streamed = client->stream_blob(job, reference, digest, taker);
+  ASSERT_TRUE(streamed) << streamed.error().message;
+  EXPECT_EQ(got, "whole");
+  EXPECT_GE(begun, 2);
+  EXPECT_EQ(http.requests.back().url, "https://blobs.example.net/x");
+  EXPECT_EQ(http.authorization(http.requests.size() - 1), "");
+  EXPECT_EQ(client->stream_blob(job, reference, "sha256:../x", taker).error().kind,
+            ErrorKind::internal);
+}
+
 }  // namespace
 }  // namespace builder::adapters::oci
