@@ -116,10 +116,10 @@ class Service {
         engine_(config, parts.build, host_, log_),
         queue_(config, work_, log_),
         history_(make_history_writer(config, metrics_, log_)),
-        runner_(
-            {*parts.build.source, *parts.build.image, *parts.build.buildpacks, *registry_.registry,
-             platform_.watch, *queue_.queue, parts.build.limits.get(), history_.get()},
-            job_settings(config, work_), parts.secrets, metrics_, log_, abort_.get_token()),
+        runner_({*parts.build.source, *parts.build.image, *parts.build.buildpacks,
+                 *registry_.registry, platform_.watch, *queue_.queue, parts.build.limits.get(),
+                 history_.get(), registry_.search.get()},
+                job_settings(config, work_), parts.secrets, metrics_, log_, abort_.get_token()),
         worker_(*queue_.queue, runner_,
                 {.can_build =
                      [this] {

@@ -4,6 +4,7 @@
 #include "build/build_inputs.hpp"
 #include "build/early_publish.hpp"
 #include "build/file_times.hpp"
+#include "build/image_check.hpp"
 #include "domain/knobs/knob_readers.hpp"
 #include "ports/buildpacks_builder.hpp"
 #include "ports/retry_until_answered.hpp"
@@ -29,6 +30,7 @@ constexpr std::chrono::seconds k_repository_limit{120};
 constexpr std::chrono::seconds k_bases_limit{5};
 constexpr std::size_t k_short_commit = 7;
 constexpr std::size_t k_short_digest = std::string_view("sha256:").size() + 12;
+constexpr std::size_t k_dockerfile_limit = std::size_t{1} << 20U;
 
 /// Requests a stop of its own when the outer one does, and when it is destroyed: for a task that
 /// runs beside the pipeline and must not outlive it.
@@ -270,6 +272,9 @@ Result<PublishedImage> BuildSteps::build() {
   const SilenceScope watched(events_);
   if (dockerfile != nullptr) {
     events_.info("Building image from " + dockerfile->target.dockerfile);
+    dockerfile_ = [source = dockerfile->dockerfile_tree, path = dockerfile->target.dockerfile] {
+      return ports::read_file(*source, path, k_dockerfile_limit).value_or(std::string());
+    };
     if (guess != dockerfile->target || said_early->timeout != said.timeout) {
       begin_build(dockerfile->target);
     }
@@ -513,6 +518,15 @@ Result<PublishedImage> BuildSteps::promote(const PublishResult& published) {
     record();
   }
 
+  ImageCheck check({.search = ports_.search,
+                    .queue = ports_.queue,
+                    .secrets = ports_.secrets,
+                    .metrics = metrics_,
+                    .events = events_},
+                   settings_.image_check, settings_.times_key, settings_.delivery.file, request_,
+                   taken_.receipt, in_phase(job_, "search"));
+  BUILDER_TRY(check.before_promotion(published.image, dockerfile_));
+
   // From here on a restarted pod runs the new image. A cancel is obeyed until it has moved: no try
   // begins behind it, and none under way is waited for.
   BUILDER_TRY(check_lease());
@@ -529,6 +543,7 @@ Result<PublishedImage> BuildSteps::promote(const PublishResult& published) {
   }
   checkpoint_.promoted = true;
   record();
+  check.after_promotion();
   return published.image;
 }
 

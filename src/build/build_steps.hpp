@@ -15,6 +15,7 @@
 #include "ports/registry.hpp"
 #include "ports/source_fetcher.hpp"
 
+#include <functional>
 #include <future>
 #include <optional>
 #include <string>
@@ -100,6 +101,7 @@ class BuildSteps {
   domain::Checkpoint checkpoint_;
   std::optional<ports::Repository> repository_;
   ports::PublishFigures figures_;
+  std::function<std::string()> dockerfile_ = [] { return std::string(); };  ///< Its text.
 };
 
 }  // namespace builder::build

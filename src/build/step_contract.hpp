@@ -2,6 +2,7 @@
 
 #include "base/keyed_hash.hpp"
 #include "base/result.hpp"
+#include "build/image_check.hpp"
 #include "domain/knobs/build_knobs.hpp"
 #include "domain/variable_delivery.hpp"
 
@@ -11,9 +12,14 @@
 #include <string_view>
 #include <vector>
 
+namespace builder {
+class SecretStore;
+}  // namespace builder
+
 namespace builder::ports {
 class BuildpacksBuilder;
 class ImageBuilder;
+class ImageSearch;
 class JobQueue;
 class Registry;
 class SourceFetcher;
@@ -39,7 +45,8 @@ struct StepSettings {
   /// An image this old is not used again for a deployment that would make the same; 0: none is.
   std::chrono::seconds reuse_images{0};
   domain::knobs::KnobRules knobs;  ///< What customers decide, and who shares caches otherwise.
-  KeyedHash::Key times_key{};      ///< Of what is remembered about a service's files.
+  ImageCheckRules image_check;
+  KeyedHash::Key times_key{};  ///< Of what is remembered about a service's files.
   /// Asked when a source could not be fetched: whether that was WORK_DIR's fault.
   std::function<Result<>()> check_work_dir = [] { return Result<>(); };
 };
@@ -51,6 +58,8 @@ struct StepPorts {
   ports::BuildpacksBuilder& buildpacks;
   ports::Registry& registry;
   ports::JobQueue& queue;
+  ports::ImageSearch* search;  ///< Null: no image is searched.
+  const SecretStore& secrets;
 };
 
 /// What the steps of a build wait for, and whom they tell how far they are.

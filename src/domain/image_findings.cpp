@@ -119,10 +119,6 @@ std::string env_file_text(const std::vector<ImageFinding>& findings) {
       where, fmt::join(shown, ", "), names.size() > shown.size() ? ", …" : "");
 }
 
-ServiceId layer_note_of(const ServiceId& service) {
-  return ServiceId(service.str() + "/layers");
-}
-
 LayerNote read_layer_note(std::string_view text) {
   const json value = text.size() > k_largest_note ? json() : parse_json(text);
   if (!value.is_object()) {

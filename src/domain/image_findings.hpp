@@ -1,6 +1,5 @@
 #pragma once
 
-#include "domain/ids.hpp"
 
 #include <cstddef>
 #include <map>
@@ -55,10 +54,6 @@ struct LayerNote {
   FoundInLayers layers;
   bool told_of_env_file = false;
 };
-
-/// Under which it lies beside the service's file times (`JobQueue::times`): no service has the
-/// name.
-ServiceId layer_note_of(const ServiceId& service);
 
 /// Empty when the text is none, or too large to be one.
 LayerNote read_layer_note(std::string_view text);

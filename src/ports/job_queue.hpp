@@ -64,15 +64,22 @@ class QueueListener {
 
 /// One of the things that deployments of a service remember for the next ones.
 struct ServiceMemory {
-  enum class What { file_times, images };
+  enum class What { file_times, images, layers };
 
   domain::ServiceId service;
   What what = What::file_times;
 
-  /// Its name among those of all services.
+  /// Its name among those of all services. No service's id holds a '#'.
   [[nodiscard]] std::string key() const {
-    // No service's id holds a '#'.
-    return what == What::file_times ? service.str() : service.str() + "#images";
+    switch (what) {
+      case What::file_times:
+        return service.str();
+      case What::images:
+        return service.str() + "#images";
+      case What::layers:
+        return service.str() + "#layers";
+    }
+    return {};
   }
 };
 

@@ -53,6 +53,11 @@ struct Metrics::Families {
       counter("deployra_builder_pushed_bytes_total", "Image bytes uploaded to the registry.");
   prometheus::Family<prometheus::Counter>& context =
       counter("deployra_builder_context_bytes_total", "Build context bytes sent to the engine.");
+  prometheus::Family<prometheus::Counter>& searches =
+      counter("deployra_builder_image_searches_total", "Images searched for secrets, by result.");
+  prometheus::Family<prometheus::Counter>& searched =
+      counter("deployra_builder_image_searched_bytes_total",
+              "Unpacked bytes of layers that were searched for secrets.");
   prometheus::Family<prometheus::Counter>& posts = counter(
       "deployra_builder_api_posts_total", "Posts to the platform's API, by kind and result.");
   prometheus::Family<prometheus::Counter>& retries =
@@ -96,6 +101,9 @@ Metrics::Metrics() : families_(std::make_unique<Families>()) {
   set_ready(false);
   families_->running.Add({}).Set(0);
   families_->reused.Add({});
+  for (const char* result : {"clean", "secret", "incomplete", "failed"}) {
+    families_->searches.Add({{"result", result}});
+  }
   families_->malformed.Add({});
   for (const char* reason : {"unknown", "built_before", "undelivered"}) {
     families_->dead_letters.Add({{"reason", reason}});
@@ -139,6 +147,14 @@ void Metrics::bytes_pushed(std::uint64_t bytes) {
 
 void Metrics::context_bytes_sent(std::uint64_t bytes) {
   families_->context.Add({}).Increment(static_cast<double>(bytes));
+}
+
+void Metrics::image_searched(std::string_view result) {
+  families_->searches.Add({{"result", std::string(result)}}).Increment();
+}
+
+void Metrics::image_bytes_searched(std::uint64_t bytes) {
+  families_->searched.Add({}).Increment(static_cast<double>(bytes));
 }
 
 void Metrics::api_post(std::string_view kind, std::string_view result) {

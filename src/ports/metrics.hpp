@@ -26,11 +26,14 @@ class Metrics {
   void failed(std::string_view category, std::string_view reason);
   /// A deployment whose image had been made before.
   void image_reused();
-  /// `phase`: fetch, build, push, promote.
+  /// `phase`: fetch, build, push, search, promote.
   void phase_took(std::string_view phase, std::chrono::steady_clock::duration duration);
   void queue_wait(std::chrono::steady_clock::duration duration);
   void bytes_pushed(std::uint64_t bytes);
   void context_bytes_sent(std::uint64_t bytes);
+  /// `result`: clean, secret, incomplete, failed.
+  void image_searched(std::string_view result);
+  void image_bytes_searched(std::uint64_t bytes);
   /// `kind`: status or log; `result`: the word for how the call ended.
   void api_post(std::string_view kind, std::string_view result);
   void api_retry(std::string_view kind);

@@ -142,7 +142,8 @@ class Run final : private build::StepObserver {
         watch_(
             tails_, settings.silence_timeout, [this] { return computes(); },
             [this](const std::string& step) { end_silence(step); }),
-        steps_({ports.source, ports.image, ports.buildpacks, ports.registry, ports.queue},
+        steps_({ports.source, ports.image, ports.buildpacks, ports.registry, ports.queue,
+                ports.search, secrets},
                settings.steps, metrics, log_, request, caches_, taken, job_, watch_, *this) {}
 
   Run(const Run&) = delete;

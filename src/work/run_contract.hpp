@@ -15,6 +15,7 @@ namespace builder::ports {
 class BuildHistory;
 class BuildLimits;
 class DeploymentReporter;
+class ImageSearch;
 }  // namespace builder::ports
 
 namespace builder::work {
@@ -64,6 +65,7 @@ struct RunPorts {
   ports::JobQueue& queue;
   const ports::BuildLimits* limits = nullptr;  ///< Null: nobody counts what builds use.
   ports::BuildHistory* history = nullptr;      ///< Null: none is kept.
+  ports::ImageSearch* search = nullptr;        ///< Null: no image is searched.
 };
 
 }  // namespace builder::work

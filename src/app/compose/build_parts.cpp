@@ -229,6 +229,9 @@ build::StepSettings step_settings(const Config& config, const WorkDir& work) {
           ? config.silence_timeout
           : std::max(settings.knobs.longest_silence, config.silence_timeout);
   settings.knobs.widest_sharing = config.cache_sharing;
+  settings.image_check = {.action = config.secret_in_image,
+                          .names = config.secret_names,
+                          .limit = config.secret_search_time};
   settings.times_key = times_key(config);
   settings.check_work_dir = [folder = work.path()] { return probe_folder(folder); };
   settings.buildpacks = {.builder = config.cnb_builder,

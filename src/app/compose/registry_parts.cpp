@@ -1,6 +1,7 @@
 #include "app/compose/registry_parts.hpp"
 
 #include "adapters/ecr/registry.hpp"
+#include "adapters/image_search/image_search.hpp"
 
 #include <chrono>
 
@@ -27,7 +28,8 @@ RegistryParts::RegistryParts(const Config& config, adapters::http::Client& http,
       registry(adapters::ecr::make_registry(
           {.keep_images = config.ecr_keep_images,
            .needs_latest = config.image_reference != work::ImageReference::digest},
-          *ecr, ecr_logins, *oci, log)) {
+          *ecr, ecr_logins, *oci, log)),
+      search(adapters::image_search::make_image_search(*oci)) {
 }
 
 Result<> RegistryParts::check(const std::stop_token& stop) {

@@ -9,6 +9,7 @@
 #include "app/config/config.hpp"
 #include "base/log.hpp"
 #include "base/secret_store.hpp"
+#include "ports/image_search.hpp"
 #include "ports/registry.hpp"
 
 #include <memory>
@@ -33,6 +34,7 @@ struct RegistryParts {
   adapters::oci::ConfiguredLogins logins;
   std::unique_ptr<adapters::oci::Client> oci;
   std::unique_ptr<ports::Registry> registry;
+  std::unique_ptr<ports::ImageSearch> search;
 };
 
 }  // namespace builder::app

@@ -77,6 +77,9 @@ struct Config {
   domain::DeliveryRules delivery;
   domain::knobs::KnobRules
       customer_knobs;  ///< Its bounds where they are wider than other settings.
+  domain::SecretInImage secret_in_image{};
+  domain::SecretNames secret_names;
+  std::chrono::seconds secret_search_time{0};
   NetworkPolicy git_network_policy{};
   adapters::network::AllowedHosts git_allowed_hosts;
   adapters::buildkit::FrontendRules frontends;

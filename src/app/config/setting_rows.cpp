@@ -245,6 +245,27 @@ Rows source_rows(Config& c) {
        "what customers may decide about their builds: all, none, or names, also with a limit "
        "(all,timeout=2h)",
        customer_knobs(c.customer_knobs)},
+      {"SECRET_IN_IMAGE", build, "warn", false,
+       "warn, refuse or off: what about a finished image that holds a secret",
+       one_of<domain::SecretInImage>(c.secret_in_image, {{"warn", domain::SecretInImage::warn},
+                                                         {"refuse", domain::SecretInImage::refuse},
+                                                         {"off", domain::SecretInImage::off}})},
+      {"SECRET_VARIABLES", build, "", false,
+       "names (with *) of variables whose values no image may hold; !NAME: it may",
+       [&c](const std::string& value) -> Complaint {
+         std::vector<std::string> words;
+         if (Complaint complaint = list(words)(value); !complaint.empty()) {
+           return complaint;
+         }
+         auto names = domain::SecretNames::parse(words);
+         if (!names) {
+           return names.error().message;
+         }
+         c.secret_names = *std::move(names);
+         return {};
+       }},
+      {"SECRET_SEARCH_TIME", build, "30s", false, "how long an image is searched for secrets",
+       duration(c.secret_search_time, 1)},
   };
 }
 

@@ -1,4 +1,5 @@
--- ARGV: lease id, deployment, service, and to write it: the record of its files' times (build/file_times).
+-- ARGV: lease id, deployment, service, and to write it: the record of its files' times (build/file_times). Or
+-- service/layers, and which layers of its images were searched (build/image_check).
 -- Gives what is remembered. Both only to who builds the deployment: one build of a service runs at a
 -- time, so nobody writes over what came later.
 local lease_id, id, service, record = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
