@@ -141,8 +141,8 @@ TEST_F(ImageCheckTest, RemembersLayersUntilTheValuesChange) {
   EXPECT_TRUE(search_.known.empty());
   EXPECT_TRUE(check(SecretInImage::warn));
   EXPECT_EQ(search_.known, search_.report->found);
-  const auto note = queue_.recall(receipt_, {.service = domain::ServiceId("s1"),
-                                               .what = ports::ServiceMemory::What::layers});
+  const auto note = queue_.recall(
+      receipt_, {.service = domain::ServiceId("s1"), .what = ports::ServiceMemory::What::layers});
   EXPECT_FALSE(note->contains("npm_7Hq"));
   request_.environment[0].value = "npm_9Kd4MzB1qRt6Vn2XsCf7";
   EXPECT_TRUE(check(SecretInImage::warn));
