@@ -28,6 +28,7 @@ local turn = KEYS[20]    -- zset: owner of jobs -> number of the take that was i
 local KEEP_ENDED = 180 * 24 * 3600 * 1000
 local MOST_ENDED = 100000
 local KEEP_UNDELIVERED = 7 * 24 * 3600 * 1000
+local LINE = ':line'  -- Field of `whose`: what `take` knows of the first elements, until one comes in front of them
 local KEEP_TIMES = 180 * 24 * 3600 * 1000
 local LARGEST = 1048576
 local NOBODY = '-'
@@ -94,6 +95,7 @@ end
 -- Ends the ownership; the job that waited for this service goes to the head of the queue, where it was:
 -- what is in it came later. In front of it goes what is given back, if anything is.
 local function disown(id, service, returned)
+  redis.call('HDEL', whose, LINE)
   local builds = service ~= '' and redis.call('HGET', svc, service) == id
   local waiting = builds and redis.call('HGET', wait, service)
   if waiting then

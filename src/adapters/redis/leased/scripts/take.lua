@@ -17,7 +17,7 @@ end
 
 -- Fields of `whose` that are no deployment, since none begins with a colon: how often the first was left in a row,
 -- and what the first elements say of themselves.
-local PASSED, LINE = ':passed', ':line'
+local PASSED = ':passed'
 local MOST_OWNERS = 10000
 local MOST_NEW = 32         -- Elements that one call reads for the line: Redis copies each of them.
 local MOST_BYTES = 1048576  -- Of these.
@@ -132,8 +132,8 @@ local function entry_of(payload)
 end
 
 -- What the first elements say of themselves, in their order. To read all of them each time would hold up everybody
--- else, so it is remembered, and proved: elements only come in front of all and behind all, so if the first and the
--- last one are where they were, none has come between.
+-- else, so it is remembered, and proved: elements come in front of all only by scripts that forget it then, and behind
+-- all. So if the first and the last one are where they were, none has come between, and none has left.
 local function line_of(remembered)
   local line, own_place = {}, nil
   local head = id_named_by(string.sub(first, 1, HEAD))
