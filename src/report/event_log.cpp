@@ -71,7 +71,9 @@ void EventLog::on(const domain::StepFinished& event) {
   const std::string number = domain::is_internal_step(event.name)
                                  ? fmt::format("#{} {}", event.step, event.name)
                                  : fmt::format("#{}", event.step);
-  steps_.add(event.name, event.duration, event.cached);
+  if (event.error.empty()) {  // What failed may have been repeated.
+    steps_.add(domain::shown_line(secrets_.redactor(), event.name), event.duration, event.cached);
+  }
   const double seconds = std::chrono::duration<double>(event.duration).count();
   if (!event.error.empty()) {
     write(LogType::error, fmt::format("{} ERROR: {}", number, event.error));
