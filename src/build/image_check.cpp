@@ -20,6 +20,8 @@ using domain::ImageFinding;
 using domain::SecretInImage;
 using Clock = std::chrono::steady_clock;
 
+/// With `warn` no deployment waits longer for it.
+constexpr std::chrono::seconds k_patience{5};
 constexpr std::string_view k_of_variable = "variable ";
 constexpr std::string_view k_advice =
     "Whoever gets the image can read it, also if a later step deletes the file. Use RUN "
@@ -61,11 +63,12 @@ Result<> ImageCheck::before_promotion(const ports::PublishedImage& image,
     return {};
   }
   // The image is there: the build's own deadline no longer counts.
-  job_.deadline = Clock::now() + rules_.limit;
+  const bool only_warns = rules_.action == SecretInImage::warn;
+  job_.deadline = Clock::now() + (only_warns ? std::min(rules_.limit, k_patience) : rules_.limit);
   const auto work = [this, image, dockerfile = std::move(dockerfile)] {
     return search(image, dockerfile);
   };
-  if (rules_.action == SecretInImage::warn) {
+  if (only_warns) {
     // Where there is no thread for it, `latest` moves first.
     result_ = std::async(std::launch::async | std::launch::deferred, work);
     return {};
@@ -118,6 +121,10 @@ Result<ImageCheck::Outcome> ImageCheck::search(const ports::PublishedImage& imag
   outcome.note.told_of_env_file = before.told_of_env_file;
   if (before.sought != outcome.note.sought) {
     before.layers.clear();
+    before.given_up.clear();
+  }
+  for (const std::string& layer : before.given_up) {
+    before.layers.try_emplace(layer);  // Nobody waits for it again.
   }
   BUILDER_TRY_ASSIGN(
       outcome.report,
@@ -127,6 +134,14 @@ Result<ImageCheck::Outcome> ImageCheck::search(const ports::PublishedImage& imag
                                    .dockerfile = dockerfile,
                                    .alive = [this] { ports_.events.emit(domain::Activity{}); }}));
   outcome.note.layers = outcome.report.found;
+  for (const std::string& layer : before.given_up) {
+    if (outcome.note.layers.erase(layer) > 0) {
+      outcome.note.given_up.insert(layer);
+    }
+  }
+  if (rules_.action == SecretInImage::warn) {
+    outcome.note.given_up.insert(outcome.report.unreached.begin(), outcome.report.unreached.end());
+  }
   const auto took = Clock::now() - started;
   ports_.metrics.phase_took("search", took);
   ports_.metrics.image_bytes_searched(outcome.report.bytes);
@@ -138,8 +153,8 @@ Result<ImageCheck::Outcome> ImageCheck::search(const ports::PublishedImage& imag
   return outcome;
 }
 
-/// Of the variables alone: whoever makes a new password for git or the registry has not put it into
-/// an old layer.
+/// Of the variables, and of how thorough it is: whoever makes a new password for git or the
+/// registry has not put it into an old layer.
 std::string ImageCheck::sought_hash(const std::vector<NamedSecret>& secrets) const {
   std::vector<std::string> parts;
   for (const NamedSecret& secret : secrets) {
@@ -149,7 +164,8 @@ std::string ImageCheck::sought_hash(const std::vector<NamedSecret>& secrets) con
     }
   }
   std::ranges::sort(parts);
-  std::string text = "layers 1\n";  // The forms that are looked for: others, another number.
+  // The forms that are looked for: others, another number.
+  std::string text = rules_.action == SecretInImage::warn ? "layers 1 warn\n" : "layers 1\n";
   for (const std::string& part : parts) {
     text += part;
   }
@@ -180,7 +196,9 @@ Result<> ImageCheck::tell(Outcome outcome) {
         fmt::format("The image was not searched for secrets as a whole: {} of {} layers",
                     outcome.report.found.size(), outcome.report.layers));
   }
-  ports_.metrics.image_searched(!leaks.empty() ? "secret" : is_whole ? "clean" : "incomplete");
+  ports_.metrics.image_searched(!leaks.empty()                              ? "secret"
+                                : is_whole && outcome.note.given_up.empty() ? "clean"
+                                                                            : "incomplete");
   if (!is_refused) {
     return {};
   }
@@ -211,7 +229,7 @@ void ImageCheck::tell_env_file(const std::vector<ImageFinding>& findings, domain
 /// Best effort: without it the next deployment searches more than it had to.
 void ImageCheck::remember(const domain::LayerNote& note, const std::string& before) {
   const std::string text = domain::write_layer_note(note);
-  if (note.layers.empty() || text == before) {
+  if ((note.layers.empty() && note.given_up.empty()) || text == before) {
     return;
   }
   if (const auto told = ports_.queue.remember(receipt_, layers_of(request_.service_id), text);

@@ -84,8 +84,8 @@ class ImageCheck {
   ports::JobContext job_;
   std::stop_source stop_;
   std::stop_callback<std::function<void()>> forward_;
-  std::future<Result<Outcome>> result_;
   std::string note_before_;  ///< As it is at the queue; the search's until it has ended.
+  std::future<Result<Outcome>> result_;  ///< Last: its destructor waits for the search.
 };
 
 }  // namespace builder::build

@@ -127,6 +127,14 @@ LayerNote read_layer_note(std::string_view text) {
   LayerNote note{.sought = text_of(value, "sought")};
   const auto told = value.find("told_of_env_file");
   note.told_of_env_file = told != value.end() && told->is_boolean() && told->get<bool>();
+  if (const auto given_up = value.find("given_up");
+      given_up != value.end() && given_up->is_array() && given_up->size() <= k_most_layers) {
+    for (const json& digest : *given_up) {
+      if (digest.is_string() && is_digest(digest.get_ref<const std::string&>())) {
+        note.given_up.insert(digest.get<std::string>());
+      }
+    }
+  }
   const auto layers = value.find("layers");
   if (layers == value.end() || !layers->is_object() || layers->size() > k_most_layers) {
     return note;
@@ -157,6 +165,7 @@ std::string write_layer_note(const LayerNote& note) {
   }
   const json value{{"sought", note.sought},
                    {"told_of_env_file", note.told_of_env_file},
+                   {"given_up", note.given_up},
                    {"layers", std::move(layers)}};
   const std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
   return text.size() > k_largest_note ? std::string() : text;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,7 @@ std::string env_file_text(const std::vector<ImageFinding>& findings);
 struct LayerNote {
   std::string sought;  ///< Which values they were searched for: a hash that tells none of them.
   FoundInLayers layers;
+  std::set<std::string> given_up;  ///< Digests of layers for which there was not time enough.
   bool told_of_env_file = false;
 };
 

@@ -32,6 +32,7 @@ struct ImageSearchReport {
   domain::FoundInLayers found;  ///< Of the image's layers, those that are searched whole by now.
   std::uint64_t bytes = 0;      ///< Unpacked, that were searched this time.
   std::vector<std::string> not_searched;  ///< "layer 2 of 5: …", for the operator.
+  std::vector<std::string> unreached;     ///< Digests of those of them for which time was short.
 };
 
 /// Looks for secrets in an image that is in the registry: in the files of its layers, whatever

@@ -295,6 +295,9 @@ class RegistrySearch final : public ports::ImageSearch {
           if (searched.error().kind == ErrorKind::cancelled) {
             return std::unexpected(std::move(searched).error());
           }
+          if (searched.error().kind == ErrorKind::timed_out) {
+            report.unreached.push_back(layer.digest);
+          }
           report.not_searched.push_back(
               fmt::format("layer {} of {}: {}", i, layers.size(), searched.error().message));
         }

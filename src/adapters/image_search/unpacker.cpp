@@ -119,7 +119,8 @@ class Zstd final : public Unpacker {
       if (out.pos > 0 && !take_({out_.data(), out.pos})) {
         return ended();
       }
-    } while (in.pos < in.size || out.pos == out.size);
+      // Behind the end of a frame the library would begin the next one.
+    } while (in.pos < in.size || (out.pos == out.size && !is_between_));
     return {};
   }
 

@@ -151,6 +151,24 @@ TEST_F(ImageCheckTest, RemembersLayersUntilTheValuesChange) {
       << "file times lie elsewhere";
 }
 
+TEST_F(ImageCheckTest, AWarningWaitsForALargeLayerOnce) {
+  search_.hook = [](const ports::JobContext& job) {
+    EXPECT_LE(job.deadline, std::chrono::steady_clock::now() + std::chrono::seconds(5));
+  };
+  search_.report->found.clear();
+  search_.report->not_searched = {"layer 1 of 1: the time is over"};
+  search_.report->unreached = {k_digest};
+  EXPECT_TRUE(check(SecretInImage::warn));
+  EXPECT_TRUE(check(SecretInImage::warn));
+  EXPECT_EQ(search_.known, (domain::FoundInLayers{{k_digest, {}}}));
+  EXPECT_TRUE(metrics_.render().contains("image_searches_total{result=\"incomplete\"} 2"));
+  search_.hook = [](const ports::JobContext& job) {
+    EXPECT_GT(job.deadline, std::chrono::steady_clock::now() + std::chrono::seconds(5));
+  };
+  EXPECT_FALSE(check(SecretInImage::refuse));
+  EXPECT_TRUE(search_.known.empty()) << "what may not be in it has to be searched";
+}
+
 TEST_F(ImageCheckTest, AlsoLooksForTheWorkersCredentials) {
   const auto own = secrets_.add({{"registry login", Secret("Zq7Xw2Vn5Tb8Yc4Mv1Kr6Pd")}});
   search_.text = "Zq7Xw2Vn5Tb8Yc4Mv1Kr6Pd npm_7Hq2LzP9xWv4Tn8RkYb3";

@@ -224,6 +224,7 @@ TEST_F(ImageSearchTest, EndsWithItsTimeAndWithItsJob) {
   job_.deadline = std::chrono::steady_clock::now() - std::chrono::seconds(1);
   EXPECT_THAT(search(image).not_searched,
               ElementsAre("layer 2 of 2: the time is over", "layer 1 of 2: the time is over"));
+  EXPECT_EQ(search(image).unreached.size(), 2U);
   job_.deadline += std::chrono::minutes(2);
   stop_.request_stop();
   const auto stopped =
