@@ -469,12 +469,18 @@ class BuildkitSolver final : public Solver {
       return;
     }
     const auto engine = known_engine(job.stop);
-    if (engine && !runs_platform(*engine, platform->second)) {
-      findings.tell(
-          fmt::format("This engine runs nothing for {} (it has {}): a RUN fails unless its stage "
-                      "is FROM --platform=$BUILDPLATFORM",
-                      printable_line(platform->second, 40), fmt::join(engine->platforms, ", ")),
-          domain::LogType::warning);
+    std::string_view rest = platform->second;
+    while (engine && !rest.empty()) {
+      const std::size_t comma = std::min(rest.find(','), rest.size());
+      const std::string_view one = rest.substr(0, comma);
+      rest.remove_prefix(std::min(comma + 1, rest.size()));
+      if (!runs_platform(*engine, one)) {
+        findings.tell(
+            fmt::format("This engine runs nothing for {} (it has {}): a RUN fails unless its stage "
+                        "is FROM --platform=$BUILDPLATFORM",
+                        printable_line(one, 40), fmt::join(engine->platforms, ", ")),
+            domain::LogType::warning);
+      }
     }
   }
 

@@ -89,6 +89,8 @@ Result<BuildWanted> wanted_for(const Options& options, const BuildLine& line,
   BUILDER_TRY_ASSIGN(BuildWanted wanted, understood(line, process_variable));
   build::LocalBuild& build = wanted.build;
   build.request.commit_sha = run.run.end.commit;
+  // What the platform said, and no option: what the repository says goes before it.
+  build.knobs.dockerfile.reset();
   if (run.run.start.port != 0) {
     build.request.ports.push_back({.container_port = run.run.start.port});
   }
