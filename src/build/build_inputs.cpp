@@ -76,16 +76,25 @@ class ContextReader {
       if (budget_.exhausted()) {
         return failure(ErrorKind::invalid_input, "the ignore file costs too much");
       }
+      const bool concerns =
+          is_generated(path) || !filter_ || filter_->concerns(ports::path_in(context_, path));
       if (entry.info.type == FileType::directory) {
+        if (!hidden && concerns) {
+          fields_.add(path);  // An empty one is copied as well.
+          fields_.add("d");
+        }
         if (!hidden || ignored_.patterns().may_except_below(path)) {
           BUILDER_TRY(read(path, own));
         }
-      } else if (!hidden && (!filter_ || filter_->concerns(ports::path_in(context_, path)))) {
+      } else if (!hidden && concerns) {
         add(path, entry.info);
       }
     }
     return {};
   }
+
+  /// The service's variables are no file of the repository, which patterns are about.
+  static bool is_generated(std::string_view path) { return path == ".env"; }
 
   void add(const std::string& path, const ports::FileInfo& info) {
     fields_.add(path);
@@ -127,6 +136,13 @@ Result<std::string> inputs_of(const DockerfilePlan& plan, const domain::knobs::B
   fields.add(options.target);
   fields.add(options.platform);
   fields.add(options.arguments);
+  // What they left out is in the image as it was then.
+  const auto patterns =
+      knobs.ignored_paths ? knobs.ignored_paths->value : std::vector<std::string>();
+  fields.add(std::to_string(patterns.size()));
+  for (const std::string& pattern : patterns) {
+    fields.add(pattern);
+  }
   fields.add(variables.arguments);
   fields.add(revealed(variables.secrets));
   BUILDER_TRY(ContextReader(plan, knobs, fields, stop).read());

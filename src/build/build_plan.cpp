@@ -11,6 +11,7 @@
 #include "domain/dockerignore.hpp"
 #include "domain/dotenv.hpp"
 #include "domain/knobs/knob_readers.hpp"
+#include "domain/platform_name.hpp"
 #include "domain/relative_path.hpp"
 #include "ports/overlay_tree.hpp"
 #include "ports/source_path.hpp"
@@ -39,6 +40,7 @@ constexpr std::string_view k_clear_cache = "CNB_CLEAR_CACHE";
 constexpr std::string_view k_default_dockerfile = "Dockerfile";
 constexpr std::string_view k_default_ignore_file = ".dockerignore";
 constexpr std::string_view k_dotenv = ".env";
+constexpr std::string_view k_buildpacks_platform = "linux/amd64";
 
 std::string shown(std::string_view text) {
   return printable_line(text, 80);
@@ -306,6 +308,13 @@ Result<BuildPlan> plan_buildpacks(const domain::DeploymentRequest& request,
                                   const BuildpacksRules& rules, const BuildKnobs& said,
                                   std::shared_ptr<const ports::SourceTree> tree,
                                   domain::EventSink& events) {
+  if (said.platform && !domain::is_same_machine(said.platform->value, k_buildpacks_platform)) {
+    return wrong(said.platform->where,
+                 "there is no Dockerfile, and buildpacks build for linux/amd64 only");
+  }
+  if (said.target || !said.args.empty()) {
+    events.warning("target and args are for Dockerfiles; buildpacks are not told of them");
+  }
   BUILDER_TRY_ASSIGN(buildpacks::ProjectDescriptor project, project_of(*tree));
   for (std::string& warning : project.warnings) {
     events.warning(std::move(warning));

@@ -29,6 +29,7 @@ constexpr std::chrono::seconds k_repository_limit{120};
 /// For a look at base images: a build that waits longer for it would rather have begun.
 constexpr std::chrono::seconds k_bases_limit{5};
 constexpr std::size_t k_short_commit = 7;
+constexpr auto k_where_possible = std::launch::async | std::launch::deferred;
 constexpr std::size_t k_short_digest = std::string_view("sha256:").size() + 12;
 constexpr std::size_t k_dockerfile_limit = std::size_t{1} << 20U;
 
@@ -176,6 +177,62 @@ Result<std::optional<PublishedImage>> BuildSteps::resume() {
   return std::nullopt;
 }
 
+/// What needs no source is made ready while git works, and nothing of it is begun that the platform
+/// does not want.
+struct BuildSteps::Beside {
+  explicit Beside(const ports::JobContext& outer) : stop(outer.stop), job(outer) {
+    job.stop = stop.token();
+  }
+
+  std::shared_future<Result<ports::Repository>> repository;
+  std::shared_future<Recalled> recalled;
+  std::future<std::vector<ports::BaseImage>> bases;  ///< Of images that may be used again.
+  std::shared_future<std::string> inputs;  ///< Behind the fetch; of a build that may not be needed.
+  std::optional<EarlyPublish> early;
+  const ScopedStop stop;  ///< Behind the futures: stopped before it is waited for.
+  ports::JobContext job;
+};
+
+void BuildSteps::begin(Beside& beside) {
+  beside.repository =
+      std::async(std::launch::async, [this, job = beside.job]() -> Result<ports::Repository> {
+        BUILDER_TRY(observer_.accepted());
+        return ensure_repository(job);
+      }).share();
+  beside.recalled = std::async(std::launch::async, [this, stop = beside.job.stop] {
+                      return recall(stop);
+                    }).share();
+  if (reuses_images()) {
+    // Where there is no thread for it, it is done when it is asked for.
+    beside.bases = std::async(k_where_possible, [this, job = beside.job, recalled = beside.recalled,
+                                                 repository = beside.repository] {
+      const auto own = repository.get();
+      return own ? find_bases(job, *own, recalled.get().images) : std::vector<ports::BaseImage>();
+    });
+  }
+}
+
+/// The engine begins before there is a source.
+void BuildSteps::begin_solve(Beside& beside, const DockerfileTarget& target) {
+  beside.early.emplace(
+      EarlyPublish::Ports{ports_.image, events_}, in_phase(job_, "build"),
+      ports::ImageSpec{.service_id = request_.service_id,
+                       .context = {},
+                       .dockerfile = target.dockerfile,
+                       .repository = {},
+                       .tag = request_.deployment_id.str(),
+                       .cache_namespace = caches_.dockerfile(target.cache_sharing),
+                       .on_built =
+                           [this](const std::string& image_id) {
+                             checkpoint_.image_id = image_id;
+                             record();
+                           },
+                       .options = target.options,
+                       .variables = delivered(target, request_.environment, settings_.delivery,
+                                              caches_.secrets)},
+      [repository = beside.repository] { return repository.get(); });
+}
+
 Result<PublishedImage> BuildSteps::build() {
   const auto spec = domain::resolve_source(request_, settings_.github_url);
   const auto said_early = domain::knobs::read_variables(request_.environment, settings_.knobs);
@@ -184,52 +241,12 @@ Result<PublishedImage> BuildSteps::build() {
     return std::unexpected(spec ? said_early.error() : spec.error());
   }
   obey_limits(*said_early);
-
-  // Nothing here depends on the source: it is made ready while git works, and nothing of it is
-  // begun that the platform does not want. Stopped before it is waited for.
-  std::shared_future<Result<ports::Repository>> repository;
-  std::shared_future<Recalled> recalled;
-  std::future<std::vector<ports::BaseImage>> bases;
-  std::shared_future<std::string> inputs;
-  std::optional<EarlyPublish> early;
-  const ScopedStop beside_stop(job_.stop);
-  JobContext beside = job_;
-  beside.stop = beside_stop.token();
-  repository = std::async(std::launch::async, [this, beside]() -> Result<ports::Repository> {
-                 BUILDER_TRY(observer_.accepted());
-                 return ensure_repository(beside);
-               }).share();
-  recalled =
-      std::async(std::launch::async, [this, stop = beside.stop] { return recall(stop); }).share();
-  if (reuses_images()) {
-    bases = std::async(std::launch::async, [this, beside, recalled, repository] {
-      const auto own = repository.get();
-      return own ? find_bases(beside, *own, recalled.get().images)
-                 : std::vector<ports::BaseImage>();
-    });
-  }
-  const auto begin_build = [&](const DockerfileTarget& target) {
-    ports::ImageSpec image{
-        .service_id = request_.service_id,
-        .context = {},
-        .dockerfile = target.dockerfile,
-        .repository = {},
-        .tag = request_.deployment_id.str(),
-        .cache_namespace = caches_.dockerfile(target.cache_sharing),
-        .on_built =
-            [this](const std::string& image_id) {
-              checkpoint_.image_id = image_id;
-              record();
-            },
-        .options = target.options,
-        .variables = delivered(target, request_.environment, settings_.delivery, caches_.secrets)};
-    early.emplace(EarlyPublish::Ports{ports_.image, events_}, in_phase(job_, "build"),
-                  std::move(image), [repository] { return repository.get(); });
-  };
+  Beside beside(job_);
+  begin(beside);
   // What the repository says is known later, and where it says nothing this stays as it is.
   const std::optional<DockerfileTarget> guess = early_target(request_, *said_early, settings_);
   if (guess) {
-    begin_build(*guess);
+    begin_solve(beside, *guess);
   }
 
   observer_.phase_begins("fetch");
@@ -245,54 +262,66 @@ Result<PublishedImage> BuildSteps::build() {
   auto* const dockerfile = std::get_if<DockerfilePlan>(&plan);
   // Before the engine's first look: what it sees once is what it compares with the next time.
   auto& tree = dockerfile != nullptr ? dockerfile->tree : std::get<BuildpacksPlan>(plan).app;
-  BUILDER_TRY_ASSIGN(const std::string before, recalled.get().times);
+  BUILDER_TRY_ASSIGN(const std::string before, beside.recalled.get().times);
   BUILDER_TRY_ASSIGN(tree, with_times(std::move(tree), dockerfile != nullptr ? "" : "buildpacks",
                                       fetched->committed_at, before));
-  BUILDER_TRY_ASSIGN(repository_, repository.get());
+  BUILDER_TRY_ASSIGN(repository_, beside.repository.get());
   observer_.source_was_read();
   BUILDER_TRY(check_lease());
-  if (dockerfile != nullptr && reuses_images()) {
-    // Beside the build, where nothing is known that it could be compared with. What cannot be read
-    // is told by the build.
-    inputs = std::async(std::launch::async, [this, said, plan = *dockerfile, beside] {
-               const auto variables = delivered(plan.target, request_.environment,
-                                                settings_.delivery, caches_.secrets);
-               return inputs_of(plan, said, variables, caches_.secrets, beside.stop).value_or("");
-             }).share();
-    const ImageMemory& images = recalled.get().images;
-    const bool must_build =
-        (said.force && said.force->value) || dockerfile->target.options.no_cache;
-    if (!must_build && !images.images().empty()) {
-      if (auto image = made_before(inputs.get(), images, bases)) {
-        return promote({.image = *std::move(image), .figures = {}});
-      }
-    }
-  }
-  observer_.phase_begins("build");
-  const SilenceScope watched(events_);
   if (dockerfile != nullptr) {
-    events_.info("Building image from " + dockerfile->target.dockerfile);
     dockerfile_ = [source = dockerfile->dockerfile_tree, path = dockerfile->target.dockerfile] {
       return ports::read_file(*source, path, k_dockerfile_limit).value_or(std::string());
     };
+    if (auto known = known_image(beside, *dockerfile, said)) {
+      return promote({.image = *std::move(known), .figures = {}});
+    }
     if (guess != dockerfile->target || said_early->timeout != said.timeout) {
-      begin_build(dockerfile->target);
+      begin_solve(beside, dockerfile->target);
     }
-    BUILDER_TRY_ASSIGN(const PublishResult published,
-                       or_pushed_before(early->finish(std::move(dockerfile->tree),
-                                                      std::move(dockerfile->dockerfile_tree),
-                                                      fetched->committed_at)));
-    auto promoted = promote(published);
-    if (promoted && inputs.valid()) {
-      remember_image(inputs.get(), recalled.get().images, published);
-    }
-    return promoted;
+    return solve(beside, std::move(*dockerfile), fetched->committed_at);
   }
-  early.reset();
+  beside.early.reset();
+  observer_.phase_begins("build");
+  const SilenceScope watched(events_);
   BUILDER_TRY_ASSIGN(
       const PublishResult published,
       or_pushed_before(publish(std::get<BuildpacksPlan>(std::move(plan)), *spec, *fetched)));
   return promote(published);
+}
+
+/// An image of the same things, under this deployment's tag; nullopt: it has to be built.
+std::optional<PublishedImage> BuildSteps::known_image(Beside& beside, const DockerfilePlan& plan,
+                                                      const domain::knobs::BuildKnobs& said) {
+  if (!reuses_images()) {
+    return std::nullopt;
+  }
+  // Beside the build, where nothing is known that it could be compared with. What cannot be read is
+  // told by the build.
+  beside.inputs = std::async(k_where_possible, [this, said, plan, stop = beside.job.stop] {
+                    const auto variables = delivered(plan.target, request_.environment,
+                                                     settings_.delivery, caches_.secrets);
+                    return inputs_of(plan, said, variables, caches_.secrets, stop).value_or("");
+                  }).share();
+  const bool must_build = (said.force && said.force->value) || plan.target.options.no_cache;
+  const ImageMemory& images = beside.recalled.get().images;
+  return must_build || images.images().empty()
+             ? std::nullopt
+             : made_before(beside.inputs.get(), images, beside.bases);
+}
+
+Result<PublishedImage> BuildSteps::solve(Beside& beside, DockerfilePlan plan,
+                                         std::chrono::sys_seconds committed_at) {
+  observer_.phase_begins("build");
+  const SilenceScope watched(events_);
+  events_.info("Building image from " + plan.target.dockerfile);
+  BUILDER_TRY_ASSIGN(const PublishResult published,
+                     or_pushed_before(beside.early->finish(
+                         std::move(plan.tree), std::move(plan.dockerfile_tree), committed_at)));
+  auto promoted = promote(published);
+  if (promoted && beside.inputs.valid()) {
+    remember_image(beside.inputs.get(), beside.recalled.get().images, published);
+  }
+  return promoted;
 }
 
 void BuildSteps::obey_limits(const domain::knobs::BuildKnobs& said) {
@@ -436,7 +465,7 @@ std::vector<ports::BaseImage> BuildSteps::find_bases(const JobContext& job,
   return bases ? *std::move(bases) : std::vector<ports::BaseImage>();
 }
 
-/// An image of the same things, under this deployment's tag; nullopt: it has to be built.
+/// One that is known, whose bases have not moved and which is still there.
 std::optional<PublishedImage> BuildSteps::made_before(
     const std::string& inputs, const ImageMemory& images,
     std::future<std::vector<ports::BaseImage>>& bases) {
@@ -452,6 +481,9 @@ std::optional<PublishedImage> BuildSteps::made_before(
   }
   PublishedImage image{
       .repository = *repository_, .tag = request_.deployment_id.str(), .digest = made->digest};
+  if (!check_lease()) {
+    return std::nullopt;  // The next step says so.
+  }
   if (const auto tagged = ports_.registry.add_tag(job_.within(k_promote_limit), image); !tagged) {
     log_.debug("the image that was made before is not used: {}", tagged.error().message);
     return std::nullopt;

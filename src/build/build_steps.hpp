@@ -57,7 +57,14 @@ class BuildSteps {
   void took(std::string_view phase, std::chrono::steady_clock::duration time);
 
   Result<std::optional<ports::PublishedImage>> resume();
+  struct Beside;
+  void begin(Beside& beside);
+  void begin_solve(Beside& beside, const DockerfileTarget& target);
   Result<ports::PublishedImage> build();
+  std::optional<ports::PublishedImage> known_image(Beside& beside, const DockerfilePlan& plan,
+                                                   const domain::knobs::BuildKnobs& said);
+  Result<ports::PublishedImage> solve(Beside& beside, DockerfilePlan plan,
+                                      std::chrono::sys_seconds committed_at);
   void obey_limits(const domain::knobs::BuildKnobs& said);
   Result<ports::FetchedSource> fetch(domain::SourceSpec spec);
   Result<std::shared_ptr<const ports::SourceTree>> with_times(

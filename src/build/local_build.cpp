@@ -15,8 +15,6 @@ namespace {
 
 using ports::JobContext;
 
-constexpr std::string_view k_platform = "linux/amd64";
-
 Result<> check_target(const LocalPorts& ports, const LocalTarget& target, const JobContext& job) {
   if (std::holds_alternative<ToEngine>(target)) {
     return ports.exporter.can_load(job);
@@ -70,23 +68,15 @@ Result<LocalResult> build_dockerfile(const LocalPorts& ports, const StepSettings
   return of(std::move(exported));
 }
 
-Result<LocalResult> build_with_buildpacks(
-    const LocalPorts& ports, const LocalBuild& build,
-    const std::optional<domain::knobs::Chosen<std::string>>& platform, BuildpacksPlan plan,
-    const ports::FetchedSource& source, const JobContext& job, domain::EventSink& events) {
+Result<LocalResult> build_with_buildpacks(const LocalPorts& ports, const LocalBuild& build,
+                                          BuildpacksPlan plan, const ports::FetchedSource& source,
+                                          const JobContext& job, domain::EventSink& events) {
   if (!std::holds_alternative<ToRegistry>(build.target)) {
     return std::unexpected(
         Error{.kind = ErrorKind::invalid_input,
               .message = "no Dockerfile, and buildpacks write their image to a registry only",
               .customer = "There is no Dockerfile, and an image that buildpacks make can only go "
                           "to a registry: add a Dockerfile, or --push REF"});
-  }
-  if (platform && platform->value != k_platform) {
-    return std::unexpected(Error{
-        .kind = ErrorKind::invalid_input,
-        .message = "no Dockerfile, and buildpacks build for linux/amd64",
-        .customer = "There is no Dockerfile, and buildpacks build for linux/amd64 only: leave "
-                    "--platform away"});
   }
   if (!build.more_names.empty()) {
     return std::unexpected(Error{
@@ -148,8 +138,8 @@ Result<LocalResult> run_local_build(const LocalPorts& ports, const StepSettings&
     return build_dockerfile(ports, settings, build, std::move(*dockerfile), source.committed_at,
                             job, events);
   }
-  return build_with_buildpacks(ports, build, planned.knobs.platform,
-                               std::get<BuildpacksPlan>(std::move(plan)), source, job, events);
+  return build_with_buildpacks(ports, build, std::get<BuildpacksPlan>(std::move(plan)), source, job,
+                               events);
 }
 
 }  // namespace builder::build

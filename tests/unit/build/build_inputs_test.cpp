@@ -80,6 +80,30 @@ TEST(BuildInputs, LeaveOutWhatTheCustomerSaysNoBuildIsAbout) {
   EXPECT_NE(changed(elsewhere, "src/main.c"), after(elsewhere));
 }
 
+TEST(BuildInputs, AnEmptyFolderCounts) {
+  const auto with = [](const std::vector<std::string>& files) {
+    return after([&](Build& b) {
+      b.ignore_file = "logs/*\n";
+      for (const std::string& path : files) {
+        b.tree->add_file(path, "");
+      }
+    });
+  };
+  EXPECT_NE(with({"logs/.keep"}), with({}));
+  EXPECT_EQ(with({"logs/.keep"}), with({"logs/other"}));
+}
+
+TEST(BuildInputs, PatternsCountAndNoneHidesTheVariables) {
+  const auto with = [](std::vector<std::string> patterns, const std::string& variables) {
+    return after([&](Build& b) {
+      b.knobs.ignored_paths = {.value = std::move(patterns)};
+      b.tree->add_file(".env", variables);
+    });
+  };
+  EXPECT_NE(with({"docs/"}, "A=1"), with({"other/"}, "A=1"));
+  EXPECT_NE(with({"*"}, "A=1"), with({"*"}, "A=2"));
+}
+
 TEST(BuildInputs, ChangeWithEverythingThatTheBuildIsGiven) {
   const std::vector<std::function<void(Build&)>> changes{
       [](Build& b) { b.tree->add_file("src/main.c", "int nain;"); },

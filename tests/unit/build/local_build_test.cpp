@@ -163,7 +163,7 @@ TEST_F(LocalBuildTest, BuildpacksNeedARegistry) {
   EXPECT_TRUE(run(ToRegistry{}, "index.js"));
   build_.knobs.platform = {.value = "linux/amd64"};
   EXPECT_TRUE(run(ToRegistry{}, "index.js"));
-  build_.knobs.platform = {.value = "linux/arm64"};
+  build_.knobs.platform = {.value = "linux/arm64", .where = "--platform"};
   EXPECT_NE(run(ToRegistry{}, "index.js").error().customer.find("--platform"), std::string::npos);
 }
 

@@ -44,9 +44,22 @@ std::chrono::nanoseconds time_of(const google::protobuf::Timestamp& stamp) {
   return std::chrono::seconds(stamp.seconds()) + std::chrono::nanoseconds(stamp.nanos());
 }
 
+/// Docker's own, from the version on that reads the same ignore file as those in the daemons.
+bool is_official_frontend(std::string_view image) {
+  constexpr std::string_view k_name = "docker.io/docker/dockerfile:1";
+  if (!image.starts_with(k_name)) {
+    return false;
+  }
+  image.remove_prefix(k_name.size());
+  image = image.substr(0, image.find('@'));
+  return image.empty() || (image.starts_with('.') && image != ".0" && !image.starts_with(".0.") &&
+                           !image.starts_with(".0-"));
+}
+
 }  // namespace
 
 void Progress::apply(const wire::StatusResponse& message, bool is_first_part) {
+  was_told_ = true;
   if (!message.vertexes().empty()) {
     complete_late();
   }
@@ -192,6 +205,8 @@ void Progress::note_source(const wire::Vertex& vertex) {
   }
   if (name.starts_with(k_frontend)) {
     name.remove_prefix(k_frontend.size());
+    // Others may read what ours does not know of, and name it as they like.
+    bases_are_known_ = bases_are_known_ && is_official_frontend(name);
   } else {
     const auto stage = name.starts_with('[') ? name.find("] ") : std::string_view::npos;
     name = stage == std::string_view::npos ? std::string_view() : name.substr(stage + 2);
@@ -211,7 +226,7 @@ void Progress::note_source(const wire::Vertex& vertex) {
 }
 
 std::optional<std::vector<ports::BaseImage>> Progress::bases() const {
-  if (!bases_are_known_) {
+  if (!bases_are_known_ || !was_told_) {
     return std::nullopt;
   }
   std::vector<ports::BaseImage> bases;

@@ -105,6 +105,7 @@ class Progress {
   bool clip_explained_ = false;
   std::map<std::string, std::string> bases_;  // Name -> digest.
   bool bases_are_known_ = true;
+  bool was_told_ = false;  ///< Anything at all.
 };
 
 }  // namespace builder::adapters::buildkit

@@ -92,13 +92,19 @@ TEST_F(ProgressTest, DoesNotKnowTheBasesOfABuildThatTookSomethingElse) {
   for (const std::string name :
        {"https://example.com/file", "git://example.com/repo", "[internal stage 1/2] FROM busybox",
         "[1/2] FROM docker.io/library/busybox:latest", "[1/2] ADD https://example.com/file /",
-        "[1/2] RUN true", "local://other", "", "["}) {
+        "[1/2] RUN true", "local://other",
+        "docker-image://docker.io/docker/dockerfile:1.0@sha256:aa",
+        "docker-image://docker.io/docker/dockerfile:1.0-experimental@sha256:aa",
+        "docker-image://docker.io/docker/dockerfile-upstream:master@sha256:aa",
+        "docker-image://docker.io/someone/frontend:1@sha256:aa", "", "["}) {
     Progress one(events, 1);
     StatusResponse message;
     add(message, {.digest = "x", .name = name, .inputs = {}});
     one.apply(message);
     EXPECT_EQ(one.bases(), std::nullopt) << name;
   }
+  EXPECT_EQ(progress.bases(), std::nullopt) << "nothing was told";
+  say({.digest = "x", .name = "[internal] load build context", .inputs = {}});
   EXPECT_EQ(progress.bases(), Bases());
   progress.gap();
   EXPECT_EQ(progress.bases(), std::nullopt);
