@@ -60,6 +60,17 @@ TEST(Unpacker, ReadsEveryKindHoweverItIsCut) {
   EXPECT_EQ(unpacked(gzipped("abc") + std::string(700, '\0'), 3).value(), "abc");
 }
 
+TEST(Unpacker, ReadsWhatFillsItsBuffersExactly) {
+  for (const std::size_t size : {65'536U, 131'072U, 393'216U, 458'752U}) {
+    const std::string text = some_text(size).substr(0, size);
+    for (const std::string& packed : {gzipped(text), zstd_packed(text)}) {
+      const auto out = unpacked(packed, packed.size());
+      ASSERT_TRUE(out) << size << ": " << out.error().message;
+      EXPECT_TRUE(*out == text);
+    }
+  }
+}
+
 TEST(Unpacker, SaysWhatIsDamagedOrCutShort) {
   const std::string text = some_text(100'000);
   for (const std::string& packed : {gzipped(text), zstd_packed(text)}) {
