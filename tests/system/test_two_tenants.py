@@ -40,6 +40,7 @@ def observed(stack, repo, who: str, nonce: str, secret: str) -> dict[str, object
     log = re.sub(r"^#\d+ (CACHED|DONE AMOUNT)\n", "", re.sub(r"^#\d+ (\[stage-0) \d+/\d+\]", r"# \1]", log, flags=re.M), flags=re.M)
     log = re.sub(r"Log complete: \d+", "Log complete: N", re.sub(r"^#\d+ ", "# ", log, flags=re.M))
     log = re.sub(r"^Pushing: .*\n", "", log, flags=re.M)  # Said of a push that lasts.
+    log = re.sub(r"^(steps {4}|slowest {2}| {9}).*\n", "", log, flags=re.M)  # What took the time, and what was there sooner.
     return {"status": status, "statuses": stack.api.statuses(identity), "lines": sorted(log.splitlines())}
 
 
