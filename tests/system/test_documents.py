@@ -77,7 +77,7 @@ def test_blocks_say_what_they_hold():
     """A command in a block without a name would not be seen."""
     for document in DOCUMENTS:
         names = re.findall(r"^```(.*)$", document.read_text(), re.M)[::2]
-        assert set(names) <= {"sh", "json", "", "mermaid"}, document
+        assert set(names) <= {"sh", "json", "", "mermaid", "toml"}, document
         for block in re.findall(r"^```\n(.*?)^```", document.read_text(), re.M | re.S):
             assert not re.search(r"^\s*(\$ |docker |systemctl |cmake |build/|\./)", block, re.M), document
 

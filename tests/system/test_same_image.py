@@ -33,7 +33,8 @@ class Host:
         """Builds it here; the image's digest."""
         if not self.engine.server.running:
             self.engine.start()
-        worker = self.make_worker(BUILDKIT_HOST=self.engine.host, DOCKER_HOST="unix:///nonexistent/docker.sock", **settings)
+        worker = self.make_worker(BUILDKIT_HOST=self.engine.host, DOCKER_HOST="unix:///nonexistent/docker.sock", REUSE_IMAGES="0",
+                                  **settings)
         identity = self.stack.api.enqueue(self.stack.job(repository, serviceId=service))
         assert self.stack.api.wait_end(identity, 120) == "BUILDED", self.stack.api.log_text(identity)
         worker.stop()

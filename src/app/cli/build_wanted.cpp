@@ -92,8 +92,8 @@ Result<> check_platforms(const BuildLine& line) {
   for (;;) {
     const std::size_t comma = std::min(rest.find(','), rest.size());
     const std::string_view platform = rest.substr(0, comma);
-    const std::string fault =
-        platform.empty() ? "a name is missing" : domain::platform_fault(platform);
+    const std::string fault = platform.empty() ? "is no platform list: a name is missing"
+                                               : domain::platform_fault(platform);
     if (!fault.empty()) {
       return wrong(
           fmt::format("--platform {}: {}", platform.empty() ? line.platform : platform, fault));
