@@ -186,7 +186,7 @@ struct BuildSteps::Beside {
 
   std::shared_future<Result<ports::Repository>> repository;
   std::shared_future<Recalled> recalled;
-  std::future<std::vector<ports::BaseImage>> bases;  ///< Of images that may be used again.
+  std::future<std::vector<domain::BaseImage>> bases;  ///< Of images that may be used again.
   std::shared_future<std::string> inputs;  ///< Behind the fetch; of a build that may not be needed.
   std::optional<EarlyPublish> early;
   const ScopedStop stop;  ///< Behind the futures: stopped before it is waited for.
@@ -207,7 +207,7 @@ void BuildSteps::begin(Beside& beside) {
     beside.bases = std::async(k_where_possible, [this, job = beside.job, recalled = beside.recalled,
                                                  repository = beside.repository] {
       const auto own = repository.get();
-      return own ? find_bases(job, *own, recalled.get().images) : std::vector<ports::BaseImage>();
+      return own ? find_bases(job, *own, recalled.get().images) : std::vector<domain::BaseImage>();
     });
   }
 }
@@ -451,9 +451,9 @@ BuildSteps::Recalled BuildSteps::recall(const std::stop_token& stop) {
 }
 
 /// What the bases of known images are now.
-std::vector<ports::BaseImage> BuildSteps::find_bases(const JobContext& job,
-                                                     const ports::Repository& repository,
-                                                     const ImageMemory& images) {
+std::vector<domain::BaseImage> BuildSteps::find_bases(const JobContext& job,
+                                                      const ports::Repository& repository,
+                                                      const ImageMemory& images) {
   const std::vector<std::string> names = images.base_names();
   if (names.empty()) {
     return {};
@@ -462,19 +462,19 @@ std::vector<ports::BaseImage> BuildSteps::find_bases(const JobContext& job,
   if (!bases) {
     log_.debug("base images are not known: {}", bases.error().message);
   }
-  return bases ? *std::move(bases) : std::vector<ports::BaseImage>();
+  return bases ? *std::move(bases) : std::vector<domain::BaseImage>();
 }
 
 /// One that is known, whose bases have not moved and which is still there.
 std::optional<PublishedImage> BuildSteps::made_before(
     const std::string& inputs, const ImageMemory& images,
-    std::future<std::vector<ports::BaseImage>>& bases) {
+    std::future<std::vector<domain::BaseImage>>& bases) {
   const MadeImage* const made = images.find(inputs, repository_->uri);
   if (made == nullptr) {
     return std::nullopt;
   }
-  const std::vector<ports::BaseImage> current = bases.get();
-  if (!std::ranges::all_of(made->bases, [&current](const ports::BaseImage& base) {
+  const std::vector<domain::BaseImage> current = bases.get();
+  if (!std::ranges::all_of(made->bases, [&current](const domain::BaseImage& base) {
         return std::ranges::find(current, base) != current.end();
       })) {
     return std::nullopt;
@@ -500,7 +500,7 @@ void BuildSteps::remember_image(std::string inputs, ImageMemory memory, const Pu
   if (inputs.empty() || !made.bases) {
     return;
   }
-  for (const ports::BaseImage& base : *made.bases) {
+  for (const domain::BaseImage& base : *made.bases) {
     if (const auto* const before = memory.last(base.name);
         before != nullptr && before->digest != base.digest) {
       events_.info("The base image " + familiar_name(base.name) + " has moved: from " +

@@ -84,12 +84,12 @@ class BuildSteps {
   [[nodiscard]] bool reuses_images() const { return settings_.reuse_images.count() > 0; }
 
   Recalled recall(const std::stop_token& stop);
-  std::vector<ports::BaseImage> find_bases(const ports::JobContext& job,
-                                           const ports::Repository& repository,
-                                           const ImageMemory& images);
+  std::vector<domain::BaseImage> find_bases(const ports::JobContext& job,
+                                            const ports::Repository& repository,
+                                            const ImageMemory& images);
   std::optional<ports::PublishedImage> made_before(
       const std::string& inputs, const ImageMemory& images,
-      std::future<std::vector<ports::BaseImage>>& bases);
+      std::future<std::vector<domain::BaseImage>>& bases);
   void remember_image(std::string inputs, ImageMemory memory, const ports::PublishResult& made);
   Result<ports::PublishedImage> promote(const ports::PublishResult& published);
   [[nodiscard]] Result<> check_lease() const;

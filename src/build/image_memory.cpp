@@ -60,7 +60,7 @@ std::string ImageMemory::write() const {
   auto list = nlohmann::json::array();
   for (const MadeImage& image : images_) {
     auto bases = nlohmann::json::object();
-    for (const ports::BaseImage& base : image.bases) {
+    for (const domain::BaseImage& base : image.bases) {
       bases[base.name] = base.digest;
     }
     list.push_back({{"inputs", image.inputs},
@@ -95,7 +95,7 @@ const MadeImage* ImageMemory::find(std::string_view inputs, std::string_view rep
 std::vector<std::string> ImageMemory::base_names() const {
   std::vector<std::string> names;
   for (const MadeImage& image : images_) {
-    for (const ports::BaseImage& base : image.bases) {
+    for (const domain::BaseImage& base : image.bases) {
       if (names.size() < k_most_bases && std::ranges::find(names, base.name) == names.end()) {
         names.push_back(base.name);
       }
@@ -104,9 +104,9 @@ std::vector<std::string> ImageMemory::base_names() const {
   return names;
 }
 
-const ports::BaseImage* ImageMemory::last(std::string_view base_name) const {
+const domain::BaseImage* ImageMemory::last(std::string_view base_name) const {
   for (const MadeImage& image : images_) {
-    const auto found = std::ranges::find(image.bases, base_name, &ports::BaseImage::name);
+    const auto found = std::ranges::find(image.bases, base_name, &domain::BaseImage::name);
     if (found != image.bases.end()) {
       return &*found;
     }

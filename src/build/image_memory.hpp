@@ -16,7 +16,7 @@ struct MadeImage {
   std::string inputs;      ///< `inputs_of`.
   std::string repository;  ///< `host[:port]/path`.
   std::string digest;
-  std::vector<ports::BaseImage> bases;
+  std::vector<domain::BaseImage> bases;
   std::chrono::sys_seconds made_at{};
   std::string commit;
 
@@ -44,7 +44,7 @@ class ImageMemory {
   /// The names of base images, those of newer images first; at most `k_most_bases`.
   [[nodiscard]] std::vector<std::string> base_names() const;
   /// What the newest image that was made from this base knows of it; null: none was.
-  [[nodiscard]] const ports::BaseImage* last(std::string_view base_name) const;
+  [[nodiscard]] const domain::BaseImage* last(std::string_view base_name) const;
 
   [[nodiscard]] const std::vector<MadeImage>& images() const { return images_; }
 

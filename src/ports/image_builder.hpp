@@ -2,6 +2,7 @@
 
 #include "base/result.hpp"
 #include "base/secret.hpp"
+#include "domain/base_image.hpp"
 #include "domain/build_event.hpp"
 #include "domain/ids.hpp"
 #include "domain/variable_delivery.hpp"
@@ -73,14 +74,6 @@ struct ImageSpec {
   }
 };
 
-/// An image that a build takes something from.
-struct BaseImage {
-  std::string name;    ///< As registries know it: `docker.io/library/busybox:latest`.
-  std::string digest;  ///< What it stands for; empty: an image that only the engine has.
-
-  bool operator==(const BaseImage&) const = default;
-};
-
 struct PublishFigures {
   std::uint64_t context_bytes_sent = 0;
   std::uint64_t bytes_pushed = 0;  ///< 0: the engine does not tell.
@@ -93,7 +86,7 @@ struct PublishResult {
   PublishFigures figures;
   /// All that the image was made of beside the context and the options; nullopt: something else as
   /// well (a download), or it is not known.
-  std::optional<std::vector<BaseImage>> bases = {};
+  std::optional<std::vector<domain::BaseImage>> bases = {};
 };
 
 /// Builds one image and brings it into the registry. How the bytes get there is the
@@ -116,11 +109,11 @@ class ImageBuilder {
                                                              const std::string& tag,
                                                              const std::string& image_id,
                                                              domain::EventSink& events) = 0;
-  /// What names of images (`BaseImage::name`) stand for now, as a build of this repository's would
-  /// find them. Asked once, without retries; what cannot be found is left out.
-  virtual Result<std::vector<BaseImage>> find_bases(const JobContext& job,
-                                                    const Repository& repository,
-                                                    const std::vector<std::string>& names) = 0;
+  /// What names of images (`domain::BaseImage::name`) stand for now, as a build of this
+  /// repository's would find them. Asked once, without retries; what cannot be found is left out.
+  virtual Result<std::vector<domain::BaseImage>> find_bases(
+      const JobContext& job, const Repository& repository,
+      const std::vector<std::string>& names) = 0;
   /// Removes what this and earlier deployments left at the engine for the repository. Best effort,
   /// off the critical path.
   virtual void clean_up(const JobContext& job, const Repository& repository,

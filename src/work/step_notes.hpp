@@ -2,28 +2,16 @@
 
 #include "base/secret_store.hpp"
 #include "base/sync.hpp"
+#include "domain/base_image.hpp"
 #include "domain/build_event.hpp"
 #include "ports/build_history.hpp"
 #include "work/run_observer.hpp"
 
-#include <compare>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 
 namespace builder::work {
-
-struct BaseImage {
-  std::string reference;  ///< `docker.io/library/node:22`
-  std::string digest;     ///< `sha256:…`; empty: the engine does not tell.
-
-  auto operator<=>(const BaseImage&) const = default;
-};
-
-/// The image in the name of a step that brings one in, with its digest if the engine has asked the
-/// registry for it: `[web 1/4] FROM docker.io/library/node:22@sha256:…`.
-std::optional<BaseImage> base_image_of(std::string_view step);
 
 /// Passes the events of a build on, and notes its steps for people: which one began last, and which
 /// have ended. Steps of the engine's own count when the customer's log shows them. Any thread.
@@ -45,7 +33,7 @@ class StepNotes final : public domain::EventSink {
   const SecretStore::Registration& secrets_;
   RunObserver& observer_;
   ports::RunRecord* const record_;
-  Sync<std::set<BaseImage>> bases_;
+  Sync<std::set<domain::BaseImage>> bases_;
 };
 
 }  // namespace builder::work

@@ -126,14 +126,14 @@ class FakeImageBuilder final : public ports::ImageBuilder {
                   : std::unexpected(pushed.error());
   }
 
-  Result<std::vector<ports::BaseImage>> find_bases(const ports::JobContext& job,
-                                                   const ports::Repository&,
-                                                   const std::vector<std::string>& names) override {
+  Result<std::vector<domain::BaseImage>> find_bases(
+      const ports::JobContext& job, const ports::Repository&,
+      const std::vector<std::string>& names) override {
     record_.add("find_bases");
     if (bases_hook) {
       bases_hook(job);
     }
-    std::vector<ports::BaseImage> found;
+    std::vector<domain::BaseImage> found;
     for (const std::string& name : names) {
       if (const auto there = current_bases.find(name); there != current_bases.end()) {
         found.push_back({.name = name, .digest = there->second});
@@ -156,8 +156,8 @@ class FakeImageBuilder final : public ports::ImageBuilder {
   StepHook push_hook;
   ports::ImageSpec built;  ///< Read it when nothing is built any more.
   std::string image_id;    ///< What the engine keeps; empty: it pushes while it builds.
-  std::optional<std::vector<ports::BaseImage>> bases;  ///< Of what is built.
-  std::map<std::string, std::string> current_bases;    ///< What names of images stand for.
+  std::optional<std::vector<domain::BaseImage>> bases;  ///< Of what is built.
+  std::map<std::string, std::string> current_bases;     ///< What names of images stand for.
   std::function<void(const ports::JobContext&)> bases_hook;
 
  private:

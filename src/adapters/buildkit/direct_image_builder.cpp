@@ -72,9 +72,9 @@ class DirectImageBuilder final : public ports::ImageBuilder {
     return std::nullopt;
   }
 
-  Result<std::vector<ports::BaseImage>> find_bases(const JobContext& job,
-                                                   const ports::Repository& repository,
-                                                   const std::vector<std::string>& names) override {
+  Result<std::vector<domain::BaseImage>> find_bases(
+      const JobContext& job, const ports::Repository& repository,
+      const std::vector<std::string>& names) override {
     return peers_.solver.find_bases(job, repository, names);
   }
 

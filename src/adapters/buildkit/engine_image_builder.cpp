@@ -80,9 +80,9 @@ class EngineImageBuilder final : public ports::ImageBuilder {
     return push(job, repository, tag, events);
   }
 
-  Result<std::vector<ports::BaseImage>> find_bases(const JobContext& job,
-                                                   const Repository& repository,
-                                                   const std::vector<std::string>& names) override {
+  Result<std::vector<domain::BaseImage>> find_bases(
+      const JobContext& job, const Repository& repository,
+      const std::vector<std::string>& names) override {
     return peers_.solver.find_bases(job, repository, names);
   }
 
@@ -119,7 +119,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
   struct Built {
     std::uint64_t context_bytes_sent = 0;
     Clock::duration took{0};
-    std::optional<std::vector<ports::BaseImage>> bases;
+    std::optional<std::vector<domain::BaseImage>> bases;
   };
 
   Result<Built> build(const JobContext& job, const ports::ImageSpec& image,

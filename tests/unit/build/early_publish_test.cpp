@@ -97,9 +97,9 @@ class EagerBuilder final : public ports::ImageBuilder {
     return std::nullopt;
   }
 
-  Result<std::vector<ports::BaseImage>> find_bases(const ports::JobContext&,
-                                                   const ports::Repository&,
-                                                   const std::vector<std::string>&) override {
+  Result<std::vector<domain::BaseImage>> find_bases(const ports::JobContext&,
+                                                    const ports::Repository&,
+                                                    const std::vector<std::string>&) override {
     return {};
   }
 

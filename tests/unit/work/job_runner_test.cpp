@@ -319,7 +319,7 @@ class ReuseTest : public JobRunnerTest {
   ReuseTest() {
     settings_.steps.reuse_images = std::chrono::hours(24);
     settings_.steps.knobs.allowed = {"force", "no_cache"};
-    image_.bases = std::vector<ports::BaseImage>{{k_base, "sha256:b1"}};
+    image_.bases = std::vector<domain::BaseImage>{{k_base, "sha256:b1"}};
     image_.current_bases = {{k_base, "sha256:b1"}};
     registry_.there = "sha256:d";
   }
@@ -369,7 +369,7 @@ TEST_F(ReuseTest, WhatWouldBeTheSameIsNotBuilt) {
 TEST_F(ReuseTest, AMovedBaseIsBuiltOnAndTold) {
   deploy("e1");
   image_.current_bases = {{k_base, "sha256:b2"}};
-  image_.bases = std::vector<ports::BaseImage>{{k_base, "sha256:b2"}};
+  image_.bases = std::vector<domain::BaseImage>{{k_base, "sha256:b2"}};
   EXPECT_EQ(deploy("e2"), built("e2"));
   EXPECT_TRUE(reporter_.log_text().contains("The base image busybox:latest has moved"));
   EXPECT_EQ(deploy("e3"), reused("e3"));

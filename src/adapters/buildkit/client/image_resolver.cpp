@@ -64,10 +64,10 @@ using Question = Call<gateway::ResolveImageConfigRequest, gateway::ResolveImageC
 
 }  // namespace
 
-std::vector<ports::BaseImage> resolve_images(const ports::JobContext& job,
-                                             const std::shared_ptr<grpc::Channel>& channel,
-                                             const std::string& session,
-                                             const std::vector<std::string>& names) {
+std::vector<domain::BaseImage> resolve_images(const ports::JobContext& job,
+                                              const std::shared_ptr<grpc::Channel>& channel,
+                                              const std::string& session,
+                                              const std::vector<std::string>& names) {
   const auto deadline = std::chrono::system_clock::now() +
                         std::chrono::duration_cast<std::chrono::system_clock::duration>(
                             job.within(k_answer_limit).deadline - std::chrono::steady_clock::now());
@@ -102,7 +102,7 @@ std::vector<ports::BaseImage> resolve_images(const ports::JobContext& job,
       question.context.TryCancel();
     }
   });
-  std::vector<ports::BaseImage> found;
+  std::vector<domain::BaseImage> found;
   for (Question& question : asked) {
     const std::string& name = question.request.ref();
     if (const grpc::Status status = question.wait(); status.ok()) {

@@ -51,9 +51,16 @@ bool is_official_frontend(std::string_view image) {
     return false;
   }
   image.remove_prefix(k_name.size());
-  image = image.substr(0, image.find('@'));
   return image.empty() || (image.starts_with('.') && image != ".0" && !image.starts_with(".0.") &&
                            !image.starts_with(".0-"));
+}
+
+/// An instruction that can stand on an empty image, and takes nothing from elsewhere then.
+bool needs_nothing(std::string_view step) {
+  const auto stage = step.starts_with('[') ? step.find("] ") : std::string_view::npos;
+  const auto instruction =
+      stage == std::string_view::npos ? std::string_view() : step.substr(stage + 2);
+  return instruction.starts_with("WORKDIR ") || instruction.starts_with("COPY ");
 }
 
 }  // namespace
@@ -195,41 +202,32 @@ void Progress::release(const std::string& digest, const Step& user) {
 void Progress::note_source(const wire::Vertex& vertex) {
   constexpr std::array<std::string_view, 4> k_no_sources{
       "[internal] ", "[auth] ", "resolve image config for ", "exporting to "};
-  constexpr std::string_view k_frontend = "docker-image://";
-  constexpr std::string_view k_from = "FROM ";
-  constexpr std::string_view k_digest = "@sha256:";
-  std::string_view name = vertex.name();
+  const std::string_view name = vertex.name();
   if (!vertex.inputs().empty() ||
       std::ranges::any_of(k_no_sources, [name](auto known) { return name.starts_with(known); })) {
     return;
   }
-  if (name.starts_with(k_frontend)) {
-    name.remove_prefix(k_frontend.size());
-    // Others may read what ours does not know of, and name it as they like.
-    bases_are_known_ = bases_are_known_ && is_official_frontend(name);
-  } else {
-    const auto stage = name.starts_with('[') ? name.find("] ") : std::string_view::npos;
-    name = stage == std::string_view::npos ? std::string_view() : name.substr(stage + 2);
-    if (name.starts_with("WORKDIR ") || name.starts_with("COPY ")) {
-      return;
-    }
-    name = name.starts_with(k_from) ? name.substr(k_from.size()) : std::string_view();
-  }
-  const auto at = name.find(k_digest);
-  if (at == std::string_view::npos || bases_.size() >= k_most_kept) {
-    bases_are_known_ = false;  // Perhaps the engine's own image, which nobody else can look up.
+  const auto image = domain::base_image_of(name);
+  if (!image) {
+    bases_are_known_ = bases_are_known_ && needs_nothing(name);
     return;
   }
-  const std::string_view digest = name.substr(at + 1, name.find(' ', at) - at - 1);
-  const auto [known, is_new] = bases_.emplace(name.substr(0, at), digest);
-  bases_are_known_ = bases_are_known_ && (is_new || known->second == digest);
+  // An image without a digest may be the engine's own, which nobody else can look up. Frontends
+  // that are not Docker's may read what ours does not know of, and name it as they like.
+  if (image->digest.empty() || bases_.size() >= k_most_kept ||
+      (name.starts_with(domain::k_frontend_step) && !is_official_frontend(image->name))) {
+    bases_are_known_ = false;
+    return;
+  }
+  const auto [known, is_new] = bases_.emplace(image->name, image->digest);
+  bases_are_known_ = bases_are_known_ && (is_new || known->second == image->digest);
 }
 
-std::optional<std::vector<ports::BaseImage>> Progress::bases() const {
+std::optional<std::vector<domain::BaseImage>> Progress::bases() const {
   if (!bases_are_known_ || !was_told_) {
     return std::nullopt;
   }
-  std::vector<ports::BaseImage> bases;
+  std::vector<domain::BaseImage> bases;
   for (const auto& [name, digest] : bases_) {
     bases.push_back({.name = name, .digest = digest});
   }

@@ -52,7 +52,7 @@ class Progress {
 
   /// The images that the build took something from. nullopt: it took something from elsewhere as
   /// well, or the daemon did not tell all.
-  [[nodiscard]] std::optional<std::vector<ports::BaseImage>> bases() const;
+  [[nodiscard]] std::optional<std::vector<domain::BaseImage>> bases() const;
 
   [[nodiscard]] const std::vector<FailedStep>& failed() const { return failed_; }
 

@@ -146,9 +146,9 @@ class BuildkitSolver final : public Solver {
     return solve_from(job, spec, events, next_step);
   }
 
-  Result<std::vector<ports::BaseImage>> find_bases(const ports::JobContext& job,
-                                                   const ports::Repository& repository,
-                                                   const std::vector<std::string>& names) override {
+  Result<std::vector<domain::BaseImage>> find_bases(
+      const ports::JobContext& job, const ports::Repository& repository,
+      const std::vector<std::string>& names) override {
     BUILDER_TRY_ASSIGN(const auto channel, connector_->control(job));
     const auto findings = std::make_shared<Findings>(nullptr);
     SessionContent content;

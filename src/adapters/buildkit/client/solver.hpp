@@ -78,7 +78,7 @@ struct Solved {
   std::uint64_t context_bytes_sent = 0;
   std::chrono::steady_clock::duration push{0};    ///< The part of the solve that was a push.
   std::map<std::string, std::string> files = {};  ///< Of the exporter `tar`, without a `result`.
-  std::optional<std::vector<ports::BaseImage>> bases = {};  ///< As in `ports::PublishResult`.
+  std::optional<std::vector<domain::BaseImage>> bases = {};  ///< As in `ports::PublishResult`.
 };
 
 struct SolveFailure {
@@ -104,7 +104,7 @@ class Solver {
                                                     const SolveSpec& spec,
                                                     domain::EventSink& events) = 0;
   /// See `ports::ImageBuilder::find_bases`.
-  virtual Result<std::vector<ports::BaseImage>> find_bases(
+  virtual Result<std::vector<domain::BaseImage>> find_bases(
       const ports::JobContext& job, const ports::Repository& repository,
       const std::vector<std::string>& names) = 0;
   /// Asks the engine who it is; what it lacks is remembered for the solves and told the log.

@@ -66,7 +66,11 @@ class ProgressTest : public testing::Test {
   Progress progress{events, 1};
 };
 
-using Bases = std::vector<ports::BaseImage>;
+using Bases = std::vector<domain::BaseImage>;
+
+std::string digest(char of) {
+  return "sha256:" + std::string(64, of);
+}
 
 TEST_F(ProgressTest, KnowsTheImagesThatABuildIsMadeOf) {
   const auto source = [this](const std::string& name) {
@@ -74,29 +78,29 @@ TEST_F(ProgressTest, KnowsTheImagesThatABuildIsMadeOf) {
   };
   source("[internal] load build definition from Dockerfile");
   source("[internal] load metadata for docker.io/library/busybox:latest");
-  source("[build 1/2] FROM docker.io/library/busybox:latest@sha256:aa");
-  source("[build 1/2] FROM docker.io/library/busybox:latest@sha256:aa");
-  source("[linux/amd64 stage-1 1/2] FROM r.test:5000/base:1@sha256:bb");
-  source("docker-image://docker.io/docker/dockerfile:1@sha256:cc");
+  source("[build 1/2] FROM docker.io/library/busybox:latest@" + digest('a'));
+  source("[build 1/2] FROM docker.io/library/busybox:latest@" + digest('a'));
+  source("[linux/amd64 stage-1 1/2] FROM r.test:5000/base:1@" + digest('b'));
+  source("docker-image://docker.io/docker/dockerfile:1@" + digest('c'));
   source("[auth] library/busybox:pull token for registry-1.docker.io");
   source("exporting to image");
   source("[stage-2 1/3] WORKDIR /app");
   source("[stage-2 2/3] COPY <<EOF /file");
   say({.digest = "run", .name = "[build 2/2] RUN curl https://example.com"});
-  EXPECT_EQ(progress.bases(), (Bases{{"docker.io/docker/dockerfile:1", "sha256:cc"},
-                                     {"docker.io/library/busybox:latest", "sha256:aa"},
-                                     {"r.test:5000/base:1", "sha256:bb"}}));
+  EXPECT_EQ(progress.bases(), (Bases{{"docker.io/docker/dockerfile:1", digest('c')},
+                                     {"docker.io/library/busybox:latest", digest('a')},
+                                     {"r.test:5000/base:1", digest('b')}}));
 }
 
 TEST_F(ProgressTest, DoesNotKnowTheBasesOfABuildThatTookSomethingElse) {
-  for (const std::string name :
-       {"https://example.com/file", "git://example.com/repo", "[internal stage 1/2] FROM busybox",
-        "[1/2] FROM docker.io/library/busybox:latest", "[1/2] ADD https://example.com/file /",
-        "[1/2] RUN true", "local://other",
-        "docker-image://docker.io/docker/dockerfile:1.0@sha256:aa",
-        "docker-image://docker.io/docker/dockerfile:1.0-experimental@sha256:aa",
-        "docker-image://docker.io/docker/dockerfile-upstream:master@sha256:aa",
-        "docker-image://docker.io/someone/frontend:1@sha256:aa", "", "["}) {
+  for (const std::string& name : std::vector<std::string>{
+           "https://example.com/file", "git://example.com/repo",
+           "[internal stage 1/2] FROM busybox", "[1/2] FROM docker.io/library/busybox:latest",
+           "[1/2] ADD https://example.com/file /", "[1/2] RUN true", "local://other",
+           "docker-image://docker.io/docker/dockerfile:1.0@" + digest('a'),
+           "docker-image://docker.io/docker/dockerfile:1.0-experimental@" + digest('a'),
+           "docker-image://docker.io/docker/dockerfile-upstream:master@" + digest('a'),
+           "docker-image://docker.io/someone/frontend:1@" + digest('a'), "", "["}) {
     Progress one(events, 1);
     StatusResponse message;
     add(message, {.digest = "x", .name = name, .inputs = {}});
@@ -111,8 +115,8 @@ TEST_F(ProgressTest, DoesNotKnowTheBasesOfABuildThatTookSomethingElse) {
 }
 
 TEST_F(ProgressTest, DoesNotKnowABaseThatMovedDuringTheBuild) {
-  for (const std::string digest : {"aa", "bb"}) {
-    say({.digest = digest, .name = "[1/1] FROM r.test/base:1@sha256:" + digest, .inputs = {}});
+  for (const char of : {'a', 'b'}) {
+    say({.digest = {of}, .name = "[1/1] FROM r.test/base:1@" + digest(of), .inputs = {}});
   }
   EXPECT_EQ(progress.bases(), std::nullopt);
 }
