@@ -22,16 +22,11 @@ using ports::FileType;
 
 /// To be raised when a build makes another image of the same things.
 constexpr std::string_view k_form = "inputs 1";
-constexpr std::size_t k_dockerfile_limit = 1u << 20;
 
-/// Fields that cannot be mistaken for others: each with its length before it.
+/// Fields that cannot be mistaken for others.
 class Fields {
  public:
-  void add(std::string_view field) {
-    text_ += std::to_string(field.size());
-    text_ += ' ';
-    text_ += field;
-  }
+  void add(std::string_view field) { text_ += with_lengths({field}); }
 
   void add(const std::map<std::string, std::string>& fields) {
     add(std::to_string(fields.size()));
@@ -128,9 +123,7 @@ Result<std::string> inputs_of(const DockerfilePlan& plan, const domain::knobs::B
   fields.add(k_form);
   fields.add(plan.target.dockerfile);
   // The frontend gets it even where the ignore file hides it from the context.
-  BUILDER_TRY_ASSIGN(
-      const std::string dockerfile,
-      ports::read_file(*plan.dockerfile_tree, plan.target.dockerfile, k_dockerfile_limit));
+  BUILDER_TRY_ASSIGN(const std::string dockerfile, dockerfile_text(plan));
   fields.add(dockerfile);
   const ports::BuildOptions& options = plan.target.options;
   fields.add(options.target);

@@ -34,6 +34,7 @@ namespace knobs = domain::knobs;
 using domain::knobs::BuildKnobs;
 
 constexpr std::size_t k_dockerignore_limit = 1u << 20;
+constexpr std::size_t k_dockerfile_limit = 1u << 20;
 constexpr std::size_t k_project_toml_limit = 1u << 18;
 /// A variable of the service with which its owner has a build ignore what earlier ones left.
 constexpr std::string_view k_clear_cache = "CNB_CLEAR_CACHE";
@@ -397,6 +398,10 @@ void tell(const BuildKnobs& said, domain::EventSink& events) {
 }
 
 }  // namespace
+
+Result<std::string> dockerfile_text(const DockerfilePlan& plan) {
+  return ports::read_file(*plan.dockerfile_tree, plan.target.dockerfile, k_dockerfile_limit);
+}
 
 Result<BuildKnobs> read_knobs(const domain::DeploymentRequest& request,
                               const knobs::KnobRules& rules, const ports::SourceTree& source) {

@@ -39,6 +39,9 @@ struct DockerfilePlan {
   DockerfileTarget target;
 };
 
+/// The text of its Dockerfile. `invalid_input` when it is no file of a readable size.
+Result<std::string> dockerfile_text(const DockerfilePlan& plan);
+
 /// The image is built with buildpacks.
 struct BuildpacksPlan {
   std::shared_ptr<const ports::SourceTree> app;    ///< What goes into the image.

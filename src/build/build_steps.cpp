@@ -31,7 +31,6 @@ constexpr std::chrono::seconds k_bases_limit{5};
 constexpr std::size_t k_short_commit = 7;
 constexpr auto k_where_possible = std::launch::async | std::launch::deferred;
 constexpr std::size_t k_short_digest = std::string_view("sha256:").size() + 12;
-constexpr std::size_t k_dockerfile_limit = std::size_t{1} << 20U;
 
 /// Requests a stop of its own when the outer one does, and when it is destroyed: for a task that
 /// runs beside the pipeline and must not outlive it.
@@ -269,9 +268,7 @@ Result<PublishedImage> BuildSteps::build() {
   observer_.source_was_read();
   BUILDER_TRY(check_lease());
   if (dockerfile != nullptr) {
-    dockerfile_ = [source = dockerfile->dockerfile_tree, path = dockerfile->target.dockerfile] {
-      return ports::read_file(*source, path, k_dockerfile_limit).value_or(std::string());
-    };
+    dockerfile_ = [plan = *dockerfile] { return dockerfile_text(plan).value_or(std::string()); };
     if (auto known = known_image(beside, *dockerfile, said)) {
       return promote({.image = *std::move(known), .figures = {}});
     }
@@ -489,8 +486,8 @@ std::optional<PublishedImage> BuildSteps::made_before(
     return std::nullopt;
   }
   events_.info("Nothing that the image is made of has changed since commit " +
-               made->commit.substr(0, k_short_commit) +
-               ": using that image again (DEPLOYRA_BUILD_FORCE=true builds it anew)");
+               made->commit.substr(0, k_short_commit) + ": using that image again (" +
+               std::string(domain::knobs::variable_of("force")) + "=true builds it anew)");
   metrics_.image_reused();
   return image;
 }

@@ -3,6 +3,7 @@
 #include "base/size.hpp"
 #include "base/text.hpp"
 #include "domain/customer_line.hpp"
+#include "domain/request_secrets.hpp"
 
 #include <fmt/format.h>
 
@@ -22,7 +23,6 @@ using Clock = std::chrono::steady_clock;
 
 /// With `warn` no deployment waits longer for it.
 constexpr std::chrono::seconds k_patience{5};
-constexpr std::string_view k_of_variable = "variable ";
 constexpr std::string_view k_advice =
     "Whoever gets the image can read it, also if a later step deletes the file. Use RUN "
     "--mount=type=secret,id=NAME, or keep the file out with .dockerignore; then replace the secret";
@@ -158,9 +158,8 @@ Result<ImageCheck::Outcome> ImageCheck::search(const ports::PublishedImage& imag
 std::string ImageCheck::sought_hash(const std::vector<NamedSecret>& secrets) const {
   std::vector<std::string> parts;
   for (const NamedSecret& secret : secrets) {
-    if (secret.name.starts_with(k_of_variable)) {
-      parts.push_back(fmt::format("{}\n{}\n{}\n", secret.name, secret.value.reveal().size(),
-                                  secret.value.reveal()));
+    if (secret.name.starts_with(domain::k_of_variable)) {
+      parts.push_back(with_lengths({secret.name, secret.value.reveal()}));
     }
   }
   std::ranges::sort(parts);

@@ -2,6 +2,7 @@
 
 #include "base/json.hpp"
 #include "base/text.hpp"
+#include "domain/request_secrets.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -102,8 +103,9 @@ std::vector<std::string> warning_lines(const std::vector<ImageFinding>& findings
 std::string env_file_text(const std::vector<ImageFinding>& findings) {
   std::set<std::string> names;
   for (const ImageFinding& finding : findings) {
-    names.insert(finding.secret.starts_with("variable ") ? finding.secret.substr(9)
-                                                         : finding.secret);
+    names.insert(finding.secret.starts_with(k_of_variable)
+                     ? finding.secret.substr(k_of_variable.size())
+                     : finding.secret);
   }
   std::vector<std::string> shown;
   for (const std::string& name : names) {

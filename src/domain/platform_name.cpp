@@ -45,6 +45,18 @@ std::string machine_of(std::string_view platform) {
 
 }  // namespace
 
+std::vector<std::string> platforms_in(std::string_view list) {
+  std::vector<std::string> platforms;
+  for (;;) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    platforms.emplace_back(list.substr(0, comma));
+    if (comma == list.size()) {
+      return platforms;
+    }
+    list.remove_prefix(comma + 1);
+  }
+}
+
 bool is_same_machine(std::string_view left, std::string_view right) {
   return machine_of(left) == machine_of(right);
 }

@@ -75,7 +75,10 @@ class Variable {
  public:
   Variable(const EnvironmentVariable& variable, bool is_secret, std::vector<NamedSecret>& sure,
            std::vector<NamedSecret>& others)
-      : name_("variable " + variable.key), value_(variable.value), sure_(sure), others_(others) {
+      : name_(std::string(k_of_variable) + variable.key),
+        value_(variable.value),
+        sure_(sure),
+        others_(others) {
     if (is_secret && !is_web_address(value_)) {
       add(sure_, value_);
     } else if (is_public_name(variable.key)) {

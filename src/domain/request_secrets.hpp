@@ -9,6 +9,9 @@
 
 namespace builder::domain {
 
+/// What the name of a variable's secret begins with; the variable's own stands behind.
+inline constexpr std::string_view k_of_variable = "variable ";
+
 /// The parts of a request that must never be shown; the surest secrets come first.
 ///
 /// - The git credentials, also joined as git and HTTP send them.

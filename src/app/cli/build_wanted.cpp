@@ -88,20 +88,13 @@ Result<> check_platforms(const BuildLine& line) {
   if (line.platform.empty()) {
     return {};
   }
-  std::string_view rest = line.platform;
-  for (;;) {
-    const std::size_t comma = std::min(rest.find(','), rest.size());
-    const std::string_view platform = rest.substr(0, comma);
+  for (const std::string& platform : domain::platforms_in(line.platform)) {
     const std::string fault = platform.empty() ? "is no platform list: a name is missing"
                                                : domain::platform_fault(platform);
     if (!fault.empty()) {
       return wrong(
           fmt::format("--platform {}: {}", platform.empty() ? line.platform : platform, fault));
     }
-    if (comma == rest.size()) {
-      break;
-    }
-    rest.remove_prefix(comma + 1);
   }
   if (!line.platform.contains(',') || !line.push.empty()) {
     return {};

@@ -472,6 +472,11 @@ std::vector<std::string_view> knob_names() {
   return names;
 }
 
+std::string_view variable_of(std::string_view knob) {
+  const Row* const row = row_of(knob);
+  return row == nullptr ? std::string_view() : row->variable;
+}
+
 Result<KnobRules> read_rules(std::string_view text) {
   KnobRules rules;
   const auto bad_word = [](std::string_view word) {

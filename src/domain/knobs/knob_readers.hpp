@@ -21,6 +21,9 @@ inline constexpr std::size_t k_largest_file = 64 * 1024;
 /// All there are, sorted: in the file they are keys of `[build]`.
 std::vector<std::string_view> knob_names();
 
+/// The variable of the service that decides a knob, by the knob's name: `DEPLOYRA_BUILD_TARGET`.
+std::string_view variable_of(std::string_view knob);
+
 /// What an operator wrote: `all`, `none` or names of knobs, with commas between them; `timeout` and
 /// `silence_timeout` also with a limit of their own (`all,timeout=2h`). The message of an error
 /// stands behind the name of the setting.

@@ -13,6 +13,8 @@
 #include "adapters/buildkit/transfer/tar.hpp"
 #include "base/sync.hpp"
 #include "base/text.hpp"
+#include "domain/knobs/knob_readers.hpp"
+#include "domain/platform_name.hpp"
 #include "domain/variable_delivery.hpp"
 #include "ports/overlay_tree.hpp"
 
@@ -49,8 +51,6 @@ constexpr std::string_view k_dockerfile = "Dockerfile";
 constexpr std::string_view k_own_secrets = "secrets-";
 constexpr std::string_view k_platform = "linux/amd64";
 constexpr std::string_view k_add_hosts = "add-hosts";
-/// With which a customer lists variables whose values may be read in the image.
-constexpr std::string_view k_listed_arguments = "DEPLOYRA_BUILD_ARGS";
 
 /// Closes sessions off the builds' threads. What was given to it is closed before its destructor
 /// returns.
@@ -469,11 +469,10 @@ class BuildkitSolver final : public Solver {
       return;
     }
     const auto engine = known_engine(job.stop);
-    std::string_view rest = platform->second;
-    while (engine && !rest.empty()) {
-      const std::size_t comma = std::min(rest.find(','), rest.size());
-      const std::string_view one = rest.substr(0, comma);
-      rest.remove_prefix(std::min(comma + 1, rest.size()));
+    if (!engine) {
+      return;
+    }
+    for (const std::string& one : domain::platforms_in(platform->second)) {
       if (!runs_platform(*engine, one)) {
         findings.tell(
             fmt::format("This engine runs nothing for {} (it has {}): a RUN fails unless its stage "
@@ -647,7 +646,7 @@ class BuildkitSolver final : public Solver {
                                             "/run/secrets/{0}), or ",
                                             name)
                               : std::string("To give it all the same, "),
-                          k_listed_arguments),
+                          domain::knobs::variable_of("args")),
               domain::LogType::warning);
         } else {
           findings.tell(
