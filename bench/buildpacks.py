@@ -24,7 +24,7 @@ from kit import cnb  # noqa: E402
 from kit.cnb import reference  # noqa: E402
 from kit.git_server import PASSWORD, USER  # noqa: E402
 from kit.images import RegistryClient  # noqa: E402
-from kit.stack import Stack  # noqa: E402
+from kit.stack import Stack, running_stack  # noqa: E402
 
 
 class Theirs:
@@ -60,35 +60,31 @@ def ours(stack: Stack, job: dict[str, object]) -> float:
 
 def main() -> None:
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        stack = Stack(Path(folder))
-        try:
-            stack.start().use("buildkitd")
-            builder = cnb.push_builder(RegistryClient(stack.registry.host), cnb.Builder())
-            worker = stack.worker("bench", LOG_LEVEL="info", CNB_BUILDER=builder, CNB_NETWORK="host").start()
-            user, password = urllib.parse.quote(USER, safe=""), urllib.parse.quote(PASSWORD, safe="")
-            cold: dict[str, list[float]] = {"ours": [], "theirs": []}
-            warm: dict[str, list[float]] = {"ours": [], "theirs": []}
-            number = 0
-            for service in range(3):
-                repository = stack.git.repository({**cnb.NODE_APP, **{f"src/f{i}.js": f"{i}\n" * 50 for i in range(50)}})
-                theirs = Theirs(stack, builder, f"http://{user}:{password}@127.0.0.1:{stack.git.port}/git/{repository.name}.git",
-                                f"app{service}")
-                for i in range(pairs // 3 + 1):
-                    repository.commit({"public/index.html": f"{service} {i}\n"})
-                    for which in (("ours", "theirs") if (i + service) % 2 else ("theirs", "ours")):
-                        number += 1
-                        took = theirs.build(number) if which == "theirs" else ours(
-                            stack, stack.job(repository.name, serviceId=f"bench-{service}"))
-                        (warm if i else cold)[which].append(took)
-            for title, figures in (("first build of a service", cold), ("warm, one file changed", warm)):
-                mine, other = figures["ours"], figures["theirs"]
-                ratio = statistics.median(m / t for m, t in zip(mine, other))
-                print(f"{title}: clone + buildctl {statistics.median(other) * 1000:.0f} ms, ours "
-                      f"{statistics.median(mine) * 1000:.0f} ms, median ratio {ratio:.2f} (n={len(mine)} alternating pairs)")
-            worker.stop()
-        finally:
-            stack.stop()
+    with running_stack() as stack:
+        stack.use("buildkitd")
+        builder = cnb.push_builder(RegistryClient(stack.registry.host), cnb.Builder())
+        worker = stack.worker("bench", LOG_LEVEL="info", CNB_BUILDER=builder, CNB_NETWORK="host").start()
+        user, password = urllib.parse.quote(USER, safe=""), urllib.parse.quote(PASSWORD, safe="")
+        cold: dict[str, list[float]] = {"ours": [], "theirs": []}
+        warm: dict[str, list[float]] = {"ours": [], "theirs": []}
+        number = 0
+        for service in range(3):
+            repository = stack.git.repository({**cnb.NODE_APP, **{f"src/f{i}.js": f"{i}\n" * 50 for i in range(50)}})
+            theirs = Theirs(stack, builder, f"http://{user}:{password}@127.0.0.1:{stack.git.port}/git/{repository.name}.git",
+                            f"app{service}")
+            for i in range(pairs // 3 + 1):
+                repository.commit({"public/index.html": f"{service} {i}\n"})
+                for which in (("ours", "theirs") if (i + service) % 2 else ("theirs", "ours")):
+                    number += 1
+                    took = theirs.build(number) if which == "theirs" else ours(
+                        stack, stack.job(repository.name, serviceId=f"bench-{service}"))
+                    (warm if i else cold)[which].append(took)
+        for title, figures in (("first build of a service", cold), ("warm, one file changed", warm)):
+            mine, other = figures["ours"], figures["theirs"]
+            ratio = statistics.median(m / t for m, t in zip(mine, other))
+            print(f"{title}: clone + buildctl {statistics.median(other) * 1000:.0f} ms, ours "
+                  f"{statistics.median(mine) * 1000:.0f} ms, median ratio {ratio:.2f} (n={len(mine)} alternating pairs)")
+        worker.stop()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import itertools
 import re
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -22,7 +21,7 @@ from kit import cache_matrix, cnb  # noqa: E402
 from kit.images import RegistryClient  # noqa: E402
 from kit.plain_tools import PlainTools  # noqa: E402
 from kit.shapes import SHAPES, push_onbuild_base  # noqa: E402
-from kit.stack import Stack  # noqa: E402
+from kit.stack import Stack, running_stack  # noqa: E402
 
 ENGINES = ["docker", "docker29", "docker29-graph", "buildkitd", "buildkitd-tcp"]
 
@@ -53,15 +52,10 @@ def run(stack: Stack, engine: str, folder: Path) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        stack = Stack(Path(folder))
-        try:
-            stack.start()
-            push_onbuild_base(RegistryClient(stack.registry.host))
-            for engine in sys.argv[1:] or ENGINES:
-                run(stack, engine, Path(folder))
-        finally:
-            stack.stop()
+    with running_stack() as stack:
+        push_onbuild_base(RegistryClient(stack.registry.host))
+        for engine in sys.argv[1:] or ENGINES:
+            run(stack, engine, stack.folder)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,12 @@ import random
 import re
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from kit.images import PATH, Layer, RegistryClient, busybox_layer  # noqa: E402
-from kit.stack import Stack  # noqa: E402
+from kit.stack import Stack, running_stack  # noqa: E402
 
 VARIABLES = [{"key": f"TOKEN_{i}", "value": f"npm_{random.Random(i).randbytes(12).hex()}"} for i in range(12)]
 LARGE = 300 << 20
@@ -54,32 +53,27 @@ def compare(stack: Stack, title: str, pairs: int, job) -> None:  # type: ignore[
 
 def main() -> None:
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        stack = Stack(Path(folder))
-        try:
-            stack.start()
-            push_large_base(RegistryClient(stack.registry.host), LARGE)
-            workers = {queue: stack.worker(queue, REDIS_QUEUE_NAME=queue, LOG_LEVEL="debug", BUILD_NETWORK_POLICY="any",
-                                           SECRET_IN_IMAGE="warn" if queue == "on" else "off").start() for queue in ("on", "off")}
-            repositories = {queue: stack.git.repository({"Dockerfile": "FROM busybox\nCOPY . /app\nCMD [\"sh\"]\n", "a.txt": "0\n"})
-                            for queue in ("on", "off")}
+    with running_stack() as stack:
+        push_large_base(RegistryClient(stack.registry.host), LARGE)
+        workers = {queue: stack.worker(queue, REDIS_QUEUE_NAME=queue, LOG_LEVEL="debug", BUILD_NETWORK_POLICY="any",
+                                       SECRET_IN_IMAGE="warn" if queue == "on" else "off").start() for queue in ("on", "off")}
+        repositories = {queue: stack.git.repository({"Dockerfile": "FROM busybox\nCOPY . /app\nCMD [\"sh\"]\n", "a.txt": "0\n"})
+                        for queue in ("on", "off")}
 
-            def warm(i: int, queue: str) -> dict[str, object]:
-                repositories[queue].commit({"a.txt": f"{i} {queue}\n"})
-                return stack.job(repositories[queue].name, serviceId=f"warm-{queue}", environmentVariables=VARIABLES)
+        def warm(i: int, queue: str) -> dict[str, object]:
+            repositories[queue].commit({"a.txt": f"{i} {queue}\n"})
+            return stack.job(repositories[queue].name, serviceId=f"warm-{queue}", environmentVariables=VARIABLES)
 
-            compare(stack, "warm build, one file changed", pairs, warm)
-            large = stack.git.repository({"Dockerfile": f"FROM {stack.registry.host}/library/large\nCOPY . /app\n"})
-            compare(stack, f"first build of a service on a base of {LARGE >> 20} MiB", max(2, pairs // 5),
-                    lambda i, queue: stack.job(large.name, serviceId=f"first-{queue}-{i}", environmentVariables=VARIABLES))
-            for what in (r"searched \d.* in (\d+) ms", r"promote took (\d+) ms"):
-                found = [int(ms) for ms in re.findall(what, workers["on"].text())]
-                print(f"  {what}: medians {statistics.median(found[1:pairs + 1]):.0f} ms warm, "
-                      f"{statistics.median(found[pairs + 2:]):.0f} ms first")
-            for worker in workers.values():
-                worker.stop()
-        finally:
-            stack.stop()
+        compare(stack, "warm build, one file changed", pairs, warm)
+        large = stack.git.repository({"Dockerfile": f"FROM {stack.registry.host}/library/large\nCOPY . /app\n"})
+        compare(stack, f"first build of a service on a base of {LARGE >> 20} MiB", max(2, pairs // 5),
+                lambda i, queue: stack.job(large.name, serviceId=f"first-{queue}-{i}", environmentVariables=VARIABLES))
+        for what in (r"searched \d.* in (\d+) ms", r"promote took (\d+) ms"):
+            found = [int(ms) for ms in re.findall(what, workers["on"].text())]
+            print(f"  {what}: medians {statistics.median(found[1:pairs + 1]):.0f} ms warm, "
+                  f"{statistics.median(found[pairs + 2:]):.0f} ms first")
+        for worker in workers.values():
+            worker.stop()
 
 
 if __name__ == "__main__":

@@ -5,13 +5,12 @@
 #include "adapters/image_search/unpacker.hpp"
 #include "domain/image_secrets.hpp"
 
+#include "cpu_time.hpp"
+#include "unit/image_search/packed.hpp"
+
 #include <fmt/format.h>
 
-#include <zlib.h>
-#include <zstd.h>
-
 #include <algorithm>
-#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -22,42 +21,13 @@
 namespace {
 
 using namespace builder;
+using adapters::image_search::gzipped;
+using adapters::image_search::zstd_packed;
+using bench::megabytes_a_second;
+using bench::seconds;
 
 constexpr std::size_t k_bytes = std::size_t{256} << 20U;
 constexpr std::size_t k_piece = std::size_t{64} << 10U;
-
-/// Of this core: what else the machine does takes no part.
-template <class Work>
-double seconds(Work work) {
-  const std::clock_t start = std::clock();
-  work();
-  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-}
-
-template <class Work>
-double megabytes_a_second(std::size_t bytes, Work work) {
-  return static_cast<double>(bytes) / 1e6 / seconds(work);
-}
-
-std::string gzipped(std::string text) {
-  std::string out(compressBound(text.size()) + 64, '\0');
-  z_stream stream{};
-  deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-  stream.next_in = reinterpret_cast<Bytef*>(text.data());
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
-
-std::string zstd_packed(const std::string& text) {
-  std::string out(ZSTD_compressBound(text.size()), '\0');
-  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
-  return out;
-}
 
 std::string read_file(const char* path) {
   std::ifstream file(path, std::ios::binary);

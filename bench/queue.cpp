@@ -3,6 +3,8 @@
 #include "adapters/redis/leased/job_queue.hpp"
 #include "base/text.hpp"
 
+#include "queue_bench.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,32 +19,12 @@ namespace {
 using namespace builder;
 using adapters::redis::Connection;
 using adapters::redis::RedisConfig;
+using bench::Silent;
+using bench::variable;
 using Clock = std::chrono::steady_clock;
 
 constexpr int k_rounds = 2'000;
 constexpr int k_jobs = 4'800;
-
-class Silent final : public ports::QueueListener, public LogSink {
- public:
-  void must_stop(const domain::DeploymentId&, ports::StopReason) override {}
-
-  void outbox_filled() override {}
-
-  void malformed_element() override {}
-
-  void given_up(const domain::DeploymentId&) override {}
-
-  [[nodiscard]] ports::WorkerActivity activity() const override { return {}; }
-
-  void write(LogLevel, std::string_view) override {}
-
-  [[nodiscard]] bool enabled(LogLevel) const override { return false; }
-};
-
-std::string variable(const char* name, const char* fallback) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? fallback : value;
-}
 
 std::string job(int number) {
   return fmt::format(R"({{"deploymentId":"d{}","serviceId":"s{}","branch":"main","padding":"{}"}})",

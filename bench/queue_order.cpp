@@ -4,6 +4,8 @@
 #include "adapters/redis/leased/job_queue.hpp"
 #include "base/text.hpp"
 
+#include "queue_bench.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,6 +23,8 @@ namespace {
 using namespace builder;
 using adapters::redis::Connection;
 using adapters::redis::RedisConfig;
+using bench::Silent;
+using bench::variable;
 using domain::QueueOrder;
 using Clock = std::chrono::steady_clock;
 
@@ -28,28 +32,6 @@ constexpr int k_queued = 100'000;
 constexpr int k_takes = 1'000;
 constexpr std::size_t k_slots = 4;
 constexpr int k_push = 40;  ///< Services of the monorepo.
-
-class Silent final : public ports::QueueListener, public LogSink {
- public:
-  void must_stop(const domain::DeploymentId&, ports::StopReason) override {}
-
-  void outbox_filled() override {}
-
-  void malformed_element() override {}
-
-  void given_up(const domain::DeploymentId&) override {}
-
-  [[nodiscard]] ports::WorkerActivity activity() const override { return {}; }
-
-  void write(LogLevel, std::string_view) override {}
-
-  [[nodiscard]] bool enabled(LogLevel) const override { return false; }
-};
-
-std::string variable(const char* name, const char* fallback) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? fallback : value;
-}
 
 /// As the platform writes it.
 std::string job(int number, const std::string& owner, std::size_t bytes) {

@@ -2,9 +2,10 @@
 // one after the other (which knows none of their forms), and what the worst of both costs.
 #include "base/redactor.hpp"
 
+#include "cpu_time.hpp"
+
 #include <fmt/format.h>
 
-#include <ctime>
 #include <optional>
 #include <random>
 #include <string>
@@ -12,6 +13,8 @@
 namespace {
 
 using namespace builder;
+using bench::megabytes_a_second;
+using bench::seconds;
 
 constexpr std::size_t k_log_bytes = std::size_t{64} << 20U;
 
@@ -39,19 +42,6 @@ std::string build_log() {
         i % 90, i % 1000, i, i % 400, i % 100, i, i, i % 256, i % 5000, i % 300, i, i % 60);
   }
   return log;
-}
-
-/// Of this core: what else the machine does takes no part.
-template <class Work>
-double seconds(Work work) {
-  const std::clock_t start = std::clock();
-  work();
-  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-}
-
-template <class Work>
-double megabytes_a_second(std::size_t bytes, Work work) {
-  return static_cast<double>(bytes) / 1e6 / seconds(work);
 }
 
 double rows_through(const Redactor& redactor, const std::string& log) {

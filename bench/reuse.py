@@ -14,7 +14,6 @@ import json
 import random
 import statistics
 import sys
-import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from kit.images import RegistryClient  # noqa: E402
-from kit.stack import Stack  # noqa: E402
+from kit.stack import Stack, running_stack  # noqa: E402
 
 PAIRS = 10
 FORCE = {"key": "DEPLOYRA_BUILD_FORCE", "value": "true"}
@@ -81,55 +80,50 @@ def edit(service: Service, chance: random.Random, commits: list[str]) -> str:
 def main() -> None:
     engine = sys.argv[1] if len(sys.argv) > 1 else "buildkitd"
     edits = int(sys.argv[2]) if len(sys.argv) > 2 else 200
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        stack = Stack(Path(folder))
-        try:
-            stack.start()
-            stack.use(engine)
-            base = f"bench-{uuid.uuid4().hex[:8]}/base:1"
-            RegistryClient(stack.registry.host).push_base_image(base)
-            settings = {"BUILD_NETWORK_POLICY": "any", "LOG_LEVEL": "info"}
-            workers = {name: stack.worker(f"reuse-{name}", REUSE_IMAGES=time, **settings) for name, time in (("on", "30d"), ("off", "0"))}
+    with running_stack() as stack:
+        stack.use(engine)
+        base = f"bench-{uuid.uuid4().hex[:8]}/base:1"
+        RegistryClient(stack.registry.host).push_base_image(base)
+        settings = {"BUILD_NETWORK_POLICY": "any", "LOG_LEVEL": "info"}
+        workers = {name: stack.worker(f"reuse-{name}", REUSE_IMAGES=time, **settings) for name, time in (("on", "30d"), ("off", "0"))}
 
-            workers["on"].start()
-            service = Service(stack, f"{stack.registry.host}/{base}")
-            service.deploy()
-            pairs = [(service.deploy()[0], service.deploy(force=True)[0]) for _ in range(PAIRS)]
-            again, built = (statistics.median(times) for times in zip(*pairs, strict=True))
-            print(f"{engine}: the same commit, used again {again * 1000:.0f} ms, built {built * 1000:.0f} ms, "
-                  f"ratio {statistics.median(a / b for a, b in pairs):.2f}", flush=True)
+        workers["on"].start()
+        service = Service(stack, f"{stack.registry.host}/{base}")
+        service.deploy()
+        pairs = [(service.deploy()[0], service.deploy(force=True)[0]) for _ in range(PAIRS)]
+        again, built = (statistics.median(times) for times in zip(*pairs, strict=True))
+        print(f"{engine}: the same commit, used again {again * 1000:.0f} ms, built {built * 1000:.0f} ms, "
+              f"ratio {statistics.median(a / b for a, b in pairs):.2f}", flush=True)
 
-            chance, commits, known = random.Random(16), [], {service.deploy()[2]}
-            wrong, slow, used = 0, 0, 0
-            kinds: dict[str, list[int]] = {}
-            for _ in range(edits):
-                kind = edit(service, chance, commits)
-                _, is_used, image = service.deploy()
-                _, _, truth = service.deploy(force=True)
-                wrong += is_used and image != truth
-                slow += not is_used and truth in known
-                used += is_used
-                counted = kinds.setdefault(kind, [0, 0])
-                counted[0] += is_used
-                counted[1] += 1
-                known.add(truth)
-            print(f"{edits} edits: {used} used an image again, {wrong} wrongly; {slow} built what was there")
-            print("  " + ", ".join(f"{kind} {again}/{all_of}" for kind, (again, all_of) in sorted(kinds.items())), flush=True)
-            workers["on"].stop()
+        chance, commits, known = random.Random(16), [], {service.deploy()[2]}
+        wrong, slow, used = 0, 0, 0
+        kinds: dict[str, list[int]] = {}
+        for _ in range(edits):
+            kind = edit(service, chance, commits)
+            _, is_used, image = service.deploy()
+            _, _, truth = service.deploy(force=True)
+            wrong += is_used and image != truth
+            slow += not is_used and truth in known
+            used += is_used
+            counted = kinds.setdefault(kind, [0, 0])
+            counted[0] += is_used
+            counted[1] += 1
+            known.add(truth)
+        print(f"{edits} edits: {used} used an image again, {wrong} wrongly; {slow} built what was there")
+        print("  " + ", ".join(f"{kind} {again}/{all_of}" for kind, (again, all_of) in sorted(kinds.items())), flush=True)
+        workers["on"].stop()
 
-            times: dict[str, list[float]] = {"on": [], "off": []}
-            for number in range(2 * PAIRS):
-                name = ("on", "off")[number % 2]
-                workers[name].start()
-                service.deploy()  # What a worker does once is not counted.
-                service.repository.commit({"web/page": f"new {number}"})
-                times[name].append(service.deploy()[0])
-                workers[name].stop()
-            print(f"a new commit, REUSE_IMAGES on {statistics.median(times['on']) * 1000:.0f} ms, "
-                  f"off {statistics.median(times['off']) * 1000:.0f} ms, "
-                  f"ratio {statistics.median(a / b for a, b in zip(times['on'], times['off'], strict=True)):.2f}")
-        finally:
-            stack.stop()
+        times: dict[str, list[float]] = {"on": [], "off": []}
+        for number in range(2 * PAIRS):
+            name = ("on", "off")[number % 2]
+            workers[name].start()
+            service.deploy()  # What a worker does once is not counted.
+            service.repository.commit({"web/page": f"new {number}"})
+            times[name].append(service.deploy()[0])
+            workers[name].stop()
+        print(f"a new commit, REUSE_IMAGES on {statistics.median(times['on']) * 1000:.0f} ms, "
+              f"off {statistics.median(times['off']) * 1000:.0f} ms, "
+              f"ratio {statistics.median(a / b for a, b in zip(times['on'], times['off'], strict=True)):.2f}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.parse
 from pathlib import Path
@@ -26,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from kit.git_server import PASSWORD, USER  # noqa: E402
 from kit.process import processes_matching, wait_for  # noqa: E402
 from kit.registry import KEY_ID, SECRET  # noqa: E402
-from kit.stack import Stack  # noqa: E402
+from kit.stack import Stack, running_stack  # noqa: E402
 
 
 def quantiles(values: list[float]) -> str:
@@ -126,31 +125,26 @@ def storm(stack: Stack, worker) -> None:  # type: ignore[no-untyped-def]
 
 def main() -> None:
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        stack = Stack(Path(folder))
-        try:
-            stack.start()
-            starts = []
-            for i in range(5):
-                worker = stack.worker(f"start{i}", LOG_LEVEL="info")
-                begin = time.monotonic()
-                worker.start()
-                starts.append(time.monotonic() - begin)
-                time.sleep(1)
-                idle = worker.memory() / 1024, worker.memory("RssAnon") / 1024
-                worker.stop()
-            print(f"start -> ready: {quantiles(starts)}; idle memory {idle[0]:.1f} MB, of it private {idle[1]:.1f} MB")
-            worker = stack.worker("bench", LOG_LEVEL="info").start()
-            log_in(stack, stack.folder)
-            warm_builds(stack, pairs, "warm trivial build, 20 files, a new commit each time",
-                        {"Dockerfile": "FROM busybox\nCOPY a1.txt /\nCMD [\"sh\"]\n", **{f"a{i}.txt": f"{i}\n" for i in range(19)}}, "a0.txt")
-            warm_builds(stack, max(3, pairs // 4), "80 MB in 5,000 files, one changed",
-                        {"Dockerfile": "FROM busybox\nCOPY . /app\n", **{f"d{i % 50}/f{i}": os.urandom(16_000) for i in range(5000)}}, "d0/f0")
-            cancels(stack, 30)
-            storm(stack, worker)
+    with running_stack() as stack:
+        starts = []
+        for i in range(5):
+            worker = stack.worker(f"start{i}", LOG_LEVEL="info")
+            begin = time.monotonic()
+            worker.start()
+            starts.append(time.monotonic() - begin)
+            time.sleep(1)
+            idle = worker.memory() / 1024, worker.memory("RssAnon") / 1024
             worker.stop()
-        finally:
-            stack.stop()
+        print(f"start -> ready: {quantiles(starts)}; idle memory {idle[0]:.1f} MB, of it private {idle[1]:.1f} MB")
+        worker = stack.worker("bench", LOG_LEVEL="info").start()
+        log_in(stack, stack.folder)
+        warm_builds(stack, pairs, "warm trivial build, 20 files, a new commit each time",
+                    {"Dockerfile": "FROM busybox\nCOPY a1.txt /\nCMD [\"sh\"]\n", **{f"a{i}.txt": f"{i}\n" for i in range(19)}}, "a0.txt")
+        warm_builds(stack, max(3, pairs // 4), "80 MB in 5,000 files, one changed",
+                    {"Dockerfile": "FROM busybox\nCOPY . /app\n", **{f"d{i % 50}/f{i}": os.urandom(16_000) for i in range(5000)}}, "d0/f0")
+        cancels(stack, 30)
+        storm(stack, worker)
+        worker.stop()
 
 
 if __name__ == "__main__":

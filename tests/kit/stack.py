@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -140,3 +141,14 @@ class Stack:
             "repositoryName": repository, "gitProvider": self.git.provider()}
         job.update(changes)
         return {key: value for key, value in job.items() if value is not None}
+
+
+@contextlib.contextmanager
+def running_stack() -> Iterator[Stack]:
+    """For programs that are no tests."""
+    with tempfile.TemporaryDirectory(prefix="stack-") as folder:
+        stack = Stack(Path(folder))
+        try:
+            yield stack.start()
+        finally:
+            stack.stop()
