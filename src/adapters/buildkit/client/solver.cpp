@@ -82,6 +82,19 @@ class SessionCloser {
   std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
 };
 
+/// Nothing is given or taken any more when it is let go; the rest takes up to a fifth of a second,
+/// for which no build waits. It also ends the daemon's side.
+struct CloseLater {
+  SessionCloser* closer;
+
+  void operator()(Session* session) const {
+    session->stop();
+    closer->add(std::unique_ptr<Session>(session));
+  }
+};
+
+using OpenSession = std::unique_ptr<Session, CloseLater>;
+
 /// Passes events on, lets the limits know which steps run, and keeps what became of them.
 class WatchedEvents final : public domain::EventSink {
  public:
@@ -156,12 +169,9 @@ class BuildkitSolver final : public Solver {
                      findings](const std::string& host) {
       return login_of_build(job, spec, host, *findings);
     };
-    auto session = std::make_unique<Session>(std::move(content));
+    const OpenSession session = open_session(std::move(content));
     BUILDER_TRY(session->attach(*connector_, job));
-    auto found = resolve_images(job, channel, session->id(), names);
-    session->stop();
-    closer_.add(std::move(session));
-    return found;
+    return resolve_images(job, channel, session->id(), names);
   }
 
   Result<EngineInfo> engine(const std::stop_token& stop) override {
@@ -245,6 +255,20 @@ class BuildkitSolver final : public Solver {
    private:
     std::mutex mutex_;
     domain::EventSink* events_;
+  };
+
+  /// While a solve is under way: the session, which is closed later, may still find out something.
+  class Listening {
+   public:
+    explicit Listening(Findings& findings) : findings_(findings) {}
+
+    Listening(const Listening&) = delete;
+    Listening& operator=(const Listening&) = delete;
+
+    ~Listening() { findings_.end(); }
+
+   private:
+    Findings& findings_;
   };
 
   /// A solve that is not to be has nothing to tell.
@@ -337,6 +361,10 @@ class BuildkitSolver final : public Solver {
     return {.result = std::unexpected(SolveFailure{.error = std::move(error)})};
   }
 
+  OpenSession open_session(SessionContent content) {
+    return OpenSession(new Session(std::move(content)), CloseLater{&closer_});
+  }
+
   Attempt solve_once(const ports::JobContext& job, const SolveSpec& spec, domain::EventSink& events,
                      std::uint32_t& next_step) {
     if (auto stopped = interruption(job)) {
@@ -353,6 +381,7 @@ class BuildkitSolver final : public Solver {
       return unreachable(job, std::move(channel).error());
     }
     const auto findings = std::make_shared<Findings>(&events);
+    const Listening listening(*findings);
     UntilItEnds told(events, *findings);
     const auto mounts = std::make_shared<const SecretMounts>(spec.variables);
     SessionContent content{.shared_key = settings_.shared_key_prefix + spec.service_id.str(),
@@ -383,7 +412,7 @@ class BuildkitSolver final : public Solver {
         return checked->tree;
       };
     }
-    auto session = std::make_unique<Session>(std::move(content));
+    const OpenSession session = open_session(std::move(content));
     if (auto attached = session->attach(*connector_, job); !attached) {
       return unreachable(job, std::move(attached).error());
     }
@@ -427,8 +456,6 @@ class BuildkitSolver final : public Solver {
     if (attempt.way == Way::engine_lost) {
       connector_->discard(*channel);
     }
-    // Closing takes milliseconds that the build need not wait for; it also ends the daemon's side.
-    closer_.add(std::move(session));
     return attempt;
   }
 
