@@ -1,0 +1,4 @@
+Rails.application.configure do
+  config.asset_host = ENV["ASSET_HOST"]
+  config.force_ssl = true
+end
