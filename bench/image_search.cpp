@@ -39,7 +39,8 @@ std::string read_file(const char* path) {
 double through(const domain::SoughtSecrets& sought, const std::string& packed, std::size_t bytes) {
   std::size_t hits = 0;
   domain::SecretScanner scanner(sought);
-  adapters::image_search::TarNames names([&](std::string_view piece, std::string_view) {
+  using adapters::image_search::TarNames;
+  TarNames names([&](std::string_view piece, std::string_view, TarNames::Part) {
     scanner.feed(piece, [&](std::size_t, std::size_t) { ++hits; });
   });
   const auto unpacker = adapters::image_search::make_unpacker([&](std::string_view piece) {

@@ -131,31 +131,38 @@ struct Slot {
   std::optional<ports::Receipt> receipt;
 };
 
-/// Owner `b` pushes a job now and then; `a` keeps all slots busy, with `push` jobs whenever none of
-/// its own waits any more; with one it never has anything in front of b. Returns b's waits in
-/// minutes.
-std::vector<double> waits(Bench& bench, int& number, QueueOrder order, int push) {
+struct Load {
+  int push = 1;          ///< Jobs at once; with one, nothing stands in front of the others.
+  bool made_up = false;  ///< Each is of an owner of its own.
+  int others = 1;
+};
+
+/// Owners `b…` push a job each now and then; `a` keeps all slots busy, with so many jobs whenever
+/// none of its own waits any more. Returns the waits of the others in minutes.
+std::vector<double> waits(Bench& bench, int& number, QueueOrder order, const Load& load) {
   std::mt19937 random(7);
   std::exponential_distribution<double> build(1.0 / 3);  // Minutes.
-  std::exponential_distribution<double> pause(1.0 / 20);
+  std::exponential_distribution<double> pause(load.others / 20.0);
   std::array<Slot, k_slots> slots;
-  std::map<std::string, double> pushed;  // Of b.
+  std::map<std::string, double> pushed;  // Of the others.
   std::vector<double> found;
   int queued_of_a = 0;
-  double next_of_b = pause(random);
+  double next = pause(random);
   while (found.size() < 300) {
     Slot& slot = *std::ranges::min_element(slots, {}, &Slot::free_at);
     const double now = slot.free_at;
     if (slot.receipt) {
       bench.end(order, *slot.receipt);
     }
-    for (; next_of_b <= now; next_of_b += pause(random)) {
-      pushed[fmt::format("d{:019}", number)] = next_of_b;
-      bench.push(job(number++, "b", 2'000));
+    for (; next <= now; next += pause(random)) {
+      pushed[fmt::format("d{:019}", number)] = next;
+      bench.push(job(number, "b" + std::to_string(number % load.others), 2'000));
+      ++number;
     }
-    if (queued_of_a == 0 && (push > 1 || pushed.empty())) {
-      for (; queued_of_a < push; ++queued_of_a) {
-        bench.push(job(number++, "a", 2'000));
+    if (queued_of_a == 0 && (load.push > 1 || pushed.empty())) {
+      for (; queued_of_a < load.push; ++queued_of_a) {
+        bench.push(job(number, load.made_up ? "a" + std::to_string(number) : "a", 2'000));
+        ++number;
       }
     }
     const auto taken = bench.take(order);
@@ -181,14 +188,23 @@ std::vector<double> waits(Bench& bench, int& number, QueueOrder order, int push)
 int main() {
   Bench bench;
   int number = 0;
-  auto idle = waits(bench, number, QueueOrder::fifo, 1);
-  fmt::print("{} slots, builds of 3 minutes; p95 of the wait of b, nobody in front: {:.1f} min\n",
-             k_slots, quantile(idle, 95));
-  for (const auto& [name, order] :
-       {std::pair("fair", QueueOrder::fair), {"fifo", QueueOrder::fifo}}) {
-    auto loaded = waits(bench, number, order, k_push);
-    fmt::print("  while a pushes {} services at a time, {}: {:.1f} min, {:.1f} times as long\n",
-               k_push, name, quantile(loaded, 95), quantile(loaded, 95) / quantile(idle, 95));
+  for (const int others : {1, 5}) {
+    auto idle = waits(bench, number, QueueOrder::fifo, {.others = others});
+    fmt::print(
+        "{} slots, builds of 3 minutes; p95 of the wait of {} others, nothing in front: "
+        "{:.1f} min\n",
+        k_slots, others, quantile(idle, 95));
+    for (const bool made_up : {false, true}) {
+      for (const auto& [name, order] :
+           {std::pair("fair", QueueOrder::fair), {"fifo", QueueOrder::fifo}}) {
+        auto loaded =
+            waits(bench, number, order, {.push = k_push, .made_up = made_up, .others = others});
+        fmt::print(
+            "  while {} pushes {} services at a time, {}: {:.1f} min, {:.1f} times as long\n",
+            made_up ? "one of many names" : "one owner", k_push, name, quantile(loaded, 95),
+            quantile(loaded, 95) / quantile(idle, 95));
+      }
+    }
   }
   for (const std::size_t bytes : {std::size_t{2'000}, std::size_t{10'000}}) {
     for (const int owners : {1, 50}) {

@@ -61,7 +61,7 @@ def edit(service: Service, chance: random.Random, commits: list[str]) -> str:
         path = {"source": "src/a", "web": "web/page", "ignored": "README.md", "docs": "docs/x", "unused": "unused/file"}[kind]
         repository.commit({path: number})
     elif kind == "mode":
-        path = repository.work / "src/b"
+        path = repository.work / "web/page"
         path.chmod(0o755 if path.stat().st_mode & 0o111 == 0 else 0o644)
         repository.commit_all()
     elif kind == "comment":

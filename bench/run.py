@@ -55,16 +55,6 @@ def plain(stack: Stack, url: str, registry: str, folder: Path, environment: dict
     return time.monotonic() - started
 
 
-def ours(stack: Stack, job: dict[str, object]) -> tuple[float, float]:
-    """Seconds from the job in the queue to BUILDED, and to the first BUILDING."""
-    started = time.monotonic()
-    identity = stack.api.enqueue(job)
-    stack.api.wait_end(identity)
-    posts = stack.api.deployments[identity].posts
-    assert posts[-1][1] == "BUILDED", stack.api.log_text(identity)
-    return posts[-1][0] - started, posts[0][0] - started
-
-
 def warm_builds(stack: Stack, pairs: int, title: str, files: dict[str, str | bytes | None], change: str) -> None:
     repository = stack.git.repository(files)
     user, password = urllib.parse.quote(USER, safe=""), urllib.parse.quote(PASSWORD, safe="")
@@ -81,7 +71,7 @@ def warm_builds(stack: Stack, pairs: int, title: str, files: dict[str, str | byt
             if which == "plain":
                 times[which] = plain(stack, url, service, stack.folder / "clone", environment)
             else:
-                times[which], pick = ours(stack, stack.job(repository.name, serviceId=service, commitSha=sha))
+                times[which], pick = stack.timed(stack.job(repository.name, serviceId=service, commitSha=sha))
         if i >= 2:  # The first ones fill the caches of both.
             theirs.append(times["plain"])
             mine.append(times["ours"])

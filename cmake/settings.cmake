@@ -32,15 +32,19 @@ function(builder_library name)
   builder_line_tables(${name})
 endfunction()
 
-# builder_test(KIND AREA SOURCES … LIBS …): the executable KIND_AREA, run by ctest with the label
-# KIND (unit or contract).
+# builder_test(KIND AREA [COMPUTES] [ONE_THREAD] SOURCES … LIBS …): the executable KIND_AREA, run by
+# ctest with the label KIND (unit or contract). COMPUTES: the tests themselves do most of the work.
+# ONE_THREAD: neither they nor what they test start another, so a search for races has nothing to find.
 function(builder_test kind area)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "SOURCES;LIBS")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "COMPUTES;ONE_THREAD" "" "SOURCES;LIBS")
+  if(arg_ONE_THREAD AND BUILDER_SANITIZE STREQUAL "thread")
+    return()
+  endif()
   set(name ${kind}_${area})
   add_executable(${name} ${arg_SOURCES})
-  if(BUILDER_SANITIZE AND NOT area STREQUAL model)
-    # Faults are looked for in what is tested; the tests themselves take twice as long to compile
-    # otherwise. The model's are the ones that compute much.
+  if(NOT arg_COMPUTES)
+    # What is tested is optimised, and sanitized; the tests themselves take up to twice as long to
+    # compile with it.
     set_source_files_properties(${arg_SOURCES} PROPERTIES
       COMPILE_OPTIONS "-O0;-fno-sanitize=undefined")
   endif()

@@ -2,6 +2,7 @@
 
     run.py                    everything: check, unit, contract, asan, tsan, system
     run.py unit               one part, or several: run.py unit contract
+    run.py unit work          of a part only the program unit_work; or several: run.py unit work build
     run.py fuzz               every fuzz target for a minute (not part of everything)
     run.py system -k cancel   arguments behind `system` go to pytest
 """
@@ -24,6 +25,8 @@ from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ["check", "unit", "contract", "asan", "tsan", "system"]
+WITH_AREAS = ["unit", "contract"]
+SHARDS = 4
 FUZZ_SECONDS = 60
 LANES = ["docker", "engines", "faults"]  # Of the system tests; tests/system/conftest.py says which is where.
 
@@ -53,8 +56,9 @@ def say(text: str) -> None:
     print(f"\n== {text}", flush=True)
 
 
-def build(preset: str) -> Path:
-    for command in (["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset]):
+def build(preset: str, targets: list[str] | None = None) -> Path:
+    for command in (["cmake", "--preset", preset],
+                    ["cmake", "--build", "--preset", preset, *(["--target", *targets] if targets else [])]):
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
             print(done.stdout[-8000:])
@@ -63,6 +67,7 @@ def build(preset: str) -> Path:
 
 
 def run_gtest(binary: Path, tally: Tally, env: dict[str, str]) -> None:
+    """With GTEST_TOTAL_SHARDS in the environment a share of its tests."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         started = time.monotonic()
@@ -107,29 +112,41 @@ def sanitizer_env() -> dict[str, str]:
     }
 
 
-def run_gtests(tally: Tally, runs: list[tuple[Path, dict[str, str]]]) -> None:
+def run_gtests(tally: Tally, runs: list[tuple[Path, dict[str, str]]], at_once: int = 2) -> None:
     """Two at once: most of them wait."""
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(lambda run: run_gtest(run[0], tally, run[1]), runs))
 
 
-def run_unit(tally: Tally, preset: str = "release") -> None:
-    run_gtests(tally, [(binary, sanitizer_env()) for binary in gtests(build(preset), "unit")])
+def programs(kind: str, preset: str, areas: list[str]) -> list[Path]:
+    """All of a kind; with areas only theirs, and nothing else is built."""
+    names = [f"{kind}_{area}" for area in areas]
+    folder = build(preset, names)
+    return [folder / name for name in names] or gtests(folder, kind)
 
 
-def run_contract(tally: Tally, preset: str = "release") -> None:
-    folder = build(preset)
+def run_unit(tally: Tally, areas: list[str], preset: str = "release") -> None:
+    if not areas:
+        run_gtests(tally, [(binary, sanitizer_env()) for binary in programs("unit", preset, areas)])
+        return
+    # Somebody waits. The tests of a program share nothing.
+    shards = [{"GTEST_TOTAL_SHARDS": str(SHARDS), "GTEST_SHARD_INDEX": str(index)} for index in range(SHARDS)]
+    run_gtests(tally, [(binary, {**sanitizer_env(), **shard}) for binary in programs("unit", preset, areas) for shard in shards], SHARDS)
+
+
+def run_contract(tally: Tally, areas: list[str], preset: str = "release") -> None:
+    binaries = programs("contract", preset, areas)
     sys.path.insert(0, str(ROOT / "tests"))
     from kit.contract import VARIANTS, contract_environment
 
     with contract_environment() as peers:
         run_gtests(tally, [(binary, {**sanitizer_env(), **peers, **variant})
-                           for binary in gtests(folder, "contract") for variant in VARIANTS.get(binary.name, [{}])])
+                           for binary in binaries for variant in VARIANTS.get(binary.name, [{}])])
 
 
 def run_sanitized(tally: Tally, preset: str) -> None:
-    run_unit(tally, preset)
-    run_contract(tally, preset)
+    run_unit(tally, [], preset)
+    run_contract(tally, [], preset)
 
 
 def run_system(tally: Tally, arguments: list[str]) -> None:
@@ -205,27 +222,36 @@ def run_check(tally: Tally) -> None:
     run_pytest(tally, [], part="check")
 
 
+def chosen(arguments: list[str]) -> tuple[list[tuple[str, list[str]]], list[str]]:
+    """The parts with their areas, and what goes to pytest."""
+    parts: list[tuple[str, list[str]]] = []
+    for at, word in enumerate(arguments):
+        if word == "system":
+            return [*parts, (word, [])], arguments[at + 1:]
+        if not parts or word in [*PARTS, "fuzz"]:
+            parts.append((word, []))
+        else:
+            parts[-1][1].append(word)
+    return parts, []
+
+
 def main(arguments: list[str]) -> int:
-    if "system" in arguments:
-        at = arguments.index("system")
-        parts, pytest_arguments = arguments[: at + 1], arguments[at + 1:]
-    else:
-        parts, pytest_arguments = arguments or PARTS, []
-    unknown = [part for part in parts if part not in [*PARTS, "fuzz"]]
+    parts, pytest_arguments = chosen(arguments or PARTS)
+    unknown = [part for part, areas in parts if part not in [*PARTS, "fuzz"] or (areas and part not in WITH_AREAS)]
     if unknown:
         print(__doc__)
         return 2
     tally = Tally()
     started = time.monotonic()
-    for part in parts:
-        say(part)
+    for part, areas in parts:
+        say(" ".join([part, *areas]))
         part_started = time.monotonic()
         if part == "check":
             run_check(tally)
         elif part == "unit":
-            run_unit(tally)
+            run_unit(tally, areas)
         elif part == "contract":
-            run_contract(tally)
+            run_contract(tally, areas)
         elif part == "fuzz":
             run_fuzz(tally)
         elif part in ("asan", "tsan"):

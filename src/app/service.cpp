@@ -21,6 +21,7 @@
 #include "app/process/watchdog.hpp"
 #include "base/stop.hpp"
 #include "base/sync.hpp"
+#include "work/waiting_announcer.hpp"
 #include "work/worker.hpp"
 
 #include <systemd/sd-daemon.h>
@@ -48,7 +49,7 @@ work::JobSettings job_settings(const Config& config, const WorkDir& work) {
   settings.channel.backlog.spool_folder = work.builds();
   settings.channel.backlog.log = config.log_limit;
   settings.help_url = config.help_url;
-  settings.engine = engine_address(config).str();
+  settings.engine = engine_names(config);
   settings.version = BUILDER_VERSION;
   settings.worker = host_name() + ":" + std::to_string(::getpid());
   settings.image_settings = config.image_settings;
@@ -116,10 +117,11 @@ class Service {
         engine_(config, parts.build, host_, log_),
         queue_(config, work_, log_),
         history_(make_history_writer(config, metrics_, log_)),
-        runner_({*parts.build.source, *parts.build.image, *parts.build.buildpacks,
-                 *registry_.registry, platform_.watch, *queue_.queue, parts.build.limits.get(),
-                 history_.get(), registry_.search.get()},
-                job_settings(config, work_), parts.secrets, metrics_, log_, abort_.get_token()),
+        runner_(
+            {*parts.build.source, *parts.build.image, *parts.build.buildpacks, *registry_.registry,
+             platform_.watch, *queue_.queue, parts.build.limits.get(), history_.get(),
+             registry_.search.get(), registry_.attestations.get(), parts.build.sboms.get()},
+            job_settings(config, work_), parts.secrets, metrics_, log_, abort_.get_token()),
         worker_(*queue_.queue, runner_,
                 {.can_build =
                      [this] {
@@ -129,9 +131,22 @@ class Service {
                      },
                  .must_shed = [this] { return host_.must_shed(); },
                  .waiting = [this] { return platform_.watch.unknown(); },
+                 .built =
+                     [this](std::chrono::steady_clock::duration took) {
+                       if (announcer_) {
+                         announcer_->built(took);
+                       }
+                     },
                  .parallel_builds = config.max_parallel_builds,
                  .drain_timeout = config.drain_timeout},
-                metrics_, log_) {}
+                metrics_, log_) {
+    if (queue_.waiting_room) {
+      announcer_.emplace(
+          *queue_.waiting_room, *platform_.reporter,
+          work::AnnouncerSettings{.may_post = [this] { return platform_.watch.may_take(); }},
+          metrics_, log_);
+    }
+  }
 
   Result<> run() {
     HealthMonitor health(checks(), metrics_, log_, [] { sd_notify(0, "READY=1"); });
@@ -149,7 +164,12 @@ class Service {
     std::jthread cancel_thread([this](const std::stop_token& stop) {
       queue_.cancels->run(stop, [this](const domain::DeploymentId& id) { worker_.on_cancel(id); });
     });
+    std::jthread announcing;
+    if (announcer_) {
+      announcing = std::jthread([this](const std::stop_token& stop) { announcer_->run(stop); });
+    }
     const Result<> ended = take_jobs(signals_.drain());
+    announcing.request_stop();
     health.set_draining();
     sd_notify(0, "STOPPING=1");
     {
@@ -303,6 +323,7 @@ class Service {
   QueueParts queue_;
   std::unique_ptr<ports::BuildHistory> history_;  ///< Null: none is kept.
   work::JobRunner runner_;
+  std::optional<work::WaitingAnnouncer> announcer_;  ///< None: nobody is told that they wait.
   work::Worker worker_;
 };
 

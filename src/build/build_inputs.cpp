@@ -129,6 +129,9 @@ Result<std::string> inputs_of(const DockerfilePlan& plan, const domain::knobs::B
   fields.add(options.target);
   fields.add(options.platform);
   fields.add(options.arguments);
+  if (!options.labelled_source.empty()) {
+    fields.add(options.labelled_source);
+  }
   // What they left out is in the image as it was then.
   const auto patterns =
       knobs.ignored_paths ? knobs.ignored_paths->value : std::vector<std::string>();

@@ -1,6 +1,7 @@
 #include "build/build_plan.hpp"
 
 #include "base/ascii.hpp"
+#include "base/iso_time.hpp"
 #include "base/text.hpp"
 #include "build/filtered_tree.hpp"
 #include "domain/buildpacks/builder_image.hpp"
@@ -13,6 +14,7 @@
 #include "domain/knobs/knob_readers.hpp"
 #include "domain/platform_name.hpp"
 #include "domain/relative_path.hpp"
+#include "domain/source_spec.hpp"
 #include "ports/overlay_tree.hpp"
 #include "ports/source_path.hpp"
 #include "ports/subtree.hpp"
@@ -41,7 +43,6 @@ constexpr std::string_view k_clear_cache = "CNB_CLEAR_CACHE";
 constexpr std::string_view k_default_dockerfile = "Dockerfile";
 constexpr std::string_view k_default_ignore_file = ".dockerignore";
 constexpr std::string_view k_dotenv = ".env";
-constexpr std::string_view k_buildpacks_platform = "linux/amd64";
 
 std::string shown(std::string_view text) {
   return printable_line(text, 80);
@@ -305,14 +306,39 @@ std::string plain_path(std::string_view requested) {
   return path;
 }
 
+/// There is one platform of theirs. What the operator wants beside it is for Dockerfiles.
+Result<std::string> buildpacks_platform(const std::string& configured, const BuildKnobs& said,
+                                        domain::EventSink& events) {
+  if (said.platform && said.platform->value.contains(',')) {
+    return wrong(said.platform->where,
+                 "there is no Dockerfile, and buildpacks build for one platform; name one");
+  }
+  if (said.platform) {
+    return said.platform->value;
+  }
+  const std::vector<std::string> wanted = domain::platforms_in(configured);
+  if (wanted.size() < 2) {
+    return configured;
+  }
+  const auto usual = std::ranges::find_if(wanted, [](const std::string& platform) {
+    return domain::is_same_machine(platform, domain::k_default_platform);
+  });
+  const std::string& chosen = usual == wanted.end() ? wanted.front() : *usual;
+  events.info("Buildpacks build for " + chosen + " only");
+  return chosen;
+}
+
+bool pins_bases(const BuildKnobs& said, const StepSettings& settings) {
+  return (said.base_images ? said.base_images->value : settings.base_images) ==
+         domain::BaseImages::pinned;
+}
+
 Result<BuildPlan> plan_buildpacks(const domain::DeploymentRequest& request,
-                                  const BuildpacksRules& rules, const BuildKnobs& said,
+                                  const StepSettings& settings, const BuildKnobs& said,
                                   std::shared_ptr<const ports::SourceTree> tree,
                                   domain::EventSink& events) {
-  if (said.platform && !domain::is_same_machine(said.platform->value, k_buildpacks_platform)) {
-    return wrong(said.platform->where,
-                 "there is no Dockerfile, and buildpacks build for linux/amd64 only");
-  }
+  BUILDER_TRY_ASSIGN(std::string platform, buildpacks_platform(settings.platforms, said, events));
+  const BuildpacksRules& rules = settings.buildpacks;
   if (said.target || !said.args.empty()) {
     events.warning("target and args are for Dockerfiles; buildpacks are not told of them");
   }
@@ -350,7 +376,9 @@ Result<BuildPlan> plan_buildpacks(const domain::DeploymentRequest& request,
   return BuildpacksPlan{.app = std::move(app),
                         .environment = std::move(merged.variables),
                         .builder = std::move(builder),
-                        .clear_cache = clear_cache || (said.no_cache && said.no_cache->value)};
+                        .platform = std::move(platform),
+                        .clear_cache = clear_cache || (said.no_cache && said.no_cache->value),
+                        .pins_bases = pins_bases(said, settings)};
 }
 
 /// The path of the Dockerfile inside the source, wherever that is: without blanks around it, a
@@ -373,16 +401,22 @@ Result<std::string> dockerfile_path(const domain::DeploymentRequest& request,
   return cleaned;
 }
 
-DockerfileTarget target_of(std::string dockerfile, const BuildKnobs& said,
-                           const StepSettings& settings) {
+DockerfileTarget target_of(std::string dockerfile, const domain::DeploymentRequest& request,
+                           const BuildKnobs& said, const StepSettings& settings) {
   DockerfileTarget target{.dockerfile = std::move(dockerfile),
                           .options = {.arguments = knobs::given_values(said.args)},
                           .listed = knobs::listed_names(said.args),
                           .cache_sharing = said.cache_sharing ? said.cache_sharing->value
                                                               : settings.knobs.widest_sharing};
   target.options.target = said.target ? said.target->value : std::string();
-  target.options.platform = said.platform ? said.platform->value : std::string();
+  target.options.platform = said.platform ? said.platform->value : settings.platforms;
   target.options.no_cache = said.no_cache && said.no_cache->value;
+  target.pins_bases = pins_bases(said, settings);
+  if (settings.image_labels) {
+    if (const auto source = domain::resolve_source(request, settings.github_url)) {
+      target.options.labelled_source = source->url;
+    }
+  }
   return target;
 }
 
@@ -401,6 +435,19 @@ void tell(const BuildKnobs& said, domain::EventSink& events) {
 
 Result<std::string> dockerfile_text(const DockerfilePlan& plan) {
   return ports::read_file(*plan.dockerfile_tree, plan.target.dockerfile, k_dockerfile_limit);
+}
+
+void ask_for_labels(BuildpacksPlan& plan, const std::string& source_url,
+                    const ports::SourceCommit& commit) {
+  const auto own = plan.environment.find("BP_IMAGE_LABELS");
+  const auto add = [&](const char* variable, std::string_view label, std::string value) {
+    if (own == plan.environment.end() || !own->second.contains(label)) {
+      plan.environment.emplace(variable, std::move(value));
+    }
+  };
+  add("BP_OCI_SOURCE", "org.opencontainers.image.source", source_url);
+  add("BP_OCI_REVISION", "org.opencontainers.image.revision", commit.id);
+  add("BP_OCI_CREATED", "org.opencontainers.image.created", iso_time(commit.time));
 }
 
 Result<BuildKnobs> read_knobs(const domain::DeploymentRequest& request,
@@ -445,12 +492,12 @@ std::optional<DockerfileTarget> early_target(const domain::DeploymentRequest& re
   if (!path || (said.builder && said.builder->value == knobs::BuilderKind::buildpacks)) {
     return std::nullopt;
   }
-  return target_of(*path, said, settings);
+  return target_of(*path, request, said, settings);
 }
 
 Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
                                   const StepSettings& settings, const BuildKnobs& said,
-                                  std::shared_ptr<const ports::SourceTree> source,
+                                  const std::shared_ptr<const ports::SourceTree>& source,
                                   domain::EventSink& events) {
   for (std::string& line : knobs::misspelt(request.environment)) {
     events.warning(std::move(line));
@@ -475,7 +522,7 @@ Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
     if (settings.delivery.file) {
       generated = dotenv_of(request, events);
     }
-    return plan_buildpacks(request, settings.buildpacks, said, with_generated(), events);
+    return plan_buildpacks(request, settings, said, with_generated(), events);
   }
   BUILDER_TRY_ASSIGN(const std::string wanted, dockerfile_path(request, said));
   BUILDER_TRY_ASSIGN(std::optional<std::string> dockerfile, find_dockerfile(wanted, *source));
@@ -496,9 +543,9 @@ Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
                                                                    folder, generated, events));
     const auto tree = with_generated();
     return DockerfilePlan{.tree = tree,
-                          .dockerfile_tree = folder.empty() ? tree : std::move(source),
+                          .dockerfile_tree = folder.empty() ? tree : source,
                           .ignore_file = std::move(ignore_file),
-                          .target = target_of(*std::move(dockerfile), said, settings)};
+                          .target = target_of(*std::move(dockerfile), request, said, settings)};
   }
   if (said.dockerfile || said.builder) {
     name_likely_dockerfiles(*source, wanted, events);
@@ -512,7 +559,7 @@ Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
                    "' in this commit; building with buildpacks");
   }
   name_likely_dockerfiles(*source, wanted, events);
-  return plan_buildpacks(request, settings.buildpacks, said, with_generated(), events);
+  return plan_buildpacks(request, settings, said, with_generated(), events);
 }
 
 }  // namespace builder::build

@@ -25,6 +25,7 @@ struct DockerfileTarget {
   ports::BuildOptions options;
   std::set<std::string> listed;  ///< As of `domain::deliver`.
   domain::CacheSharing cache_sharing{};
+  bool pins_bases = false;  ///< It takes the base images that the service's last builds took.
 
   bool operator==(const DockerfileTarget&) const = default;
 };
@@ -47,8 +48,15 @@ struct BuildpacksPlan {
   std::shared_ptr<const ports::SourceTree> app;    ///< What goes into the image.
   std::map<std::string, std::string> environment;  ///< Of the build.
   std::string builder;
+  std::string platform;  ///< Empty: the engine's own.
   bool clear_cache = false;
+  bool pins_bases = false;  ///< As of `DockerfileTarget`.
 };
+
+/// Has buildpacks label the image with what it is made from, where the builder has the one that
+/// does (Paketo's image-labels); what the app's own variables say goes before.
+void ask_for_labels(BuildpacksPlan& plan, const std::string& source_url,
+                    const ports::SourceCommit& commit);
 
 using BuildPlan = std::variant<DockerfilePlan, BuildpacksPlan>;
 
@@ -64,15 +72,14 @@ Result<domain::knobs::BuildKnobs> read_knobs(const domain::DeploymentRequest& re
 /// buildpacks when there is none, which is said, as are files that look like one, or when the knobs
 /// say so.
 /// `.env` (the job's variables) is laid over the context, if the settings say so; for a Dockerfile
-/// a
-/// `.dockerignore` as well, for buildpacks what project.toml says is applied.
+/// a `.dockerignore` as well, for buildpacks what project.toml says is applied.
 ///
 /// `invalid_input` with the customer's line when the Dockerfile is no regular file or its path
 /// leaves the repository, when a knob names what is not there, or when project.toml cannot be used.
 Result<BuildPlan> make_build_plan(const domain::DeploymentRequest& request,
                                   const StepSettings& settings,
                                   const domain::knobs::BuildKnobs& knobs,
-                                  std::shared_ptr<const ports::SourceTree> source,
+                                  const std::shared_ptr<const ports::SourceTree>& source,
                                   domain::EventSink& events);
 
 /// What the service's variables are to such a build, apart from the values that the customer gave

@@ -20,7 +20,7 @@ class DeferredTree final : public SourceTree {
  public:
   struct Source {
     std::shared_ptr<const SourceTree> tree;
-    std::chrono::sys_seconds committed_at;
+    ports::SourceCommit commit;
   };
 
   /// The first call decides.
@@ -28,9 +28,9 @@ class DeferredTree final : public SourceTree {
     std::call_once(delivered_, [&] { promise_.set_value(std::move(source)); });
   }
 
-  [[nodiscard]] Result<std::chrono::sys_seconds> committed_at() const {
+  [[nodiscard]] Result<ports::SourceCommit> commit() const {
     BUILDER_TRY_ASSIGN(const auto source, source_.get());
-    return source.committed_at;
+    return source.commit;
   }
 
   Result<std::vector<ports::DirectoryEntry>> list(std::string_view path) const override {
@@ -112,16 +112,16 @@ std::unexpected<Error> not_wanted() {
 class EarlyPublish::State {
  public:
   State(Ports ports, const ports::JobContext& job, ports::ImageSpec image,
-        std::function<Result<ports::Repository>()> repository)
+        std::function<Result<>(ports::ImageSpec&)> complete)
       : events_(ports.events), forward_(job.stop, [this] { abandon(); }), spec_(std::move(image)) {
     spec_.context = context_;
     spec_.dockerfile_tree = dockerfile_tree_;
-    spec_.committed_at = [tree = context_] { return tree->committed_at(); };
+    spec_.commit = [tree = context_] { return tree->commit(); };
     ports::JobContext own = job;
     own.stop = stop_.get_token();
     result_ = std::async(std::launch::async,
-                         [this, &builder = ports.image, own, repository = std::move(repository)] {
-                           return run(builder, own, repository);
+                         [this, &builder = ports.image, own, complete = std::move(complete)] {
+                           return run(builder, own, complete);
                          });
   }
 
@@ -132,13 +132,12 @@ class EarlyPublish::State {
 
   Result<ports::PublishResult> finish(std::shared_ptr<const SourceTree> context,
                                       std::shared_ptr<const SourceTree> dockerfile_tree,
-                                      std::chrono::sys_seconds committed_at) {
+                                      const ports::SourceCommit& commit) {
     const auto delivered = Clock::now();
     events_.delivered();
     dockerfile_tree_->deliver(
-        DeferredTree::Source{.tree = std::move(dockerfile_tree), .committed_at = committed_at});
-    context_->deliver(
-        DeferredTree::Source{.tree = std::move(context), .committed_at = committed_at});
+        DeferredTree::Source{.tree = std::move(dockerfile_tree), .commit = commit});
+    context_->deliver(DeferredTree::Source{.tree = std::move(context), .commit = commit});
     Result<ports::PublishResult> result = result_.get();
     if (result) {
       ports::PublishFigures& figures = result->figures;
@@ -149,9 +148,9 @@ class EarlyPublish::State {
 
  private:
   Result<ports::PublishResult> run(ports::ImageBuilder& image, const ports::JobContext& job,
-                                   const std::function<Result<ports::Repository>()>& repository) {
+                                   const std::function<Result<>(ports::ImageSpec&)>& complete) {
     ports::ImageSpec spec = spec_;
-    BUILDER_TRY_ASSIGN(spec.repository, repository());
+    BUILDER_TRY(complete(spec));
     return image.publish(job, spec, events_);
   }
 
@@ -173,16 +172,16 @@ class EarlyPublish::State {
 };
 
 EarlyPublish::EarlyPublish(Ports ports, const ports::JobContext& job, ports::ImageSpec image,
-                           std::function<Result<ports::Repository>()> repository)
-    : state_(std::make_unique<State>(ports, job, std::move(image), std::move(repository))) {
+                           std::function<Result<>(ports::ImageSpec&)> complete)
+    : state_(std::make_unique<State>(ports, job, std::move(image), std::move(complete))) {
 }
 
 EarlyPublish::~EarlyPublish() = default;
 
 Result<ports::PublishResult> EarlyPublish::finish(std::shared_ptr<const SourceTree> context,
                                                   std::shared_ptr<const SourceTree> dockerfile_tree,
-                                                  std::chrono::sys_seconds committed_at) {
-  return state_->finish(std::move(context), std::move(dockerfile_tree), committed_at);
+                                                  const ports::SourceCommit& commit) {
+  return state_->finish(std::move(context), std::move(dockerfile_tree), commit);
 }
 
 }  // namespace builder::build

@@ -3,7 +3,6 @@
 #include "ports/image_builder.hpp"
 #include "ports/registry.hpp"
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,10 +22,10 @@ class EarlyPublish {
     domain::EventSink& events;
   };
 
-  /// `image` without trees and repository; its Dockerfile need not exist. `repository` is called
-  /// on a thread of the build's own, which then starts the build.
+  /// `image` without trees; its Dockerfile need not exist. `complete` is called on a thread of the
+  /// build's own, which then starts the build: it sets what has to be waited for (the repository).
   EarlyPublish(Ports ports, const ports::JobContext& job, ports::ImageSpec image,
-               std::function<Result<ports::Repository>()> repository);
+               std::function<Result<>(ports::ImageSpec&)> complete);
   ~EarlyPublish();
   EarlyPublish(const EarlyPublish&) = delete;
   EarlyPublish& operator=(const EarlyPublish&) = delete;
@@ -35,7 +34,7 @@ class EarlyPublish {
   /// waits for its end. Called at most once.
   Result<ports::PublishResult> finish(std::shared_ptr<const ports::SourceTree> context,
                                       std::shared_ptr<const ports::SourceTree> dockerfile_tree,
-                                      std::chrono::sys_seconds committed_at);
+                                      const ports::SourceCommit& commit);
 
  private:
   class State;

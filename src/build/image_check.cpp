@@ -104,6 +104,7 @@ Result<ImageCheck::Outcome> ImageCheck::search(const ports::PublishedImage& imag
   const auto started = Clock::now();
   std::vector<NamedSecret> secrets = domain::image_secrets(request_, rules_.names);
   Outcome outcome;
+  outcome.digest = image.digest;
   outcome.note.sought = sought_hash(secrets);
   for (NamedSecret& own : ports_.secrets.unguessable_of_worker()) {
     own.name = "a credential of the build service";
@@ -122,7 +123,13 @@ Result<ImageCheck::Outcome> ImageCheck::search(const ports::PublishedImage& imag
   if (before.sought != outcome.note.sought) {
     before.layers.clear();
     before.given_up.clear();
+    before.clean.clear();
   }
+  if (std::ranges::find(before.clean, image.digest) != before.clean.end()) {
+    outcome.note = std::move(before);
+    return outcome;
+  }
+  outcome.note.clean = std::move(before.clean);
   for (const std::string& layer : before.given_up) {
     before.layers.try_emplace(layer);  // Nobody waits for it again.
   }
@@ -153,8 +160,8 @@ Result<ImageCheck::Outcome> ImageCheck::search(const ports::PublishedImage& imag
   return outcome;
 }
 
-/// Of the variables, and of how thorough it is: whoever makes a new password for git or the
-/// registry has not put it into an old layer.
+/// Of the variables, how thorough it is and what is told: whoever makes a new password for git or
+/// the registry has not put it into an old layer.
 std::string ImageCheck::sought_hash(const std::vector<NamedSecret>& secrets) const {
   std::vector<std::string> parts;
   for (const NamedSecret& secret : secrets) {
@@ -164,7 +171,10 @@ std::string ImageCheck::sought_hash(const std::vector<NamedSecret>& secrets) con
   }
   std::ranges::sort(parts);
   // The forms that are looked for: others, another number.
-  std::string text = rules_.action == SecretInImage::warn ? "layers 1 warn\n" : "layers 1\n";
+  std::string text = rules_.action == SecretInImage::warn ? "layers 2 warn\n" : "layers 2\n";
+  if (!env_file_) {
+    text += "what is in .env is told like anything else\n";
+  }
   for (const std::string& part : parts) {
     text += part;
   }
@@ -185,8 +195,11 @@ Result<> ImageCheck::tell(Outcome outcome) {
     ports_.events.info(std::string(k_advice));
   }
   tell_env_file(in_env_file, outcome.note);
-  remember(outcome.note, note_before_);
   const bool is_whole = outcome.report.not_searched.empty();
+  if (leaks.empty() && is_whole && outcome.note.given_up.empty()) {
+    domain::add_clean(outcome.note, outcome.digest);
+  }
+  remember(outcome.note, note_before_);
   for (const std::string& why : outcome.report.not_searched) {
     job_.log.warning("not searched for secrets: {}", why);
   }

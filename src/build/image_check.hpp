@@ -32,7 +32,8 @@ struct ImageCheckRules {
 /// Looks for the secrets of a deployment in its image, before anybody can get it as `latest`
 /// (ADR 29). With `warn` it does so beside the move of `latest`, and fails nothing. With `refuse`
 /// the move waits; a secret, and what could not be searched, ends the deployment. Layers that
-/// earlier deployments of the service had searched for the same values are not fetched again.
+/// earlier deployments of the service had searched for the same values are not fetched again, and
+/// an image in which they found nothing is not looked at again.
 ///
 /// For one image. Not thread-safe.
 class ImageCheck {
@@ -64,6 +65,7 @@ class ImageCheck {
 
  private:
   struct Outcome {
+    std::string digest;  ///< Of the image.
     ports::ImageSearchReport report;
     domain::LayerNote note;
   };

@@ -36,18 +36,19 @@ LocalResult of(ports::ExportedImage exported) {
 
 Result<LocalResult> build_dockerfile(const LocalPorts& ports, const StepSettings& settings,
                                      const LocalBuild& build, DockerfilePlan plan,
-                                     std::chrono::sys_seconds committed_at, const JobContext& job,
+                                     const ports::SourceCommit& commit, const JobContext& job,
                                      domain::EventSink& events) {
   events.info("Building image from " + plan.target.dockerfile);
   ports::BuildOptions options = plan.target.options;
   options.pins = build.pins;
+  options.labelled_source = settings.image_labels ? build.source_url : std::string();
   const ports::ImageSpec image{
       .service_id = build.request.service_id,
       .context = std::move(plan.tree),
       .dockerfile = plan.target.dockerfile,
       .repository = build.repository,
       .tag = build.tag,
-      .committed_at = [committed_at] { return Result<std::chrono::sys_seconds>(committed_at); },
+      .commit = [commit] { return Result<ports::SourceCommit>(commit); },
       .cache_namespace = build.caches.dockerfile(plan.target.cache_sharing),
       .options = std::move(options),
       .variables = delivered(plan.target, build.request.environment, settings.delivery,
@@ -71,57 +72,59 @@ Result<LocalResult> build_dockerfile(const LocalPorts& ports, const StepSettings
 Result<LocalResult> build_with_buildpacks(const LocalPorts& ports, const LocalBuild& build,
                                           BuildpacksPlan plan, const ports::FetchedSource& source,
                                           const JobContext& job, domain::EventSink& events) {
-  if (!std::holds_alternative<ToRegistry>(build.target)) {
+  if (std::holds_alternative<ToArchive>(build.target)) {
     return std::unexpected(
         Error{.kind = ErrorKind::invalid_input,
-              .message = "no Dockerfile, and buildpacks write their image to a registry only",
-              .customer = "There is no Dockerfile, and an image that buildpacks make can only go "
-                          "to a registry: add a Dockerfile, or --push REF"});
+              .message = "no Dockerfile, and buildpacks write no archives",
+              .customer = "There is no Dockerfile, and an image that buildpacks make goes to the "
+                          "Docker Engine or to a registry: leave --output, or --push REF"});
   }
   if (!build.more_names.empty()) {
     return std::unexpected(Error{
         .kind = ErrorKind::invalid_input,
         .message = "no Dockerfile, and buildpacks push under one name",
         .customer = "There is no Dockerfile, and an image that buildpacks make gets one name: "
-                    "leave one --push REF"});
+                    "leave one of --tag and --push"});
   }
-  BUILDER_TRY_ASSIGN(const auto result,
-                     ports.buildpacks.publish(job,
-                                              {.service_id = build.request.service_id,
-                                               .app = std::move(plan.app),
-                                               .environment = std::move(plan.environment),
-                                               .builder = std::move(plan.builder),
-                                               .clear_cache = plan.clear_cache,
-                                               .source_url = build.source_url,
-                                               .commit = source.commit.str(),
-                                               .committed_at = source.committed_at,
-                                               .repository = build.repository,
-                                               .tag = build.tag,
-                                               .cache_namespace = build.caches.buildpacks,
-                                               .pins = build.pins},
-                                              events));
+  const ports::BuildpacksSpec spec{.service_id = build.request.service_id,
+                                   .app = std::move(plan.app),
+                                   .environment = std::move(plan.environment),
+                                   .builder = std::move(plan.builder),
+                                   .platform = std::move(plan.platform),
+                                   .clear_cache = plan.clear_cache,
+                                   .source_url = build.source_url,
+                                   .commit = source.commit.str(),
+                                   .committed_at = source.committed_at,
+                                   .repository = build.repository,
+                                   .tag = build.tag,
+                                   .cache_namespace = build.caches.buildpacks,
+                                   .pins = build.pins};
+  if (std::holds_alternative<ToEngine>(build.target)) {
+    BUILDER_TRY_ASSIGN(auto exported, ports.buildpacks.load(job, spec, events));
+    return of(std::move(exported));
+  }
+  BUILDER_TRY_ASSIGN(const auto result, ports.buildpacks.publish(job, spec, events));
   return of(result.published);
 }
 
 }  // namespace
 
 Result<LocalPlan> make_local_plan(const StepSettings& settings, const LocalBuild& build,
-                                  std::shared_ptr<const ports::SourceTree> source,
+                                  const std::shared_ptr<const ports::SourceTree>& source,
                                   domain::EventSink& events) {
   BUILDER_TRY_ASSIGN(auto said, read_knobs(build.request, settings.knobs, *source));
   domain::knobs::BuildKnobs knobs = domain::knobs::merged(build.knobs, std::move(said));
   BUILDER_TRY_ASSIGN(BuildPlan plan,
-                     make_build_plan(build.request, settings, knobs, std::move(source), events));
+                     make_build_plan(build.request, settings, knobs, source, events));
   return LocalPlan{.plan = std::move(plan), .knobs = std::move(knobs)};
 }
 
 Result<LocalResult> run_local_build(const LocalPorts& ports, const StepSettings& settings,
-                                    const LocalBuild& build, ports::FetchedSource source,
+                                    const LocalBuild& build, const ports::FetchedSource& source,
                                     const JobContext& outer, domain::EventSink& events) {
   JobContext job = outer;
   BUILDER_TRY(check_target(ports, build.target, job));
-  BUILDER_TRY_ASSIGN(LocalPlan planned,
-                     make_local_plan(settings, build, std::move(source.tree), events));
+  BUILDER_TRY_ASSIGN(LocalPlan planned, make_local_plan(settings, build, source.tree, events));
   BuildPlan& plan = planned.plan;
   if (planned.knobs.timeout) {
     job = job.within(planned.knobs.timeout->value);
@@ -135,11 +138,15 @@ Result<LocalResult> run_local_build(const LocalPorts& ports, const StepSettings&
     tree = std::move(timed.tree);
   }
   if (dockerfile != nullptr) {
-    return build_dockerfile(ports, settings, build, std::move(*dockerfile), source.committed_at,
-                            job, events);
+    return build_dockerfile(ports, settings, build, std::move(*dockerfile),
+                            {.id = source.commit.str(), .time = source.committed_at}, job, events);
   }
-  return build_with_buildpacks(ports, build, std::get<BuildpacksPlan>(std::move(plan)), source, job,
-                               events);
+  auto& buildpacks = std::get<BuildpacksPlan>(plan);
+  if (settings.image_labels && !build.source_url.empty()) {
+    ask_for_labels(buildpacks, build.source_url,
+                   {.id = source.commit.str(), .time = source.committed_at});
+  }
+  return build_with_buildpacks(ports, build, std::move(buildpacks), source, job, events);
 }
 
 }  // namespace builder::build

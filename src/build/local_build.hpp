@@ -72,7 +72,7 @@ struct LocalPlan {
 
 /// Errors as of `read_knobs` and `make_build_plan`.
 Result<LocalPlan> make_local_plan(const StepSettings& settings, const LocalBuild& build,
-                                  std::shared_ptr<const ports::SourceTree> source,
+                                  const std::shared_ptr<const ports::SourceTree>& source,
                                   domain::EventSink& events);
 
 /// From a source to an image, in the steps and the words of a deployment (`BuildSteps`), without
@@ -81,7 +81,7 @@ Result<LocalPlan> make_local_plan(const StepSettings& settings, const LocalBuild
 /// with the target is said before anything is built. Errors as of the ports; `invalid_input` with
 /// the customer's line where the source cannot become what is wanted.
 Result<LocalResult> run_local_build(const LocalPorts& ports, const StepSettings& settings,
-                                    const LocalBuild& build, ports::FetchedSource source,
+                                    const LocalBuild& build, const ports::FetchedSource& source,
                                     const ports::JobContext& job, domain::EventSink& events);
 
 }  // namespace builder::build

@@ -16,6 +16,15 @@ constexpr auto k_before_image = std::to_array<std::string_view>(
 
 }  // namespace
 
+std::string_view familiar_name(std::string_view name) {
+  for (const std::string_view usual : {"docker.io/library/", "docker.io/"}) {
+    if (name.starts_with(usual)) {
+      return name.substr(usual.size());
+    }
+  }
+  return name;
+}
+
 std::optional<BaseImage> base_image_of(std::string_view step) {
   std::string_view image =
       step.substr(step.starts_with('[') ? std::min(step.find(']'), step.size()) : std::size_t{0});
@@ -32,6 +41,28 @@ std::optional<BaseImage> base_image_of(std::string_view step) {
     return std::nullopt;
   }
   return BaseImage{.name = std::string(name), .digest = std::string(digest)};
+}
+
+std::optional<std::string> tagged_image_of(std::string_view step) {
+  constexpr std::string_view k_of_stage = "] load metadata for ";
+  constexpr std::string_view k_of_frontend = "resolve image config for ";
+  std::string_view image = step;
+  const std::size_t bracket = std::min(step.find(']'), step.size());
+  // With a platform before the word where there are several.
+  if (step.starts_with('[') && step.substr(0, bracket).ends_with("internal") &&
+      step.substr(bracket).starts_with(k_of_stage)) {
+    image.remove_prefix(bracket + k_of_stage.size());
+  } else if (step.starts_with(k_of_frontend)) {
+    image.remove_prefix(k_of_frontend.size());
+    if (image.starts_with(k_frontend_step)) {
+      image.remove_prefix(k_frontend_step.size());
+    }
+  } else {
+    return std::nullopt;
+  }
+  return image.empty() || image.contains('@') || image.contains(' ')
+             ? std::nullopt
+             : std::optional(std::string(image));
 }
 
 }  // namespace builder::domain

@@ -18,6 +18,7 @@ std::string_view to_string(LogType type);
 struct StepStarted {
   std::uint32_t step = 0;  ///< Unique within one build, counted from 1 in order of appearance.
   std::string name;
+  bool cached = false;  ///< Its result was found: nothing is run for it.
 };
 
 struct StepFinished {

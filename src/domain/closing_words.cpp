@@ -52,6 +52,9 @@ std::string closing_row(const std::string& name, const std::string& value) {
 
 std::vector<std::string> closing_rows(const BuildFigures& figures) {
   std::vector<std::string> rows;
+  if (std::string packed = in_words(figures.packed); !packed.empty()) {
+    rows.push_back(closing_row("size", packed));
+  }
   for (const auto& [name, bytes] : {std::pair("size", figures.size),
                                     {"context", figures.context_bytes},
                                     {"pushed", figures.pushed_bytes}}) {

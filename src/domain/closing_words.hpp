@@ -1,5 +1,7 @@
 #pragma once
 
+#include "domain/image_layers.hpp"
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -38,7 +40,8 @@ class StepTally {
 
 /// Zero: not known, and not said.
 struct BuildFigures {
-  std::uint64_t size = 0;           ///< Bytes of the image.
+  std::uint64_t size = 0;           ///< Bytes of the image where it is kept unpacked …
+  ImageSize packed = {};            ///< … and at a registry.
   std::uint64_t context_bytes = 0;  ///< Sent to the engine.
   std::uint64_t pushed_bytes = 0;   ///< What the registry did not have yet.
   StepTally steps;

@@ -24,6 +24,7 @@ constexpr std::size_t k_shown_names = 5;
 constexpr std::size_t k_largest_note = std::size_t{256} * 1024;
 constexpr std::size_t k_most_layers = 512;
 constexpr std::size_t k_most_files = 1024;
+constexpr std::size_t k_most_clean = 20;
 
 std::string origin(const ImageFinding& finding) {
   if (finding.line == 0) {
@@ -49,6 +50,19 @@ std::string place(const ImageFinding& finding, std::size_t layers) {
       break;
   }
   return "in the image's configuration";
+}
+
+std::vector<std::string> digests_of(const json& value, const char* name) {
+  std::vector<std::string> digests;
+  const auto found = value.find(name);
+  if (found != value.end() && found->is_array() && found->size() <= k_most_layers) {
+    for (const json& digest : *found) {
+      if (digest.is_string() && is_digest(digest.get_ref<const std::string&>())) {
+        digests.push_back(digest.get<std::string>());
+      }
+    }
+  }
+  return digests;
 }
 
 }  // namespace
@@ -129,14 +143,9 @@ LayerNote read_layer_note(std::string_view text) {
   LayerNote note{.sought = text_of(value, "sought")};
   const auto told = value.find("told_of_env_file");
   note.told_of_env_file = told != value.end() && told->is_boolean() && told->get<bool>();
-  if (const auto given_up = value.find("given_up");
-      given_up != value.end() && given_up->is_array() && given_up->size() <= k_most_layers) {
-    for (const json& digest : *given_up) {
-      if (digest.is_string() && is_digest(digest.get_ref<const std::string&>())) {
-        note.given_up.insert(digest.get<std::string>());
-      }
-    }
-  }
+  const std::vector<std::string> given_up = digests_of(value, "given_up");
+  note.given_up.insert(given_up.begin(), given_up.end());
+  note.clean = digests_of(value, "clean");
   const auto layers = value.find("layers");
   if (layers == value.end() || !layers->is_object() || layers->size() > k_most_layers) {
     return note;
@@ -156,6 +165,12 @@ LayerNote read_layer_note(std::string_view text) {
   return note;
 }
 
+void add_clean(LayerNote& note, const std::string& digest) {
+  std::erase(note.clean, digest);
+  note.clean.insert(note.clean.begin(), digest);
+  note.clean.resize(std::min(note.clean.size(), k_most_clean));
+}
+
 std::string write_layer_note(const LayerNote& note) {
   json layers = json::object();
   for (const auto& [digest, found] : note.layers) {
@@ -168,6 +183,7 @@ std::string write_layer_note(const LayerNote& note) {
   const json value{{"sought", note.sought},
                    {"told_of_env_file", note.told_of_env_file},
                    {"given_up", note.given_up},
+                   {"clean", note.clean},
                    {"layers", std::move(layers)}};
   const std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
   return text.size() > k_largest_note ? std::string() : text;

@@ -32,6 +32,8 @@ struct ImageFinding {
   std::size_t layer = 0;     ///< Counted from 1, the lowest; 0: in no layer.
   std::size_t line = 0;      ///< Of the Dockerfile; 0: not known.
   std::string made_by = {};  ///< What made the layer, as the image's history has it; short.
+
+  bool operator==(const ImageFinding&) const = default;
 };
 
 /// Whether the worker itself put the secret there, as ENV_DELIVERY says: it is in a file `.env`.
@@ -53,11 +55,16 @@ struct LayerNote {
   std::string sought;  ///< Which values they were searched for: a hash that tells none of them.
   FoundInLayers layers;
   std::set<std::string> given_up;  ///< Digests of layers for which there was not time enough.
+  /// Digests of images that were searched whole and hold nothing that is still to be told, the
+  /// newest first.
+  std::vector<std::string> clean;
   bool told_of_env_file = false;
 };
 
 /// Empty when the text is none, or too large to be one.
 LayerNote read_layer_note(std::string_view text);
+/// The newest of `clean`; as many are kept as people go back to.
+void add_clean(LayerNote& note, const std::string& digest);
 std::string write_layer_note(const LayerNote& note);
 
 }  // namespace builder::domain

@@ -231,6 +231,46 @@ std::set<std::string> encoded_forms(std::string_view value) {
   return forms;
 }
 
+/// In base64 and hex with a line end where it leaves no part whole that tells enough: what stands
+/// around the line end. `parts` are of `value`.
+std::set<std::string> divided_forms(std::string_view value,
+                                    const std::vector<std::string_view>& parts) {
+  constexpr std::size_t k_around = 2 * k_longest_part;  // Bytes on either side.
+  std::size_t begin = 0;
+  std::size_t end = std::min(value.size(), k_front);
+  for (const std::string_view part : parts) {
+    const auto offset = static_cast<std::size_t>(part.data() - value.data());
+    begin = std::max(begin, offset);
+    end = std::min(end, offset + part.size());
+  }
+  std::set<std::string> forms;
+  // `before`: bits of the value in front of the text; `bits`: what a character of it stands for.
+  const auto divide = [&](std::string_view text, std::size_t before, std::size_t bits) {
+    const std::size_t around = k_around * 8 / bits;
+    for (std::size_t at = 1; at < text.size(); ++at) {
+      const std::size_t bit = before + at * bits;
+      const std::size_t from = bit / 8 - std::min(bit / 8, k_around);
+      if (bit > begin * 8 && bit < end * 8 && is_strong(value.substr(from, 2 * k_around))) {
+        const std::size_t first = at - std::min(at, around);
+        forms.insert(std::string(text.substr(first, at - first)) + "\n" +
+                     std::string(text.substr(at, around)));
+      }
+    }
+  };
+  for (const bool upper : {false, true}) {
+    divide(hex(value.substr(0, k_front), upper), 0, 4);
+  }
+  for (const std::size_t phase : {0U, 1U, 2U}) {
+    std::string core = base64_core(value.substr(0, k_front), phase);
+    const std::size_t before = (phase * 8 + 5) / 6 * 6 - phase * 8;
+    divide(core, before, 6);
+    std::ranges::replace(core, '+', '-');
+    std::ranges::replace(core, '/', '_');
+    divide(core, before, 6);
+  }
+  return forms;
+}
+
 /// In hex with something between the digits of two bytes.
 std::set<std::string> spaced_forms(std::string_view value) {
   std::set<std::string> forms;
@@ -350,6 +390,7 @@ SoughtSecrets::Sought SoughtSecrets::prepare(const std::vector<NamedSecret>& sec
       look_for_all(plain_forms(line), value.secret);
     }
   }
+  std::vector<std::set<std::string>> divided;
   for (const Value& value : values) {
     // Each of them is short: the automaton stays small, and fast.
     std::vector<std::string_view> parts = parts_of_rows(value.text);
@@ -361,6 +402,10 @@ SoughtSecrets::Sought SoughtSecrets::prepare(const std::vector<NamedSecret>& sec
     }
     look_for_all(spaced_forms(parts.front()), value.secret);
     look_for(utf16_form(value.text), value.secret);
+    divided.push_back(divided_forms(value.text, parts));
+  }
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    look_for_all(divided[i], values[i].secret);
   }
   return sought;
 }

@@ -43,31 +43,8 @@ std::string machine_of(std::string_view platform) {
   return text.substr(0, slash) + "/" + machine;
 }
 
-}  // namespace
-
-std::vector<std::string> platforms_in(std::string_view list) {
-  std::vector<std::string> platforms;
-  for (;;) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    platforms.emplace_back(list.substr(0, comma));
-    if (comma == list.size()) {
-      return platforms;
-    }
-    list.remove_prefix(comma + 1);
-  }
-}
-
-bool is_same_machine(std::string_view left, std::string_view right) {
-  return machine_of(left) == machine_of(right);
-}
-
+/// What is wrong with one, to stand behind its name; empty: nothing.
 std::string platform_fault(std::string_view platform) {
-  if (platform.empty()) {
-    return {};
-  }
-  if (platform.contains(',')) {
-    return "one platform is built at a time";
-  }
   const auto slash = std::min(platform.find('/'), platform.size());
   const std::string system = lower_case(platform.substr(0, slash));
   const std::string rest = lower_case(platform.substr(std::min(slash + 1, platform.size())));
@@ -88,6 +65,60 @@ std::string platform_fault(std::string_view platform) {
   return fmt::format(
       "is no platform, which is like linux/amd64, linux/arm64 or linux/arm/v7{}",
       os.empty() || meant.empty() ? "" : fmt::format("; did you mean {}/{}?", os, meant));
+}
+
+}  // namespace
+
+std::vector<std::string> platforms_in(std::string_view list) {
+  std::vector<std::string> platforms;
+  for (;;) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    platforms.emplace_back(list.substr(0, comma));
+    if (comma == list.size()) {
+      return platforms;
+    }
+    list.remove_prefix(comma + 1);
+  }
+}
+
+std::string platform_list_fault(std::string_view list) {
+  constexpr std::size_t k_most = 8;
+  const std::vector<std::string> platforms = platforms_in(list);
+  if (platforms.size() > k_most) {
+    return fmt::format("{} platforms are more than {}", platforms.size(), k_most);
+  }
+  for (const std::string& platform : platforms) {
+    if (platform.empty()) {
+      return "it is no platform list: a name is missing";
+    }
+    if (const std::string fault = platform_fault(platform); !fault.empty()) {
+      return platform + " " + fault;
+    }
+  }
+  return {};
+}
+
+PlatformParts platform_parts(std::string_view platform) {
+  const std::string name = machine_of(platform);
+  const std::size_t slash = name.find('/');
+  PlatformParts parts{
+      .system = name.substr(0, slash), .machine = name.substr(slash + 1), .variant = {}};
+  const std::string text = lower_case(platform);
+  if (const std::size_t second = text.find('/', text.find('/') + 1); second != std::string::npos) {
+    parts.variant = text.substr(second + 1);
+  }
+  // containerd's Normalize.
+  if (parts.machine == "arm" && parts.variant.empty()) {
+    parts.variant = text.contains("armel") ? "v6" : "v7";
+  } else if ((parts.machine == "arm64" && parts.variant == "v8") ||
+             (parts.machine == "amd64" && parts.variant == "v1")) {
+    parts.variant.clear();
+  }
+  return parts;
+}
+
+bool is_same_machine(std::string_view left, std::string_view right) {
+  return machine_of(left) == machine_of(right);
 }
 
 }  // namespace builder::domain

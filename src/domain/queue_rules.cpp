@@ -14,12 +14,38 @@ constexpr std::size_t k_remembered = 100'000;
 
 }  // namespace
 
+bool had_turn(const Turns& turns, const std::string& owner) {
+  const auto found = turns.find(owner);
+  return found != turns.end() && found->second.last > 0;
+}
+
+CountedBuild take_turn(Turns& turns, const std::string& owner) {
+  std::int64_t last = 0;
+  for (const auto& [other, turn] : turns) {
+    last = std::max(last, turn.last);
+  }
+  const CountedBuild build{.owner = owner, .newcomer = !had_turn(turns, owner)};
+  if (build.newcomer) {
+    turns[""].last = ++last;
+  }
+  turns[owner].last = last + 1;
+  count_build(turns, build, 1);
+  return build;
+}
+
+void count_build(Turns& turns, const CountedBuild& build, int change) {
+  turns[build.owner].running += change;
+  if (build.newcomer && !build.owner.empty()) {
+    turns[""].running += change;
+  }
+}
+
 std::size_t place_in_turn(const std::vector<InLine>& line, const Turns& turns, int passed,
                           std::size_t width, int most_passed) {
   if (passed >= most_passed) {
     return 0;
   }
-  std::set<std::string_view> owners;                              // Whose oldest job was seen.
+  std::set<std::string> owners;                                   // Whose oldest job was seen.
   std::map<std::string_view, std::string_view> owner_of_service;  // A service has one owner here.
   std::size_t best = 0;
   std::optional<Turn> earliest;
@@ -28,13 +54,19 @@ std::size_t place_in_turn(const std::vector<InLine>& line, const Turns& turns, i
     if (!job.readable) {
       break;
     }
-    const std::string_view owner =
-        job.service.empty() ? job.owner
-                            : owner_of_service.emplace(job.service, job.owner).first->second;
+    if (job.busy) {
+      continue;
+    }
+    std::string owner(job.service.empty()
+                          ? job.owner
+                          : owner_of_service.emplace(job.service, job.owner).first->second);
+    if (!had_turn(turns, owner)) {
+      owner.clear();
+    }
     if (!owners.insert(owner).second) {
       continue;
     }
-    const auto found = turns.find(std::string(owner));
+    const auto found = turns.find(owner);
     const Turn turn = found == turns.end() ? Turn{} : found->second;
     if (!earliest || turn < *earliest) {
       best = place;
@@ -45,27 +77,19 @@ std::size_t place_in_turn(const std::vector<InLine>& line, const Turns& turns, i
 }
 
 std::vector<std::size_t> expected_order(std::vector<InLine> line, Turns turns, int passed,
-                                        std::deque<std::string> running) {
+                                        std::deque<CountedBuild> running) {
   std::vector<std::size_t> places(line.size());
   std::iota(places.begin(), places.end(), std::size_t{0});
-  std::int64_t take = 0;
-  for (const auto& [owner, turn] : turns) {
-    take = std::max(take, turn.last);
-  }
   std::vector<std::size_t> order;
   while (!line.empty()) {
     if (line.front().readable && !running.empty()) {
-      --turns[running.front()].running;
+      count_build(turns, running.front(), -1);
       running.pop_front();
     }
     const auto next = static_cast<std::ptrdiff_t>(place_in_turn(line, turns, passed));
     if (line.front().readable) {  // Else it needs no build.
       passed = next == 0 ? 0 : passed + 1;
-      const std::string owner = line[static_cast<std::size_t>(next)].owner;
-      Turn& turn = turns[owner];
-      ++turn.running;
-      turn.last = ++take;
-      running.push_back(owner);
+      running.push_back(take_turn(turns, line[static_cast<std::size_t>(next)].owner));
     }
     order.push_back(places[static_cast<std::size_t>(next)]);
     line.erase(line.begin() + next);

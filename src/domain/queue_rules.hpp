@@ -110,27 +110,47 @@ enum class QueueOrder {
 
 /// The next job is chosen from so many at the head of the queue.
 constexpr std::size_t k_order_width = 256;
-/// The first one is left at most so often in a row, whoever comes behind it.
-constexpr int k_most_passed = 8;
+/// The first one is left at most so often in a row, whoever comes behind it. With 1 every second
+/// take moves all jobs forward: a job with n in front of it is taken with the 2n + 2nd take at the
+/// latest, and never more than `k_order_width` takes later than in the list's order.
+constexpr int k_most_passed = 1;
 
 /// What a queued job says of itself. Empty: nothing.
 struct InLine {
-  std::string owner;  ///< Who names nobody is of the same owner as all who do so.
+  std::string owner;
   std::string service;
   /// False: it is no job, or it does not say that as the platform's jobs do. Neither it nor what
   /// stands behind it has a turn before it is the first.
   bool readable = true;
+  /// Another deployment of its service is built: it has no turn before that has ended. Else it
+  /// would be set aside, and come back in front of those that it has overtaken.
+  bool busy = false;
 };
 
 /// An owner's builds.
 struct Turn {
   int running = 0;
-  std::int64_t last = 0;  ///< When a job of theirs was taken, counted in takes. 0: not yet.
+  std::int64_t last = 0;  ///< When it was the owner's turn: a higher number is later. 0: not yet.
 
   auto operator<=>(const Turn&) const = default;
 };
 
+/// By owner. Those who name nobody, and newcomers, who had no turn yet, are one owner, whose name
+/// is empty: who makes up owners gets no more than that one's share.
 using Turns = std::map<std::string, Turn>;
+
+/// A build that began in turn, or beside it.
+struct CountedBuild {
+  std::string owner;
+  bool newcomer = false;  ///< It also counts for those who name nobody.
+};
+
+/// Whether the owner is none of the newcomers.
+bool had_turn(const Turns& turns, const std::string& owner);
+/// The turn of an owner whose job is taken; how its build counts.
+CountedBuild take_turn(Turns& turns, const std::string& owner);
+/// A build has begun (1), or ended (-1).
+void count_build(Turns& turns, const CountedBuild& build, int change);
 
 /// Whose turn it is, of the first `width` of a line that is not empty: the oldest job of the owner
 /// with the fewest builds, of several of the one that was served the longest time ago. Of one
@@ -139,9 +159,9 @@ std::size_t place_in_turn(const std::vector<InLine>& line, const Turns& turns, i
                           std::size_t width = k_order_width, int most_passed = k_most_passed);
 
 /// The places of the line in the order in which they are likely to be taken: as if each build took
-/// the same time and nobody came. `running`: owners of what is built, the longest first.
+/// the same time and nobody came. `running`: what is built, the longest first.
 std::vector<std::size_t> expected_order(std::vector<InLine> line, Turns turns, int passed,
-                                        std::deque<std::string> running);
+                                        std::deque<CountedBuild> running);
 
 // The bookkeeping.
 

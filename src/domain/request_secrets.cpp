@@ -18,9 +18,10 @@ constexpr std::array<std::string_view, 13> k_secret_words{
     "SECRET",     "TOKEN",   "PASSWORD", "PASSWD", "PASS", "PWD",      "KEY",
     "CREDENTIAL", "PRIVATE", "AUTH",     "DSN",    "SALT", "SIGNATURE"};
 
-/// Words such as PUBLIC_KEY name values that are meant to be seen.
+/// Words such as PUBLIC_KEY name values that are meant to be seen. GOPRIVATE lists paths of
+/// modules, which are in every binary that is made of them.
 bool is_public_name(std::string_view key) {
-  return key.starts_with("PUBLIC_") || key.starts_with("NEXT_PUBLIC_") ||
+  return key == "GOPRIVATE" || key.starts_with("PUBLIC_") || key.starts_with("NEXT_PUBLIC_") ||
          key.starts_with("VITE_PUBLIC_") || key.contains("PUBLIC_KEY");
 }
 

@@ -7,9 +7,11 @@
 
 namespace builder::domain {
 
-/// An engine's own bookkeeping, as BuildKit names it.
+/// An engine's own bookkeeping, as BuildKit names it: `[internal] …`, or `[linux/arm64 internal] …`
+/// where there are several platforms.
 inline bool is_internal_step(std::string_view name) {
-  return name.starts_with("[internal]");
+  const std::string_view place = name.substr(0, name.find(']'));
+  return place == "[internal" || (place.starts_with('[') && place.ends_with(" internal"));
 }
 
 /// Whether the end of a step is for the customer: one of the engine's own is only if it took long

@@ -2,6 +2,7 @@
 
 #include "domain/buildpacks/result.hpp"
 #include "ports/image_builder.hpp"
+#include "ports/image_exporter.hpp"
 
 #include <chrono>
 #include <map>
@@ -16,23 +17,29 @@ struct BuildpacksSpec {
   std::shared_ptr<const SourceTree> app;
   std::map<std::string, std::string> environment;  ///< Read by buildpacks.
   std::string builder;                             ///< Image reference.
-  bool clear_cache = false;                        ///< Ignore what earlier builds left.
-  std::string source_url;                          ///< Without credentials; goes into a label.
-  std::string commit;                              ///< Likewise.
+  std::string platform = {};  ///< What the image is for; empty: the engine's own machine.
+  bool clear_cache = false;   ///< Ignore what earlier builds left.
+  std::string source_url;     ///< Without credentials; goes into a label.
+  std::string commit;         ///< Likewise.
   std::chrono::sys_seconds committed_at;
   Repository repository;
   std::string tag;              ///< The deployment's own.
   Secret cache_namespace = {};  ///< Of the cache of this service's buildpacks.
-  ImagePins pins = {};          ///< Of the builder; its run image is what the registry has.
+  ImagePins pins = {};          ///< Of the builder, and of the run image.
+  /// The run image is named to the lifecycle by its digest, which `PublishResult::tagged` tells
+  /// then. Otherwise the lifecycle finds it.
+  bool pins_run_image = false;
 };
 
 struct BuildpacksResult {
   PublishResult published;
   std::vector<domain::buildpacks::Buildpack> buildpacks;  ///< That took part, in order.
   std::vector<std::string> processes;                     ///< The default one first.
+  bool has_all_images = false;  ///< `images` are all that the build took something from.
+  std::vector<domain::BaseImage> images = {};  ///< Builder and run image, as they were taken.
 };
 
-/// Builds one image with buildpacks; the build itself brings it into the registry.
+/// Builds one image with buildpacks; the build itself brings it to where it goes.
 class BuildpacksBuilder {
  public:
   virtual ~BuildpacksBuilder() = default;
@@ -41,6 +48,9 @@ class BuildpacksBuilder {
   /// Errors as of `ImageBuilder::publish`; `invalid_input` for a builder image that cannot be used.
   virtual Result<BuildpacksResult> publish(const JobContext& job, const BuildpacksSpec& spec,
                                            domain::EventSink& events) = 0;
+  /// The same for a Docker Engine in the registry's place. `invalid_input` where there is none.
+  virtual Result<ExportedImage> load(const JobContext& job, const BuildpacksSpec& spec,
+                                     domain::EventSink& events) = 0;
 };
 
 }  // namespace builder::ports

@@ -32,8 +32,17 @@ struct BuildOptions {
   std::map<std::string, std::string> arguments;  ///< For ARG.
   bool no_cache = false;
   ImagePins pins = {};  ///< Of images that the Dockerfile names, and its frontend's.
+  /// Address of the repository, without credentials, for the labels that tell where the image
+  /// comes from; empty: it gets none.
+  std::string labelled_source = {};
 
   bool operator==(const BuildOptions&) const = default;
+};
+
+/// What an image was made from.
+struct SourceCommit {
+  std::string id;  ///< Empty: a folder that is no commit.
+  std::chrono::sys_seconds time{};
 };
 
 /// A name of an image.
@@ -51,10 +60,8 @@ struct ImageSpec {
   std::string dockerfile;                     ///< Path inside `dockerfile_tree`.
   Repository repository;
   std::string tag;  ///< The deployment's own.
-  /// When the commit was made; waits for the source as a look at the context does.
-  std::function<Result<std::chrono::sys_seconds>()> committed_at = [] {
-    return Result<std::chrono::sys_seconds>();
-  };
+  /// Waits for the source as a look at the context does.
+  std::function<Result<SourceCommit>()> commit = [] { return Result<SourceCommit>(); };
   Secret cache_namespace = {};  ///< Stands before the name of every cache mount.
   /// Called when the image is built and kept by the engine, before it is pushed, with the engine's
   /// name for its content; not by engines that push while they build.
@@ -87,6 +94,8 @@ struct PublishResult {
   /// All that the image was made of beside the context and the options; nullopt: something else as
   /// well (a download), or it is not known.
   std::optional<std::vector<domain::BaseImage>> bases = {};
+  /// Images that were named without a digest, with the one that was taken, as far as it is known.
+  std::vector<domain::BaseImage> tagged = {};
 };
 
 /// Builds one image and brings it into the registry. How the bytes get there is the

@@ -28,7 +28,7 @@ struct ImageSearchSpec {
 
 struct ImageSearchReport {
   std::vector<domain::ImageFinding> findings;
-  std::size_t layers = 0;       ///< Of the image.
+  std::size_t layers = 0;       ///< Of the image; of several in an index, the most.
   domain::FoundInLayers found;  ///< Of the image's layers, those that are searched whole by now.
   std::uint64_t bytes = 0;      ///< Unpacked, that were searched this time.
   std::vector<std::string> not_searched;  ///< "layer 2 of 5: …", for the operator.

@@ -64,7 +64,7 @@ class QueueListener {
 
 /// One of the things that deployments of a service remember for the next ones.
 struct ServiceMemory {
-  enum class What { file_times, images, layers };
+  enum class What { file_times, images, layers, bases, last_image };
 
   domain::ServiceId service;
   What what = What::file_times;
@@ -78,6 +78,10 @@ struct ServiceMemory {
         return service.str() + "#images";
       case What::layers:
         return service.str() + "#layers";
+      case What::bases:
+        return service.str() + "#bases";
+      case What::last_image:
+        return service.str() + "#last";
     }
     return {};
   }

@@ -55,6 +55,12 @@ struct Metrics::Families {
       counter("deployra_builder_context_bytes_total", "Build context bytes sent to the engine.");
   prometheus::Family<prometheus::Counter>& searches =
       counter("deployra_builder_image_searches_total", "Images searched for secrets, by result.");
+  prometheus::Family<prometheus::Counter>& attestations =
+      counter("deployra_builder_image_attestations_total",
+              "Images that provenance was to be attached to, by result.");
+  prometheus::Family<prometheus::Counter>& sboms =
+      counter("deployra_builder_image_sboms_total",
+              "Images that an SBOM was to be attached to, by result.");
   prometheus::Family<prometheus::Counter>& searched =
       counter("deployra_builder_image_searched_bytes_total",
               "Unpacked bytes of layers that were searched for secrets.");
@@ -151,6 +157,14 @@ void Metrics::context_bytes_sent(std::uint64_t bytes) {
 
 void Metrics::image_searched(std::string_view result) {
   families_->searches.Add({{"result", std::string(result)}}).Increment();
+}
+
+void Metrics::image_attested(std::string_view result) {
+  families_->attestations.Add({{"result", std::string(result)}}).Increment();
+}
+
+void Metrics::image_described(std::string_view result) {
+  families_->sboms.Add({{"result", std::string(result)}}).Increment();
 }
 
 void Metrics::image_bytes_searched(std::uint64_t bytes) {

@@ -33,8 +33,12 @@ class Metrics {
   void context_bytes_sent(std::uint64_t bytes);
   /// `result`: clean, secret, incomplete, failed.
   void image_searched(std::string_view result);
+  /// `result`: attached, failed.
+  void image_attested(std::string_view result);
+  /// `result`: attached, there (from before), none (nobody describes it), failed.
+  void image_described(std::string_view result);
   void image_bytes_searched(std::uint64_t bytes);
-  /// `kind`: status or log; `result`: the word for how the call ended.
+  /// `kind`: status, log or waiting; `result`: the word for how the call ended.
   void api_post(std::string_view kind, std::string_view result);
   void api_retry(std::string_view kind);
   void log_lines(std::uint64_t lines);

@@ -34,8 +34,9 @@ struct WaitingJob {
   std::string commit;  ///< Empty: the branch's head.
   std::string owner;   ///< Whose it is; digits. Empty: it names nobody.
   std::size_t bytes = 0;
-  int attempts = 0;    ///< Begun before, by workers that were lost.
-  std::string behind;  ///< The deployment of the same service whose end it waits for.
+  int attempts = 0;       ///< Begun before, by workers that were lost.
+  std::string behind;     ///< The deployment of the same service whose end it waits for.
+  bool readable = false;  ///< It can be built, as far as its element tells.
 };
 
 /// A deployment that a worker has taken.

@@ -2,6 +2,7 @@
 
 #include "base/result.hpp"
 #include "domain/ids.hpp"
+#include "domain/image_layers.hpp"
 #include "ports/job_context.hpp"
 
 #include <chrono>
@@ -58,8 +59,9 @@ class Registry {
   /// `not_found`: it is not there (any more).
   virtual Result<> add_tag(const JobContext& job, const PublishedImage& image) = 0;
   /// Makes `latest` point to the published image: one manifest, no engine. The last step of a
-  /// deployment. No try begins behind a stop.
-  virtual Result<> promote(const JobContext& job, const PublishedImage& image) = 0;
+  /// deployment. No try begins behind a stop. Returns what that manifest says of the layers.
+  virtual Result<domain::ImageLayers> promote(const JobContext& job,
+                                              const PublishedImage& image) = 0;
   /// Whether it would take an image now, as far as it can be asked: the login, an answer that is a
   /// registry's, and what it refused last.
   virtual Result<> probe(const JobContext& job) = 0;

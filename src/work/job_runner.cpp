@@ -143,7 +143,7 @@ class Run final : private build::StepObserver {
             tails_, settings.silence_timeout, [this] { return computes(); },
             [this](const std::string& step) { end_silence(step); }),
         steps_({ports.source, ports.image, ports.buildpacks, ports.registry, ports.queue,
-                ports.search, secrets},
+                ports.search, secrets, ports.attestations, ports.sboms},
                settings.steps, metrics, log_, request, caches_, taken, job_, watch_, *this) {}
 
   Run(const Run&) = delete;
@@ -176,13 +176,16 @@ class Run final : private build::StepObserver {
     if (outcome != Outcome::lost && (published || fate_of(outcome) == report::Fate::ended) &&
         steps_.repository()) {
       ended.leftovers = {.deployment = request_.deployment_id, .repository = *steps_.repository()};
+      if (outcome == Outcome::builded) {
+        ended.leftovers->sbom = steps_.sbom_left();
+      }
     }
     return ended;
   }
 
  private:
-  /// A job's own words, for the history.
-  [[nodiscard]] std::string shown(std::string_view text) const {
+  /// A job's own words, for the history and for what is said about an image.
+  [[nodiscard]] std::string shown(std::string_view text) const override {
     return domain::shown_line(secrets_.redactor(), text);
   }
 
@@ -400,7 +403,8 @@ class Run final : private build::StepObserver {
     const std::string& repository = image.repository.uri;
     image_uri_ = by_digest ? repository + "@" + image.digest : repository;
     for (std::string& row :
-         domain::closing_rows({.context_bytes = steps_.figures().context_bytes_sent,
+         domain::closing_rows({.packed = steps_.image_size(),
+                               .context_bytes = steps_.figures().context_bytes_sent,
                                .pushed_bytes = steps_.figures().bytes_pushed,
                                .steps = events_.steps()})) {
       events_.info(std::move(row));
@@ -607,16 +611,31 @@ EndedRun JobRunner::run(const domain::DeploymentRequest& request, const ports::T
 }
 
 void JobRunner::clean_up(const Leftovers& leftovers) {
-  const Log log = log_.with("deployment", leftovers.deployment.str());
+  const ports::JobContext job{.deployment_id = leftovers.deployment,
+                              .stop = abort_,
+                              .log = log_.with("deployment", leftovers.deployment.str())};
   try {
-    ports_.image.clean_up({.deployment_id = leftovers.deployment,
-                           .stop = abort_,
-                           .deadline = Clock::now() + k_clean_up_limit,
-                           .log = log},
-                          leftovers.repository, leftovers.deployment.str());
+    // First: the engine has the image, and need not fetch it.
+    if (leftovers.sbom) {
+      describe(*leftovers.sbom, job.within(build::k_sbom_limit));
+    }
+    ports_.image.clean_up(job.within(k_clean_up_limit), leftovers.repository,
+                          leftovers.deployment.str());
   } catch (const std::exception& error) {
-    log.error("after the end: {}", error.what());
+    job.log.error("after the end: {}", error.what());
   }
+}
+
+void JobRunner::describe(const build::SbomTask& task, const ports::JobContext& job) {
+  const auto began = Clock::now();
+  const auto done = build::attach_sboms(*ports_.sboms, *ports_.attestations, job, task);
+  metrics_.image_described(done ? build::to_string(*done) : "failed");
+  if (!done) {
+    job.log.warning("no SBOM is attached to the image: {}", domain::operator_line(done.error()));
+    return;
+  }
+  job.log.info("SBOM of the image: {}, after {:.1f} s", build::to_string(*done),
+               std::chrono::duration<double>(Clock::now() - began).count());
 }
 
 Outcome JobRunner::reject(const ports::Receipt& receipt, const Error& error,

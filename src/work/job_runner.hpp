@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "base/secret_store.hpp"
+#include "build/image_sbom.hpp"
 #include "ports/build_history.hpp"
 #include "ports/job_context.hpp"
 #include "ports/job_queue.hpp"
@@ -27,10 +28,11 @@ namespace builder::work {
 
 using report::Outcome;
 
-/// What the engine may still have of a run.
+/// What the engine may still have of a run, and what of it can wait until the deployment has ended.
 struct Leftovers {
   domain::DeploymentId deployment;
   ports::Repository repository;
+  std::optional<build::SbomTask> sbom = {};
 };
 
 struct EndedRun {
@@ -69,8 +71,8 @@ class JobRunner {
   EndedRun run(const domain::DeploymentRequest& request, const ports::TakenJob& job,
                ports::JobCancellation& cancellation, RunObserver& observer);
 
-  /// Removes what a run has left at the engine. For when its job is settled: nobody waits for it.
-  /// Never throws.
+  /// Attaches to the image what is in it, and removes what a run has left at the engine. For when
+  /// its job is settled: nobody waits for it but the slot. Never throws.
   void clean_up(const Leftovers& leftovers);
 
   /// Reports a job that cannot be run at all (malformed) as FAILED with its customer line. Never
@@ -94,6 +96,7 @@ class JobRunner {
  private:
   /// The record of a deployment that ends here and was not built here; null: there is no history.
   std::unique_ptr<ports::RunRecord> begin_without_a_build(const domain::DeploymentId& deployment);
+  void describe(const build::SbomTask& task, const ports::JobContext& job);
   Result<bool> has_image(const domain::DeploymentRequest& request, const std::stop_token& stop);
 
   RunPorts ports_;

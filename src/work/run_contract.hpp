@@ -12,10 +12,12 @@
 #include <vector>
 
 namespace builder::ports {
+class Attestations;
 class BuildHistory;
 class BuildLimits;
 class DeploymentReporter;
 class ImageSearch;
+class SbomSource;
 }  // namespace builder::ports
 
 namespace builder::work {
@@ -63,9 +65,11 @@ struct RunPorts {
   ports::Registry& registry;
   ports::DeploymentReporter& reporter;
   ports::JobQueue& queue;
-  const ports::BuildLimits* limits = nullptr;  ///< Null: nobody counts what builds use.
-  ports::BuildHistory* history = nullptr;      ///< Null: none is kept.
-  ports::ImageSearch* search = nullptr;        ///< Null: no image is searched.
+  const ports::BuildLimits* limits = nullptr;   ///< Null: nobody counts what builds use.
+  ports::BuildHistory* history = nullptr;       ///< Null: none is kept.
+  ports::ImageSearch* search = nullptr;         ///< Null: no image is searched.
+  ports::Attestations* attestations = nullptr;  ///< Null: nothing is attached to an image.
+  ports::SbomSource* sboms = nullptr;           ///< Null: no image is described.
 };
 
 }  // namespace builder::work

@@ -295,11 +295,15 @@ void Worker::run_in_turn(const TakenJob& job, const RunningDeployments::Handle& 
                          Isolation::Pass& pass, Progress& progress) {
   queue_.activity_changed();
   metrics_.build_started();
+  const auto began = Clock::now();
   running_.wait_for_turn(cancellation);
   pass.begin(cancellation->token());
   SlotObserver observer(*this, pass, progress, cancellation->token());
   const EndedRun ended = run_job(job, *cancellation, observer);
   metrics_.build_finished(to_string(ended.outcome));
+  if (settings_.built && (ended.outcome == Outcome::builded || ended.outcome == Outcome::failed)) {
+    settings_.built(Clock::now() - began);
+  }
   settle(job, cancellation->reason(), ended.outcome);
   if (ended.leftovers) {
     runner_.clean_up(*ended.leftovers);

@@ -33,6 +33,9 @@ struct WorkerSettings {
   /// So many builds beyond `parallel_builds` are taken: others wait, and build nothing. Absent:
   /// none.
   std::function<std::size_t()> waiting = {};
+  /// Told how long a deployment that was built, or failed, kept its slot; must return at once.
+  /// Absent: nobody asks.
+  std::function<void(std::chrono::steady_clock::duration)> built = {};
   std::size_t parallel_builds = 0;
   std::chrono::seconds drain_timeout{0};
   /// An outbox nobody speaks of is looked into this often: a worker that died left it.

@@ -157,6 +157,7 @@ class FakeImageBuilder final : public ports::ImageBuilder {
   ports::ImageSpec built;  ///< Read it when nothing is built any more.
   std::string image_id;    ///< What the engine keeps; empty: it pushes while it builds.
   std::optional<std::vector<domain::BaseImage>> bases;  ///< Of what is built.
+  std::vector<domain::BaseImage> tagged;                ///< The same.
   std::map<std::string, std::string> current_bases;     ///< What names of images stand for.
   std::function<void(const ports::JobContext&)> bases_hook;
 
@@ -172,7 +173,8 @@ class FakeImageBuilder final : public ports::ImageBuilder {
     return ports::PublishResult{
         .image = {.repository = repository, .tag = tag, .digest = "sha256:d"},
         .figures = {.bytes_pushed = 10},
-        .bases = bases};
+        .bases = bases,
+        .tagged = tagged};
   }
 
   StepRecord& record_;
@@ -201,6 +203,13 @@ class FakeBuildpacks final : public ports::BuildpacksBuilder {
                                                  .figures = {}},
                                    .buildpacks = {{"acme/node", "1.0"}, {"acme/procfile", "2.0"}},
                                    .processes = processes};
+  }
+
+  Result<ports::ExportedImage> load(const ports::JobContext&, const ports::BuildpacksSpec& spec,
+                                    domain::EventSink&) override {
+    record_.add("load buildpacks " + spec.tag);
+    built = spec;
+    return ports::ExportedImage{.digest = "sha256:i"};
   }
 
   StepHook hook;
@@ -259,16 +268,18 @@ class FakeRegistry final : public ports::Registry {
     return there == image.digest ? Result<>() : failure(ErrorKind::not_found, "no such image");
   }
 
-  Result<> promote(const ports::JobContext& job, const ports::PublishedImage& image) override {
+  Result<domain::ImageLayers> promote(const ports::JobContext& job,
+                                      const ports::PublishedImage& image) override {
     record_.add("promote " + image.tag);
     if (promote_hook) {
       if (auto error = promote_hook(job)) {
         return std::unexpected(*error);
       }
     }
-    return {};
+    return layers;
   }
 
+  domain::ImageLayers layers;  ///< Of every image; none: they are not known.
   std::function<std::optional<Error>()> ensure_hook;
   std::function<std::optional<Error>()> find_hook;
   std::function<Error()> probe_hook;  ///< What it fails with; none: it answers.

@@ -209,6 +209,9 @@ class MemoryQueue final : public ports::JobQueue {
     return {};
   }
 
+  /// What deployments of a service left, to be changed while nobody has a job.
+  std::string& left(const ports::ServiceMemory& memory) { return memories_[memory.key()]; }
+
   Result<> requeue(const ports::Receipt& receipt) override {
     if (breaks_.exchange(false)) {
       throw std::runtime_error("told to break");

@@ -2,6 +2,8 @@
 // what would be told of it is text.
 #include "adapters/buildkit/diagnosis/dockerfile.hpp"
 
+#include "adapters/buildkit/diagnosis/foreign_base.hpp"
+#include "adapters/buildkit/diagnosis/plain_dockerfile.hpp"
 #include "adapters/buildkit/diagnosis/secret_mounts.hpp"
 #include "adapters/buildkit/diagnosis/source_rules.hpp"
 #include "adapters/buildkit/diagnosis/syntax_advice.hpp"
@@ -58,6 +60,10 @@ BUILDER_FUZZ(dockerfile) {
   using namespace builder;
   using namespace builder::adapters::buildkit;
   const Dockerfile file(input);
+  const ForeignBases bases("Dockerfile", input, "", {"linux/amd64", "linux/arm64"}, {});
+  static_cast<void>(bases.foreign_flag("linux/amd64"));
+  static_cast<void>(bases.judge({.platform = "linux/arm64", .name = "docker.io/library/a:latest"},
+                                "linux/amd64"));
   std::size_t last = 0;
   for (const Instruction& instruction : file.instructions()) {
     fuzz::expect(instruction.lines.first > last, "instructions overlap");
@@ -76,6 +82,16 @@ BUILDER_FUZZ(dockerfile) {
   static_cast<void>(file.find_step(input.substr(0, input.find('\n'))));
   for (const std::string& row : file.excerpt({.first = 1, .last = file.lines().size()})) {
     fuzz::expect(!row.contains('\n'), "a row of the excerpt has two");
+  }
+  if (const auto plain = read_plainly(input)) {
+    std::size_t line = 0;
+    for (const PlainInstruction& instruction : *plain) {
+      fuzz::expect(instruction.line > line, "plain instructions overlap");
+      line = instruction.line;
+    }
+    for (const PlainImage& image : images_of(*plain, {})) {
+      fuzz::expect(image.line <= line, "an image behind the last line");
+    }
   }
   for (const RemoteSource& source : remote_sources(input)) {
     fuzz::expect(source.line >= 1 && source.line <= file.lines().size() + 1,

@@ -49,7 +49,7 @@ BUILDER_FUZZ(image_layer) {
   std::string all;
   std::size_t hits = 0;
   domain::SecretScanner scanner(sought);
-  TarNames names([&](std::string_view bytes, std::string_view path) {
+  TarNames names([&](std::string_view bytes, std::string_view path, TarNames::Part) {
     fuzz::expect(path.size() <= TarNames::k_longest_name, "a name of any length");
     all += bytes;
     scanner.feed(bytes, [&](std::size_t, std::size_t) { ++hits; });

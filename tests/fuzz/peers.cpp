@@ -25,10 +25,13 @@ BUILDER_FUZZ(peers) {
   static_cast<void>(ecr::says_keys(response));
   static_cast<void>(ecr::element(input, "AccessKeyId"));
   static_cast<void>(ecr::parse_iso_time(response.body));
-  static_cast<void>(ecr::judge_policy(input, 10));
-  fuzz::expect(
-      ecr::judge_policy(ecr::lifecycle_policy(status), status) == ecr::PolicyJudgement::current,
-      "a policy of ours is not known");
+  static_cast<void>(ecr::judge_policy(input, {.images = 10}));
+  for (const bool tagged_only : {false, true}) {
+    const ecr::Retention kept{.images = status, .tagged_only = tagged_only};
+    fuzz::expect(
+        ecr::judge_policy(ecr::lifecycle_policy(kept), kept) == ecr::PolicyJudgement::current,
+        "a policy of ours is not known");
+  }
   static_cast<void>(dashboard::parse_status_answer(input));
   if (const auto runs = remote_history::read_details(input)) {
     const std::string answer = remote_history::details_answer(*runs);

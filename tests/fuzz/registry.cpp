@@ -6,9 +6,12 @@
 #include "adapters/oci/challenge.hpp"
 #include "adapters/oci/configured_logins.hpp"
 #include "adapters/oci/reference.hpp"
+#include "adapters/oci/referrers.hpp"
 #include "domain/buildpacks/builder_image.hpp"
 
 #include "fuzz/target.hpp"
+
+#include <nlohmann/json.hpp>
 
 BUILDER_FUZZ(registry) {
   using namespace builder;
@@ -28,6 +31,12 @@ BUILDER_FUZZ(registry) {
       fuzz::expect(challenge->realm.contains("registry.example"),
                    "a login goes elsewhere: " + challenge->realm);
     }
+  }
+  const nlohmann::json entries = {{{"digest", "sha256:" + std::string(64, 'a')}}};
+  if (const auto index = oci::with_entries(input, entries)) {
+    fuzz::expect(index->contains(entries[0]["digest"].get<std::string>()), "an entry is lost");
+    const auto again = oci::with_entries(*index, entries);
+    fuzz::expect(again && *again == *index, "an entry stands there twice");
   }
   static_cast<void>(oci::is_usable_realm("registry.example", input));
   static_cast<void>(oci::parse_auths(input));

@@ -15,7 +15,9 @@ from .stack import Stack
 from .token_service import TokenService
 
 # Suites that run once for each of these environments.
-VARIANTS = {"contract_buildkit": [{}, {"CONTRACT_ENGINE": "buildkitd"}]}
+# What a program runs with, each time; git's takes as long as all others, and goes in two halves.
+VARIANTS = {"contract_buildkit": [{}, {"CONTRACT_ENGINE": "buildkitd"}],
+            "contract_git": [{"GTEST_TOTAL_SHARDS": "2", "GTEST_SHARD_INDEX": half} for half in "01"]}
 
 
 def registries(folder: Path, stack: Stack) -> tuple[list[object], dict[str, str]]:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """An ECR-like endpoint for tests: control plane and data plane on one port.
 
-  POST /            ECR JSON API. The SigV4 signature is verified (see
+  POST /            ECR JSON API, and KMS's. The SigV4 signature is verified (see
                     sigv4_verifier.py), the call goes to moto, and the answer is
                     corrected where moto differs from ECR: registry host, token
                     value and expiry, error for immutable tags.
@@ -9,9 +9,12 @@
                     ECR's error answers (missing repository, expired token,
                     immutable tag), the rest goes to a plain registry. A pushed
                     manifest is reported to moto (PutImage), so DescribeImages
-                    and BatchGetImage see it.
+                    and BatchGetImage see it. What a manifest refers to as its
+                    subject is listed (OCI 1.1), which the plain registry
+                    cannot do.
   POST /__lifecycle run the lifecycle policies now (imageCountMoreThan only), as
-                    ECR does within 24 hours; answers what was expired.
+                    ECR does within 24 hours; answers what was expired. What
+                    refers to an image goes with it.
   POST /__expire    every token handed out so far is expired from now on.
   GET  /__stats     counters.
 
@@ -20,6 +23,7 @@
 """
 import argparse
 import base64
+import fnmatch
 import http.client
 import json
 import re
@@ -29,6 +33,8 @@ import urllib.parse
 from http.server import ThreadingHTTPServer
 
 import sigv4_verifier as sv
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 A = None
 TOKENS = {}          # password -> expiry (epoch)
@@ -38,9 +44,13 @@ REFUSE = [""]        # requests answered with 503: "METHOD path", a pattern
 PAGE = [503]         # and with a page and this status, when it is another
 DENY = [""]          # the operation of ECR's API that the identity may not use
 DENY_PUSH = [""]     # the repository it may not push to
+SUBJECTS = ["listed"]  # or "ignored", as a registry before OCI 1.1 does; or "refused"
+REFERRERS = {}       # (repository, digest of the subject) -> descriptors
+KMS_KEYS = {}  # By id.
 PUSHES = []          # (time, repository, reference, digest)
 ACCOUNT = "123456789012"
 MANIFEST = re.compile(r"^/v2/(.+)/manifests/([^/]+)$")
+LIST = re.compile(r"^/v2/(.+)/referrers/([^/]+)$")
 REPO = re.compile(r"^/v2/(.+?)/(?:manifests|blobs|tags|referrers)/")
 
 
@@ -86,7 +96,8 @@ def run_lifecycle():
                 if s["tagStatus"] == "untagged":
                     return not tags
                 if s["tagStatus"] == "tagged":
-                    return all(any(t.startswith(p) for t in tags) for p in s.get("tagPrefixList", []))
+                    wanted = [p + "*" for p in s.get("tagPrefixList", [])] + s.get("tagPatternList", [])
+                    return bool(tags) and all(fnmatch.filter(tags, p) for p in wanted)
                 return True
             hits = [i for i in images if match(i)]
             # An image a rule with a lower number selects is out of reach for later rules,
@@ -96,6 +107,8 @@ def run_lifecycle():
                     expired.add(i["imageDigest"])
             if s["tagStatus"] != "any":
                 taken |= {i["imageDigest"] for i in hits}
+        for d in sorted(expired):  # What refers to them goes as well; a list of it may be a referrer's subject in turn.
+            expired |= {r["digest"] for r in REFERRERS.pop((name, d), [])}
         for d in expired:
             tags = next((i.get("imageTags") for i in images if i["imageDigest"] == d), None)
             moto("BatchDeleteImage", repositoryName=name, imageIds=[{"imageDigest": d}])
@@ -106,6 +119,19 @@ def run_lifecycle():
 
 def backend_auth():
     return {"Authorization": "Basic " + base64.b64encode(A.registry_auth.encode()).decode()} if A.registry_auth else {}
+
+
+def as_kms(target, asked, answer):
+    """moto takes a digest for a message and hashes it once more; KMS signs it as it is. Keys are ours for that, on P-256."""
+    if (answer.get("CustomerMasterKeySpec") or answer.get("SigningAlgorithm")) in ("ECC_NIST_P256", "ECDSA_SHA_256"):
+        key = KMS_KEYS.setdefault(answer["KeyId"].split("/")[-1], ec.generate_private_key(ec.SECP256R1()))
+        if target == "GetPublicKey":
+            answer["PublicKey"] = base64.b64encode(key.public_key().public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)).decode()
+        else:
+            kind = utils.Prehashed(hashes.SHA256()) if asked.get("MessageType") == "DIGEST" else hashes.SHA256()
+            answer["Signature"] = base64.b64encode(key.sign(base64.b64decode(asked["Message"]), ec.ECDSA(kind))).decode()
+    return json.dumps(answer).encode()
 
 
 class Front(sv.Handler):
@@ -142,7 +168,7 @@ class Front(sv.Handler):
             self.body()  # What is not read resets the connection when that is closed, and the answer with it.
             return self.answer(200, json.dumps({**sv.STATS, "pushes": PUSHES}).encode(), "application/json")
         # {"api": ["throttle", "500", …], "data": [503, …], "delay": seconds, "refuse": "PUT .*/latest",
-        #  "page": 404, "deny": "CreateRepository", "deny_push": "deployra/x"}
+        #  "page": 404, "deny": "CreateRepository", "deny_push": "deployra/x", "subjects": "ignored"}
         if self.path == "/__fail":
             faults = json.loads(self.body() or b"{}")
             sv.PENDING_FAILS[:] = faults.get("api", [])
@@ -152,6 +178,7 @@ class Front(sv.Handler):
             PAGE[0] = faults.get("page", 503)
             DENY[0] = faults.get("deny", "")
             DENY_PUSH[0] = faults.get("deny_push", "")
+            SUBJECTS[0] = faults.get("subjects", "listed")
             return self.answer(200, b"{}", "application/json")
         if self.path == "/__lifecycle":
             self.body()
@@ -167,6 +194,9 @@ class Front(sv.Handler):
         sv.STATS["ok" if ok else "bad"] += 1
         if not ok:
             return self.error(400, code, msg)
+        api = (self.headers.get("X-Amz-Target") or "").split(".")[0]
+        if d["service"] != ("kms" if api == "TrentService" else "ecr"):
+            return self.error(400, "InvalidSignatureException", f"A signature for '{d['service']}' is none for {api}.")
         if sv.PENDING_FAILS:
             f = sv.PENDING_FAILS.pop(0)
             if f == "throttle":
@@ -185,6 +215,8 @@ class Front(sv.Handler):
                 "expiresAt": round(TOKENS[password], 3), "proxyEndpoint": "https://" + A.host}]}).encode())
         hdrs = {k: v for k, v in self.headers.items() if k.lower() not in ("content-length", "connection", "host")}
         st, _, data = raw(A.moto, "POST", "/", body, hdrs)
+        if st == 200 and target in ("GetPublicKey", "Sign"):
+            data = as_kms(target, json.loads(body), json.loads(data))
         data = re.sub(rb"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com", A.host.encode(), data)
         return self.answer(st, data)
 
@@ -225,6 +257,14 @@ class Front(sv.Handler):
             st, _, _ = raw(A.registry, "HEAD", path, headers={"Accept": "*/*", **backend_auth()})
             if st == 200:
                 return self.oci_error(400, "TAG_INVALID", "The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable." % (mm.group(2), mm.group(1)))
+        ml = LIST.match(path)
+        if ml and self.command == "GET" and SUBJECTS[0] == "listed":
+            index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+                     "manifests": REFERRERS.get(ml.groups(), [])}
+            return self.answer(200, json.dumps(index).encode(), index["mediaType"])
+        subject = (json.loads(body).get("subject") or {}).get("digest") if mm and self.command == "PUT" else None
+        if subject and SUBJECTS[0] == "refused":
+            return self.oci_error(400, "MANIFEST_INVALID", "manifests with a subject are not taken here")
         # An Engine sends one Accept for every type it knows.
         hdrs = {k: ", ".join(self.headers.get_all(k)) for k in self.headers
                 if k.lower() not in ("content-length", "connection", "transfer-encoding", "authorization")}
@@ -236,6 +276,13 @@ class Front(sv.Handler):
             args = {} if mm.group(2).startswith("sha256:") else {"imageTag": mm.group(2)}
             moto("PutImage", repositoryName=mm.group(1), imageManifest=body.decode(),
                  imageManifestMediaType=self.headers.get("Content-Type", ""), imageDigest=digest, **args)
+            if subject and SUBJECTS[0] == "listed":
+                content = json.loads(body)
+                listed = REFERRERS.setdefault((mm.group(1), subject), [])
+                if all(one["digest"] != digest for one in listed):
+                    listed.append({"mediaType": self.headers.get("Content-Type", ""), "digest": digest, "size": len(body),
+                                   "artifactType": content.get("artifactType", ""), "annotations": content.get("annotations", {})})
+                rh = [*rh, ("OCI-Subject", subject)]
         self.send_response(st)
         for k, v in rh:
             if k.lower() not in ("connection", "date", "transfer-encoding", "content-length"):
@@ -270,7 +317,7 @@ def main():
     p.add_argument("--skew", type=int, default=0)
     p.add_argument("--fail", default="")
     A = p.parse_args()
-    sv.ARGS = argparse.Namespace(skew=A.skew, region=A.region, service="ecr", status403=False, log=None, forward=None)
+    sv.ARGS = argparse.Namespace(skew=A.skew, region=A.region, service="ecr,kms", status403=False, log=None, forward=None)
     for k in A.key or ["AKIDEXAMPLE:secret"]:
         i, s, *t = k.split(":")
         sv.KEYS[i] = (s, t[0] if t else None)

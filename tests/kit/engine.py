@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tarfile
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .bridge import Bridge
@@ -36,8 +36,9 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-def base_image_tar() -> bytes:
-    """A small base image from Debian's static busybox; nothing can be pulled here."""
+def base_image_tar(program: bytes = b"", names: Sequence[str] = ()) -> bytes:
+    """A small base image from Debian's static busybox; nothing can be pulled here. With `program` it has that under these names,
+    and what the first line of a script asks for."""
     binary = Path("/bin/busybox").read_bytes()
     applets = subprocess.run(["/bin/busybox", "--list"], capture_output=True, text=True, check=True).stdout.split()
     buffer = io.BytesIO()
@@ -47,7 +48,8 @@ def base_image_tar() -> bytes:
             info.type, info.mode = tarfile.DIRTYPE, mode
             tar.addfile(info)
         for path, content, mode in (("bin/busybox", binary, 0o755),
-                                    ("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n", 0o644)):
+                                    ("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n", 0o644),
+                                    *[(f"usr/local/bin/{name}", program, 0o755) for name in names]):
             info = tarfile.TarInfo(path)
             info.size, info.mode = len(content), mode
             tar.addfile(info, io.BytesIO(content))
@@ -56,6 +58,10 @@ def base_image_tar() -> bytes:
                 info = tarfile.TarInfo(f"bin/{applet}")
                 info.type, info.linkname = tarfile.SYMTYPE, "busybox"
                 tar.addfile(info)
+        if program:
+            info = tarfile.TarInfo("usr/bin/env")
+            info.type, info.linkname = tarfile.SYMTYPE, "/bin/busybox"
+            tar.addfile(info)
     return buffer.getvalue()
 
 
@@ -142,11 +148,12 @@ class Dockerd:
             raise RuntimeError(f"{method} {path}: {status} {data!r}")
         return json.loads(data) if data.strip() else None
 
-    def make_base_image(self, name: str = "busybox:latest") -> None:
+    def make_base_image(self, name: str = "busybox:latest", content: bytes = b"") -> None:
+        """In its own store, where a FROM finds it before any registry is asked."""
         repository, tag = name.rsplit(":", 1)
         query = urllib.parse.urlencode({"fromSrc": "-", "repo": repository, "tag": tag,
                                         "changes": "CMD [\"/bin/sh\"]"})
-        status, data = self.call("POST", f"/images/create?{query}", base_image_tar(),
+        status, data = self.call("POST", f"/images/create?{query}", content or base_image_tar(),
                                  {"Content-Type": "application/x-tar"})
         if status != 200 or b'"error"' in data:
             raise RuntimeError(f"import of the base image: {status} {data!r}")

@@ -1,4 +1,4 @@
-"""The programs built from the pinned Go modules under tests/tools: the real BuildKit, a Docker Engine, the CNB lifecycle."""
+"""The programs built from the pinned Go modules under tests/tools: the real BuildKit, a Docker Engine, the CNB lifecycle, cosign."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from pathlib import Path
 BUSYBOX = Path("/bin/busybox")
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
 MADE = "1980-01-01T00:00:01Z"
 
 
@@ -145,6 +146,27 @@ class RegistryClient:
                                       {"Content-Type": MANIFEST})
         assert status == 201, (status, answer)
         return digest_of(manifest)
+
+    def push_index(self, name: str, architectures: list[str], configured: str = "") -> str:
+        """One image with a shell (amd64's, whatever it is called) for each of them; gives the index's digest. `configured`: what
+        the images themselves say that they are for."""
+        repository = name.partition(":")[0]
+        return self.push_index_of(name, {architecture: self.push_image(
+            f"{repository}:{architecture}", [busybox_layer()], {"Env": [PATH]}, configured or architecture)
+            for architecture in architectures})
+
+    def push_index_of(self, name: str, manifests: dict[str, str]) -> str:
+        """Of images (by digest) that are there, for each architecture one; gives its digest."""
+        repository, _, tag = name.partition(":")
+        images = []
+        for architecture, digest in manifests.items():
+            size = len(self.call("GET", f"/v2/{repository}/manifests/{digest}", headers={"Accept": MANIFEST})[2])
+            images.append({"mediaType": MANIFEST, "digest": digest, "size": size,
+                           "platform": {"os": "linux", "architecture": architecture}})
+        index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": images}).encode()
+        status, _, answer = self.call("PUT", f"/v2/{repository}/manifests/{tag or 'latest'}", index, {"Content-Type": INDEX})
+        assert status == 201, (status, answer)
+        return digest_of(index)
 
     def manifest(self, repository: str, reference: str) -> dict[str, object] | None:
         status, _, data = self.call("GET", f"/v2/{repository}/manifests/{reference}", headers={

@@ -23,7 +23,7 @@ from .worker import Worker
 PEERS = ("redis", "api", "registry", "git", "engine")
 # What comes again and again, whether something is built or not.
 BACKGROUND = ("beat", "blmove", "ping", "llen", "info", "look", "adopt", "reap", "hello", "subscribe", "GET ping", "Info",
-              "probe")
+              "probe", "waiting")
 # A kill here leaves open whether the platform was told: the end is told again.
 UNTOLD = {("BUILDED", "done"), ("BUILDED", "after"), ("settle", "before")}
 END = 60.0
@@ -155,7 +155,7 @@ class Lane:
             return
         if act in MOMENTS:
             # It may have been killed behind its last word.
-            wait_for(lambda: self.restarted() or self.kills > kills, 30, "killed and started again")
+            wait_for(lambda: self.restarted() or self.kills > kills, 60, "killed and started again")
         self.disturbed[identity] += 1
         self.look_for_solves(identity)
         ends = self.stack.api.final_posts(identity)
@@ -174,7 +174,7 @@ class Lane:
         timer.start()
         self.follow(identity, f"killed after {seconds:.3f} s")
         timer.join()
-        wait_for(lambda: self.restarted() or self.kills > kills, 30, "killed and started again")
+        wait_for(lambda: self.restarted() or self.kills > kills, 60, "killed and started again")
         self.disturbed[identity] += 1
         self.look_for_solves(identity)
         self.happened["random: " + (self.stack.api.final_posts(identity) or ["no end"])[-1]] += 1

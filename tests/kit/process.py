@@ -103,7 +103,10 @@ class Server:
 
 
 def processes_matching(needle: str) -> list[int]:
-    """Processes anywhere on this machine whose command line holds the needle."""
+    """Processes anywhere on this machine whose command line holds the needle.
+
+    The lanes run beside each other: a step that a test looks for has a text that no other file's steps have.
+    """
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import botocore.session
+from botocore.client import BaseClient
 
 from .process import Server, free_port, port_open
 
@@ -114,13 +115,21 @@ class EcrFront:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
+    def kms_key(self) -> tuple[str, bytes]:
+        """A new key's id, and its public half in DER."""
+        client = self._client("kms")
+        key = client.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+        return key, client.get_public_key(KeyId=key)["PublicKey"]
+
     def token(self) -> str:
         """The password of a docker login, asked for with a signed call as any client does."""
-        client = botocore.session.get_session().create_client(
-            "ecr", region_name="us-east-1", endpoint_url=f"http://{self.host}", aws_access_key_id=KEY_ID,
-            aws_secret_access_key=SECRET)
-        data = client.get_authorization_token()["authorizationData"][0]
+        data = self._client("ecr").get_authorization_token()["authorizationData"][0]
         return base64.b64decode(data["authorizationToken"]).decode().split(":", 1)[1]
+
+    def _client(self, service: str) -> BaseClient:
+        return botocore.session.get_session().create_client(
+            service, region_name="us-east-1", endpoint_url=f"http://{self.host}", aws_access_key_id=KEY_ID,
+            aws_secret_access_key=SECRET)
 
     def pushes(self, repository: str) -> list[list[object]]:
         return [push for push in self.control("/__stats")["pushes"] if push[1] == repository]  # type: ignore
@@ -128,6 +137,13 @@ class EcrFront:
     def digest_of(self, repository: str, tag: str) -> str | None:
         digests = [push[3] for push in self.pushes(repository) if push[2] == tag]
         return digests[-1] if digests else None  # type: ignore[return-value]
+
+    def referrers(self, repository: str, digest: str) -> list[str]:
+        """Digests of what refers to an image."""
+        request = urllib.request.Request(f"http://{self.host}/v2/{repository}/referrers/{digest}", headers={
+            "Authorization": "Basic " + base64.b64encode(f"AWS:{self.token()}".encode()).decode()})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return [one["digest"] for one in json.load(answer)["manifests"]]
 
     def copy_tag(self, repository: str, source: str, target: str) -> str:
         """Behind the front, as another push would have; returns the digest."""

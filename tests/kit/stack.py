@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ from .engine import ENGINES, Dockerd
 from .git_server import GitServer
 from .images import RegistryClient
 from .platform_api import PlatformApi
-from .process import free_port
+from .process import free_port, wait_for
 from .redis_server import Redis
 from .registry import EcrFront, Moto, PlainRegistry
 from .worker import Worker
@@ -109,27 +110,44 @@ class Stack:
     def worker(self, name: str = "worker", **changes: str) -> Worker:
         return Worker(self.folder / name, {**self.environment, **changes})
 
-    def output_of(self, identity: str, command: list[str]) -> str:
-        """What a command prints in the image of a deployment, pulled as a node of the platform does."""
+    @contextlib.contextmanager
+    def _pulled(self, identity: str) -> Iterator[str]:
+        """The image of a deployment as a node of the platform has it. Under a name of its own: a worker that builds with the
+        same Engine removes its names there, whoever has pulled them since."""
         image = f"{self.ecr.host}/deployra/{self.api.deployments[identity].service}:{identity}"
         assert self.docker is not None
-        self.docker.pull(image, "AWS", self.ecr.token())
+        name = f"node:{identity.lower()}"
+
+        def has_name() -> bool:
+            self.docker.pull(image, "AWS", self.ecr.token())  # type: ignore[union-attr]
+            status, _ = self.docker.call("POST", f"/images/{image}/tag?repo=node&tag={identity.lower()}")  # type: ignore[union-attr]
+            return status == 201
+
+        wait_for(has_name, 20, f"{image} pulled")
         try:
-            return self.docker.run_output(image, command)
+            yield name
         finally:
-            self.docker.call("DELETE", f"/images/{image}")
+            for one in (image, name):
+                self.docker.call("DELETE", f"/images/{one}")
+
+    def output_of(self, identity: str, command: list[str]) -> str:
+        """What a command prints in the image of a deployment."""
+        with self._pulled(identity) as image:
+            return self.docker.run_output(image, command)  # type: ignore[union-attr]
 
     @contextlib.contextmanager
     def running(self, identity: str, environment: dict[str, str]) -> Iterator[str]:
         """The image of a deployment, started as it is; see Dockerd.running."""
-        image = f"{self.ecr.host}/deployra/{self.api.deployments[identity].service}:{identity}"
-        assert self.docker is not None
-        self.docker.pull(image, "AWS", self.ecr.token())
-        try:
-            with self.docker.running(image, environment) as container:
-                yield container
-        finally:
-            self.docker.call("DELETE", f"/images/{image}")
+        with self._pulled(identity) as image, self.docker.running(image, environment) as container:  # type: ignore[union-attr]
+            yield container
+
+    def timed(self, job: dict[str, object], queue: str = "builder-queue") -> tuple[float, float]:
+        """Seconds from the job in the queue to BUILDED, and to the first BUILDING."""
+        started = time.monotonic()
+        identity = self.api.enqueue(job, queue)
+        assert self.api.wait_end(identity) == "BUILDED", self.api.log_text(identity)
+        posts = self.api.deployments[identity].posts
+        return posts[-1][0] - started, posts[0][0] - started
 
     def job(self, repository: str, **changes: object) -> dict[str, object]:
         """A valid job for a repository of the git server; None removes a field."""

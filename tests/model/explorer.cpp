@@ -214,10 +214,18 @@ class Explorer {
          ++position) {
       const Small behind = world.redis.queue[at(position)];
       if (!world.records[at(behind)].came_up && world.redis.ended[at(behind)] == Status::none &&
-          order(behind) < order(answer.id) && are_in_order(behind, answer.id)) {
+          order(behind) < order(answer.id) && are_in_order(behind, answer.id) &&
+          !waits_for_another(world.redis, behind, answer.id)) {
         violate("a job overtakes one that was queued before it");
       }
     }
+  }
+
+  /// Its service is built, and would be without the job that was taken.
+  [[nodiscard]] bool waits_for_another(const QueueState& redis, Small id, Small taken) const {
+    const Small service = rules_.service[at(id)];
+    const Small running = service == k_none ? k_none : redis.building[at(service)];
+    return rules_.width > 1 && running != k_none && running != taken;
   }
 
   /// Whether the second one may not overtake the first.

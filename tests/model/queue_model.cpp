@@ -149,15 +149,46 @@ domain::Placement placed_at(const QueueState& state, const Rules& rules, Small i
   return domain::place_of(seen, rules.most_attempts);
 }
 
+std::string owner_text(Small owner) {
+  return owner == k_nobody ? "" : std::to_string(owner);
+}
+
+bool is_newcomer(const QueueState& state, Small owner) {
+  return owner != k_nobody && state.turn[at(owner)] == 0;
+}
+
+void count_build(QueueState& state, const Rules& rules, Small id) {
+  add(state.counted, id);
+  remove(state.newcomers, id);
+  if (is_newcomer(state, rules.organization[at(id)])) {
+    add(state.newcomers, id);
+  }
+}
+
+/// What workers took that keep no books is added to them, and what has ended leaves them.
+void keep_books(QueueState& state, const Rules& rules) {
+  for (Small id = 0; at(id) < k_ids; ++id) {
+    if (state.owner[at(id)] == k_none) {
+      remove(state.counted, id);
+      remove(state.newcomers, id);
+    } else if (!has(state.counted, id)) {
+      count_build(state, rules, id);
+    }
+  }
+}
+
 /// The place of the element whose turn it is.
 Small in_turn(const QueueState& state, const Rules& rules) {
   domain::Turns turns;
   for (Small owner = 0; at(owner) < k_owners; ++owner) {
-    turns[std::to_string(owner)].last = state.turn[at(owner)];
+    turns[owner_text(owner)].last = state.turn[at(owner)];
   }
   for (Small id = 0; at(id) < k_ids; ++id) {
-    if (state.owner[at(id)] != k_none) {
-      ++turns[std::to_string(rules.organization[at(id)])].running;
+    if (has(state.counted, id)) {
+      domain::count_build(
+          turns,
+          {.owner = owner_text(rules.organization[at(id)]), .newcomer = has(state.newcomers, id)},
+          1);
     }
   }
   std::vector<domain::InLine> line;
@@ -168,21 +199,30 @@ Small in_turn(const QueueState& state, const Rules& rules) {
       continue;
     }
     const Small service = rules.guards.order_keeps_services ? rules.service[at(id)] : k_none;
-    line.push_back({.owner = std::to_string(rules.organization[at(id)]),
-                    .service = service == k_none ? "" : std::to_string(service)});
+    line.push_back({.owner = owner_text(rules.organization[at(id)]),
+                    .service = service == k_none ? "" : std::to_string(service),
+                    .busy = service != k_none && state.building[at(service)] != k_none});
   }
   return static_cast<Small>(
       domain::place_in_turn(line, turns, state.passed, at(rules.width), rules.most_passed));
 }
 
 /// The owner's turn is the latest one now. Only their order counts.
-void count_turn(QueueState& state, Small owner) {
+void make_latest(QueueState& state, Small owner) {
   const Small before = state.turn[at(owner)];
   state.turn[at(owner)] = 0;
   for (Small& turn : state.turn) {
     turn = static_cast<Small>(turn - (before != 0 && turn > before ? 1 : 0));
   }
   state.turn[at(owner)] = static_cast<Small>(std::ranges::max(state.turn) + 1);
+}
+
+/// A newcomer's turn is that of all of them.
+void count_turn(QueueState& state, Small owner) {
+  if (is_newcomer(state, owner)) {
+    make_latest(state, k_nobody);
+  }
+  make_latest(state, owner);
 }
 
 Small retire(QueueState& state, const Rules& rules, Small lease_id) {
@@ -265,6 +305,7 @@ Answer take(QueueState& state, const Rules& rules, Small lease_id) {
   Small id = state.queue[0];
   domain::Placement placed = placed_at(state, rules, id);
   if (rules.width > 1 && placed.place == domain::Place::built) {
+    keep_books(state, rules);
     place = in_turn(state, rules);
     id = state.queue[at(place)];
     placed = placed_at(state, rules, id);
@@ -293,6 +334,7 @@ Answer take(QueueState& state, const Rules& rules, Small lease_id) {
     }
     case domain::Place::built:
       if (rules.width > 1) {
+        count_build(state, rules, id);
         count_turn(state, rules.organization[at(id)]);
         state.passed = place == 0 ? Small{0} : static_cast<Small>(state.passed + 1);
       }

@@ -100,7 +100,9 @@ struct QueueState {
   std::array<Small, k_services> waiting{};
   /// When each owner had a turn: 1 is the longest ago, 0 never.
   std::array<Small, k_owners> turn{};
-  Small passed = 0;  ///< How often the first of the queue was left in a row.
+  Small passed = 0;            ///< How often the first of the queue was left in a row.
+  std::uint8_t counted = 0;    ///< Ids whose builds are in the books of the order.
+  std::uint8_t newcomers = 0;  ///< Those of them that count for nobody as well.
   Small queued = 0;
   std::uint8_t newer = 0;    ///< Ids that are superseded.
   std::uint8_t tomb = 0;     ///< Ids that are cancelled.

@@ -32,6 +32,10 @@ ENGINES = ["docker", "docker29", "docker29-graph", "buildkitd", "buildkitd-tcp"]
 EVERY_ENGINE = ["docker", "docker29", "docker29-graph", "buildkitd"]
 # What a whole run starts side by side; tests/run.py names them as well.
 LANES = ["docker", "engines", "faults"]
+# About as much as the others have.
+WITH_FAULTS = {"test_attack_corpus.py", "test_crashes.py", "test_drain.py", "test_faults.py", "test_operator.py", "test_redis_faults.py",
+               "test_security.py", "test_wire_faults.py"}
+LINES_OF_A_FAILURE = 30
 EVERY_BUILDKIT = ["docker", "docker29", "buildkitd"]
 HELLO = {"Dockerfile": "FROM busybox\nCOPY . /app\nCMD [\"sh\"]\n", "a.txt": "one\n"}
 
@@ -73,7 +77,7 @@ def engine_of(item: pytest.Item) -> str:
 def lane_of(item: pytest.Item) -> str:
     if engine_of(item) != "docker":
         return "engines"
-    return "faults" if item.path.name in ("test_crashes.py", "test_wire_faults.py") else "docker"
+    return "faults" if item.path.name in WITH_FAULTS else "docker"
 
 
 @pytest.hookimpl(trylast=True)
@@ -84,6 +88,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if lane := config.getoption("--lane"):
         items[:] = [item for item in items if lane_of(item) == lane]
     items.sort(key=lambda item: ENGINES.index(engine_of(item)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A test that fails says what its workers said: where it ran, nobody may be able to look."""
+    report = yield
+    if report.failed and report.when == "call":
+        for worker in getattr(item, "workers", []):
+            said = "".join(worker.text().splitlines(keepends=True)[-LINES_OF_A_FAILURE:])
+            report.sections.append((worker.folder.name, f"/readyz: {worker.get('/readyz')}\n{said}"))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -110,8 +125,9 @@ def fresh(stack: Stack, request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture
-def make_worker(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+def make_worker(stack: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Worker]]:
     workers: list[Worker] = []
+    request.node.workers = workers
     earlier = set(stack.api.deployments)
 
     def make(start: bool = True, **environment: str) -> Worker:

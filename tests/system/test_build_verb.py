@@ -15,7 +15,10 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
+from kit import cnb
 from kit.buildkitd import Buildkitd
+from kit.cnb import NODE_APP
+from kit.engine import Dockerd
 from kit.images import RegistryClient, digest_of
 from kit.process import free_port, wait_for
 from kit.worker import BINARY, ROOT
@@ -36,9 +39,8 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 @pytest.fixture
 def engine(stack) -> dict[str, str]:
     """How a person's shell names the engine; a Docker Engine for what is to be loaded is always there."""
-    if isinstance(stack.engine, Buildkitd):
-        return {"BUILDKIT_HOST": stack.engine.host, "DOCKER_HOST": stack.docker.host}
-    return {"DOCKER_HOST": stack.engine.host}
+    own = {"BUILDKIT_HOST": stack.engine.host} if isinstance(stack.engine, Buildkitd) else {}
+    return {**own, "DOCKER_HOST": keeper_of(stack).host}
 
 
 @pytest.fixture
@@ -66,15 +68,21 @@ def files_of(tar: bytes) -> dict[str, bytes]:
         return {member.name: archive.extractfile(member).read() for member in archive if member.isfile()}
 
 
+def keeper_of(stack) -> Dockerd:
+    """The Docker Engine that images are loaded into."""
+    return stack.docker if isinstance(stack.engine, Buildkitd) else stack.engine
+
+
 def files_in_image(stack, image: str) -> dict[str, bytes]:
     """The files of an image that a Docker Engine has, by a container that never runs."""
-    made = stack.docker.json("POST", "/containers/create", {"Image": image, "Cmd": ["true"]})
+    docker = keeper_of(stack)
+    made = docker.json("POST", "/containers/create", {"Image": image, "Cmd": ["true"]})
     try:
-        status, tar = stack.docker.call("GET", f"/containers/{made['Id']}/export")
+        status, tar = docker.call("GET", f"/containers/{made['Id']}/export")
         assert status == 200
         return files_of(tar)
     finally:
-        stack.docker.call("DELETE", f"/containers/{made['Id']}")
+        docker.call("DELETE", f"/containers/{made['Id']}")
 
 
 @pytest.mark.both_engines
@@ -402,13 +410,37 @@ def test_hostile_folders_stay_within_themselves(stack, build, app, tmp_path):
 
 def test_a_folder_without_dockerfile_says_what_can_be_done(build, tmp_path):
     write(tmp_path / "bare", {"index.js": "1"})
-    done = build(tmp_path / "bare", code=1)
-    assert "--push" in done.stderr and "No Dockerfile" in done.stderr and "repository" not in done.stderr
+    done = build("--output", "type=docker,dest=bare.tar", tmp_path / "bare", code=1)
+    assert "--push" in done.stderr and "no Dockerfile" in done.stderr and "repository" not in done.stderr
     write(tmp_path / "bare", {"Dockerfile.prod": "FROM busybox\nCOPY nothing /\n"})
     done = build(tmp_path / "bare", code=1)
     assert "the folder has Dockerfile.prod: --file names the one to build from" in done.stderr
     done = build("--file", "Dockerfile.prod", tmp_path / "bare", code=1)
     assert '"nothing" not found in the folder' in done.stderr and "repository" not in done.stderr
+
+
+@pytest.mark.every_engine
+def test_without_a_dockerfile_buildpacks_make_an_image_of_the_engine(stack, servers, build, tmp_path):
+    images = RegistryClient(f"127.0.0.1:{servers.registry.port}")
+    builder = cnb.push_builder(images, cnb.Builder(name="cnb/spy", order=["test/spy", "test/node", "test/static"]))
+    lifecycle = cnb.push_lifecycle(images).replace(cnb.VERSION, "{version}")
+    node = write(tmp_path / f"node{os.getpid()}", NODE_APP)
+    spied = write(tmp_path / f"spied{os.getpid()}", {"spy": ""})
+    for trusted in ({}, {"CNB_TRUSTED_BUILDERS": "acme/other", "CNB_LIFECYCLE_IMAGE": lifecycle}):
+        settings = {"CNB_BUILDER": builder, **trusted}
+        first = build(node, **settings).stderr
+        image = keeper_of(stack).json("GET", f"/images/{node.name}:latest/json")
+        assert f"Digest  {image['Id']}" in first and "Loaded into the Docker Engine" in first, first
+        assert "looking for the last image" not in first  # No registry is asked for what has a name here only.
+        assert image["Config"]["Entrypoint"] == ["/cnb/process/web"]
+        assert files_in_image(stack, node.name)["workspace/public/index.html"].decode() == NODE_APP["public/index.html"]
+        # The Engine's socket is the lifecycle's alone.
+        log = build(spied, **settings).stderr
+        assert "spy: uid=1001" in log and "SPY FOUND" not in log, log
+    # Layers of the last image are used again.
+    assert "reusing layer" in build(node, CNB_BUILDER=builder).stderr
+    failed = build(write(tmp_path / "none", {"README": "x"}), code=1, CNB_BUILDER=builder)
+    assert "No buildpack recognises" in failed.stderr
 
 
 @pytest.mark.both_engines

@@ -9,7 +9,7 @@ import pytest
 from kit import cnb
 from kit.buildkitd import Buildkitd
 from kit.cnb import NODE_APP, STATIC_APP, reference
-from kit.images import RegistryClient
+from kit.images import RegistryClient, busybox_layer
 from kit.registry import EcrFront
 from kit.process import free_port, stopped_at_end, wait_for, wait_gone
 
@@ -380,3 +380,22 @@ def test_the_image_is_the_one_another_platform_makes(stack, cnb_worker, repo, im
         digest, _ = reference.build(engine.start(), builder, STATIC_APP, f"{images.host}/reference/{identity}:1", identity,
                                  identity, metadata=metadata, flags=f"-run-image {images.host}/cnb/run")
     assert digest == stack.ecr.digest_of(name_of(stack, identity), identity)
+
+
+@pytest.mark.one_engine
+def test_builder_and_run_image_stay_pinned_and_labels_are_asked_for(stack, cnb_worker, repo, images):
+    kind = cnb.Builder(name="cnb/pinned:1", run="cnb/pinned-run:1")
+    cnb_worker(CNB_BUILDER=cnb.push_builder(images, kind), BASE_IMAGES="pinned", IMAGE_LABELS="oci")
+    repository = repo(STATIC_APP)
+    service = {"serviceId": "pinned-buildpacks"}
+    before = images.config("cnb/pinned-run", "1")["rootfs"]["diff_ids"]
+    first, _ = deployed(stack, repository, **service)
+    labels = config_of(stack, images, first)["Labels"]
+    assert labels["org.opencontainers.image.source"] == f"{stack.git.url}/{repository.name}.git"
+    images.push_image(kind.run, [busybox_layer(1, 2)], images.config("cnb/pinned-run", "1")["config"])
+    second, log = deployed(stack, repository, **service)
+    assert f"Pinned base images: {images.host}/cnb/pinned:1 at " in log and f"{images.host}/cnb/pinned-run:1 at " in log
+    third, log = deployed(stack, repository, **service, environmentVariables=[{"key": "DEPLOYRA_BUILD_NO_CACHE", "value": "true"}])
+    assert f"The base image {images.host}/cnb/pinned-run:1 has moved" in log
+    bases = [images.config(name_of(stack, each), each)["rootfs"]["diff_ids"][0] for each in (first, second, third)]
+    assert bases[:2] == before * 2 and bases[2] not in before

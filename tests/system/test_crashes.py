@@ -20,7 +20,7 @@ from kit.lane import Lane, begins, cases, run_all
 from kit.process import wait_for, wait_gone
 from kit.proxy import MOMENTS, PAUSES, Plan
 
-QUICK = {"Dockerfile": "FROM busybox\nCOPY a.txt /\nRUN echo now-running\n", "a.txt": "one\n"}
+QUICK = {"Dockerfile": "FROM busybox\nCOPY a.txt /\nRUN echo in-the-crashed-build\n", "a.txt": "one\n"}
 KILLS = int(os.environ.get("CRASH_KILLS", "100"))
 
 
@@ -65,7 +65,7 @@ def ended_well(lanes: list[Lane]) -> Counter[str]:
             assert worker.stop() == 0
             assert list((worker.work_dir / "processes").glob("*/")) == [], "process folders removed"
         assert lane.stack.redis.client.zcard(f"{{{lane.queue}}}:workers") == 0, "leases given up"
-    wait_gone("now-running")
+    wait_gone("in-the-crashed-build")
     return figures
 
 
@@ -98,10 +98,10 @@ def test_crash_matrix(lanes):
 
 def test_a_step_that_a_kill_ended_runs_once_more(lanes):
     (lane,) = lanes(1)
-    step = f"RUN {lane.notes} cat /a.txt >> /ran/notes && echo now-running && sleep 5"
+    step = f"RUN {lane.notes} cat /a.txt >> /ran/notes && echo in-the-crashed-build && sleep 5"
     lane.repository.commit({"Dockerfile": f"FROM busybox\nCOPY a.txt /\n{step}\n"})
     identity = lane.push()
-    lane.stack.api.wait_output(identity, "now-running")
+    lane.stack.api.wait_output(identity, "in-the-crashed-build")
     lane.kill()
     lane.disturbed[identity] += 1
     lane.follow(identity, "killed in its step")
@@ -210,7 +210,7 @@ def test_a_burst_of_one_service_holds_up_no_other(crashes, repo):
 def test_a_service_that_is_pushed_again_and_again_holds_up_no_other(crashes, repo):
     """A newer job for every one that begins: the service always has one to build, and others have their turn."""
     run = crashes(MAX_PARALLEL_BUILDS="1")
-    step = f"RUN : {time.monotonic_ns()} && echo now-running && sleep 3"
+    step = f"RUN : {time.monotonic_ns()} && echo in-the-crashed-build && sleep 3"
     repository, api = repo({"Dockerfile": f"FROM busybox\n{step}\n"}), run.stack.api
     busy, others = [run.push(repository.name, serviceId=f"svc-busy-{run.seed}")], []
     while len(others) < 3 or not all(api.final_posts(other) for other in others):
@@ -267,7 +267,7 @@ def test_cancel_race(lanes):
 def test_cancels_that_only_another_worker_heard(lanes):
     """Whoever hears it records it; the owner is told by its next beat."""
     (lane,) = lanes(1)
-    lane.repository.commit({"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1003\n"})
+    lane.repository.commit({"Dockerfile": "FROM busybox\nRUN echo in-the-crashed-build && sleep 1023\n"})
     lane.helper.environment["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"  # It takes no job.
     lane.helper.environment["REDIS_PORT"] = str(lane.stack.redis.port)
     lane.proxies["redis"].refused.add("subscribe")
@@ -277,7 +277,7 @@ def test_cancels_that_only_another_worker_heard(lanes):
     wait_for(lambda: lane.stack.redis.client.pubsub_numsub(lane.channel)[0][1] == 1, 20, "one subscriber")
     for _ in range(3):
         identity = lane.push()
-        lane.stack.api.wait_output(identity, "now-running")
+        lane.stack.api.wait_output(identity, "in-the-crashed-build")
         asked = time.monotonic()
         lane.cancel(identity)
         assert lane.stack.api.wait_end(identity, 20) == "CANCELLED"

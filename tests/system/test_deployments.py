@@ -233,7 +233,7 @@ def test_wrong_credentials_moved_and_missing_repositories(stack, worker, repo):
 
 def test_the_newer_job_of_a_service_supersedes_the_running_one(stack, make_worker, repo):
     make_worker(MAX_PARALLEL_BUILDS="1")
-    slow = repo({"Dockerfile": "FROM busybox\nRUN echo started && sleep 1001\n"})
+    slow = repo({"Dockerfile": "FROM busybox\nRUN echo started && sleep 1024\n"})
     quick = repo()
     old = stack.api.enqueue(stack.job(slow.name, serviceId="svc-supersede"))
     stack.api.wait_output(old, "started")
@@ -241,7 +241,7 @@ def test_the_newer_job_of_a_service_supersedes_the_running_one(stack, make_worke
     assert stack.api.wait_end(new) == "BUILDED"
     assert stack.api.final_posts(old) == ["CANCELLED"]
     assert stack.ecr.digest_of("deployra/svc-supersede", "latest") == stack.ecr.digest_of("deployra/svc-supersede", new)
-    wait_gone("sleep 1001")
+    wait_gone("sleep 1024")
 
 
 def test_several_builds_run_at_once_but_one_per_service(stack, make_worker, repo):
@@ -253,13 +253,13 @@ def test_several_builds_run_at_once_but_one_per_service(stack, make_worker, repo
                 for i in range(4)]
 
     # Each lasts until all of them run.
-    for identity in (running := four("RUN echo started && sleep 1001")):
+    for identity in (running := four("RUN echo started && sleep 1024")):
         stack.api.wait_output(identity, "started")
     for identity in running:
         stack.api.cancel(identity)
     for identity in running:
         assert stack.api.wait_end(identity) == "CANCELLED"
-    wait_gone("sleep 1001")
+    wait_gone("sleep 1024")
     for identity in four("RUN cat /.env"):
         assert stack.api.wait_end(identity) == "BUILDED"
     wait_for(lambda: worker.metric('deployra_builder_builds_total{result="builded"}') == 4, 10, "counted")

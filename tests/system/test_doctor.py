@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -217,6 +218,21 @@ def test_a_push_is_tried_when_it_is_asked_for(doctor, stack):
     look = doctor("--push-test")
     assert look.of("failure") == {("registry", "push")}
     assert "ecr:InitiateLayerUpload" in look.findings["registry", "push"]["text"]
+
+
+def test_the_key_that_signs_is_tried(doctor, stack):
+    signs = {"ATTESTATIONS": "on", "BUILDER_ID": "https://builds.example.com"}
+    look = doctor(**signs)
+    assert look.code == 0 and ("registry", "signing") in look.of("warning"), look.text
+    key, der = stack.ecr.kms_key()
+    signs |= {"SIGNING_KEY": f"awskms:///{key}", "AWS_ENDPOINT_URL_KMS": f"http://{stack.ecr.host}"}
+    look = doctor(**signs)
+    assert hashlib.sha256(der).hexdigest() in look.findings["registry", "signing"]["text"], look.text
+    stack.ecr.control("/__fail", {"deny": "Sign"})
+    look = doctor(**signs)
+    assert look.of("failure") == {("registry", "signing")}, look.text
+    found = look.findings["registry", "signing"]
+    assert "AccessDenied" in found["text"] and "kms:Sign" in found["cure"] and found["setting"] == "AWS_ACCESS_KEY_ID", look.text
 
 
 def test_a_clock_that_is_wrong(doctor, stack):

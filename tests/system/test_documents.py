@@ -23,6 +23,8 @@ BUILT = "test_build_verb.py runs it, with folders, repositories and registries o
 REPLAYED = "test_replay.py does it, with a deployment of its own"
 DOCTOR = "test_doctor.py runs it"
 THIS = "it runs this test, or would run those beside it a second time"
+SIGNED = "test_policy.py signs base images so"
+VERIFIED = "test_provenance.py verifies with cosign, against registries of its own"
 ELSEWHERE = {
     "cmake --install build/release --prefix /usr": INSTALL,
     "systemd-sysusers": INSTALL,
@@ -42,6 +44,14 @@ ELSEWHERE = {
     "deployra-builder replay d0exampleexample0001 --env-file .env": REPLAYED,
     "deployra-builder replay d0exampleexample0001 --explain": REPLAYED,
     "deployra-builder replay d0exampleexample0001 --new-bases": REPLAYED,
+    "openssl pkey -in signing.pem -pubout -out signing.pub": VERIFIED,
+    "IMAGE=ACCOUNT.dkr.ecr.REGION.amazonaws.com/deployra/SERVICE@sha256:…": VERIFIED,
+    "cosign verify --key signing.pub --insecure-ignore-tlog $IMAGE": VERIFIED,
+    "cosign verify-attestation --key signing.pub --insecure-ignore-tlog --type slsaprovenance1 $IMAGE    "
+    "| jq -r .payload | base64 -d | jq .predicate": VERIFIED,
+    "cosign verify-attestation --key signing.pub --insecure-ignore-tlog --type spdxjson $IMAGE": VERIFIED,
+    "cosign generate-key-pair": SIGNED,
+    "cosign sign --key cosign.key --tlog-upload=false --use-signing-config=false registry.example.com/base/node@sha256:…": SIGNED,
     "tools/setup": "./test begins with it",
     "cmake --preset release && cmake --build --preset release": "run here, behind tools/setup",
     "./test": THIS,
@@ -52,7 +62,8 @@ ELSEWHERE = {
     "./test fuzz": "minutes, and needs clang; its corpus is a unit test",
     "git config core.hooksPath tools/hooks": "check/test_check.py commits with the hook",
     "cmake --preset editor && cmake --build --preset editor": "./test check runs it",
-    "cmake --build --preset release --target unit_domain && build/release/unit_domain": "./test unit runs it",
+    "./test unit domain": "check/test_run.py runs one",
+    "./test unit work build": "check/test_run.py reads the words",
     "docker build -f packaging/Dockerfile --target debug --output debug .": "test_packaging.py builds this stage with the others",
     "gdb -p \"$(pidof deployra-builder)\" -batch -ex 'thread apply all backtrace'": "no package of the tests; test_binary.py reads its file",
 }
@@ -77,7 +88,7 @@ def test_blocks_say_what_they_hold():
     """A command in a block without a name would not be seen."""
     for document in DOCUMENTS:
         names = re.findall(r"^```(.*)$", document.read_text(), re.M)[::2]
-        assert set(names) <= {"sh", "json", "", "mermaid", "toml"}, document
+        assert set(names) <= {"sh", "json", "", "mermaid", "toml", "cue"}, document
         for block in re.findall(r"^```\n(.*?)^```", document.read_text(), re.M | re.S):
             assert not re.search(r"^\s*(\$ |docker |systemctl |cmake |build/|\./)", block, re.M), document
 

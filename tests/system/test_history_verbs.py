@@ -152,7 +152,7 @@ def test_what_is_not_there_is_said_so(stack, worker, repo, verb, tmp_path):
 def test_a_log_is_followed_until_its_build_has_ended(stack, make_worker, repo, start, verb, remote):
     worker = serving(make_worker)
     environment = {"HISTORY_TOKEN": TOKEN} if remote else here(worker)
-    identity = stack.api.enqueue(stack.job(repo(never_cached("RUN echo now-running && sleep 1003")).name))
+    identity = stack.api.enqueue(stack.job(repo(never_cached("RUN echo now-running && sleep 1033")).name))
     stack.api.wait_output(identity, "now-running")
     wait_for(lambda: "now-running" in verb("logs", identity, **environment)[1].splitlines(), 30, "kept")
     assert runs_of(verb, "--outcome", "running", **environment)[0]["deployment"] == identity

@@ -157,7 +157,7 @@ def test_rows_that_an_api_cannot_take_hold_up_no_other(stack, worker, repo):
 
 @pytest.mark.one_engine
 def test_a_cancel_does_not_wait_for_the_log(stack, worker, repo):
-    repository = repo({"Dockerfile": f"FROM busybox\nRUN seq 1 100000 | sed 's/$/ {'y' * 90}/' && echo now-running && sleep 1003\n"})
+    repository = repo({"Dockerfile": f"FROM busybox\nRUN seq 1 100000 | sed 's/$/ {'y' * 90}/' && echo now-running && sleep 1022\n"})
     stack.api.delay = 0.2
     identity = stack.api.enqueue(stack.job(repository.name))
     # By now the worker has far more than the API takes in a second.
@@ -167,7 +167,7 @@ def test_a_cancel_does_not_wait_for_the_log(stack, worker, repo):
     assert stack.api.wait_end(identity) == "CANCELLED"
     assert time.monotonic() - asked < 15  # All of it would take half a minute.
     assert count_rows(stack, identity)[1].startswith("Log incomplete: ")
-    wait_gone("sleep 1003", 10)
+    wait_gone("sleep 1022", 10)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import time
 from kit.process import wait_for
 from kit.registry import KEY_ID, SECRET
 
-SLOW = {"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1003\n"}
+SLOW = {"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1026\n"}
 
 
 def write_keys(path, secret: str) -> None:

@@ -28,7 +28,7 @@ SENTENCE = re.compile(r"deployra-builder: .+\n")
 
 def slow() -> dict[str, str]:
     """A step that no engine knows already, and that does not end by itself."""
-    return {"Dockerfile": f"FROM busybox\nRUN : {time.monotonic_ns()} && echo now-running && sleep 1003\n"}
+    return {"Dockerfile": f"FROM busybox\nRUN : {time.monotonic_ns()} && echo now-running && sleep 1029\n"}
 
 
 @pytest.fixture

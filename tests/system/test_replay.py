@@ -84,11 +84,11 @@ def test_a_deployment_is_built_again_as_it_was(stack, make_worker, repo, verb):
     done = verb(*replay, "--env", "MODE=fast", "--output", "-", "--progress=plain", **here)
     files, said = read_tar(done.stdout), done.stderr.decode()
     assert files == {"app/a.txt": "of then\n", "app/mode": "fast\n", "app/token": "",
-                     "app/which": "of thenof then" if keeps_pins else "of nowof now"}, "no .env either: ENV_DELIVERY is the worker's"
+                     "app/which": "of thenof then" if keeps_pins else "of thenof now"}, "no .env either: ENV_DELIVERY is the worker's"
     assert f"Replaying {identity}: attempt 1 on " in said and "these are given: MODE" in said
     assert "these are not given, and a history holds no values: NPM_TOKEN (--env, --env-file)" in said
     assert all(f"With {name}@{digest}\n" in said for name, digest in pins.items()) and PASSWORD not in said
-    assert ("cannot be told which version of a base image" in said) != keeps_pins
+    assert ("takes the pinned version where a FROM names them" in said) != keeps_pins
     now = verb(*replay, "--new-bases", "--env", f"NPM_TOKEN={TOKEN}", "--env", "MORE=1", "--output", "-", **here)
     files, said = read_tar(now.stdout), now.stderr.decode()
     assert (files["app/which"], files["app/mode"], files["app/token"]) == ("of nowof now", "none\n", TOKEN)

@@ -120,10 +120,10 @@ def test_a_failure_that_passes_is_tried_again_in_place(stack, worker, repo):
 
 def test_a_build_that_hangs_is_stopped(stack, make_worker, repo):
     make_worker(SILENCE_TIMEOUT="6")
-    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN sleep 1004\n"}).name))
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN sleep 1017\n"}).name))
     assert stack.api.wait_end(identity) == "FAILED"
     assert "no sign of life for 6 seconds" in stack.api.error_of(identity)
-    assert "RUN sleep 1004" in stack.api.error_of(identity)
+    assert "RUN sleep 1017" in stack.api.error_of(identity)
 
 
 @pytest.mark.hosts_pids

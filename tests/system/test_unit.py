@@ -133,7 +133,7 @@ def test_whole_deployments_run_under_the_unit_and_ask_for_nothing_it_refuses(sta
         assert stack.api.wait_end(identity, 120) == "BUILDED", stack.api.log_text(identity) + worker.text()
         assert stack.output_of(identity, ["cat", "/seen"]) == "from the submodule\nfrom the store\n"
         repository.commit({"a.txt": "more\n"})
-    cancelled = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo begun && sleep 1001\n"}).name))
+    cancelled = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN echo begun && sleep 1030\n"}).name))
     stack.api.wait_log(cancelled, "begun")
     stack.api.cancel(cancelled)
     assert stack.api.wait_end(cancelled) == "CANCELLED"

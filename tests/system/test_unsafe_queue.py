@@ -10,7 +10,7 @@ from kit.process import wait_for
 
 RIGHTS = ["~builder-queue", "&builder:cancel", "-@all", "+auth", "+ping", "+client|setname", "+subscribe", "+llen", "+lpop",
           "+lpush", "+lrange", "+lrem"]
-SLOW = {"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1003\n"}
+SLOW = {"Dockerfile": "FROM busybox\nRUN echo now-running && sleep 1031\n"}
 
 
 @pytest.fixture(params=["with BLMOVE", "without BLMOVE"])

@@ -38,30 +38,22 @@ class DirectImageBuilder final : public ports::ImageBuilder {
   Result<ports::PublishResult> publish(const JobContext& job, const ports::ImageSpec& image,
                                        domain::EventSink& events) override {
     const auto begin = Clock::now();
-    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, image.repository, events,
-                               peers_.patience);
-    RepeatedSteps repeated(events);
-    domain::EventSink* sink = &events;
-    for (;;) {
-      // Had now, the daemon's question for it during the push is answered at once.
-      BUILDER_TRY(retrying.login());
-      auto solved = peers_.solver.solve(job, spec_for(image), *sink);
-      if (solved) {
-        retrying.succeeded();
-        return published(image, *solved, Clock::now() - begin, events);
-      }
-      SolveFailure& failed = solved.error();
-      if (failed.push_error.empty()) {
-        return std::unexpected(std::move(failed.error).with_context("building image"));
-      }
-      const oci::PushFault fault = oci::classify_push_error(failed.push_error);
-      Error error = oci::push_error(fault, std::move(failed.error.message));
-      if (auto recovered = retrying.recover({.fault = fault, .error = std::move(error)});
-          !recovered) {
-        return std::unexpected(std::move(recovered).error().with_context("pushing image"));
-      }
-      sink = &repeated;
+    BUILDER_TRY_ASSIGN(const Solved solved,
+                       solve_and_push(peers_, job, image.repository,
+                                      pushing_solve_of(image, compression_, epoch_), events));
+    const auto digest = solved.exporter_response.find("containerimage.digest");
+    if (digest == solved.exporter_response.end()) {
+      return failure(ErrorKind::internal,
+                     "the engine pushed the image but did not name its digest");
     }
+    events.info("Pushed " + digest->second);
+    return ports::PublishResult{
+        .image = {.repository = image.repository, .tag = image.tag, .digest = digest->second},
+        .figures = {.context_bytes_sent = solved.context_bytes_sent,
+                    .build = Clock::now() - begin - solved.push,
+                    .push = solved.push},
+        .bases = solved.bases,
+        .tagged = solved.tagged};
   }
 
   /// The daemon keeps no image.
@@ -81,44 +73,57 @@ class DirectImageBuilder final : public ports::ImageBuilder {
   void clean_up(const JobContext&, const ports::Repository&, const std::string&) override {}
 
  private:
-  [[nodiscard]] SolveSpec spec_for(const ports::ImageSpec& image) const {
-    // No `registry.insecure`: on loopback the daemon speaks plain HTTP by itself, as
-    // `is_plain_http` says; with the attribute it tries TLS first.
-    SolveSpec spec = solve_of(image, epoch_);
-    spec.exporter = "image";
-    spec.exporter_attributes["push"] = "true";
-    // Where containerd keeps images, none of this name is left.
-    spec.exporter_attributes["store"] = "false";
-    spec.exporter_attributes["oci-mediatypes"] = "true";
-    spec.exporter_attributes["compression"] = compression_.type;
-    if (compression_.level) {
-      spec.exporter_attributes["compression-level"] = std::to_string(*compression_.level);
-    }
-    return spec;
-  }
-
-  static Result<ports::PublishResult> published(const ports::ImageSpec& image, const Solved& solved,
-                                                Clock::duration took, domain::EventSink& events) {
-    const auto digest = solved.exporter_response.find("containerimage.digest");
-    if (digest == solved.exporter_response.end()) {
-      return failure(ErrorKind::internal,
-                     "the engine pushed the image but did not name its digest");
-    }
-    events.info("Pushed " + digest->second);
-    return ports::PublishResult{
-        .image = {.repository = image.repository, .tag = image.tag, .digest = digest->second},
-        .figures = {.context_bytes_sent = solved.context_bytes_sent,
-                    .build = took - solved.push,
-                    .push = solved.push},
-        .bases = solved.bases};
-  }
-
   const PublishPeers peers_;
   const Compression compression_;
   const ImageEpoch epoch_;
 };
 
 }  // namespace
+
+SolveSpec pushing_solve_of(const ports::ImageSpec& image, const Compression& compression,
+                           ImageEpoch epoch) {
+  // No `registry.insecure`: on loopback the daemon speaks plain HTTP by itself, as
+  // `is_plain_http` says; with the attribute it tries TLS first.
+  SolveSpec spec = solve_of(image, epoch);
+  spec.exporter = "image";
+  spec.exporter_attributes["push"] = "true";
+  // Where containerd keeps images, none of this name is left.
+  spec.exporter_attributes["store"] = "false";
+  spec.exporter_attributes["oci-mediatypes"] = "true";
+  spec.exporter_attributes["compression"] = compression.type;
+  if (compression.level) {
+    spec.exporter_attributes["compression-level"] = std::to_string(*compression.level);
+  }
+  return spec;
+}
+
+Result<Solved> solve_and_push(const PublishPeers& peers, const JobContext& job,
+                              const ports::Repository& repository, const SolveSpec& spec,
+                              domain::EventSink& events) {
+  oci::RetryingPush retrying(peers.registry, peers.logins, job, repository, events, peers.patience);
+  RepeatedSteps repeated(events);
+  domain::EventSink* sink = &events;
+  for (;;) {
+    // Had now, the daemon's question for it during the push is answered at once.
+    BUILDER_TRY(retrying.login());
+    auto solved = peers.solver.solve(job, spec, *sink);
+    if (solved) {
+      retrying.succeeded();
+      return *std::move(solved);
+    }
+    SolveFailure& failed = solved.error();
+    if (failed.push_error.empty()) {
+      return std::unexpected(std::move(failed.error).with_context("building image"));
+    }
+    const oci::PushFault fault = oci::classify_push_error(failed.push_error);
+    Error error = oci::push_error(fault, std::move(failed.error.message));
+    if (auto recovered = retrying.recover({.fault = fault, .error = std::move(error)});
+        !recovered) {
+      return std::unexpected(std::move(recovered).error().with_context("pushing image"));
+    }
+    sink = &repeated;
+  }
+}
 
 std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers,
                                                                Compression compression,

@@ -34,10 +34,12 @@ class EngineImageBuilder final : public ports::ImageBuilder {
       return direct_->publish(job, image, events);
     }
     if (image.options.platform.contains(',')) {
-      return failure(
-          ErrorKind::invalid_input,
-          "this Docker Engine keeps images for one platform each (its image store is the "
-          "old one): name one platform, or use a BuildKit of its own (BUILDKIT_HOST)");
+      return std::unexpected(
+          Error{.kind = ErrorKind::invalid_input,
+                .message = "this Docker Engine keeps images for one platform each (its image store "
+                           "is the old one): a BuildKit of its own makes several (BUILDKIT_HOST)",
+                .customer = "The build engine makes images for one platform at a time: name one "
+                            "platform"});
     }
     for (;;) {
       BUILDER_TRY_ASSIGN(const Built built, build(job, image, events));
@@ -46,6 +48,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
         published->figures.context_bytes_sent = built.context_bytes_sent;
         published->figures.build = built.took;
         published->bases = built.bases;
+        published->tagged = built.tagged;
         return *std::move(published);
       }
       job.log.warning("{}:{} was removed from the engine before it was pushed",
@@ -120,6 +123,7 @@ class EngineImageBuilder final : public ports::ImageBuilder {
     std::uint64_t context_bytes_sent = 0;
     Clock::duration took{0};
     std::optional<std::vector<domain::BaseImage>> bases;
+    std::vector<domain::BaseImage> tagged;
   };
 
   Result<Built> build(const JobContext& job, const ports::ImageSpec& image,
@@ -139,7 +143,8 @@ class EngineImageBuilder final : public ports::ImageBuilder {
     }
     return Built{.context_bytes_sent = solved->context_bytes_sent,
                  .took = took,
-                 .bases = std::move(solved->bases)};
+                 .bases = std::move(solved->bases),
+                 .tagged = std::move(solved->tagged)};
   }
 
   /// An Engine that cannot be asked is away; what is done next says so.

@@ -4,6 +4,7 @@
 #include "adapters/buildkit/compression.hpp"
 #include "adapters/buildkit/image_epoch.hpp"
 #include "adapters/docker/engine.hpp"
+#include "adapters/oci/client.hpp"
 #include "adapters/oci/retrying_push.hpp"
 #include "ports/image_builder.hpp"
 #include "ports/image_exporter.hpp"
@@ -14,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace builder::adapters::buildkit {
 
@@ -36,6 +38,20 @@ std::unique_ptr<ports::ImageBuilder> make_engine_image_builder(
 std::unique_ptr<ports::ImageBuilder> make_direct_image_builder(PublishPeers peers,
                                                                Compression compression,
                                                                ImageEpoch epoch);
+
+/// An engine of several that export to registries, and the platform that it is for.
+struct PlatformEngine {
+  std::string platform;
+  Solver& solver;
+};
+
+/// Builds for each platform on its own engine, all at once, and writes the index of their images
+/// into the registry when the last one is there. What no engine is for is built by the first one,
+/// and an image for one platform as `make_direct_image_builder` does it. The engine that runs
+/// everything else is that of `peers`. `client` outlives the builder.
+std::unique_ptr<ports::ImageBuilder> make_several_engines_builder(
+    std::vector<PlatformEngine> engines, PublishPeers peers, oci::Client& client,
+    Compression compression, ImageEpoch epoch);
 
 /// Where images are left on this machine.
 struct ExportPeers {
@@ -63,6 +79,15 @@ Result<> check_machines(const ports::JobContext& job, const KeepingEngine& engin
 
 /// All names of an image, as the exporters read them.
 std::string names_of(const ports::ImageSpec& image);
+
+/// The solve of an image on an engine that pushes it under all its names.
+SolveSpec pushing_solve_of(const ports::ImageSpec& image, const Compression& compression,
+                           ImageEpoch epoch);
+
+/// Runs it until the registry has taken the image, as far as `RetryingPush` goes.
+Result<Solved> solve_and_push(const PublishPeers& peers, const ports::JobContext& job,
+                              const ports::Repository& repository, const SolveSpec& spec,
+                              domain::EventSink& events);
 
 /// The solve of an image but for its exporter, the same for every way to leave it somewhere.
 SolveSpec solve_of(const ports::ImageSpec& image, ImageEpoch epoch);

@@ -1,4 +1,5 @@
 #include "adapters/buildkit/image_builder.hpp"
+#include "base/iso_time.hpp"
 
 namespace builder::adapters::buildkit {
 
@@ -25,6 +26,20 @@ std::map<std::string, std::string> frontend_attributes(const ports::ImageSpec& i
   return attributes;
 }
 
+/// Of the commit's time, so that each build of it gives the same image.
+Result<std::map<std::string, std::string>> labels_of(const std::string& source,
+                                                     const Result<ports::SourceCommit>& commit) {
+  if (!commit) {
+    return std::unexpected(commit.error());
+  }
+  std::map<std::string, std::string> labels{{"org.opencontainers.image.source", source}};
+  if (!commit->id.empty()) {
+    labels.emplace("org.opencontainers.image.revision", commit->id);
+    labels.emplace("org.opencontainers.image.created", iso_time(commit->time));
+  }
+  return labels;
+}
+
 /// Whose images are not this build's to read: see `SolveSpec::repository`.
 std::optional<ports::Repository> others_beside(const ports::ImageSpec& image) {
   return image.may_read_registry ? std::nullopt : std::optional(image.repository);
@@ -44,8 +59,16 @@ SolveSpec solve_of(const ports::ImageSpec& image, ImageEpoch epoch) {
                  .variables = image.variables,
                  .pins = image.options.pins,
                  .dockerfile_tree = image.dockerfile_tree};
+  if (!image.options.labelled_source.empty()) {
+    spec.labels = [source = image.options.labelled_source, commit = image.commit] {
+      return labels_of(source, commit());
+    };
+  }
   if (epoch != ImageEpoch::off) {
-    spec.epoch = image.committed_at;
+    spec.epoch = [commit = image.commit]() -> Result<std::chrono::sys_seconds> {
+      BUILDER_TRY_ASSIGN(const ports::SourceCommit made_from, commit());
+      return made_from.time;
+    };
   }
   if (epoch == ImageEpoch::layers) {
     spec.exporter_attributes["rewrite-timestamp"] = "true";

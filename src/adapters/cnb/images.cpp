@@ -49,28 +49,33 @@ Error explained(Error error, std::string_view what, const std::string& name) {
   return std::move(error).with_context(shown);
 }
 
-/// Empty: it is not pinned. A builder is written to the engine without its tag, and a build has one
-/// builder.
+/// Empty: it is not pinned. A history has a builder without its tag, since it is written to the
+/// engine so, and a build has one builder.
 std::string pinned_digest(const oci::Reference& wanted, const ports::ImagePins& pins) {
+  if (!wanted.digest.empty()) {
+    return wanted.digest;
+  }
   for (const auto& [name, digest] : pins) {
     const auto pinned = oci::parse_reference(name);
-    if (pinned && pinned->host == wanted.host && pinned->repository == wanted.repository) {
+    const bool has_tag = name.find(':', name.rfind('/') + 1) != std::string::npos;
+    if (pinned && pinned->host == wanted.host && pinned->repository == wanted.repository &&
+        (!has_tag || pinned->tag == wanted.tag)) {
       return digest;
     }
   }
   return {};
 }
 
-}  // namespace
-
-std::string for_engine(const oci::Reference& reference) {
-  std::string text = reference.str();
-  constexpr std::string_view k_api = "registry-1.docker.io/";
-  return text.starts_with(k_api) ? "docker.io/" + text.substr(k_api.size()) : text;
+/// Without a name when it was named by its digest.
+domain::BaseImage version_of(const oci::Reference& named, std::string digest) {
+  return {.name = named.digest.empty() ? oci::for_engine(named) : std::string(),
+          .digest = std::move(digest)};
 }
 
+}  // namespace
+
 Result<ResolvedBuilder> Images::builder(const ports::JobContext& job, const std::string& name,
-                                        const ports::ImagePins& pins) {
+                                        const std::string& platform, const ports::ImagePins& pins) {
   auto reference = oci::parse_reference(name);
   if (!reference) {
     return std::unexpected(explained(std::move(reference).error(), "Builder", name));
@@ -83,20 +88,29 @@ Result<ResolvedBuilder> Images::builder(const ports::JobContext& job, const std:
     }
     digest = found->digest;
   }
-  const oci::Reference pinned = reference->with_digest(std::move(digest));
-  BUILDER_TRY_ASSIGN(BuilderImage image, described(job, pinned, name));
-  return ResolvedBuilder{.name = name, .pinned = for_engine(pinned), .image = std::move(image)};
+  const oci::Reference pinned = reference->with_digest(digest);
+  BUILDER_TRY_ASSIGN(BuilderImage image, described(job, pinned, name, platform));
+  return ResolvedBuilder{.name = name,
+                         .pinned = oci::for_engine(pinned),
+                         .version = version_of(*reference, std::move(digest)),
+                         .image = std::move(image)};
 }
 
 Result<BuilderImage> Images::described(const ports::JobContext& job, const oci::Reference& pinned,
-                                       const std::string& name) {
+                                       const std::string& name, const std::string& platform) {
+  const std::string key = pinned.digest + " " + platform;
   {
     auto known = known_.lock();
-    if (const auto found = known->find(pinned.digest); found != known->end()) {
+    if (const auto found = known->find(key); found != known->end()) {
       return found->second;
     }
   }
-  auto image = client_.image(job, pinned);
+  auto image = client_.image(job, pinned, platform);
+  if (!image && image.error().message.ends_with(" has no variant for " + platform)) {
+    image.error().customer =
+        fmt::format("Builder {} has no variant for {}; the operator can choose another",
+                    printable_line(name, k_shown_name), platform);
+  }
   if (!image) {
     return std::unexpected(explained(std::move(image).error(), "Builder", name));
   }
@@ -106,21 +120,25 @@ Result<BuilderImage> Images::described(const ports::JobContext& job, const oci::
   if (known->size() >= k_most_known) {
     known->clear();
   }
-  known->insert_or_assign(pinned.digest, read);
+  known->insert_or_assign(key, read);
   return read;
 }
 
-Result<std::string> Images::run_image(const ports::JobContext& job,
-                                      const std::vector<std::string>& candidates,
-                                      const std::string& builder) {
+Result<Images::RunImage> Images::run_image(const ports::JobContext& job,
+                                           const std::vector<std::string>& candidates,
+                                           const std::string& builder,
+                                           const ports::ImagePins& pins) {
   std::optional<Error> first;
   for (const std::string& candidate : candidates) {
     Result<oci::Descriptor> found = failure(ErrorKind::invalid_input, "no image reference");
-    if (const auto reference = oci::parse_reference(candidate)) {
-      found = client_.head(candidates.size() > 1 ? job.within(k_candidate_limit) : job, *reference);
+    const auto reference = oci::parse_reference(candidate);
+    if (reference) {
+      const std::string pinned = pinned_digest(*reference, pins);
+      found = client_.head(candidates.size() > 1 ? job.within(k_candidate_limit) : job,
+                           pinned.empty() ? *reference : reference->with_digest(pinned));
     }
     if (found) {
-      return candidate;
+      return RunImage{.name = candidate, .version = version_of(*reference, found->digest)};
     }
     if (found.error().kind == ErrorKind::cancelled) {
       return std::unexpected(std::move(found).error());

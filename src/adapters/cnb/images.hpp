@@ -15,8 +15,9 @@ namespace builder::adapters::cnb {
 
 /// A builder image as it is at its registry now.
 struct ResolvedBuilder {
-  std::string name;    ///< As it was asked for.
-  std::string pinned;  ///< By digest, as an engine reads it.
+  std::string name;           ///< As it was asked for.
+  std::string pinned;         ///< By digest, as an engine reads it.
+  domain::BaseImage version;  ///< The digest under the name with its tag.
   domain::buildpacks::BuilderImage image;
 };
 
@@ -31,24 +32,30 @@ class Images {
   /// As its registry has it now, or as it is pinned.
   /// Errors with the customer's line; which image it is about is named.
   Result<ResolvedBuilder> builder(const ports::JobContext& job, const std::string& name,
-                                  const ports::ImagePins& pins = {});
-  /// The first of the candidates that can be read.
-  Result<std::string> run_image(const ports::JobContext& job,
-                                const std::vector<std::string>& candidates,
-                                const std::string& builder);
+                                  const std::string& platform, const ports::ImagePins& pins = {});
+
+  /// The first of the candidates that can be read, as it was named, and as its registry has it now
+  /// or as it is pinned.
+  struct RunImage {
+    std::string name;
+    domain::BaseImage version;
+  };
+
+  Result<RunImage> run_image(const ports::JobContext& job,
+                             const std::vector<std::string>& candidates, const std::string& builder,
+                             const ports::ImagePins& pins = {});
   /// The image the service runs, `repository@digest`: what `latest` means. Empty: there is none.
   Result<std::string> previous(const ports::JobContext& job, const ports::Repository& repository);
 
  private:
   Result<domain::buildpacks::BuilderImage> described(const ports::JobContext& job,
                                                      const oci::Reference& pinned,
-                                                     const std::string& name);
+                                                     const std::string& name,
+                                                     const std::string& platform);
 
   oci::Client& client_;
-  Sync<std::map<std::string, domain::buildpacks::BuilderImage>> known_;  ///< By digest.
+  Sync<std::map<std::string, domain::buildpacks::BuilderImage>>
+      known_;  ///< By digest and platform.
 };
-
-/// A reference as an engine reads it: Docker Hub by its common name.
-std::string for_engine(const oci::Reference& reference);
 
 }  // namespace builder::adapters::cnb

@@ -13,6 +13,7 @@ using domain::buildpacks::LineMeaning;
 
 constexpr std::size_t k_longest_line = 64 * 1024;
 constexpr std::size_t k_most_detection_lines = 300;
+constexpr std::size_t k_most_early_lines = 50;
 
 constexpr std::string_view k_first_phase = "/cnb/lifecycle/analyzer";
 /// The steps of the generated Dockerfile that are phases by themselves.
@@ -76,6 +77,7 @@ void PhaseEvents::on(const domain::StepFinished& event) {
     line(std::exchange(step.err, {}), true);
   }
   if (step.is_lifecycle) {
+    show_early();
     end_phase(event.error.empty() ? "" : "failed");
   } else if (step.shown) {
     end(*step.shown, event.cached, event.error.empty() ? "" : "failed");
@@ -132,6 +134,15 @@ void PhaseEvents::on(const domain::Activity& event) {
 }
 
 void PhaseEvents::line(std::string_view text, bool is_stderr) {
+  // There buildpacks speak, and not the lifecycle.
+  if (is_stderr && !text.starts_with("ERROR: ")) {
+    if (buildpack_) {
+      show(text, true);
+    } else if (early_.emplace_back(text); early_.size() >= k_most_early_lines) {
+      show_early();
+    }
+    return;
+  }
   const LineMeaning meaning = reader_.read(text);
   switch (meaning.kind) {
     case LineKind::phase_begins:
@@ -176,6 +187,7 @@ void PhaseEvents::begin_phase(const std::string& name) {
 void PhaseEvents::begin_buildpack(const std::string& name) {
   end_buildpack("");
   buildpack_ = begin("Buildpack " + name);
+  show_early();
 }
 
 void PhaseEvents::end_buildpack(const std::string& error) {
@@ -194,6 +206,12 @@ void PhaseEvents::end_phase(const std::string& error) {
       export_time_ += Clock::now() - step.started;
     }
     end(step, false, failed ? "failed" : "");
+  }
+}
+
+void PhaseEvents::show_early() {
+  for (const std::string& text : std::exchange(early_, {})) {
+    show(text, true);
   }
 }
 

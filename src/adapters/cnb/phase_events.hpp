@@ -61,6 +61,7 @@ class PhaseEvents final : public domain::EventSink {
   void begin_buildpack(const std::string& name);
   void end_buildpack(const std::string& error);
   void end_phase(const std::string& error);
+  void show_early();
   void show_detection();
   OpenStep begin(std::string name);
   void end(const OpenStep& step, bool cached, const std::string& error);
@@ -72,6 +73,9 @@ class PhaseEvents final : public domain::EventSink {
   std::optional<OpenStep> phase_;
   std::optional<OpenStep> buildpack_;
   std::vector<std::string> detection_;  ///< Shown when detection fails.
+  /// What a buildpack said that has not begun: its words come on another stream than the news of
+  /// it, and may be here before.
+  std::vector<std::string> early_;
   Clock::duration export_time_{0};
 };
 

@@ -5,6 +5,8 @@
 #include "base/text.hpp"
 #include "domain/buildpacks/build_file.hpp"
 #include "domain/buildpacks/lifecycle_exit.hpp"
+#include "domain/customer_line.hpp"
+#include "domain/platform_name.hpp"
 #include "ports/overlay_tree.hpp"
 
 #include <fmt/format.h>
@@ -39,8 +41,12 @@ struct Prepared {
   ResolvedBuilder builder;
   bool trusted = false;
   std::string run_image;
+  std::string lifecycle;               ///< Of a builder that is not trusted.
+  domain::BaseImage run_version = {};  ///< With `BuildpacksSpec::pins_run_image`.
   std::string previous_image;
   std::string image;
+  buildpacks::ApiVersion api;
+  bool to_engine = false;
 };
 
 struct Attempt {
@@ -100,32 +106,66 @@ std::optional<int> exit_code_of(const std::map<std::string, std::string>& files)
 class Platform final : public ports::BuildpacksBuilder {
  public:
   Platform(PlatformSettings settings, PlatformPeers peers)
-      : settings_(std::move(settings)), peers_(peers), images_(peers.images) {}
+      : settings_(std::move(settings)), peers_(std::move(peers)), images_(peers_.images) {}
 
   Result<BuildpacksResult> publish(const JobContext& job, const BuildpacksSpec& spec,
                                    domain::EventSink& events) override {
     const auto begin = Clock::now();
-    BUILDER_TRY_ASSIGN(const ResolvedBuilder builder,
-                       images_.builder(job, spec.builder, spec.pins));
-    BUILDER_TRY_ASSIGN(const auto api,
-                       buildpacks::choose_platform_api(builder.image, builder.name));
-    BUILDER_TRY_ASSIGN(const Prepared prepared, prepare(job, spec, builder));
-    events.info(fmt::format("Building with buildpacks of {} ({}, platform API {})", builder.name,
-                            prepared.trusted ? "trusted" : "untrusted: phase by phase", api.str()));
-    if (!prepared.trusted && !settings_.bindings.empty()) {
-      events.warning("The builder is not trusted and gets none of the platform's service bindings");
+    BUILDER_TRY_ASSIGN(Prepared prepared, prepare(job, spec, events));
+    BUILDER_TRY_ASSIGN(prepared.previous_image, previous_image(job, spec.repository));
+    BUILDER_TRY_ASSIGN(const Outcome built, build(job, spec, prepared, events));
+    return result_of(job, spec, prepared, built, Clock::now() - begin);
+  }
+
+  Result<ports::ExportedImage> load(const JobContext& job, const BuildpacksSpec& spec,
+                                    domain::EventSink& events) override {
+    if (peers_.keeper == nullptr) {
+      return failure(ErrorKind::invalid_input, "no Docker Engine is there to take the image");
     }
-    auto built = build(job, spec, prepared, {.api = api, .anew = spec.clear_cache}, events);
-    if (!built) {
-      return std::unexpected(std::move(built).error().with_context("buildpacks"));
+    if (const auto engine = peers_.solver.known_engine(job.stop);
+        !spec.platform.empty() && engine && !buildkit::is_native(*engine, spec.platform)) {
+      return std::unexpected(Error{
+          .kind = ErrorKind::invalid_input,
+          .message = "the Docker Engine gives the lifecycle run images of its own machine only",
+          .customer = "An image that buildpacks make for another machine goes to a registry: "
+                      "--push REF"});
     }
-    return result_of(job, spec, *built, Clock::now() - begin);
+    BUILDER_TRY_ASSIGN(Prepared prepared, prepare(job, spec, events));
+    prepared.to_engine = true;  // The last image is the one that has this name there.
+    BUILDER_TRY(pull_run_image(job, prepared));
+    BUILDER_TRY_ASSIGN(const Outcome built, build(job, spec, prepared, events));
+    BUILDER_TRY_ASSIGN(docker::ImageDetails details,
+                       peers_.keeper->inspect(prepared.image, job.stop));
+    return ports::ExportedImage{.digest = std::move(details.id),
+                                .size = details.size,
+                                .context_bytes_sent = built.context_bytes_sent};
   }
 
  private:
+  buildkit::Solver& solver_of(const BuildpacksSpec& spec) {
+    const auto own = std::ranges::find_if(peers_.engines, [&spec](const auto& engine) {
+      return domain::is_same_machine(engine.first, spec.platform);
+    });
+    return own == peers_.engines.end() ? peers_.solver : *own->second;
+  }
+
+  /// Of the machine whose programs the phases are.
+  std::string platform_of(const JobContext& job, const BuildpacksSpec& spec) {
+    if (!spec.platform.empty()) {
+      return spec.platform;
+    }
+    const auto engine = peers_.solver.known_engine(job.stop);
+    return engine && !engine->platforms.empty() ? engine->platforms.front()
+                                                : std::string(domain::k_default_platform);
+  }
+
   Result<Prepared> prepare(const JobContext& job, const BuildpacksSpec& spec,
-                           const ResolvedBuilder& builder) {
+                           domain::EventSink& events) {
+    BUILDER_TRY_ASSIGN(const ResolvedBuilder builder,
+                       images_.builder(job, spec.builder, platform_of(job, spec), spec.pins));
+    BUILDER_TRY(admit(job, "Builder", builder.name, builder.version.digest));
     Prepared prepared{.builder = builder};
+    BUILDER_TRY_ASSIGN(prepared.api, buildpacks::choose_platform_api(builder.image, builder.name));
     prepared.trusted = buildpacks::is_listed(builder.name, settings_.trusted_builders);
     prepared.image = spec.repository.uri + ":" + spec.tag;
     if (!oci::parse_reference(prepared.image)) {
@@ -137,17 +177,91 @@ class Platform final : public ports::BuildpacksBuilder {
             : std::vector<std::string>{settings_.run_image};
     // A builder without labels has it in a file, which its creator reads by itself.
     if (!candidates.empty() || !prepared.trusted) {
-      BUILDER_TRY_ASSIGN(prepared.run_image, images_.run_image(job, candidates, builder.name));
+      BUILDER_TRY_ASSIGN(Images::RunImage run,
+                         images_.run_image(job, candidates, builder.name, spec.pins));
+      BUILDER_TRY(admit(job, "Run image", run.name, run.version.digest));
+      prepared.run_image = std::move(run.name);
+      const auto reference = oci::parse_reference(prepared.run_image);
+      if ((spec.pins_run_image || peers_.gate != nullptr) && reference) {
+        prepared.run_image = oci::for_engine(reference->with_digest(run.version.digest));
+      }
+      if (spec.pins_run_image && reference) {
+        prepared.run_version = std::move(run.version);
+      }
+    } else if (limits_images()) {
+      return std::unexpected(
+          Error{.kind = ErrorKind::build_failed,
+                .message = "POLICY_FILE: " + builder.name + " names no run image in its labels",
+                .customer = "The policy cannot be kept with this builder, which does not say what "
+                            "its run image is; the operator can set CNB_RUN_IMAGE"});
     }
-    auto previous = images_.previous(job.within(k_previous_limit), spec.repository);
-    if (previous) {
-      prepared.previous_image = *std::move(previous);
-    } else if (job.stop.stop_requested()) {
-      return std::unexpected(std::move(previous).error());
-    } else {
-      job.log.warning("looking for the last image: {}", previous.error().message);
+    if (!prepared.trusted) {
+      BUILDER_TRY_ASSIGN(prepared.lifecycle, lifecycle_of(job, builder));
+    }
+    events.info(fmt::format("Building with buildpacks of {} ({}, platform API {})", builder.name,
+                            prepared.trusted ? "trusted" : "untrusted: phase by phase",
+                            prepared.api.str()));
+    if (!prepared.trusted && !settings_.bindings.empty()) {
+      events.warning("The builder is not trusted and gets none of the platform's service bindings");
     }
     return prepared;
+  }
+
+  [[nodiscard]] bool limits_images() const {
+    return peers_.gate != nullptr && !peers_.gate->policy().images.empty();
+  }
+
+  /// What the policy says of an image; by the digest that the build will take. Gives the image that
+  /// was looked at.
+  Result<std::string> admit(const JobContext& job, std::string_view what, const std::string& name,
+                            const std::string& digest) {
+    if (peers_.gate == nullptr) {
+      return name;
+    }
+    BUILDER_TRY_ASSIGN(const oci::Reference reference, oci::parse_reference(name));
+    auto admitted = peers_.gate->admit(job, reference, digest);
+    if (admitted) {
+      return oci::for_engine(*admitted);
+    }
+    Error error = std::move(admitted).error();
+    if (!error.customer.empty()) {
+      error.customer = truncate_characters(fmt::format("{}: {}", what, error.customer),
+                                           domain::k_customer_limit);
+    }
+    return std::unexpected(std::move(error).with_context("POLICY_FILE: " + std::string(what)));
+  }
+
+  Result<std::string> lifecycle_of(const JobContext& job, const ResolvedBuilder& builder) {
+    constexpr std::string_view k_version = "{version}";
+    std::string name = settings_.lifecycle_image;
+    if (const auto at = name.find(k_version); at != std::string::npos) {
+      name.replace(at, k_version.size(), version_or_default(builder.image.lifecycle_version));
+    }
+    return admit(job, "Lifecycle", name, {});
+  }
+
+  /// Empty: there is none, or its registry does not answer.
+  Result<std::string> previous_image(const JobContext& job, const ports::Repository& repository) {
+    auto previous = images_.previous(job.within(k_previous_limit), repository);
+    if (previous || job.stop.stop_requested()) {
+      return previous;
+    }
+    job.log.warning("looking for the last image: {}", previous.error().message);
+    return std::string();
+  }
+
+  /// The lifecycle reads it from where the image goes.
+  Result<> pull_run_image(const JobContext& job, const Prepared& prepared) {
+    const auto reference = oci::parse_reference(prepared.run_image);
+    if (!reference) {
+      return std::unexpected(
+          Error{.kind = ErrorKind::invalid_input,
+                .message = "builder " + prepared.builder.name + " names no run image in its labels",
+                .customer = "The builder does not say which run image it wants: set CNB_RUN_IMAGE, "
+                            "or --push REF"});
+    }
+    BUILDER_TRY_ASSIGN(const ports::SharedLogin login, peers_.logins.login(job, reference->host));
+    return peers_.keeper->pull(oci::for_engine(*reference), login, job.stop);
   }
 
   [[nodiscard]] std::shared_ptr<const ports::SourceTree> context_of(const BuildpacksSpec& spec,
@@ -173,17 +287,13 @@ class Platform final : public ports::BuildpacksBuilder {
                                                         const Attempt& attempt) const {
     buildpacks::BuildFileSpec file{.builder = prepared.builder.pinned,
                                    .image = prepared.image,
-                                   .lifecycle = settings_.lifecycle_image,
+                                   .lifecycle = prepared.lifecycle,
                                    .trusted = prepared.trusted,
                                    .user_id = prepared.builder.image.user_id,
                                    .group_id = prepared.builder.image.group_id,
+                                   .to_engine = prepared.to_engine,
                                    .empty_cache = attempt.anew,
                                    .bindings = {}};
-    constexpr std::string_view k_version = "{version}";
-    if (const auto at = file.lifecycle.find(k_version); at != std::string::npos) {
-      file.lifecycle.replace(at, k_version.size(),
-                             version_or_default(prepared.builder.image.lifecycle_version));
-    }
     if (prepared.trusted) {
       for (std::size_t i = 0; i < settings_.bindings.size(); ++i) {
         file.bindings.push_back({.binding = settings_.bindings[i].binding,
@@ -197,12 +307,23 @@ class Platform final : public ports::BuildpacksBuilder {
   /// Attempts until one succeeds or none can help. Each fault is mended once, the registry's as the
   /// registry's rules say.
   Result<Outcome> build(const JobContext& job, const BuildpacksSpec& spec, const Prepared& prepared,
-                        Attempt attempt, domain::EventSink& events) {
+                        domain::EventSink& events) {
+    auto built = attempts(job, spec, prepared, events);
+    return built ? std::move(built)
+                 : std::unexpected(std::move(built).error().with_context("buildpacks"));
+  }
+
+  Result<Outcome> attempts(const JobContext& job, const BuildpacksSpec& spec,
+                           const Prepared& prepared, domain::EventSink& events) {
     oci::RetryingPush retrying(peers_.registry, peers_.logins, job, spec.repository, events,
                                peers_.patience);
+    Attempt attempt{.api = prepared.api, .anew = spec.clear_cache};
     std::uint32_t next_step = 1;
     for (;; ++attempt.number) {
-      BUILDER_TRY_ASSIGN(const ports::SharedLogin login, retrying.login());
+      ports::SharedLogin login;
+      if (!prepared.to_engine) {
+        BUILDER_TRY_ASSIGN(login, retrying.login());
+      }
       PhaseEvents phases(events, next_step);
       auto outcome = run(job, spec, prepared, attempt, login, phases);
       next_step = phases.next_step();
@@ -218,7 +339,7 @@ class Platform final : public ports::BuildpacksBuilder {
       } else if (failed.remedy == Remedy::other_api &&
                  prepared.builder.image.platform_apis.empty() && attempt.api > k_older_api) {
         attempt.api = k_older_api;
-      } else if (failed.remedy == Remedy::registry) {
+      } else if (failed.remedy == Remedy::registry && !prepared.to_engine) {
         BUILDER_TRY(
             retrying.recover(registry_failure(std::move(failed.error), spec.repository.host())));
       } else {
@@ -249,6 +370,12 @@ class Platform final : public ports::BuildpacksBuilder {
               .skip_restore = attempt.anew})) {
       solve.frontend["build-arg:" + name] = std::move(value);
     }
+    if (!spec.platform.empty()) {
+      solve.frontend["platform"] = spec.platform;
+    }
+    if (prepared.to_engine) {
+      solve.sockets.emplace(buildpacks::k_engine_socket, settings_.keeper);
+    }
     if (settings_.host_network) {
       solve.frontend["force-network-mode"] = "host";
       solve.entitlements.emplace_back("network.host");
@@ -259,7 +386,7 @@ class Platform final : public ports::BuildpacksBuilder {
         solve.secrets.emplace(fmt::format("cnb-binding-{}", i), settings_.bindings[i].value);
       }
     }
-    auto solved = peers_.solver.solve(job, solve, phases);
+    auto solved = solver_of(spec).solve(job, solve, phases);
     phases.finish();
     if (!solved) {
       return std::unexpected(explain(std::move(solved).error(), prepared, phases));
@@ -296,6 +423,9 @@ class Platform final : public ports::BuildpacksBuilder {
   Result<Secret> login_file(const JobContext& job, const BuildpacksSpec& spec,
                             const Prepared& prepared, const ports::SharedLogin& login) {
     nlohmann::json auths = nlohmann::json::object();
+    if (prepared.to_engine) {
+      return Secret(nlohmann::json{{"auths", auths}}.dump());  // The Engine has what it reads.
+    }
     const auto add = [&auths](const std::string& host, const ports::SharedLogin& one) {
       if (one != nullptr) {
         auths[config_name(host)] = {
@@ -312,7 +442,8 @@ class Platform final : public ports::BuildpacksBuilder {
   }
 
   Result<BuildpacksResult> result_of(const JobContext& job, const BuildpacksSpec& spec,
-                                     const Outcome& built, Clock::duration took) {
+                                     const Prepared& prepared, const Outcome& built,
+                                     Clock::duration took) {
     // What is there counts, not what a file of the build says.
     const oci::Reference made = oci::reference_of(spec.repository, spec.tag);
     auto image = peers_.images.image(job, made);
@@ -330,16 +461,41 @@ class Platform final : public ports::BuildpacksBuilder {
           fmt::format("the lifecycle reports {}, the registry has {}",
                       reported ? printable_line(*reported) : reported.error().message, digest));
     }
+    std::vector<domain::BaseImage> tagged{prepared.builder.version, prepared.run_version};
+    std::erase_if(tagged, [](const domain::BaseImage& one) { return one.name.empty(); });
     const auto group = built.files.find("group.toml");
+    std::vector<domain::BaseImage> images = images_of(prepared, *image);
     return BuildpacksResult{
         .published = {.image = {.repository = spec.repository, .tag = spec.tag, .digest = digest},
                       .figures = {.context_bytes_sent = built.context_bytes_sent,
                                   .bytes_pushed = 0,
                                   .build = took - built.export_time,
-                                  .push = built.export_time}},
+                                  .push = built.export_time},
+                      .tagged = std::move(tagged)},
         .buildpacks = group == built.files.end() ? std::vector<buildpacks::Buildpack>()
                                                  : buildpacks::read_group(group->second),
-        .processes = buildpacks::read_processes(image->config)};
+        .processes = buildpacks::read_processes(image->config),
+        // The lifecycle of a builder that is not trusted is an image of its own.
+        .has_all_images = prepared.trusted && images.size() == 2,
+        .images = std::move(images)};
+  }
+
+  /// The builder, and the run image as the lifecycle says which one it took.
+  static std::vector<domain::BaseImage> images_of(const Prepared& prepared,
+                                                  const oci::Image& made) {
+    std::vector<domain::BaseImage> images{prepared.builder.version};
+    if (images.front().name.empty()) {
+      images.front().name = prepared.builder.pinned;
+    }
+    if (auto run = buildpacks::read_run_image(made.config)) {
+      const auto asked = oci::parse_reference(prepared.run_image);
+      if (asked && asked->digest.empty() &&
+          oci::for_engine(asked->with_digest(run->digest)) == run->name + "@" + run->digest) {
+        run->name = oci::for_engine(*asked);  // With its tag.
+      }
+      images.push_back(*std::move(run));
+    }
+    return images;
   }
 
   const PlatformSettings settings_;
@@ -351,7 +507,7 @@ class Platform final : public ports::BuildpacksBuilder {
 
 std::unique_ptr<ports::BuildpacksBuilder> make_platform(PlatformSettings settings,
                                                         PlatformPeers peers) {
-  return std::make_unique<Platform>(std::move(settings), peers);
+  return std::make_unique<Platform>(std::move(settings), std::move(peers));
 }
 
 }  // namespace builder::adapters::cnb

@@ -28,6 +28,7 @@ constexpr std::chrono::seconds k_call_timeout{60};
 constexpr std::size_t k_told_apart = 200;
 /// A registry that accepts bytes no more keeps the Engine, and so us, waiting for ever.
 constexpr std::chrono::seconds k_push_silence{120};
+constexpr std::chrono::seconds k_pull_silence{120};
 
 ErrorKind kind_of(int status) {
   switch (status) {
@@ -163,10 +164,7 @@ class HttpEngine final : public Engine {
     // Without `tag` the Engine pushes every local tag of the name.
     auto request = make_request(http::Method::post,
                                 "/images/" + encoded(repository) + "/push?tag=" + encoded(tag));
-    request.headers.push_back(
-        {.name = "X-Registry-Auth",
-         .value =
-             registry_auth_header(login == nullptr ? ports::RegistryLogin() : *login).reveal()});
+    request.headers.push_back(auth_header(login));
     request.timeout = std::chrono::milliseconds(0);
     request.idle_timeout = k_push_silence;
     request.on_body = [&](std::string_view chunk) {
@@ -244,10 +242,18 @@ class HttpEngine final : public Engine {
                                     : 0};
   }
 
+  Result<> pull(const std::string& image, const ports::SharedLogin& login,
+                const std::stop_token& stop) override {
+    // Without a tag or a digest the Engine would get all tags of the name.
+    auto request = make_request(http::Method::post, "/images/create?fromImage=" + encoded(image));
+    request.headers.push_back(auth_header(login));
+    request.idle_timeout = k_pull_silence;
+    return follow(std::move(request), "the Docker Engine did not get " + image, stop);
+  }
+
   Result<> load(int fd, std::uint64_t size, const std::stop_token& stop) override {
     auto request = make_request(http::Method::post, "/images/load?quiet=1");
     request.headers.push_back({.name = "Content-Type", .value = "application/x-tar"});
-    request.timeout = std::chrono::milliseconds(0);
     std::optional<Error> unreadable;
     off_t at = 0;
     request.body_size = size;
@@ -260,27 +266,8 @@ class HttpEngine final : public Engine {
       at += count;
       return static_cast<std::size_t>(count);
     };
-    std::string refusal;
-    JsonLines lines([&refusal](std::string_view line) {
-      const auto object = parse_json(line);
-      if (object.is_object() && object.contains("error")) {
-        refusal = text_of(object, "error");
-      }
-    });
-    request.on_body = [&lines](std::string_view chunk) {
-      lines.feed(chunk);
-      return true;
-    };
-    const auto sent = send(request, stop);
-    lines.finish();
-    if (unreadable) {
-      return std::unexpected(*std::move(unreadable));
-    }
-    if (sent && !refusal.empty()) {
-      return failure(ErrorKind::unavailable,
-                     "the Docker Engine did not take the image: " + refusal);
-    }
-    return sent ? Result<>() : std::unexpected(sent.error());
+    auto taken = follow(std::move(request), "the Docker Engine did not take the image", stop);
+    return unreadable ? std::unexpected(*std::move(unreadable)) : std::move(taken);
   }
 
   Result<> save(const std::vector<std::string>& images, ports::ByteSink& sink,
@@ -308,6 +295,34 @@ class HttpEngine final : public Engine {
   }
 
  private:
+  static http::Header auth_header(const ports::SharedLogin& login) {
+    return {
+        .name = "X-Registry-Auth",
+        .value = registry_auth_header(login == nullptr ? ports::RegistryLogin() : *login).reveal()};
+  }
+
+  /// Sends what the Engine answers with lines as it goes on: its errors come in them, under a 200.
+  Result<> follow(http::Request request, const std::string& fault, const std::stop_token& stop) {
+    std::string refusal;
+    JsonLines lines([&refusal](std::string_view line) {
+      const auto object = parse_json(line);
+      if (object.is_object() && object.contains("error")) {
+        refusal = text_of(object, "error");
+      }
+    });
+    request.timeout = std::chrono::milliseconds(0);
+    request.on_body = [&lines](std::string_view chunk) {
+      lines.feed(chunk);
+      return true;
+    };
+    const auto sent = send(request, stop);
+    lines.finish();
+    if (sent && !refusal.empty()) {
+      return failure(ErrorKind::unavailable, fault + ": " + refusal);
+    }
+    return sent ? Result<>() : std::unexpected(sent.error());
+  }
+
   Result<json> describe(const std::string& image, const std::stop_token& stop) {
     return call(make_request(http::Method::get, "/images/" + encoded(image) + "/json"), stop);
   }

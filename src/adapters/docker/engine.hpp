@@ -68,6 +68,9 @@ class Engine {
   virtual Result<std::optional<std::chrono::system_clock::time_point>> last_tagged(
       const std::string& image, const std::stop_token& stop) = 0;
   virtual Result<ImageDetails> inspect(const std::string& image, const std::stop_token& stop) = 0;
+  /// Has the Engine get an image from its registry, as a reference that the Engine reads.
+  virtual Result<> pull(const std::string& image, const ports::SharedLogin& login,
+                        const std::stop_token& stop) = 0;
   /// Takes the images of an archive, `size` bytes that are read from `fd`.
   virtual Result<> load(int fd, std::uint64_t size, const std::stop_token& stop) = 0;
   /// Writes images as an archive that `load` takes; several names of one image are one there.

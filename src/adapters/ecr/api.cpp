@@ -48,6 +48,8 @@ std::string_view mark_of(std::string_view operation) {
   return operation == "GetAuthorizationToken"  ? "authorizationData"
          : operation == "DescribeRepositories" ? "repositories"
          : operation == "CreateRepository"     ? "repository"
+         : operation == "GetPublicKey"         ? "PublicKey"
+         : operation == "Sign"                 ? "Signature"
                                                : "";
 }
 
@@ -109,8 +111,8 @@ class JsonApi final : public Api {
       }
       const auto& policy = attempt.remedy == Remedy::slow_down ? k_throttled : k_failed;
       const auto delay = next_delay(policy, number, failed.error.retry_after, random);
-      log_.debug("ECR {}: {}; next attempt in {} ms", operation, failed.error.message,
-                 delay.count());
+      log_.debug("{} {}: {}; next attempt in {} ms", settings_.service.name, operation,
+                 failed.error.message, delay.count());
       if (std::chrono::steady_clock::now() + delay >= deadline) {
         return std::move(attempt.result);
       }
@@ -160,10 +162,11 @@ class JsonApi final : public Api {
         .headers = {{.name = "Host", .value = host_},
                     {.name = "Content-Type", .value = "application/x-amz-json-1.1"},
                     {.name = "X-Amz-Target",
-                     .value = fmt::format("AmazonEC2ContainerRegistry_V20150921.{}", operation)}},
+                     .value = fmt::format("{}.{}", settings_.service.target, operation)}},
         .body = input.dump(-1, ' ', false, json::error_handler_t::replace)};
-    auto added = sign(signable, attempt.credentials->key, settings_.region, "ecr",
-                      system_clock::now() + attempt.clock_used);
+    auto added =
+        sign(signable, attempt.credentials->key, settings_.region,
+             std::string(settings_.service.scope), system_clock::now() + attempt.clock_used);
     http::Request request{.method = http::Method::post,
                           .url = settings_.endpoint,
                           .headers = std::move(signable.headers),
@@ -215,22 +218,23 @@ class JsonApi final : public Api {
     const bool is_away = response.status >= 500 || response.status == 429 || response.status == 408;
     attempt.remedy = response.status == 429 ? Remedy::slow_down : Remedy::retry;
     attempt.result = std::unexpected(ApiError{
-        .error = explained(
-            {.kind = ErrorKind::unavailable,
-             .message = fmt::format("{} answered {}", settings_.endpoint,
-                                    is_away ? http::describe(response)
-                                            : "something that is not ECR's API (a proxy, a "
-                                              "portal, a wrong address?): " +
-                                                  http::describe(response)),
-             .retry_after = wait_asked_for(response)},
-            operation),
+        .error =
+            explained({.kind = ErrorKind::unavailable,
+                       .message = fmt::format(
+                           "{} answered {}", settings_.endpoint,
+                           is_away ? http::describe(response)
+                                   : fmt::format("something that is not {}'s API (a "
+                                                 "proxy, a portal, a wrong address?): {}",
+                                                 settings_.service.name, http::describe(response))),
+                       .retry_after = wait_asked_for(response)},
+                      operation),
         .code = {}});
   }
 
   [[nodiscard]] Error explained(Error error, std::string_view operation) const {
     const bool is_protocol =
         error.kind == ErrorKind::not_found || error.kind == ErrorKind::conflict;
-    error = std::move(error).with_context(fmt::format("ECR {}", operation));
+    error = std::move(error).with_context(fmt::format("{} {}", settings_.service.name, operation));
     if (is_protocol) {
       return error;
     }

@@ -37,6 +37,12 @@ std::string api_endpoint(std::string_view configured, const EndpointChoice& choi
              : std::string(configured);
 }
 
+std::string kms_endpoint(std::string_view configured, const EndpointChoice& choice) {
+  return configured.empty() ? fmt::format("https://kms{}.{}.{}", choice.fips ? "-fips" : "",
+                                          choice.region, domain_of(choice))
+                            : std::string(configured);
+}
+
 std::string sts_endpoint(std::string_view configured, const EndpointChoice& choice) {
   return configured.empty() ? fmt::format("https://sts{}.{}.{}", choice.fips ? "-fips" : "",
                                           choice.region, domain_of(choice))

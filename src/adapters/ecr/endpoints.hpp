@@ -16,6 +16,9 @@ struct EndpointChoice {
 /// (China, GovCloud, the European Sovereign Cloud).
 std::string api_endpoint(std::string_view configured, const EndpointChoice& choice);
 
+/// The same for KMS.
+std::string kms_endpoint(std::string_view configured, const EndpointChoice& choice);
+
 /// The same for STS, which hands out the keys of roles.
 std::string sts_endpoint(std::string_view configured, const EndpointChoice& choice);
 

@@ -6,22 +6,28 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
+#include <utility>
 
 namespace builder::adapters::ecr {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json policy(std::int64_t images) {
-  // The form the original wrote, so that either service recognises the other's.
-  return {
-      {"rules",
-       Json::array(
-           {{{"rulePriority", 1},
-             {"description", fmt::format("Keep only {} image{}", images, images == 1 ? "" : "s")},
-             {"selection",
-              {{"tagStatus", "any"}, {"countType", "imageCountMoreThan"}, {"countNumber", images}}},
-             {"action", {{"type", "expire"}}}}})}};
+Json policy(std::int64_t images, bool tagged_only) {
+  Json selection{{"tagStatus", tagged_only ? "tagged" : "any"}};
+  if (tagged_only) {
+    selection["tagPatternList"] = {"*"};
+  }
+  selection["countType"] = "imageCountMoreThan";
+  selection["countNumber"] = images;
+  // Without `tagged_only` the form the original wrote, so that either service recognises the
+  // other's.
+  return {{"rules", Json::array({{{"rulePriority", 1},
+                                  {"description", fmt::format("Keep only {}{} image{}", images,
+                                                              tagged_only ? " tagged" : "",
+                                                              images == 1 ? "" : "s")},
+                                  {"selection", std::move(selection)},
+                                  {"action", {{"type", "expire"}}}}})}};
 }
 
 /// The count of a policy's only rule; 0 when there is no such thing.
@@ -43,26 +49,29 @@ std::int64_t count_of(const nlohmann::json& text) {
 
 }  // namespace
 
-std::string lifecycle_policy(int images) {
-  return policy(images).dump();
+std::string lifecycle_policy(const Retention& kept) {
+  return policy(kept.images, kept.tagged_only).dump();
 }
 
-PolicyJudgement judge_policy(std::string_view text, int images) {
+PolicyJudgement judge_policy(std::string_view text, const Retention& kept) {
   const auto found = parse_json(text);
   const std::int64_t count = count_of(found);
-  // A rule somebody changed by hand differs in its description or in another field. The priority
-  // of a single rule means nothing, so it is not compared.
-  auto expected = nlohmann::json::parse(policy(count).dump());
   if (count < 1) {
     return PolicyJudgement::operators;
   }
-  if (found["rules"][0].contains("rulePriority")) {
-    expected["rules"][0]["rulePriority"] = found["rules"][0]["rulePriority"];
+  for (const bool tagged_only : {kept.tagged_only, !kept.tagged_only}) {
+    // A rule somebody changed by hand differs in its description or in another field. The priority
+    // of a single rule means nothing, so it is not compared.
+    auto expected = nlohmann::json::parse(policy(count, tagged_only).dump());
+    if (found["rules"][0].contains("rulePriority")) {
+      expected["rules"][0]["rulePriority"] = found["rules"][0]["rulePriority"];
+    }
+    if (found == expected) {
+      const bool is_current = tagged_only == kept.tagged_only && count == kept.images;
+      return is_current ? PolicyJudgement::current : PolicyJudgement::outdated;
+    }
   }
-  if (found != expected) {
-    return PolicyJudgement::operators;
-  }
-  return count == images ? PolicyJudgement::current : PolicyJudgement::outdated;
+  return PolicyJudgement::operators;
 }
 
 }  // namespace builder::adapters::ecr

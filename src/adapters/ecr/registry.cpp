@@ -1,6 +1,5 @@
 #include "adapters/ecr/registry.hpp"
 
-#include "adapters/ecr/lifecycle_policy.hpp"
 #include "adapters/ecr/repository_name.hpp"
 #include "adapters/oci/push_fault.hpp"
 #include "base/json.hpp"
@@ -117,38 +116,39 @@ class EcrRegistry final : public ports::Registry {
     return tagged ? Result<>() : std::unexpected(judged(job, std::move(tagged).error()));
   }
 
-  Result<> promote(const JobContext& job, const PublishedImage& image) override {
+  Result<domain::ImageLayers> promote(const JobContext& job, const PublishedImage& image) override {
     auto moved = put_under(job, image, "latest");
     if (!moved && moved.error().kind == ErrorKind::conflict) {
       const std::string where = "the tags of " + image.repository.path() + " are immutable";
       if (!settings_.needs_latest) {
         log_.info("{}: latest stays where it is", where);
-        return {};
+        return domain::ImageLayers();
       }
       return std::unexpected(
           oci::for_customer(std::move(moved).error())
               .with_context(where + " (set IMAGE_REFERENCE=digest, or let `latest` move)"));
     }
-    return moved ? Result<>() : std::unexpected(judged(job, std::move(moved).error()));
+    return moved ? moved : std::unexpected(judged(job, std::move(moved).error()));
   }
 
  private:
   /// `conflict`: tags of this repository never move, and another image is there.
-  Result<> put_under(const JobContext& job, const PublishedImage& image, const std::string& tag) {
+  Result<domain::ImageLayers> put_under(const JobContext& job, const PublishedImage& image,
+                                        const std::string& tag) {
     oci::Reference reference{.host = image.repository.host(),
                              .repository = image.repository.path(),
                              .tag = tag,
                              .digest = image.digest};
     BUILDER_TRY_ASSIGN(const oci::Manifest manifest, client_.manifest(job, reference));
     reference.digest.clear();
-    auto put = client_.put(job, reference, manifest);
+    const auto put = client_.put(job, reference, manifest);
+    bool is_there = put.has_value();
     if (!put && put.error().kind == ErrorKind::conflict) {
       const auto there = client_.head(job, reference);
-      if (there && there->digest == image.digest) {
-        return {};
-      }
+      is_there = there && there->digest == image.digest;
     }
-    return put;
+    return is_there ? Result<domain::ImageLayers>(oci::layers_of(manifest))
+                    : std::unexpected(put.error());
   }
 
   struct Known {
@@ -243,7 +243,7 @@ class EcrRegistry final : public ports::Registry {
     if (!created) {
       const auto current = call(job, "GetLifecyclePolicy", {{"repositoryName", name}});
       if (current) {
-        switch (judge_policy(text_of(*current, "lifecyclePolicyText"), settings_.keep_images)) {
+        switch (judge_policy(text_of(*current, "lifecyclePolicyText"), settings_.kept)) {
           case PolicyJudgement::current:
           case PolicyJudgement::operators:
             return;
@@ -255,9 +255,9 @@ class EcrRegistry final : public ports::Registry {
         return;
       }
     }
-    const auto put = call(job, "PutLifecyclePolicy",
-                          {{"repositoryName", name},
-                           {"lifecyclePolicyText", lifecycle_policy(settings_.keep_images)}});
+    const auto put =
+        call(job, "PutLifecyclePolicy",
+             {{"repositoryName", name}, {"lifecyclePolicyText", lifecycle_policy(settings_.kept)}});
     if (!put) {
       log_.warning("lifecycle policy of {}: {}", name, put.error().error.message);
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/ecr/api.hpp"
+#include "adapters/ecr/lifecycle_policy.hpp"
 #include "adapters/ecr/logins.hpp"
 #include "adapters/oci/client.hpp"
 #include "base/log.hpp"
@@ -11,7 +12,7 @@
 namespace builder::adapters::ecr {
 
 struct RegistrySettings {
-  int keep_images = 0;
+  Retention kept;
   /// False: deployments are told by digest, and a tag `latest` that may not move is no failure.
   bool needs_latest = true;
 };

@@ -25,13 +25,13 @@ bool says(const ApiError& error, std::string_view code) {
 
 }  // namespace
 
-std::vector<TriedRight> try_rights(Api& api, int keep_images, const std::stop_token& stop,
+std::vector<TriedRight> try_rights(Api& api, const Retention& kept, const std::stop_token& stop,
                                    SteadyTime deadline) {
   const std::vector<std::pair<std::string_view, json>> calls{
       {"DescribeRepositories", {{"repositoryNames", {k_never_made}}}},
       {"GetLifecyclePolicy", {{"repositoryName", k_never_made}}},
       {"PutLifecyclePolicy",
-       {{"repositoryName", k_never_made}, {"lifecyclePolicyText", lifecycle_policy(keep_images)}}}};
+       {{"repositoryName", k_never_made}, {"lifecyclePolicyText", lifecycle_policy(kept)}}}};
   std::vector<TriedRight> rights;
   for (const auto& [operation, input] : calls) {
     auto answer = api.call(operation, input, stop, deadline);
@@ -45,7 +45,7 @@ std::vector<TriedRight> try_rights(Api& api, int keep_images, const std::stop_to
   return rights;
 }
 
-Result<std::optional<SeenPolicy>> look_at_policy(Api& api, int keep_images,
+Result<std::optional<SeenPolicy>> look_at_policy(Api& api, const Retention& kept,
                                                  const std::stop_token& stop, SteadyTime deadline) {
   auto listed = api.call("DescribeRepositories", {{"maxResults", k_most_listed}}, stop, deadline);
   if (!listed) {
@@ -61,7 +61,7 @@ Result<std::optional<SeenPolicy>> look_at_policy(Api& api, int keep_images,
     auto policy =
         api.call("GetLifecyclePolicy", {{"repositoryName", seen.repository}}, stop, deadline);
     if (policy) {
-      seen.judgement = judge_policy(text_of(*policy, "lifecyclePolicyText"), keep_images);
+      seen.judgement = judge_policy(text_of(*policy, "lifecyclePolicyText"), kept);
     } else if (!says(policy.error(), "LifecyclePolicyNotFoundException")) {
       return std::unexpected(std::move(policy).error().error);
     }

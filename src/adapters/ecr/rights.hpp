@@ -19,7 +19,7 @@ struct TriedRight {
 };
 
 /// Those of ECR's API that can be tried without an effect: on a repository that is never made.
-std::vector<TriedRight> try_rights(Api& api, int keep_images, const std::stop_token& stop,
+std::vector<TriedRight> try_rights(Api& api, const Retention& kept, const std::stop_token& stop,
                                    SteadyTime deadline);
 
 /// What the lifecycle policy of a repository of ours says.
@@ -29,7 +29,7 @@ struct SeenPolicy {
 };
 
 /// Of the first repository of ours that ECR lists; nullopt: there is none yet.
-Result<std::optional<SeenPolicy>> look_at_policy(Api& api, int keep_images,
+Result<std::optional<SeenPolicy>> look_at_policy(Api& api, const Retention& kept,
                                                  const std::stop_token& stop, SteadyTime deadline);
 
 }  // namespace builder::adapters::ecr

@@ -125,7 +125,7 @@ class LayerSearch {
     told_ = 0;
     failed_.reset();
     scanner_.emplace(spec_.sought);
-    names_.emplace([this](std::string_view bytes, std::string_view path) {
+    names_.emplace([this](std::string_view bytes, std::string_view path, TarNames::Part) {
       scanner_->feed(bytes, [&](std::size_t, std::size_t secret) { found(secret, path); });
     });
     unpacker_ = make_unpacker([this](std::string_view bytes) { return take(bytes); });
@@ -273,14 +273,26 @@ class RegistrySearch final : public ports::ImageSearch {
                                    .repository = spec.image.repository.path(),
                                    .tag = {},
                                    .digest = spec.image.digest};
-    BUILDER_TRY_ASSIGN(const oci::Image image, client_.image(job, reference));
+    BUILDER_TRY_ASSIGN(const std::vector<oci::Image> images, client_.images(job, reference));
+    ImageSearchReport report;
+    for (const oci::Image& image : images) {
+      BUILDER_TRY(search_image(job, reference, image, spec, report));
+    }
+    return report;
+  }
+
+ private:
+  /// One of an index adds to the report what the others do not have.
+  Result<> search_image(const JobContext& job, const oci::Reference& reference,
+                        const oci::Image& image, const ImageSearchSpec& spec,
+                        ImageSearchReport& report) {
     const json config = parse_json(image.config);
     if (!config.is_object()) {
       return failure(ErrorKind::internal, reference.str() + " has no readable configuration");
     }
     const std::vector<Layer> layers = layers_of(parse_json(image.manifest.bytes));
     const std::vector<HistoryEntry> history = history_of(config);
-    ImageSearchReport report{.layers = layers.size()};
+    report.layers = std::max(report.layers, layers.size());
     std::vector<Found> findings;
     ConfigSearch(spec.sought, findings).search(config, history, image.config, image.manifest.bytes);
     if (layers.size() > k_most_layers) {
@@ -304,11 +316,14 @@ class RegistrySearch final : public ports::ImageSearch {
       }
     }
     add_of_layers(layers, history, report, findings);
-    report.findings = placed(std::move(findings), history, spec);
-    return report;
+    for (domain::ImageFinding& finding : placed(std::move(findings), history, spec)) {
+      if (std::ranges::find(report.findings, finding) == report.findings.end()) {
+        report.findings.push_back(std::move(finding));
+      }
+    }
+    return {};
   }
 
- private:
   Result<> search_layer(const JobContext& job, const oci::Reference& reference, const Layer& layer,
                         const ImageSearchSpec& spec, ImageSearchReport& report) {
     if (layer.lies_elsewhere) {

@@ -61,7 +61,7 @@ bool has_right_sum(std::string_view header) {
 void TarNames::feed(std::string_view piece) {
   while (!piece.empty()) {
     if (is_lost_) {
-      sink_(piece, {});
+      sink_(piece, {}, Part::other);
       return;
     }
     if (left_ == 0) {
@@ -70,7 +70,7 @@ void TarNames::feed(std::string_view piece) {
       piece.remove_prefix(taken);
       if (header_.size() == k_block) {
         read_header();
-        sink_(header_, path_);
+        sink_(header_, path_, path_.empty() ? Part::other : Part::header);
         header_.clear();
       }
       continue;
@@ -83,7 +83,13 @@ void TarNames::feed(std::string_view piece) {
     } else if (content_ == Content::pax && pax_.size() <= k_longest_pax) {
       pax_ += part.substr(0, own);
     }
-    sink_(part, path_);
+    const std::size_t content = content_ == Content::file && !path_.empty() ? own : 0;
+    if (content > 0) {
+      sink_(part.substr(0, content), path_, Part::content);
+    }
+    if (content < part.size()) {
+      sink_(part.substr(content), path_, Part::other);
+    }
     size_ -= own;
     left_ -= taken;
     piece.remove_prefix(taken);

@@ -13,8 +13,14 @@ namespace builder::adapters::image_search {
 /// names of GNU and pax; keeps a name at most. Not thread-safe.
 class TarNames {
  public:
+  enum class Part {
+    header,   ///< Of the next file, folder or link. Its content, if it has one, follows.
+    content,  ///< Of a file.
+    other,    ///< What fills up a block, names, and what is no tar.
+  };
+
   /// Gets the next bytes, and whose they are: a path as the stream has it, or nothing.
-  using Sink = std::function<void(std::string_view bytes, std::string_view path)>;
+  using Sink = std::function<void(std::string_view bytes, std::string_view path, Part part)>;
 
   /// Longer ones are not kept; their files have the short name of the header.
   static constexpr std::size_t k_longest_name = 4096;

@@ -42,6 +42,7 @@ struct Call {
   std::string body = {};
   std::size_t limit = k_manifest_limit;
   const BlobTaker* taker = nullptr;  ///< Gets the body of a success as it comes.
+  bool may_be_unknown = false;       ///< Not every registry has such a path.
 };
 
 /// Of a peer that sends a large blob.
@@ -74,7 +75,8 @@ bool is_success(const Call& call, const http::Response& response) {
     return response.body.empty() || is_registrys(response) ||
            !parse_json(response.body).is_discarded();
   }
-  return !call.path.starts_with("manifests/") || parse_json(response.body).is_object();
+  const bool is_json = call.path.starts_with("manifests/") || call.path.starts_with("referrers/");
+  return !is_json || parse_json(response.body).is_object();
 }
 
 /// An answer to HEAD has no words; where they decide, they are asked for.
@@ -144,12 +146,12 @@ class HttpClient final : public Client {
     return found;
   }
 
-  Result<> put(const JobContext& job, const Reference& reference,
-               const Manifest& manifest) override {
+  Result<Stored> put(const JobContext& job, const Reference& reference,
+                     const Manifest& manifest) override {
     BUILDER_TRY_ASSIGN(const http::Response response,
                        call(job, {.method = http::Method::put,
                                   .reference = reference,
-                                  .path = "manifests/" + reference.tag,
+                                  .path = "manifests/" + reference.selector(),
                                   .actions = "pull,push",
                                   .headers = {{"Content-Type", manifest.media_type}},
                                   .body = manifest.bytes}));
@@ -162,7 +164,17 @@ class HttpClient final : public Client {
       return failure(ErrorKind::internal, fmt::format("{} became {} instead of {}", reference.str(),
                                                       digest, manifest.digest));
     }
-    return {};
+    return Stored{.lists_subject = response.header("OCI-Subject").has_value()};
+  }
+
+  Result<Manifest> referrers(const JobContext& job, const Reference& reference) override {
+    BUILDER_TRY_ASSIGN(http::Response response, call(job, {.reference = reference,
+                                                           .path = "referrers/" + reference.digest,
+                                                           .may_be_unknown = true}));
+    Manifest index{.bytes = std::move(response.body), .media_type = {}, .digest = {}};
+    index.digest = "sha256:" + sha256_hex(index.bytes);
+    index.media_type = media_type_of(response);
+    return index;
   }
 
   Result<std::string> blob(const JobContext& job, const Reference& reference,
@@ -265,6 +277,11 @@ class HttpClient final : public Client {
   static Error no_success(const Call& call, const Answer& answer) {
     const std::string request =
         request_of(call) + (answer.sent_to.empty() ? "" : ", sent on to " + answer.sent_to);
+    if (call.may_be_unknown &&
+        (answer.status == 404 || answer.status == 405 || answer.status == 400)) {
+      return {.kind = ErrorKind::not_found,
+              .message = fmt::format("{}: {}", request, http::describe(answer))};
+    }
     return answer.ok() ? of_stranger(request, "the registry", answer) : refusal(request, answer);
   }
 

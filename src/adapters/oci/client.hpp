@@ -5,6 +5,8 @@
 #include "base/backoff.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "domain/image_layers.hpp"
+#include "domain/platform_name.hpp"
 #include "ports/job_context.hpp"
 #include "ports/registry_login.hpp"
 
@@ -22,12 +24,21 @@ struct Manifest {
   std::string digest;
 };
 
+/// The layers of an image's manifest. Empty: it is none, or does not say their sizes.
+domain::ImageLayers layers_of(const Manifest& manifest);
+
 struct Descriptor {
   std::string digest;
   std::string media_type;
 };
 
-/// One image for linux/amd64 with its configuration.
+/// What a registry says of a manifest that it took.
+struct Stored {
+  /// It lists the manifest among the referrers of its `subject` (`OCI-Subject`).
+  bool lists_subject = false;
+};
+
+/// One image for one platform with its configuration.
 struct Image {
   Reference reference;  ///< By the digest of what was named: an index, where there is one.
   Manifest manifest;    ///< The image's own, chosen out of an index.
@@ -68,9 +79,13 @@ class Client {
   virtual Result<Manifest> manifest(const ports::JobContext& job, const Reference& reference) = 0;
   /// Whether it is there, and what it is.
   virtual Result<Descriptor> head(const ports::JobContext& job, const Reference& reference) = 0;
-  /// Puts the manifest under `reference.tag`, and makes sure that it is there as it was sent.
-  virtual Result<> put(const ports::JobContext& job, const Reference& reference,
-                       const Manifest& manifest) = 0;
+  /// Puts the manifest under the reference's digest, or its tag where there is none, and makes sure
+  /// that it is there as it was sent.
+  virtual Result<Stored> put(const ports::JobContext& job, const Reference& reference,
+                             const Manifest& manifest) = 0;
+  /// The index of what refers to `reference.digest`, its first page. `not_found`: the registry has
+  /// no such lists (it is older than version 1.1 of the protocol).
+  virtual Result<Manifest> referrers(const ports::JobContext& job, const Reference& reference) = 0;
   /// A small blob of the reference's repository; `internal` when it is larger than `limit`.
   virtual Result<std::string> blob(const ports::JobContext& job, const Reference& reference,
                                    const std::string& digest, std::size_t limit) = 0;
@@ -82,9 +97,17 @@ class Client {
   /// no image refers to, for the registry to clear away.
   virtual Result<> push_blob(const ports::JobContext& job, const Reference& reference,
                              const std::string& bytes) = 0;
-  /// The linux/amd64 image a reference means, out of an index if need be, and its configuration.
-  /// `not_found` when an index has none.
-  Result<Image> image(const ports::JobContext& job, const Reference& reference);
+  /// The image a reference means, out of an index if need be that for the platform, and its
+  /// configuration. `not_found` when an index has none.
+  Result<Image> image(const ports::JobContext& job, const Reference& reference,
+                      std::string_view platform = domain::k_default_platform);
+  /// Every image a reference means: those of an index, whatever they are for, or the one. What an
+  /// index holds beside images (papers of BuildKit's) is passed over.
+  Result<std::vector<Image>> images(const ports::JobContext& job, const Reference& reference);
+
+ private:
+  Result<Image> with_config(const ports::JobContext& job, const Reference& reference,
+                            Manifest manifest);
 };
 
 /// `http` and `logins` outlive the client.

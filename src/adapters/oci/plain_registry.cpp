@@ -43,17 +43,13 @@ class PlainRegistry final : public ports::Registry {
                : std::unexpected(there.error());
   }
 
-  Result<> promote(const JobContext& job, const PublishedImage& image) override {
-    PublishedImage latest = image;
-    latest.tag = "latest";
-    return add_tag(job, latest);
+  Result<domain::ImageLayers> promote(const JobContext& job, const PublishedImage& image) override {
+    return put_under(job, image, "latest");
   }
 
   Result<> add_tag(const JobContext& job, const PublishedImage& image) override {
-    Reference reference = reference_of(image.repository, image.tag);
-    BUILDER_TRY_ASSIGN(const Manifest manifest,
-                       client_.manifest(job, reference.with_digest(image.digest)));
-    return client_.put(job, reference, manifest);
+    BUILDER_TRY(put_under(job, image, image.tag));
+    return {};
   }
 
   Result<> probe(const JobContext& job) override {
@@ -61,6 +57,15 @@ class PlainRegistry final : public ports::Registry {
   }
 
  private:
+  Result<domain::ImageLayers> put_under(const JobContext& job, const PublishedImage& image,
+                                        const std::string& tag) {
+    const Reference reference = reference_of(image.repository, tag);
+    BUILDER_TRY_ASSIGN(const Manifest manifest,
+                       client_.manifest(job, reference.with_digest(image.digest)));
+    BUILDER_TRY(client_.put(job, reference, manifest));
+    return layers_of(manifest);
+  }
+
   const Repository repository_;
   Client& client_;
 };

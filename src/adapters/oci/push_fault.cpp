@@ -22,7 +22,10 @@ PushFault classify_push_error(std::string_view text) {
       (words.contains("the repository with name") && words.contains("does not exist"))) {
     return PushFault::repository_missing;
   }
-  if (contains_any(words, {"does not exist locally", "no such image", "tag does not exist:"})) {
+  // The last is an Engine's whose image went while it began to push: another service made the same
+  // image, and its name was the last one when it was removed.
+  if (contains_any(words, {"does not exist locally", "no such image",
+                           "tag does not exist:", "could not find image from tag"})) {
     return PushFault::image_missing;
   }
   if (contains_any(words, {"tag invalid", "tag_invalid", "imagetagalreadyexists"}) &&

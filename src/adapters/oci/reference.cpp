@@ -101,6 +101,11 @@ Result<Reference> parse_reference(std::string_view text) {
   return reference;
 }
 
+std::string for_engine(const Reference& reference) {
+  const std::string text = reference.str();
+  return reference.host == k_hub ? "docker.io" + text.substr(k_hub.size()) : text;
+}
+
 Reference reference_of(const ports::Repository& repository, std::string tag) {
   auto parsed = parse_reference(repository.uri);
   return {.host = parsed ? parsed->host : repository.host(),

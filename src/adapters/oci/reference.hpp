@@ -29,6 +29,9 @@ struct Reference {
 /// tag and digest it is `latest`. `invalid_input` for anything else.
 Result<Reference> parse_reference(std::string_view text);
 
+/// A reference as an engine writes it: Docker Hub by its common name.
+std::string for_engine(const Reference& reference);
+
 /// The image as its registry's API names it. A person may have typed `me/app` or `docker.io/me/app`
 /// for what is at `registry-1.docker.io`, and engines are told it as it was typed.
 Reference reference_of(const ports::Repository& repository, std::string tag);

@@ -121,6 +121,43 @@ std::vector<NamedAt> caches_of(const Dockerfile& dockerfile) {
   return caches;
 }
 
+/// What has no registry to ask says what it would be asked for.
+std::string verdict_of(const std::string& refusal, const std::string& rule, bool needs_signature) {
+  return !refusal.empty() ? refusal
+         : rule.empty()   ? "may be used"
+         : needs_signature
+             ? fmt::format("may be used if it is signed, which the build asks its registry: \"{}\"",
+                           rule)
+             : fmt::format("may be used: \"{}\"", rule);
+}
+
+std::vector<PolicyRow> rows_of(const PolicyOfBuild& policy, std::string_view dockerfile) {
+  std::vector<PolicyRow> rows;
+  for (const auto& found : adapters::buildkit::judge_dockerfile(*policy.policy, policy.frontends,
+                                                                dockerfile, policy.given)) {
+    rows.push_back({.line = found.line,
+                    .what = found.what,
+                    .rule = found.rule,
+                    .verdict = verdict_of(found.refusal, found.rule, found.needs_signature),
+                    .refused = !found.refusal.empty()});
+  }
+  return rows;
+}
+
+PolicyRow row_of_builder(const adapters::policy::Policy& policy, const std::string& builder) {
+  const auto reference = adapters::oci::parse_reference(builder);
+  const auto rule =
+      reference ? policy.rule_for(*reference) : std::unexpected("no name of an image");
+  const bool has_rule = rule && *rule != nullptr;
+  const std::string name = has_rule ? (*rule)->name : std::string();
+  return {.line = 0,
+          .what = builder,
+          .rule = name,
+          .verdict = verdict_of(rule ? std::string() : rule.error(), name,
+                                has_rule && (*rule)->needs_signature()),
+          .refused = !rule};
+}
+
 Result<std::optional<std::string>> text_at(const SourceTree& tree, const std::string& path,
                                            std::size_t limit) {
   auto text = ports::read_file(tree, path, limit);
@@ -150,7 +187,8 @@ nlohmann::ordered_json json_of(const std::vector<NamedAt>& named) {
 
 }  // namespace
 
-Result<BuildExplanation> explain(const build::LocalPlan& planned, const SourceTree& source) {
+Result<BuildExplanation> explain(const build::LocalPlan& planned, const SourceTree& source,
+                                 const PolicyOfBuild& policy) {
   BuildExplanation explanation;
   explanation.knobs = domain::knobs::shown(planned.knobs);
   const auto& plan = planned.plan;
@@ -158,6 +196,9 @@ Result<BuildExplanation> explain(const build::LocalPlan& planned, const SourceTr
   if (dockerfile == nullptr) {
     const auto& buildpacks = std::get<build::BuildpacksPlan>(plan);
     explanation.builder = buildpacks.builder;
+    if (policy.policy != nullptr) {
+      explanation.policy = {row_of_builder(*policy.policy, buildpacks.builder)};
+    }
     Counter counter(*buildpacks.app, "");
     BUILDER_TRY(counter.count(""));
     counter.write(explanation);
@@ -182,6 +223,9 @@ Result<BuildExplanation> explain(const build::LocalPlan& planned, const SourceTr
   const Dockerfile read(text);
   explanation.images = images_of(read);
   explanation.caches = caches_of(read);
+  if (policy.policy != nullptr) {
+    explanation.policy = rows_of(policy, text);
+  }
   if (read.frontend()) {
     explanation.frontend = read.frontend()->reference;
   }
@@ -219,6 +263,11 @@ std::string explanation_text(const Terminal& terminal, const BuildExplanation& e
   }
   for (const NamedAt& image : explanation.images) {
     rows.emplace_back("Image", fmt::format("{}  line {}", image.what, image.line));
+  }
+  for (const PolicyRow& row : explanation.policy.value_or(std::vector<PolicyRow>())) {
+    rows.emplace_back("Policy",
+                      fmt::format("{}{}{}: {}", row.what, row.line == 0 ? "" : "  line ",
+                                  row.line == 0 ? "" : std::to_string(row.line), row.verdict));
   }
   for (const NamedAt& cache : explanation.caches) {
     rows.emplace_back("Cache", fmt::format("{}  line {}", cache.what, cache.line));
@@ -264,6 +313,17 @@ std::string explanation_json(const BuildExplanation& explanation,
   object["left_out"] = std::move(left_out);
   object["images"] = json_of(explanation.images);
   object["caches"] = json_of(explanation.caches);
+  if (explanation.policy) {
+    auto list = nlohmann::ordered_json::array();
+    for (const PolicyRow& row : *explanation.policy) {
+      list.push_back({{"line", row.line},
+                      {"name", printable_line(row.what)},
+                      {"rule", row.rule},
+                      {"refused", row.refused},
+                      {"verdict", row.verdict}});
+    }
+    object["policy"] = std::move(list);
+  }
   if (explanation.replay) {
     object["replay"] = replay_json(*explanation.replay);
   }

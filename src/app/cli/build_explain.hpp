@@ -1,5 +1,6 @@
 #pragma once
 
+#include "adapters/buildkit/diagnosis/build_policy.hpp"
 #include "app/cli/replayed.hpp"
 #include "app/cli/terminal.hpp"
 #include "build/local_build.hpp"
@@ -31,6 +32,15 @@ struct NamedAt {
   std::string what;
 };
 
+/// What the operator's policy says of something that the build would be made of.
+struct PolicyRow {
+  std::size_t line = 0;  ///< 0: the Dockerfile does not name it.
+  std::string what;
+  std::string rule;     ///< That decided; empty: none had to.
+  std::string verdict;  ///< For a person.
+  bool refused = false;
+};
+
 /// What a build would be made of. Nothing is run to know it, and no engine is asked.
 struct BuildExplanation {
   std::string dockerfile;         ///< Empty: with buildpacks.
@@ -43,11 +53,20 @@ struct BuildExplanation {
   std::vector<domain::knobs::ShownKnob> knobs;  ///< What was decided for it, and where.
   std::string frontend;                         ///< Of a `# syntax=` line; empty: the engine's own.
   bool no_cache = false;  ///< Every step runs. Otherwise only a build can tell which ones do.
+  std::optional<std::vector<PolicyRow>> policy = {};  ///< nullopt: there is none.
   std::optional<Replayed> replay;
 };
 
+/// The rules that the build would have to keep.
+struct PolicyOfBuild {
+  const adapters::policy::Policy* policy = nullptr;  ///< Null: there is none.
+  const adapters::buildkit::FrontendRules& frontends;
+  adapters::buildkit::GivenArguments given;  ///< Values of ARGs.
+};
+
 /// `source` is the tree before anything was laid over it.
-Result<BuildExplanation> explain(const build::LocalPlan& planned, const ports::SourceTree& source);
+Result<BuildExplanation> explain(const build::LocalPlan& planned, const ports::SourceTree& source,
+                                 const PolicyOfBuild& policy);
 
 /// For a person, a row each, with a line end.
 std::string explanation_text(const Terminal& terminal, const BuildExplanation& explanation,

@@ -137,16 +137,16 @@ Result<Built> run(BuildWanted& wanted, Means means) {
   BUILDER_TRY_ASSIGN(const auto parts, means.parts_for(wanted.build));
   const std::stop_token& stop = means.stop;
   domain::EventSink& events = means.events;
-  BUILDER_TRY(parts->build->ask_engine(stop));
+  BUILDER_TRY(parts->build->ask(parts->build->engines.front(), stop));
   const ports::JobContext job{
       .deployment_id = wanted.build.request.deployment_id,
       .stop = stop,
       .deadline = std::chrono::steady_clock::now() + parts->config.build_timeout,
       .log = means.log};
-  BUILDER_TRY_ASSIGN(auto source, source_of(wanted, *parts, job, events));
+  BUILDER_TRY_ASSIGN(const auto source, source_of(wanted, *parts, job, events));
   BUILDER_TRY_ASSIGN(
       auto result, build::run_local_build(parts->ports(), step_settings(parts->config, parts->work),
-                                          wanted.build, std::move(source), job, events));
+                                          wanted.build, source, job, events));
   if (wanted.output != nullptr) {
     BUILDER_TRY(wanted.output->keep());
     result.size = wanted.output->size();
@@ -198,6 +198,21 @@ BuildSummary succeeded(const BuildWanted& wanted, Built built) {
   return summary;
 }
 
+/// The values of ARGs that the build would be given.
+std::map<std::string, std::string> arguments_of(const build::BuildPlan& plan,
+                                                const build::LocalBuild& wanted,
+                                                const build::StepSettings& settings) {
+  const auto* const dockerfile = std::get_if<build::DockerfilePlan>(&plan);
+  if (dockerfile == nullptr) {
+    return {};
+  }
+  std::map<std::string, std::string> given = dockerfile->target.options.arguments;
+  given.merge(build::delivered(dockerfile->target, wanted.request.environment, settings.delivery,
+                               wanted.caches.secrets)
+                  .arguments);
+  return given;
+}
+
 /// Says what would be built, and of what. Of a repository its commit is fetched; nothing is run.
 Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineChoice& engine,
                        Means means) {
@@ -205,15 +220,19 @@ Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineC
   const ports::JobContext job{
       .deployment_id = wanted.build.request.deployment_id, .stop = means.stop, .log = means.log};
   domain::EventSink& events = means.events;
-  BUILDER_TRY_ASSIGN(auto source, source_of(wanted, *parts, job, events));
+  BUILDER_TRY_ASSIGN(const auto source, source_of(wanted, *parts, job, events));
   const build::StepSettings settings = step_settings(parts->config, parts->work);
   BUILDER_TRY_ASSIGN(const build::LocalPlan planned,
                      build::make_local_plan(settings, wanted.build, source.tree, events));
   const build::BuildPlan& plan = planned.plan;
-  BUILDER_TRY_ASSIGN(BuildExplanation explanation, explain(planned, *source.tree));
+  const PolicyOfBuild policy{.policy = parts->config.policy.get(),
+                             .frontends = parts->config.frontends,
+                             .given = arguments_of(plan, wanted.build, settings)};
+  BUILDER_TRY_ASSIGN(BuildExplanation explanation, explain(planned, *source.tree, policy));
   explanation.replay = wanted.replay;
   explanation.no_cache = planned.knobs.no_cache && planned.knobs.no_cache->value;
-  const bool cannot_load = std::holds_alternative<build::BuildpacksPlan>(plan) && line.push.empty();
+  const bool cannot_write =
+      std::holds_alternative<build::BuildpacksPlan>(plan) && !line.output.empty();
   const std::string names = joined(wanted.images());
   const std::string result = !line.push.empty()    ? "pushed to " + names
                              : line.output.empty() ? "loaded as " + names
@@ -226,7 +245,9 @@ Result<> explain_build(const BuildLine& line, BuildWanted& wanted, const EngineC
                          wanted.git()->folder.empty() ? "" : ":" + wanted.git()->folder,
                          source.commit.str())},
       {"Engine", engine.address},
-      {"Result", cannot_load ? "none: an image that buildpacks make needs --push REF" : result}};
+      {"Result", cannot_write
+                     ? "none: an image that buildpacks make goes to the Docker Engine or a registry"
+                     : result}};
   fmt::print("{}", wanted.progress == "json"
                        ? explanation_json(explanation, facts)
                        : explanation_text(terminal_of(STDOUT_FILENO), explanation, facts));

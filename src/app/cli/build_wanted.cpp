@@ -88,13 +88,8 @@ Result<> check_platforms(const BuildLine& line) {
   if (line.platform.empty()) {
     return {};
   }
-  for (const std::string& platform : domain::platforms_in(line.platform)) {
-    const std::string fault = platform.empty() ? "is no platform list: a name is missing"
-                                               : domain::platform_fault(platform);
-    if (!fault.empty()) {
-      return wrong(
-          fmt::format("--platform {}: {}", platform.empty() ? line.platform : platform, fault));
-    }
+  if (const std::string fault = domain::platform_list_fault(line.platform); !fault.empty()) {
+    return wrong(fmt::format("--platform {}: {}", line.platform, fault));
   }
   if (!line.platform.contains(',') || !line.push.empty()) {
     return {};

@@ -4,16 +4,20 @@
 #include "adapters/cnb/platform.hpp"
 #include "adapters/git/source_fetcher.hpp"
 #include "adapters/http/proxy.hpp"
+#include "adapters/sbom/sbom_source.hpp"
 #include "app/compose/engine_choice.hpp"
 #include "app/host/folder_probe.hpp"
 #include "base/text.hpp"
 #include "domain/buildpacks/builder_image.hpp"
+#include "domain/platform_name.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
+#include <map>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -56,6 +60,7 @@ adapters::cnb::PlatformSettings platform_settings(
           .lifecycle_image = config.cnb_lifecycle_image,
           .host_network = config.cnb_host_network,
           .bindings = std::move(bindings),
+          .keeper = config.docker_host,
           .commit_epoch = config.image_epoch != adapters::buildkit::ImageEpoch::off};
 }
 
@@ -67,31 +72,22 @@ KeyedHash::Key times_key(const Config& config) {
   return key;
 }
 
-/// What builds: a Docker Engine, or a standalone BuildKit without one.
-struct BuildEngine {
-  std::unique_ptr<adapters::docker::Engine>
-      docker;  ///< Null: the connector's daemon pushes itself.
-  std::unique_ptr<adapters::buildkit::Connector> connector;
-};
-
-BuildEngine choose_engine(const Config& config, adapters::http::Client& http, const Log& log) {
-  BuildEngine engine;
-  if (const auto& address = config.buildkit_host) {
-    log.info("building with BuildKit at {}{}", address->str(),
-             config.buildkit_tls ? ", over TLS" : "");
-    if (!address->is_socket() && !config.buildkit_tls &&
-        !adapters::oci::is_plain_http(address->authority())) {
-      log.warning(
-          "BUILDKIT_HOST is spoken to without TLS: sources and registry tokens can be read on the "
-          "way; set BUILDKIT_TLS_CA, BUILDKIT_TLS_CERT and BUILDKIT_TLS_KEY");
-    }
-    engine.connector = adapters::buildkit::make_buildkitd_connector(*address, config.buildkit_tls);
-    return engine;
+/// The way to a standalone BuildKit.
+std::unique_ptr<adapters::buildkit::Connector> connect_buildkit(const Config& config,
+                                                                const BuildkitAddress& buildkit,
+                                                                const Log& log) {
+  const adapters::docker::EngineAddress& address = buildkit.address;
+  const bool has_tls = config.buildkit_tls && !address.is_socket();
+  log.info("building {}with BuildKit at {}{}",
+           buildkit.platform.empty() ? "" : "for " + buildkit.platform + " ", address.str(),
+           has_tls ? ", over TLS" : "");
+  if (!address.is_socket() && !has_tls && !adapters::oci::is_plain_http(address.authority())) {
+    log.warning(
+        "BUILDKIT_HOST is spoken to without TLS: sources and registry tokens can be read on the "
+        "way; set BUILDKIT_TLS_CA, BUILDKIT_TLS_CERT and BUILDKIT_TLS_KEY");
   }
-  log.info("building with the Docker Engine at {}", config.docker_host.str());
-  engine.docker = adapters::docker::make_engine(config.docker_host, http);
-  engine.connector = adapters::buildkit::make_docker_connector(config.docker_host, *engine.docker);
-  return engine;
+  return adapters::buildkit::make_buildkitd_connector(address,
+                                                      has_tls ? config.buildkit_tls : std::nullopt);
 }
 
 /// What holds the steps of builds within BUILD_MEMORY, BUILD_CPUS and BUILD_PIDS, and sees how much
@@ -101,9 +97,10 @@ struct StepLimits {
   bool enforced = false;
 };
 
-adapters::host::CgroupLimits limits_in_force(const Config& config) {
+/// `is_local`: the engine is on this machine.
+adapters::host::CgroupLimits limits_in_force(const Config& config, bool is_local) {
   adapters::host::CgroupLimits limits = config.build_limits;
-  if (has_local_engine(config)) {
+  if (is_local) {
     const auto bearable = adapters::host::default_limits();
     limits.memory = config.build_memory_auto ? bearable.memory : limits.memory;
     limits.pids = config.build_pids_auto ? bearable.pids : limits.pids;
@@ -117,7 +114,7 @@ Result<std::unique_ptr<ports::BuildLimits>> wanted_step_limits(const Config& con
   const bool is_wanted = config.build_limits.any();
   auto limits = has_local_engine(config)
                     ? adapters::host::make_step_limits(
-                          {.limits = limits_in_force(config), .asked_for = is_wanted}, log)
+                          {.limits = limits_in_force(config, true), .asked_for = is_wanted}, log)
                     : failure(ErrorKind::denied, "the engine is on another machine");
   if (limits) {
     return limits;
@@ -139,7 +136,7 @@ Result<std::unique_ptr<ports::BuildLimits>> wanted_step_limits(const Config& con
 StepLimits make_step_limits(const Config& config, const Log& log) {
   auto limits = wanted_step_limits(config, log);
   if (limits) {
-    return {.limits = *std::move(limits), .enforced = limits_in_force(config).any()};
+    return {.limits = *std::move(limits), .enforced = limits_in_force(config, true).any()};
   }
   config.build_limits.any() ? log.warning("{}", limits.error().message)
                             : log.info("{}", limits.error().message);
@@ -147,23 +144,27 @@ StepLimits make_step_limits(const Config& config, const Log& log) {
   return {.limits = limits ? *std::move(limits) : nullptr, .enforced = false};
 }
 
-adapters::buildkit::SolverSettings solver_settings(const Config& config, const StepLimits& limits) {
+adapters::buildkit::SolverSettings solver_settings(const Config& config, const StepLimits& limits,
+                                                   const adapters::docker::EngineAddress& address) {
   adapters::buildkit::SolverSettings settings;
-  settings.engine_setting = config.buildkit_host ? "BUILDKIT_HOST" : "DOCKER_HOST";
+  settings.engine_setting = config.buildkits.empty() ? "DOCKER_HOST" : "BUILDKIT_HOST";
   settings.frontends = config.frontends;
   settings.sources.policy = config.build_network_policy;
   settings.needs_isolation = config.build_network_isolation;
+  settings.refuses_emulation = !config.platform_emulation;
   for (const auto& [host, login] : config.registry_logins) {
     settings.sources.registries.push_back(host);
   }
-  settings.limits = limits.limits.get();
-  settings.attributes_are_second = limits.enforced;
+  const bool is_local = address.is_socket();
+  // An engine beside the first one may be anywhere.
+  settings.limits = is_local || address == engine_address(config) ? limits.limits.get() : nullptr;
+  settings.attributes_are_second = is_local && limits.enforced;
   if (config.build_proxy) {
     settings.proxy_variables = adapters::http::Proxies::of_process().variables();
   }
   auto& attributes = settings.step_attributes;
   settings.attributes_are_asked_for = config.build_limits.any();
-  if (const auto memory = limits_in_force(config).memory; memory > 0) {
+  if (const auto memory = limits_in_force(config, is_local).memory; memory > 0) {
     attributes["memory"] = std::to_string(memory);
     attributes["memswap"] = attributes["memory"];
   }
@@ -178,9 +179,7 @@ adapters::buildkit::SolverSettings solver_settings(const Config& config, const S
 }
 
 /// In the words of whoever can mend it.
-Error unreachable(Error error, const Config& config) {
-  const bool is_docker = !config.buildkit_host;
-  const adapters::docker::EngineAddress& address = engine_address(config);
+Error unreachable(Error error, const adapters::docker::EngineAddress& address, bool is_docker) {
   const std::string_view daemon = is_docker ? "dockerd" : "buildkitd";
   const std::string_view variable = is_docker ? "DOCKER_HOST" : "BUILDKIT_HOST";
   std::string problem;
@@ -209,7 +208,16 @@ Error unreachable(Error error, const Config& config) {
 }  // namespace
 
 const adapters::docker::EngineAddress& engine_address(const Config& config) {
-  return config.buildkit_host ? *config.buildkit_host : config.docker_host;
+  return config.buildkits.empty() ? config.docker_host : config.buildkits.front().address;
+}
+
+std::string engine_names(const Config& config) {
+  std::string names;
+  for (const BuildkitAddress& one : config.buildkits) {
+    names += (names.empty() ? "" : ", ") + one.platform + (one.platform.empty() ? "" : "=") +
+             one.address.str();
+  }
+  return names.empty() ? engine_address(config).str() : names;
 }
 
 bool has_local_engine(const Config& config) {
@@ -219,9 +227,14 @@ bool has_local_engine(const Config& config) {
 build::StepSettings step_settings(const Config& config, const WorkDir& work) {
   build::StepSettings settings;
   settings.github_url = config.github_url;
+  settings.platforms = config.platforms == domain::k_default_platform ? "" : config.platforms;
   settings.fetch_timeout = config.fetch_timeout;
   settings.delivery = config.delivery;
   settings.reuse_images = config.reuse_images;
+  settings.base_images = config.base_images;
+  settings.renew_base_images = config.base_images_renew;
+  settings.image_labels = config.image_labels;
+  settings.policy = config.policy == nullptr ? std::string() : config.policy->fingerprint;
   settings.knobs = config.customer_knobs;
   settings.knobs.longest_timeout = std::max(settings.knobs.longest_timeout, config.build_timeout);
   settings.knobs.longest_silence =
@@ -232,6 +245,8 @@ build::StepSettings step_settings(const Config& config, const WorkDir& work) {
   settings.image_check = {.action = config.secret_in_image,
                           .names = config.secret_names,
                           .limit = config.secret_search_time};
+  settings.papers = {
+      .rule = config.attestations, .builder_id = config.builder_id, .version = BUILDER_VERSION};
   settings.times_key = times_key(config);
   settings.check_work_dir = [folder = work.path()] { return probe_folder(folder); };
   settings.buildpacks = {.builder = config.cnb_builder,
@@ -247,7 +262,7 @@ build::StepSettings step_settings(const Config& config, const WorkDir& work) {
 Result<std::unique_ptr<BuildParts>> BuildParts::make(const Config& config, WorkDir& work,
                                                      adapters::http::Client& http, BuildPeers peers,
                                                      SecretStore& secrets, const Log& log) {
-  std::unique_ptr<BuildParts> parts = make_engine(config, http, peers.logins, log);
+  std::unique_ptr<BuildParts> parts = make_engine(config, http, peers.logins, log, &peers.oci);
   BUILDER_TRY_ASSIGN(parts->source,
                      adapters::git::make_source_fetcher(
                          {.work_dir = work.path(),
@@ -257,31 +272,63 @@ Result<std::unique_ptr<BuildParts>> BuildParts::make(const Config& config, WorkD
                           .largest_source = config.max_source_size,
                           .ensure_work_dir = [&work, log] { return ensure(work, log); }}));
   BUILDER_TRY_ASSIGN(auto bindings, bindings_of(config, secrets));
-  const adapters::buildkit::PublishPeers publish{*parts->solver, peers.registry, peers.logins,
+  const adapters::buildkit::PublishPeers publish{parts->solver(), peers.registry, peers.logins,
                                                  peers.patience};
   parts->image = adapters::buildkit::make_direct_image_builder(publish, config.image_compression,
                                                                config.image_epoch);
+  std::map<std::string, adapters::buildkit::Solver*> solvers;
+  if (parts->engines.size() > 1) {
+    std::vector<adapters::buildkit::PlatformEngine> engines;
+    for (const BuildEngine& engine : parts->engines) {
+      engines.push_back({.platform = engine.platform, .solver = *engine.solver});
+      solvers.emplace(engine.platform, engine.solver.get());
+    }
+    parts->image = adapters::buildkit::make_several_engines_builder(
+        std::move(engines), publish, peers.oci, config.image_compression, config.image_epoch);
+  }
   if (parts->docker != nullptr) {
     parts->image = adapters::buildkit::make_engine_image_builder(publish, *parts->docker,
                                                                  std::move(parts->image));
   }
   parts->buildpacks = adapters::cnb::make_platform(
       platform_settings(config, std::move(bindings)),
-      {*parts->solver, peers.oci, peers.registry, peers.logins, peers.patience});
+      {parts->solver(), peers.oci, peers.registry, peers.logins, peers.patience, parts->gate.get(),
+       peers.keeper, std::move(solvers)});
+  if (config.attestations != domain::AttestationRule::off) {
+    parts->sboms =
+        adapters::sbom::make_sbom_source(config.sbom_scanner, parts->solver(), peers.oci);
+  }
   return parts;
 }
 
 std::unique_ptr<BuildParts> BuildParts::make_engine(const Config& config,
                                                     adapters::http::Client& http,
-                                                    ports::RegistryLogins& logins, const Log& log) {
+                                                    ports::RegistryLogins& logins, const Log& log,
+                                                    adapters::oci::Client* oci) {
   std::unique_ptr<BuildParts> parts(new BuildParts(config));
-  BuildEngine engine = choose_engine(config, http, log);
-  parts->docker = std::move(engine.docker);
+  if (config.policy != nullptr && oci != nullptr) {
+    parts->gate = std::make_unique<adapters::policy::Gate>(config.policy, *oci);
+  }
   StepLimits limits = make_step_limits(config, log);
-  auto settings = solver_settings(config, limits);
+  const auto add = [&](std::string platform, const adapters::docker::EngineAddress& address,
+                       std::unique_ptr<adapters::buildkit::Connector> connector) {
+    auto settings = solver_settings(config, limits, address);
+    settings.gate = parts->gate.get();
+    parts->engines.push_back({.platform = std::move(platform),
+                              .address = address,
+                              .solver = adapters::buildkit::make_solver(
+                                  std::move(settings), std::move(connector), logins, log)});
+  };
+  for (const BuildkitAddress& buildkit : config.buildkits) {
+    add(buildkit.platform, buildkit.address, connect_buildkit(config, buildkit, log));
+  }
+  if (config.buildkits.empty()) {
+    log.info("building with the Docker Engine at {}", config.docker_host.str());
+    parts->docker = adapters::docker::make_engine(config.docker_host, http);
+    add({}, config.docker_host,
+        adapters::buildkit::make_docker_connector(config.docker_host, *parts->docker));
+  }
   parts->limits = std::move(limits.limits);
-  parts->solver = adapters::buildkit::make_solver(std::move(settings), std::move(engine.connector),
-                                                  logins, log);
   return parts;
 }
 
@@ -290,10 +337,21 @@ Result<> check_step_limits(const Config& config) {
   return {};
 }
 
-Result<adapters::buildkit::EngineInfo> BuildParts::ask_engine(const std::stop_token& stop) {
-  auto engine = solver->engine(stop);
-  return engine ? std::move(engine)
-                : std::unexpected(unreachable(std::move(engine).error(), config));
+Result<adapters::buildkit::EngineInfo> BuildParts::ask(const BuildEngine& engine,
+                                                       const std::stop_token& stop) const {
+  auto info = engine.solver->engine(stop);
+  if (!info) {
+    return std::unexpected(unreachable(std::move(info).error(), engine.address, docker != nullptr));
+  }
+  if (!engine.platform.empty() && !adapters::buildkit::runs_platform(*info, engine.platform)) {
+    return std::unexpected(Error{
+        .kind = ErrorKind::invalid_input,
+        .message =
+            fmt::format("the BuildKit at {}, which is to build for {}, runs only {}",
+                        engine.address.str(), engine.platform, fmt::join(info->platforms, ", "))}
+                               .for_operator("BUILDKIT_HOST"));
+  }
+  return info;
 }
 
 }  // namespace builder::app

@@ -80,7 +80,8 @@ LocalParts::LocalParts(Config configured, TempDir temporary, WorkDir opened,
       hidden_logins(*docker_logins, std::move(pushed_to.login_only_for), secrets),
       logins(hidden_logins, config.registry_logins),
       oci(adapters::oci::make_client({}, *http, logins, log)),
-      registry(adapters::oci::make_plain_registry(std::move(pushed_to.repository), *oci)) {
+      registry(adapters::oci::make_plain_registry(std::move(pushed_to.repository), *oci)),
+      keeper(adapters::docker::make_engine(config.docker_host, *http)) {
 }
 
 Result<std::unique_ptr<LocalParts>> LocalParts::make(Config config, LocalRegistry pushed_to,
@@ -98,18 +99,14 @@ Result<std::unique_ptr<LocalParts>> LocalParts::make(Config config, LocalRegistr
                      docker_logins_of(environment, log), std::move(pushed_to), secrets, log));
   BUILDER_TRY_ASSIGN(parts->build, BuildParts::make(parts->config, parts->work, *parts->http,
                                                     {*parts->registry, parts->logins, *parts->oci,
-                                                     k_push_patience},
+                                                     k_push_patience, parts->keeper.get()},
                                                     secrets, log));
-  const bool docker_builds = parts->build->docker != nullptr;
-  if (!docker_builds) {
-    parts->keeper = adapters::docker::make_engine(parts->config.docker_host, *parts->http);
-  }
-  parts->exporter = adapters::buildkit::make_image_exporter(
-      {.solver = *parts->build->solver,
-       .docker = docker_builds ? parts->build->docker.get() : parts->keeper.get(),
-       .docker_builds = docker_builds,
-       .folder = parts->folder.path(),
-       .epoch = parts->config.image_epoch});
+  parts->exporter =
+      adapters::buildkit::make_image_exporter({.solver = parts->build->solver(),
+                                               .docker = parts->keeper.get(),
+                                               .docker_builds = parts->build->docker != nullptr,
+                                               .folder = parts->folder.path(),
+                                               .epoch = parts->config.image_epoch});
   return parts;
 }
 

@@ -77,9 +77,8 @@ struct LocalParts {
   adapters::oci::ConfiguredLogins logins;
   std::unique_ptr<adapters::oci::Client> oci;
   std::unique_ptr<ports::Registry> registry;
+  std::unique_ptr<adapters::docker::Engine> keeper;  ///< Takes images that stay on this machine.
   std::unique_ptr<BuildParts> build;
-  /// Takes what a standalone BuildKit made. Null: the engine that builds keeps it itself.
-  std::unique_ptr<adapters::docker::Engine> keeper;
   std::unique_ptr<ports::ImageExporter> exporter;
 
  private:

@@ -4,6 +4,7 @@
 #include "adapters/redis/chosen_queue.hpp"
 #include "adapters/redis/leased/job_queue.hpp"
 #include "adapters/redis/leased/queue_admin.hpp"
+#include "adapters/redis/leased/waiting_room.hpp"
 #include "app/compose/build_parts.hpp"
 #include "app/compose/history_parts.hpp"
 
@@ -29,7 +30,7 @@ adapters::redis::QueueSettings queue_settings(const Config& config, WorkDir& wor
       .host = host_name(),
       .pid = static_cast<int>(::getpid()),
       .version = BUILDER_VERSION,
-      .engine = (config.buildkit_host ? "buildkit " : "docker ") + engine_address(config).str(),
+      .engine = (config.buildkits.empty() ? "docker " : "buildkit ") + engine_names(config),
       .slots = config.max_parallel_builds,
       .history = announced.url,
       .history_proof = announced.url.empty() ? std::string()
@@ -66,7 +67,9 @@ std::string host_name() {
 
 QueueParts::QueueParts(const Config& config, WorkDir& work, const Log& log)
     : queue(make_queue(config, work, log)),
-      cancels(adapters::redis::make_cancel_feed(config.redis, log)) {
+      cancels(adapters::redis::make_cancel_feed(config.redis, log)),
+      waiting_room(config.waiting_lines ? adapters::redis::make_waiting_room(config.redis)
+                                        : nullptr) {
 }
 
 std::unique_ptr<ports::QueueAdmin> make_queue_admin(const Config& config) {

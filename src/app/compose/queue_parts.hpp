@@ -6,6 +6,7 @@
 #include "ports/cancel_feed.hpp"
 #include "ports/job_queue.hpp"
 #include "ports/queue_admin.hpp"
+#include "ports/waiting_room.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -24,6 +25,7 @@ struct QueueParts {
 
   std::unique_ptr<ports::JobQueue> queue;
   std::unique_ptr<ports::CancelFeed> cancels;
+  std::unique_ptr<ports::WaitingRoom> waiting_room;  ///< Null: nobody is told that they wait.
 };
 
 /// This machine's, as a worker says it of itself.

@@ -1,6 +1,7 @@
 #include "app/config/config.hpp"
 
 #include "adapters/http/proxy.hpp"
+#include "adapters/oci/reference.hpp"
 #include "app/config/dotenv_file.hpp"
 #include "app/config/setting_rows.hpp"
 #include "app/config/setting_values.hpp"
@@ -9,6 +10,7 @@
 #include "base/text.hpp"
 
 #include <fmt/format.h>
+#include <openssl/crypto.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +19,7 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <system_error>
 #include <utility>
 
 namespace builder::app {
@@ -30,7 +33,9 @@ void check_engine(LoadedConfig& loaded, const adapters::buildkit::TlsFiles& tls)
        {std::pair("BUILDKIT_TLS_CA", tls.ca), std::pair("BUILDKIT_TLS_CERT", tls.certificate),
         std::pair("BUILDKIT_TLS_KEY", tls.key),
         std::pair("BUILDKIT_TLS_SERVER_NAME", tls.server_name)}) {
-    if (!value.empty() && (!c.buildkit_host || c.buildkit_host->is_socket())) {
+    if (!value.empty() && std::ranges::all_of(c.buildkits, [](const BuildkitAddress& buildkit) {
+          return buildkit.address.is_socket();
+        })) {
       loaded.errors.push_back(
           {Concern::build, fmt::format("{} needs BUILDKIT_HOST=tcp://host:port", name)});
     }
@@ -86,7 +91,7 @@ void choose_region(LoadedConfig& loaded, const std::string& default_region) {
 
 void check_combinations(LoadedConfig& loaded, const RawSettings& raw) {
   const Config& c = loaded.config;
-  const bool asks_engine = !c.buildkit_host;
+  const bool asks_engine = c.buildkits.empty();
   for (const auto& [name, value] : {std::pair("DOCKER_TLS_VERIFY", raw.docker_tls),
                                     std::pair("DOCKER_CERT_PATH", raw.docker_certificates)}) {
     if (!value.empty() && asks_engine && !c.docker_host.is_socket()) {
@@ -134,6 +139,80 @@ void check_combinations(LoadedConfig& loaded, const RawSettings& raw) {
         {Concern::registry,
          "AWS_ENDPOINT_URL_ECR and AWS_ENDPOINT_URL name an endpoint: AWS_USE_FIPS_ENDPOINT and "
          "AWS_USE_DUALSTACK_ENDPOINT choose another"});
+  }
+}
+
+/// The text of a file that only its owner should read.
+Result<Secret> read_key_file(const std::string& path) {
+  constexpr std::size_t k_longest = 64U << 10U;
+  std::ifstream file(path, std::ios::binary);
+  std::string text(k_longest, '\0');
+  if (!file || std::filesystem::is_directory(path)) {
+    return failure(ErrorKind::invalid_input, path + " cannot be read");
+  }
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  Secret key(text.substr(0, static_cast<std::size_t>(file.gcount())));
+  OPENSSL_cleanse(text.data(), text.size());
+  return key;
+}
+
+Result<> read_signing_key(Config& c, const std::string& place, const Secret& password) {
+  BUILDER_TRY_ASSIGN(c.kms_key, adapters::ecr::parse_kms_key(place));
+  if (c.kms_key || place.empty()) {
+    return {};
+  }
+  BUILDER_TRY_ASSIGN(const Secret text, read_key_file(place));
+  auto key = adapters::attestation::PrivateKey::parse(text, password);
+  if (!key) {
+    return failure(key.error().kind, place + " " + key.error().message);
+  }
+  c.signing_key = *std::move(key);
+  return {};
+}
+
+void check_attestations(LoadedConfig& loaded, const RawSettings& raw) {
+  Config& c = loaded.config;
+  const bool is_off = c.attestations == domain::AttestationRule::off;
+  if (const auto read = read_signing_key(c, raw.signing_key, raw.signing_key_password); !read) {
+    loaded.errors.push_back({Concern::registry, "SIGNING_KEY: " + read.error().message});
+  } else if (is_off && !raw.signing_key.empty()) {
+    loaded.warnings.emplace_back("SIGNING_KEY signs nothing while ATTESTATIONS is off");
+  }
+  if (c.signing_key) {
+    using std::filesystem::perms;
+    std::error_code unknown;
+    const perms mode = std::filesystem::status(raw.signing_key, unknown).permissions();
+    if (!unknown && (mode & perms::others_read) != perms::none) {
+      loaded.warnings.push_back("SIGNING_KEY: every user of this machine can read " +
+                                raw.signing_key);
+    }
+  }
+  if (is_off && !c.sbom_scanner.empty()) {
+    loaded.warnings.emplace_back("SBOM_SCANNER scans nothing while ATTESTATIONS is off");
+  }
+  if (const auto scanner = adapters::oci::parse_reference(c.sbom_scanner);
+      !c.sbom_scanner.empty() && !scanner) {
+    loaded.errors.push_back({Concern::registry, "SBOM_SCANNER: " + scanner.error().message});
+  }
+  if (!is_off && c.builder_id.empty()) {
+    loaded.errors.push_back(
+        {Concern::registry,
+         "ATTESTATIONS needs BUILDER_ID: a URI of yours that names this platform in provenance"});
+  }
+}
+
+/// An image of the settings that the policy refuses would fail every build with buildpacks.
+void check_policy(LoadedConfig& loaded) {
+  const Config& c = loaded.config;
+  if (c.policy == nullptr) {
+    return;
+  }
+  for (const auto& [name, image] :
+       {std::pair("CNB_BUILDER", c.cnb_builder), std::pair("CNB_RUN_IMAGE", c.cnb_run_image)}) {
+    const auto reference = adapters::oci::parse_reference(image);
+    if (const auto rule = reference ? c.policy->rule_for(*reference) : nullptr; !rule) {
+      loaded.warnings.push_back(fmt::format("POLICY_FILE refuses {}: {}", name, rule.error()));
+    }
   }
 }
 
@@ -214,8 +293,9 @@ std::vector<std::string> LoadedConfig::errors_of(std::initializer_list<Concern> 
 
 bool is_image_setting(std::string_view name) {
   constexpr auto k_names = std::to_array<std::string_view>(
-      {"ENV_DELIVERY", "IMAGE_EPOCH", "IMAGE_COMPRESSION", "CNB_BUILDER", "CNB_ALLOWED_BUILDERS",
-       "CNB_RUN_IMAGE", "CNB_LIFECYCLE_IMAGE", "CNB_USER_ENV", "CNB_NODE_VERSION"});
+      {"ENV_DELIVERY", "IMAGE_EPOCH", "IMAGE_COMPRESSION", "PLATFORMS", "CNB_BUILDER",
+       "CNB_ALLOWED_BUILDERS", "CNB_RUN_IMAGE", "CNB_LIFECYCLE_IMAGE", "CNB_USER_ENV",
+       "CNB_NODE_VERSION", "IMAGE_LABELS"});
   return std::ranges::find(k_names, name) != k_names.end();
 }
 
@@ -277,7 +357,10 @@ LoadedConfig load_config(const EnvironmentLookup& environment, std::string_view 
   std::ranges::find(loaded.settings, std::string_view("AWS_ACCESS_KEY_ID"), &EffectiveSetting::name)
       ->help = "credentials in force: " + adapters::ecr::describe_credentials(loaded.config.aws);
   loaded.config.ecr_endpoint = raw.ecr_endpoint.empty() ? raw.any_endpoint : raw.ecr_endpoint;
+  loaded.config.kms_endpoint = raw.kms_endpoint.empty() ? raw.any_endpoint : raw.kms_endpoint;
   check_combinations(loaded, raw);
+  check_attestations(loaded, raw);
+  check_policy(loaded);
   check_proxy(loaded, environment);
   check_names(loaded, file);
   check_engine(loaded, raw.tls);

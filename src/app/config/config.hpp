@@ -1,17 +1,21 @@
 #pragma once
 
+#include "adapters/attestation/key_file.hpp"
 #include "adapters/buildkit/client/tls.hpp"
 #include "adapters/buildkit/compression.hpp"
 #include "adapters/buildkit/diagnosis/frontend.hpp"
 #include "adapters/buildkit/image_epoch.hpp"
 #include "adapters/docker/engine_address.hpp"
 #include "adapters/ecr/credentials.hpp"
+#include "adapters/ecr/kms_signer.hpp"
 #include "adapters/history/history.hpp"
 #include "adapters/host/step_limits.hpp"
 #include "adapters/network/address_class.hpp"
 #include "adapters/network/allowed_hosts.hpp"
 #include "adapters/oci/configured_logins.hpp"
+#include "adapters/policy/policy.hpp"
 #include "adapters/redis/client/redis_config.hpp"
+#include "app/config/buildkit_address.hpp"
 #include "app/host/admission.hpp"
 #include "base/log.hpp"
 #include "base/redactor.hpp"
@@ -22,6 +26,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -54,22 +59,33 @@ struct Config {
   std::vector<std::pair<std::string, std::string>> image_settings;
 
   adapters::redis::RedisConfig redis;
+  bool waiting_lines = false;
 
   adapters::ecr::CredentialSettings aws;
   std::string ecr_endpoint;  ///< Empty: AWS's own for the region.
   int ecr_keep_images = 0;
   work::ImageReference image_reference{};
+  domain::AttestationRule attestations{};
+  std::string builder_id;  ///< A URI; empty only where nothing is attested.
+  /// What signs: one of the two, or none.
+  std::optional<adapters::attestation::PrivateKey> signing_key;
+  std::optional<adapters::ecr::KmsKey> kms_key;
+  std::string kms_endpoint;  ///< Empty: AWS's own for the region.
+  std::string sbom_scanner;  ///< Image reference; empty: no image is scanned.
 
   std::string api_url;  ///< Without a trailing slash.
   Secret api_key;
   std::chrono::seconds unknown_timeout{0};
   std::string help_url;  ///< Without a trailing slash; empty: none.
 
+  std::string platforms;  ///< With commas between them.
+  bool platform_emulation{};
   adapters::buildkit::Compression image_compression;
 
   adapters::docker::EngineAddress docker_host;
-  /// Absent: the Engine at `docker_host` builds.
-  std::optional<adapters::docker::EngineAddress> buildkit_host;
+  /// Empty: the Engine at `docker_host` builds. The first one builds for platforms that none is
+  /// named for; it is that of linux/amd64, where there is one.
+  std::vector<BuildkitAddress> buildkits;
   std::optional<adapters::buildkit::TlsSettings> buildkit_tls;  ///< Absent: plain.
   adapters::oci::LoginTable registry_logins;                    ///< For base images.
   std::string github_url;                                       ///< Without a trailing slash.
@@ -83,6 +99,7 @@ struct Config {
   NetworkPolicy git_network_policy{};
   adapters::network::AllowedHosts git_allowed_hosts;
   adapters::buildkit::FrontendRules frontends;
+  std::shared_ptr<const adapters::policy::Policy> policy;  ///< Null: there is none.
   NetworkPolicy build_network_policy{};
   bool build_network_isolation = false;  ///< No engine will do whose steps share its own network.
 
@@ -103,6 +120,9 @@ struct Config {
   std::chrono::seconds build_timeout{0};
   std::chrono::seconds fetch_timeout{0};
   std::chrono::seconds reuse_images{0};
+  domain::BaseImages base_images{};
+  std::chrono::seconds base_images_renew{0};
+  bool image_labels = false;
   std::chrono::seconds silence_timeout{0};
   std::chrono::seconds drain_timeout{0};
   std::chrono::seconds lease_time{0};

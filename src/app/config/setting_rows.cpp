@@ -2,6 +2,7 @@
 
 #include "adapters/redis/leased/job_queue.hpp"
 #include "domain/knobs/knob_readers.hpp"
+#include "domain/platform_name.hpp"
 
 #include <fmt/format.h>
 
@@ -118,9 +119,11 @@ Rows redis_rows(Config& c) {
       {"REDIS_QUEUE_NAME", queue, c.redis.queue, false, "list the platform pushes jobs to",
        text(c.redis.queue)},
       {"QUEUE_ORDER", queue, "fifo", false,
-       "fifo: jobs in the order they were pushed; fair: owners of repositories take turns",
+       "fifo: jobs in the order they were pushed; fair: owners take turns",
        one_of<domain::QueueOrder>(c.redis.order, {{"fair", domain::QueueOrder::fair},
                                                   {"fifo", domain::QueueOrder::fifo}})},
+      {"WAITING_LINES", queue, "true", false,
+       "deployments in the queue are told their place in their logs", boolean(c.waiting_lines)},
       {"REDIS_CANCEL_CHANNEL_NAME", queue, c.redis.cancel_channel, false,
        "channel of cancel messages", text(c.redis.cancel_channel)},
   };
@@ -162,19 +165,42 @@ Rows registry_rows(Config& c, RawSettings& raw) {
        http_url(raw.ecr_endpoint)},
       {"AWS_ENDPOINT_URL", registry, "", false, "another endpoint for all of AWS",
        http_url(raw.any_endpoint)},
+      {"AWS_ENDPOINT_URL_KMS", registry, "", false, "another KMS API endpoint",
+       http_url(raw.kms_endpoint)},
       {"ECR_KEEP_IMAGES", registry, "1", false, "images a repository keeps",
        number(c.ecr_keep_images, 1, 1000)},
       {"IMAGE_REFERENCE", registry, "auto", false, "auto, tag (bare URI) or digest",
        one_of<ImageReference>(c.image_reference, {{"auto", ImageReference::automatic},
                                                   {"tag", ImageReference::tag},
                                                   {"digest", ImageReference::digest}})},
+      {"ATTESTATIONS", registry, "off", false,
+       "off, on or required: whether provenance is attached to images, and deployed without",
+       one_of<domain::AttestationRule>(c.attestations,
+                                       {{"off", domain::AttestationRule::off},
+                                        {"on", domain::AttestationRule::on},
+                                        {"required", domain::AttestationRule::required}})},
+      {"BUILDER_ID", registry, "", false, "URI that names this platform in provenance",
+       http_url(c.builder_id)},
+      {"SIGNING_KEY", registry, "", false,
+       "PEM file with the private key that signs images, or awskms:///KEY", text(raw.signing_key)},
+      {"SIGNING_KEY_PASSWORD", registry, "", true, "of an encrypted SIGNING_KEY",
+       secret(raw.signing_key_password)},
+      {"SBOM_SCANNER", registry, "", false,
+       "image that lists what is in images (BuildKit's scanner protocol); empty: none is scanned",
+       text(c.sbom_scanner)},
   };
 }
 
 Rows engine_rows(Config& c, RawSettings& raw) {
   return {
+      {"PLATFORMS", build, std::string(domain::k_default_platform), false,
+       "what images are for; several, with commas between them, make one index of images",
+       platform_list(c.platforms)},
+      {"PLATFORM_EMULATION", build, "allow", false,
+       "allow or refuse: RUN steps for another machine than the engine's",
+       one_of<bool>(c.platform_emulation, {{"allow", true}, {"refuse", false}})},
       {"IMAGE_COMPRESSION", build, c.image_compression.type, false,
-       "gzip or zstd, also with a level (zstd:3)", compression(c.image_compression)},
+       "gzip, estargz or zstd, also with a level (zstd:3)", compression(c.image_compression)},
       {"DOCKER_HOST", build, "unix:///var/run/docker.sock", false, "the engine that builds",
        engine_address(c.docker_host)},
       {"DOCKER_TLS_VERIFY", build, "", false,
@@ -182,8 +208,9 @@ Rows engine_rows(Config& c, RawSettings& raw) {
       {"DOCKER_CERT_PATH", build, "", false, "the same", text(raw.docker_certificates)},
       {"DOCKER_CONTEXT", build, "", false, "refused: set DOCKER_HOST to the context's endpoint",
        text(raw.docker_context)},
-      {"BUILDKIT_HOST", build, "", false, "a standalone BuildKit that builds instead",
-       engine_address(c.buildkit_host)},
+      {"BUILDKIT_HOST", build, "", false,
+       "a standalone BuildKit that builds instead, or PLATFORM=ADDRESS,… for several",
+       buildkit_addresses(c.buildkits)},
       {"BUILDKIT_TLS_CA", build, "", false, "PEM file: who may have signed its certificate",
        text(raw.tls.ca)},
       {"BUILDKIT_TLS_CERT", build, "", false, "PEM file: our certificate",
@@ -229,6 +256,9 @@ Rows source_rows(Config& c) {
          c.frontends = *std::move(rules);
          return {};
        }},
+      {"POLICY_FILE", build, "", false,
+       "TOML file: images that builds may be made of, and instructions that are refused",
+       policy_file(c.policy)},
       {"CACHE_SHARING", build, "service", false,
        "service, organization or all: who shares the cache mounts of Dockerfiles",
        one_of<domain::CacheSharing>(c.cache_sharing,
@@ -241,6 +271,16 @@ Rows source_rows(Config& c) {
       {"REUSE_IMAGES", build, "30d", false,
        "no build for what made an image so recently; 0: always build",
        duration(c.reuse_images, 0, std::chrono::days(365))},
+      {"BASE_IMAGES", build, "latest", false,
+       "latest or pinned: a service's builds take the base images that its last ones took",
+       one_of<domain::BaseImages>(c.base_images, {{"latest", domain::BaseImages::latest},
+                                                  {"pinned", domain::BaseImages::pinned}})},
+      {"BASE_IMAGES_RENEW", build, "7d", false,
+       "pinned base images this old give way to what their registries have; 0: they stay",
+       duration(c.base_images_renew, 0, std::chrono::days(365))},
+      {"IMAGE_LABELS", build, "off", false,
+       "oci or off: labels of an image tell its repository, commit and base image",
+       one_of<bool>(c.image_labels, {{"oci", true}, {"off", false}})},
       {"CUSTOMER_KNOBS", build, "all", false,
        "what customers may decide about their builds: all, none, or names, also with a limit "
        "(all,timeout=2h)",

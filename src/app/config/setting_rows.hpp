@@ -30,6 +30,9 @@ struct RawSettings {
   std::string docker_tls;
   std::string docker_certificates;
   std::string docker_context;
+  std::string kms_endpoint;
+  std::string signing_key;  ///< A file, or a key of AWS KMS.
+  Secret signing_key_password;
 };
 
 /// All settings, as `config` shows them. The arguments outlive the rows.

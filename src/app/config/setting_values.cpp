@@ -1,7 +1,9 @@
 #include "app/config/setting_values.hpp"
 
+#include "adapters/policy/policy_file.hpp"
 #include "base/duration.hpp"
 #include "base/size.hpp"
+#include "domain/platform_name.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -213,9 +215,54 @@ ValueReader engine_address(adapters::docker::EngineAddress& target) {
   };
 }
 
-ValueReader engine_address(std::optional<adapters::docker::EngineAddress>& target) {
-  return [&target](const std::string& value) {
-    return value.empty() ? Complaint() : engine_address(target.emplace())(value);
+ValueReader buildkit_addresses(std::vector<BuildkitAddress>& target) {
+  return [&target](const std::string& value) -> Complaint {
+    std::vector<BuildkitAddress> found;
+    const bool is_list = value.substr(0, value.find("://")).contains('=');
+    if (!is_list && !value.empty()) {
+      return engine_address(target.emplace_back().address)(value);
+    }
+    for (std::string_view rest = value; !rest.empty();) {
+      const std::size_t comma = std::min(rest.find(','), rest.size());
+      const std::string_view entry = rest.substr(0, comma);
+      rest.remove_prefix(std::min(comma + 1, rest.size()));
+      const std::size_t equals = entry.find('=');
+      if (equals == std::string_view::npos) {
+        return "must be one address, or several like linux/amd64=tcp://host:port with commas "
+               "between them";
+      }
+      BuildkitAddress one{.platform = std::string(entry.substr(0, equals)), .address = {}};
+      if (const std::string fault = domain::platform_list_fault(one.platform); !fault.empty()) {
+        return "must name a platform before each address: " + fault;
+      }
+      if (std::ranges::any_of(found, [&](const BuildkitAddress& other) {
+            return domain::is_same_machine(other.platform, one.platform);
+          })) {
+        return "must name one address for " + one.platform;
+      }
+      if (auto complaint = engine_address(one.address)(std::string(entry.substr(equals + 1)));
+          !complaint.empty()) {
+        return fmt::format("has for {} what {}", one.platform, complaint);
+      }
+      found.push_back(std::move(one));
+    }
+    std::ranges::stable_partition(found, [](const BuildkitAddress& one) {
+      return domain::is_same_machine(one.platform, domain::k_default_platform);
+    });
+    target = std::move(found);
+    return {};
+  };
+}
+
+ValueReader platform_list(std::string& target) {
+  return [&target](const std::string& value) -> Complaint {
+    std::string list = value;
+    std::erase(list, ' ');
+    if (const std::string fault = domain::platform_list_fault(list); !fault.empty()) {
+      return "must be like linux/amd64 or linux/amd64,linux/arm64: " + fault;
+    }
+    target = std::move(list);
+    return {};
   };
 }
 
@@ -223,13 +270,15 @@ ValueReader compression(adapters::buildkit::Compression& target) {
   return [&target](const std::string& value) -> Complaint {
     const std::size_t colon = value.find(':');
     adapters::buildkit::Compression parsed{.type = value.substr(0, colon), .level = {}};
-    const std::int64_t most = parsed.type == "gzip" ? 9 : parsed.type == "zstd" ? 22 : 0;
+    const bool is_deflate = parsed.type == "gzip" || parsed.type == "estargz";
+    const std::int64_t most = is_deflate ? 9 : parsed.type == "zstd" ? 22 : 0;
     if (colon != std::string::npos) {
       const auto level = whole_number(std::string_view(value).substr(colon + 1), 1, most);
       parsed.level = level ? std::optional(static_cast<int>(*level)) : std::nullopt;
     }
     if (most == 0 || (colon != std::string::npos && !parsed.level)) {
-      return "must be gzip or zstd, or one with a level: gzip:1 to gzip:9, zstd:1 to zstd:22";
+      return "must be gzip, estargz or zstd, or one with a level: gzip:1 to gzip:9, estargz:1 to "
+             "estargz:9, zstd:1 to zstd:22";
     }
     target = std::move(parsed);
     return {};
@@ -263,6 +312,20 @@ ValueReader auths_file(adapters::oci::LoginTable& target) {
       return logins.error().message;
     }
     target = *std::move(logins);
+    return {};
+  };
+}
+
+ValueReader policy_file(std::shared_ptr<const adapters::policy::Policy>& target) {
+  return [&target](const std::string& path) -> Complaint {
+    if (path.empty()) {
+      return {};
+    }
+    auto policy = adapters::policy::read_policy(path);
+    if (!policy) {
+      return policy.error().message;
+    }
+    target = std::make_shared<const adapters::policy::Policy>(*std::move(policy));
     return {};
   };
 }

@@ -4,6 +4,8 @@
 #include "adapters/docker/engine_address.hpp"
 #include "adapters/history/history.hpp"
 #include "adapters/oci/configured_logins.hpp"
+#include "adapters/policy/policy.hpp"
+#include "app/config/buildkit_address.hpp"
 #include "app/host/admission.hpp"
 #include "base/secret.hpp"
 
@@ -12,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -53,12 +56,16 @@ ValueReader http_url(std::string& target);
 ValueReader listen_address(std::string& target);
 ValueReader engine_address(adapters::docker::EngineAddress& target);
 /// Empty: absent.
-ValueReader engine_address(std::optional<adapters::docker::EngineAddress>& target);
+ValueReader buildkit_addresses(std::vector<BuildkitAddress>& target);
+/// Names with commas between them, and blanks.
+ValueReader platform_list(std::string& target);
 /// `gzip` or `zstd`, and a level behind a colon.
 ValueReader compression(adapters::buildkit::Compression& target);
 ValueReader region(std::string& target);
 /// Names a file; the target gets the logins in it.
 ValueReader auths_file(adapters::oci::LoginTable& target);
+/// Likewise; null when none is named.
+ValueReader policy_file(std::shared_ptr<const adapters::policy::Policy>& target);
 
 template <class Number>
 ValueReader number(Number& target, std::int64_t low, std::int64_t high) {

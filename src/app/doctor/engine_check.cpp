@@ -20,6 +20,8 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace builder::app {
 
@@ -144,22 +146,36 @@ void check_engine(const Circumstances& now, Report& report) {
   const Log log(heard);
   NoLogins logins;
   const auto http = adapters::http::make_client();
-  const auto engine = BuildParts::make_engine(now.config, *http, logins, log);
-  const auto info = engine->ask_engine(now.stop);
-  if (!info) {
-    report.failure("server", info.error(), {.cure = "start the engine, or name another one"});
+  const auto parts = BuildParts::make_engine(now.config, *http, logins, log);
+  std::vector<std::string> missing;
+  bool all_answer = true;
+  for (const BuildEngine& engine : parts->engines) {
+    const std::string what = engine.platform.empty() ? "server" : "server for " + engine.platform;
+    const auto info = parts->ask(engine, now.stop);
+    if (!info) {
+      report.failure(what, info.error(), {.cure = "start the engine, or name another one"});
+      all_answer = false;
+      continue;
+    }
+    report.ok(what, fmt::format("{} at {}", info->name, engine.address.str()));
+    for (std::string& feature : adapters::buildkit::missing_features(*info)) {
+      if (std::ranges::find(missing, feature) == missing.end()) {
+        missing.push_back(std::move(feature));
+      }
+    }
+  }
+  if (!all_answer) {
     return;
   }
-  report.ok("server", fmt::format("{} at {}", info->name, engine_address(now.config).str()));
-  look_at_versions(now, *engine, *heard, log, report);
-  if (const auto missing = adapters::buildkit::missing_features(*info); missing.empty()) {
+  look_at_versions(now, *parts, *heard, log, report);
+  if (missing.empty()) {
     report.ok("features", "all that builds may ask for");
   } else {
     report.warning("features", fmt::format("it lacks {}", fmt::join(missing, "; ")),
                    {.cure = "a newer engine has them (docs/operations.md, The engine)"});
   }
   look_at_step_log(now.config, report);
-  look_at_cache(now, *engine->solver, report);
+  look_at_cache(now, parts->solver(), report);
 }
 
 }  // namespace builder::app

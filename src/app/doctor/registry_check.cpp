@@ -4,6 +4,7 @@
 #include "app/compose/registry_parts.hpp"
 #include "app/doctor/checks.hpp"
 #include "app/doctor/dated_answer.hpp"
+#include "base/text.hpp"
 #include "domain/ids.hpp"
 
 #include <fmt/format.h>
@@ -39,8 +40,8 @@ bool is_refused_right(const Error& error) {
 }
 
 void look_at_rights(const Circumstances& now, RegistryParts& parts, Report& report) {
-  const int keep = now.config.ecr_keep_images;
-  for (const auto& right : adapters::ecr::try_rights(*parts.ecr, keep, now.stop, now.deadline)) {
+  for (const auto& right :
+       adapters::ecr::try_rights(*parts.ecr, retention(now.config), now.stop, now.deadline)) {
     if (right.allowed) {
       report.add(k_aws, right.name, State::ok, "allowed", {});
     } else {
@@ -53,7 +54,7 @@ void look_at_rights(const Circumstances& now, RegistryParts& parts, Report& repo
 void look_at_policy(const Circumstances& now, RegistryParts& parts, Report& report) {
   constexpr const char* k_what = "lifecycle policy";
   const auto seen =
-      adapters::ecr::look_at_policy(*parts.ecr, now.config.ecr_keep_images, now.stop, now.deadline);
+      adapters::ecr::look_at_policy(*parts.ecr, retention(now.config), now.stop, now.deadline);
   if (!seen) {
     report.add(k_aws, k_what, State::not_tried,
                "the repositories cannot be listed: " + seen.error().message, {});
@@ -68,11 +69,12 @@ void look_at_policy(const Circumstances& now, RegistryParts& parts, Report& repo
     report.add(k_aws, k_what, State::ok,
                (*seen)->repository + " has one of yours, which stays as it is", {});
   } else if (*(*seen)->judgement == PolicyJudgement::outdated) {
-    report.add(k_aws, k_what, State::ok,
-               fmt::format("{} keeps another number of images than ECR_KEEP_IMAGES={}; its next "
-                           "deployment changes that",
-                           (*seen)->repository, now.config.ecr_keep_images),
-               {});
+    report.add(
+        k_aws, k_what, State::ok,
+        fmt::format("{} has one for other settings than ECR_KEEP_IMAGES={} and ATTESTATIONS; "
+                    "its next deployment changes that",
+                    (*seen)->repository, now.config.ecr_keep_images),
+        {});
   } else {
     report.add(k_aws, k_what, State::ok,
                fmt::format("{} keeps {} images (ECR_KEEP_IMAGES)", (*seen)->repository,
@@ -101,6 +103,33 @@ void look_at_identity(const Circumstances& now, adapters::http::Client& http,
     report.add(k_aws, k_what, State::warning, "STS does not say who we are: " + arn.error().message,
                {.setting = arn.error().setting});
   }
+}
+
+/// Signs a line that speaks of nothing: what a key of KMS may do is known by no other way.
+void look_at_signing(const Circumstances& now, adapters::http::Client& http, RegistryParts& parts,
+                     const Log& log, Report& report) {
+  constexpr const char* k_what = "signing";
+  if (now.config.attestations == domain::AttestationRule::off) {
+    return;
+  }
+  const auto signer = make_signer(now.config, http, *parts.credentials, log);
+  if (signer == nullptr) {
+    report.warning(k_what, "provenance is not signed: whoever may push can change it",
+                   {.setting = "SIGNING_KEY", .cure = "docs/provenance.md, Keys"});
+    return;
+  }
+  const auto key = signer->public_key(job_of(now));
+  const auto signature = key ? signer->sign(job_of(now), "deployra-builder doctor")
+                             : Result<std::string>(std::unexpected(key.error()));
+  if (!signature) {
+    report.failure(k_what, signature.error(),
+                   {.setting = "SIGNING_KEY",
+                    .cure = is_refused_right(signature.error())
+                                ? "allow kms:GetPublicKey and kms:Sign for this key"
+                                : "docs/provenance.md, Keys"});
+    return;
+  }
+  report.ok(k_what, "images are signed; SHA-256 of the public key (DER): " + sha256_hex(*key));
 }
 
 /// Makes a repository, and leaves it with a blob that no image refers to.
@@ -157,6 +186,7 @@ void check_registry(const Circumstances& now, Report& report) {
   report.add(
       k_aws, "credentials", State::ok,
       fmt::format("{}, region {}", parts.credentials->name(), now.config.aws.endpoints.region), {});
+  look_at_signing(now, *http, parts, Log(heard), report);
   const auto host = parts.ecr_logins.own_host(job);
   if (host) {
     report.add(k_aws, "ecr:GetAuthorizationToken", State::ok, "allowed; the registry is " + *host,

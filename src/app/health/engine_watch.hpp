@@ -5,48 +5,56 @@
 #include "app/host/host_watch.hpp"
 
 #include <atomic>
+#include <list>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 namespace builder::app {
 
-/// Looks at the engine as long as the service runs. What the operator should know of it is told
+/// Looks at the engines as long as the service runs. What the operator should know of one is told
 /// once for every engine that shows it, and what can be wrong with it again and again.
 class EngineWatch {
  public:
   /// The arguments outlive it.
-  EngineWatch(const Config& config, BuildParts& build, HostWatch& host, Log log)
-      : config_(config),
-        build_(build),
-        host_(host),
-        log_(std::move(log)),
-        versions_(config.strict_versions, build.docker.get(), log_) {}
+  EngineWatch(const Config& config, BuildParts& build, HostWatch& host, Log log);
 
-  /// An error: nothing can be built now. One thread's.
+  /// An error: nothing can be built now, or not for every platform. One thread's.
   Result<> look(const std::stop_token& stop);
 
   /// `denied`: it has holes that STRICT_VERSIONS does not bear. Any thread, as the next.
-  [[nodiscard]] Result<> verdict() const { return versions_.verdict(); }
+  [[nodiscard]] Result<> verdict() const;
 
   [[nodiscard]] std::vector<std::string> warnings() const;
 
   /// Those of them that name known holes.
-  [[nodiscard]] std::vector<std::string> advisories() const { return versions_.warnings(); }
+  [[nodiscard]] std::vector<std::string> advisories() const;
 
  private:
-  void check_wishes(const adapters::buildkit::EngineInfo& engine);
-  void check_network(const adapters::buildkit::EngineInfo& engine);
+  /// What is known of one engine.
+  struct Seen {
+    Seen(const BuildEngine& of, bool strict, adapters::docker::Engine* docker, const Log& log)
+        : engine(of), versions(strict, docker, log) {}
+
+    const BuildEngine& engine;
+    VersionCheck versions;
+    bool wishes_ignored = false;               ///< The looking thread's alone.
+    std::atomic<bool> shares_network = false;  ///< Its steps: see `check_network`.
+    std::atomic<bool> emulates = false;        ///< Its platform.
+  };
+
+  Result<> look_at(Seen& seen, const std::stop_token& stop);
+  void check_wishes(Seen& seen, const adapters::buildkit::EngineInfo& engine);
+  void check_network(Seen& seen, const adapters::buildkit::EngineInfo& engine);
+  void check_machine(Seen& seen, const adapters::buildkit::EngineInfo& engine);
   void watch_disk(const std::stop_token& stop);
 
   const Config& config_;
   BuildParts& build_;
   HostWatch& host_;
   const Log log_;
-  VersionCheck versions_;
-  bool disk_watched_ = false;  ///< The looking thread's alone, and the next.
-  bool wishes_ignored_ = false;
-  std::atomic<bool> shares_network_ = false;  ///< The engine's steps: see `check_network`.
+  std::list<Seen> seen_;
+  bool disk_watched_ = false;  ///< The looking thread's alone.
 };
 
 }  // namespace builder::app

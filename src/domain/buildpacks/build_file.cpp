@@ -11,6 +11,20 @@ namespace {
 constexpr std::string_view k_login_mount =
     "--mount=type=secret,id=cnb-login,target=/run/cnb-login/config.json,required=true,mode=0400";
 
+/// The lifecycle connects while it is root; the buildpacks' user may not.
+constexpr std::string_view k_engine_mount =
+    "--mount=type=ssh,id=cnb-engine,target=/run/cnb-engine/docker.sock,required=true,uid=0,gid=0,"
+    "mode=0600";
+
+/// Of images in an Engine: without these layers each build would have to read them back from it.
+constexpr std::string_view k_launch_cache_mount =
+    "--mount=type=cache,id=buildpacks-launch,target=/cnb-launch-cache,sharing=locked";
+
+std::string engine_mounts(const BuildFileSpec& spec) {
+  return spec.to_engine ? fmt::format(" {} {}", k_engine_mount, k_launch_cache_mount)
+                        : std::string();
+}
+
 /// Every stage with a RUN names all arguments: they are not inherited everywhere, and BuildKit
 /// compares what a stage copies: without the nonce an unchanged file would make the steps behind it
 /// CACHED, the export included. Nothing of this environment reaches a buildpack.
@@ -26,8 +40,12 @@ std::string environment(const BuildFileSpec& spec) {
       "CNB_NO_COLOR=true CNB_DEPRECATION_MODE=quiet "
       "SOURCE_DATE_EPOCH=$CNB_IMAGE_EPOCH DOCKER_CONFIG=/run/cnb-login "
       "CNB_PROJECT_METADATA_PATH=/cnb-platform/project-metadata.toml "
-      "CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_AMAZON=true CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_AZURE=true\n",
-      spec.user_id, spec.group_id);
+      "CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_AMAZON=true CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_AZURE=true\n"
+      "{}",
+      spec.user_id, spec.group_id,
+      spec.to_engine ? "ENV CNB_USE_DAEMON=true DOCKER_HOST=unix:///run/cnb-engine/docker.sock "
+                       "CNB_LAUNCH_CACHE_DIR=/cnb-launch-cache\n"
+                     : "");
 }
 
 constexpr std::string_view k_cache_mount =
@@ -64,14 +82,15 @@ std::string trusted_build_file(const BuildFileSpec& spec) {
       "COPY cnb/ /cnb-platform/\n"
       "{emptying}"
       "{environment}"
-      "RUN {cache} {login}{bindings} [\"/bin/sh\", \"/cnb-platform/create\", \"{image}\"]\n"
+      "RUN {cache} {login}{engine}{bindings} [\"/bin/sh\", \"/cnb-platform/create\", \"{image}\"]\n"
       "FROM scratch\n"
       "COPY --from=cnb /cnb-out/ /\n",
       fmt::arg("builder", spec.builder),
       fmt::arg("user", fmt::format("{}:{}", spec.user_id, spec.group_id)),
       fmt::arg("image", spec.image), fmt::arg("environment", environment(spec)),
       fmt::arg("cache", k_cache_mount), fmt::arg("emptying", emptying(spec)),
-      fmt::arg("login", k_login_mount), fmt::arg("bindings", binding_mounts(spec)));
+      fmt::arg("login", k_login_mount), fmt::arg("engine", engine_mounts(spec)),
+      fmt::arg("bindings", binding_mounts(spec)));
 }
 
 /// A lifecycle image has no shell: every program is started as a list.
@@ -88,7 +107,7 @@ std::string untrusted_build_file(const BuildFileSpec& spec) {
       "COPY cnb/project-metadata.toml /cnb-platform/\n"
       "FROM lifecycle AS analyzed\n"
       "{environment}"
-      "RUN {login} [\"/cnb/lifecycle/analyzer\", \"{image}\"]\n"
+      "RUN {login}{engine} [\"/cnb/lifecycle/analyzer\", \"{image}\"]\n"
       "FROM source AS detected\n"
       "COPY --from=analyzed --chown={user} /layers/ /layers/\n"
       "USER {user}\n"
@@ -97,7 +116,7 @@ std::string untrusted_build_file(const BuildFileSpec& spec) {
       "FROM lifecycle AS restored\n"
       "COPY --from=detected --chown={user} /layers/ /layers/\n"
       "{environment}"
-      "RUN {cache} {login} [\"/cnb/lifecycle/restorer\"]\n"
+      "RUN {cache} {login}{engine} [\"/cnb/lifecycle/restorer\"]\n"
       "FROM source AS built\n"
       "COPY --from=restored --chown={user} /layers/ /layers/\n"
       "USER {user}\n"
@@ -107,14 +126,14 @@ std::string untrusted_build_file(const BuildFileSpec& spec) {
       "COPY --from=built --chown={user} /layers/ /layers/\n"
       "COPY --from=built --chown={user} /workspace/ /workspace/\n"
       "{environment}"
-      "RUN {cache} {login} [\"/cnb/lifecycle/exporter\", \"{image}\"]\n"
+      "RUN {cache} {login}{engine} [\"/cnb/lifecycle/exporter\", \"{image}\"]\n"
       "FROM scratch\n"
       "COPY --from=exported /layers/report.toml /layers/group.toml /\n",
       fmt::arg("builder", spec.builder), fmt::arg("lifecycle", spec.lifecycle),
       fmt::arg("user", fmt::format("{}:{}", spec.user_id, spec.group_id)),
       fmt::arg("image", spec.image), fmt::arg("environment", environment(spec)),
       fmt::arg("cache", k_cache_mount), fmt::arg("emptying", emptying(spec)),
-      fmt::arg("login", k_login_mount));
+      fmt::arg("login", k_login_mount), fmt::arg("engine", engine_mounts(spec)));
 }
 
 /// TOML's basic string.

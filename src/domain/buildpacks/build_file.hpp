@@ -27,9 +27,13 @@ struct BuildFileSpec {
   bool trusted = true;
   std::uint32_t user_id = 0;
   std::uint32_t group_id = 0;
+  /// The image goes into the Docker Engine whose socket the session has as `k_engine_socket`.
+  bool to_engine = false;
   bool empty_cache = false;           ///< Nothing that earlier builds left in the cache is there.
   std::vector<BindingFile> bindings;  ///< Of trusted builders.
 };
+
+inline constexpr std::string_view k_engine_socket = "cnb-engine";
 
 /// The Dockerfile that runs a lifecycle on BuildKit. The parts of the spec are of a checked form
 /// (references, numbers, names); what else a build needs travels as build arguments (see

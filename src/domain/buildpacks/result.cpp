@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -30,6 +31,12 @@ json child(const json& object, const char* name) {
 
 std::string text_of(const json& value) {
   return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+/// What the lifecycle says of the image that it made, in a label.
+json lifecycle_metadata(const json& image) {
+  return parse_json(
+      text_of(child(child(child(image, "config"), "Labels"), "io.buildpacks.lifecycle.metadata")));
 }
 
 }  // namespace
@@ -83,6 +90,35 @@ std::vector<std::string> read_processes(std::string_view config_json) {
     }
   }
   return types;
+}
+
+std::optional<std::size_t> sbom_layer(std::string_view config_json) {
+  const json image = parse_json(config_json);
+  const std::string wanted = text_of(child(child(lifecycle_metadata(image), "sbom"), "sha"));
+  const json layers = child(child(image, "rootfs"), "diff_ids");
+  if (wanted.empty() || !layers.is_array()) {
+    return std::nullopt;
+  }
+  const auto found = std::ranges::find(layers, json(wanted));
+  return found == layers.end()
+             ? std::nullopt
+             : std::optional(static_cast<std::size_t>(std::distance(layers.begin(), found)));
+}
+
+std::optional<BaseImage> read_run_image(std::string_view config_json) {
+  const json run = child(lifecycle_metadata(parse_json(config_json)), "runImage");
+  const std::string reference = text_of(child(run, "reference"));
+  const auto at = reference.find('@');
+  if (at == std::string::npos || !is_digest(reference.substr(at + 1))) {
+    return std::nullopt;
+  }
+  BaseImage image{.name = reference.substr(0, at), .digest = reference.substr(at + 1)};
+  constexpr std::string_view k_hub = "index.docker.io/";
+  if (image.name.starts_with(k_hub)) {
+    image.name = "docker.io/" + image.name.substr(k_hub.size());
+  }
+  image.name = shown(image.name);
+  return image;
 }
 
 }  // namespace builder::domain::buildpacks

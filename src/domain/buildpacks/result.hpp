@@ -1,7 +1,10 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "domain/base_image.hpp"
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,5 +29,13 @@ std::vector<Buildpack> read_group(std::string_view toml);
 /// The process types of an image: label `io.buildpacks.build.metadata` of its configuration. Empty
 /// when there is none; the default one first.
 std::vector<std::string> read_processes(std::string_view config_json);
+
+/// Which of the image's layers, counted from 0, holds what its buildpacks wrote about its content:
+/// label `io.buildpacks.lifecycle.metadata`. nullopt: none does.
+std::optional<std::size_t> sbom_layer(std::string_view config_json);
+
+/// The run image that the lifecycle put the app upon, by the same label, with its digest; its name
+/// is as registries know it, without a tag. nullopt: it does not say.
+std::optional<BaseImage> read_run_image(std::string_view config_json);
 
 }  // namespace builder::domain::buildpacks

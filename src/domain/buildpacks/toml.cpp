@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace builder::domain::buildpacks {
@@ -144,6 +145,18 @@ Result<toml::table> parse_toml(std::string_view content) {
     return failure(ErrorKind::invalid_input, fmt::format("line {}: {}", error.source().begin.line,
                                                          printable_line(error.description())));
   }
+}
+
+std::vector<TomlEntry> in_order(const toml::table& table) {
+  std::vector<TomlEntry> entries;
+  for (auto&& [key, node] : table) {
+    entries.emplace_back(&key, &node);
+  }
+  std::ranges::sort(entries, {}, [](const TomlEntry& entry) {
+    const toml::source_position& begin = entry.first->source().begin;
+    return std::tuple(begin.line, begin.column);
+  });
+  return entries;
 }
 
 }  // namespace builder::domain::buildpacks

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 // toml++ for texts of strangers. With NDEBUG the library takes for granted what it would otherwise
 // assert while it parses (TOML_ASSERT_ASSUME). A file that begins a key with a wrong character is
@@ -30,5 +32,10 @@ inline constexpr std::size_t k_deepest_toml = 64;
 
 /// A stranger's TOML. `invalid_input`, with the line and what is wrong there.
 Result<toml::table> parse_toml(std::string_view content);
+
+using TomlEntry = std::pair<const toml::key*, const toml::node*>;
+
+/// As they are written: the library sorts them by name. The table outlives them.
+std::vector<TomlEntry> in_order(const toml::table& table);
 
 }  // namespace builder::domain::buildpacks

@@ -34,6 +34,10 @@ std::string text_of(BuilderKind value) {
   return value == BuilderKind::dockerfile ? "dockerfile" : "buildpacks";
 }
 
+std::string text_of(BaseImages value) {
+  return value == BaseImages::latest ? "latest" : "pinned";
+}
+
 std::string text_of(std::chrono::seconds value) {
   return in_words(value);
 }
@@ -68,6 +72,7 @@ void show(std::vector<ShownKnob>& list, std::string_view name, const Assignments
 std::vector<ShownKnob> shown(const BuildKnobs& knobs) {
   std::vector<ShownKnob> list;
   show(list, "args", knobs.args);
+  show(list, "base_images", knobs.base_images);
   show(list, "builder", knobs.builder);
   show(list, "builder_image", knobs.builder_image);
   show(list, "cache_sharing", knobs.cache_sharing);
@@ -97,6 +102,7 @@ BuildKnobs merged(BuildKnobs over, BuildKnobs under) {
   fill(over.timeout, std::move(under.timeout));
   fill(over.silence_timeout, std::move(under.silence_timeout));
   fill(over.ignored_paths, std::move(under.ignored_paths));
+  fill(over.base_images, std::move(under.base_images));
   over.args.merge(under.args);
   over.env.merge(under.env);
   return over;

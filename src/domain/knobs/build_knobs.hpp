@@ -1,5 +1,6 @@
 #pragma once
 
+#include "domain/base_image.hpp"
 #include "domain/buildpacks/ignore_rules.hpp"
 #include "domain/cache_namespaces.hpp"
 
@@ -52,6 +53,7 @@ struct BuildKnobs {
   std::optional<Chosen<std::chrono::seconds>> silence_timeout;
   /// Patterns as in a .gitignore, from the repository's root: see `ChangeFilter`.
   std::optional<Chosen<std::vector<std::string>>> ignored_paths;
+  std::optional<Chosen<BaseImages>> base_images;
   Assignments args;  ///< For ARG.
   Assignments env;   ///< For buildpacks.
 

@@ -17,7 +17,6 @@
 #include <array>
 #include <cctype>
 #include <cstdint>
-#include <tuple>
 #include <utility>
 
 namespace builder::domain::knobs {
@@ -107,10 +106,9 @@ Result<Chosen<std::string>> target_of(const Written& written) {
 }
 
 Result<Chosen<std::string>> platform_of(const Written& written) {
-  if (const std::string fault = platform_fault(written.text());
-      !fault.empty() || written.text().empty()) {
+  if (const std::string fault = platform_list_fault(written.text()); !fault.empty()) {
     return bad(written, fmt::format("is {}: {}", quoted(written.text()),
-                                    fault.empty() ? "name one, like linux/amd64" : fault));
+                                    written.text().empty() ? "name one, like linux/amd64" : fault));
   }
   return Chosen<std::string>{.value = written.text(), .where = written.where};
 }
@@ -205,6 +203,11 @@ using R = const KnobRules&;
 constexpr std::array k_rows{
     Row{"args", "DEPLOYRA_BUILD_ARGS", Form::assignments,
         [](BuildKnobs& knobs, W w, R) { return put(knobs.args, assignments_of(w, true)); }},
+    Row{"base_images", "DEPLOYRA_BUILD_BASE_IMAGES", Form::text,
+        [](BuildKnobs& knobs, W w, R) {
+          return put(knobs.base_images, choice_of<BaseImages>(w, {{"latest", BaseImages::latest},
+                                                                  {"pinned", BaseImages::pinned}}));
+        }},
     Row{"builder", "DEPLOYRA_BUILD_BUILDER", Form::text,
         [](BuildKnobs& knobs, W w, R) {
           return put(knobs.builder,
@@ -331,7 +334,7 @@ class FileReader {
 
   Result<BuildKnobs> read(const toml::table& root) const {
     BuildKnobs knobs;
-    for (const auto& [key, node] : in_order(root)) {
+    for (const auto& [key, node] : buildpacks::in_order(root)) {
       const toml::table* const build = node->as_table();
       if (key->str() != "build" || build == nullptr) {
         return bad(fmt::format("{}: \"{}\" {}", place(*key), printable_line(key->str(), k_shown),
@@ -340,7 +343,7 @@ class FileReader {
                                    ? "belongs below the line [build]"
                                    : "is not known here; the only table is [build]"));
       }
-      for (const auto& [name, value] : in_order(*build)) {
+      for (const auto& [name, value] : buildpacks::in_order(*build)) {
         BUILDER_TRY(take_key(knobs, *name, *value));
       }
     }
@@ -348,22 +351,6 @@ class FileReader {
   }
 
  private:
-  using Entry = std::pair<const toml::key*, const toml::node*>;
-
-  /// As they are written: the library sorts them by name.
-  static std::vector<Entry> in_order(const toml::table& table) {
-    std::vector<Entry> entries;
-    for (auto&& [key, node] : table) {
-      entries.emplace_back(&key, &node);
-    }
-    const auto position = [](const Entry& entry) {
-      const toml::source_position& begin = entry.first->source().begin;
-      return std::tuple(begin.line, begin.column);
-    };
-    std::ranges::sort(entries, {}, position);
-    return entries;
-  }
-
   template <class Part>
   [[nodiscard]] std::string place(const Part& part) const {
     return fmt::format("{}:{}", path_, part.source().begin.line);
@@ -377,7 +364,7 @@ class FileReader {
     if (row == nullptr) {
       const std::string meant = nearest_word(name, knob_names());
       return bad(written, meant.empty()
-                              ? fmt::format("is none of {}", fmt::join(knob_names(), ", "))
+                              ? fmt::format("is none of {}", fmt::join(knob_names(), " "))
                               : fmt::format("is no key of [build]; did you mean \"{}\"?", meant));
     }
     BUILDER_TRY(read_values(written, row->form, node));
@@ -428,7 +415,7 @@ class FileReader {
   }
 
   Result<> read_table(Written& written, const toml::table& table) const {
-    for (const auto& [key, node] : in_order(table)) {
+    for (const auto& [key, node] : buildpacks::in_order(table)) {
       const auto* const text = node->as_string();
       if (text == nullptr || key->str().contains('=')) {
         return bad(fmt::format("{}: the value of \"{}\" in \"{}\" must be a text in quotes",

@@ -1,5 +1,6 @@
 #include "adapters/oci/client.hpp"
 #include "adapters/oci/configured_logins.hpp"
+#include "adapters/oci/referrers.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,6 +9,7 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace builder::adapters::oci {
 namespace {
@@ -174,6 +176,38 @@ TEST_F(RegistryTest, SpeaksWithEcr) {
   const auto there = made->manifest(job, fixed);
   ASSERT_TRUE(there) << there.error().message;
   EXPECT_EQ(made->put(job, fixed, *there).error().kind, ErrorKind::conflict);
+}
+
+TEST_F(RegistryTest, TakesWhatIsSaidAboutAnImage) {
+  for (const std::string& host : {open, ecr}) {
+    client(known(ecr, "AWS", environment("OCI_ECR_TOKEN")));
+    const auto image = made->head(job, base(host));
+    ASSERT_TRUE(image) << image.error().message;
+    const Reference subject = base(host).with_digest(image->digest);
+    const std::vector<Artifact> artifacts{{.type = "application/vnd.in-toto+json",
+                                           .media_type = "application/vnd.in-toto+json",
+                                           .content = R"({"one":1})",
+                                           .annotations = {{"n", "1"}}},
+                                          {.type = "application/vnd.other",
+                                           .media_type = "application/vnd.other",
+                                           .content = R"({"two":2})",
+                                           .annotations = {}}};
+    for (int times = 0; times < 2; ++times) {
+      const auto attached = attach(*made, job, subject, artifacts);
+      ASSERT_TRUE(attached) << attached.error().message;
+      const auto found = find_referrers(*made, job, subject);
+      ASSERT_TRUE(found) << found.error().message;
+      ASSERT_EQ(found->size(), 2u) << host;
+      EXPECT_EQ(found->front().type, "application/vnd.in-toto+json");
+      EXPECT_EQ(found->front().annotations.at("n"), "1");
+      const auto manifest = made->manifest(job, subject.with_digest(found->back().digest));
+      ASSERT_TRUE(manifest) << manifest.error().message;
+      const auto content = nlohmann::json::parse(manifest->bytes);
+      EXPECT_EQ(content.at("subject").at("digest"), image->digest);
+      EXPECT_EQ(*made->blob(job, subject, content.at("layers")[0].at("digest"), 100),
+                artifacts[1].content);
+    }
+  }
 }
 
 }  // namespace

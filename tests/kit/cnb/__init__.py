@@ -45,6 +45,7 @@ class Builder:
     more_buildpacks: dict[str, Path] = field(default_factory=dict)  # Folder in the image → folder here.
     broken_restore: bool = False  # Its lifecycle fails to restore unless told not to try.
     order: list[str] | None = None  # Ids; default: all of ours, each alone.
+    architecture: str = "amd64"  # What both images say that they are for; the programs are this machine's.
 
 
 def info_of(folder: Path) -> dict[str, str]:
@@ -105,7 +106,7 @@ def push_builder(client: RegistryClient, builder: Builder) -> str:
     client.push_image(builder.run, [busybox_layer(UID, GID)], {
         "User": f"{UID}:{GID}", "Env": [PATH], "Labels": {
             "io.buildpacks.base.distro.name": "tiny", "io.buildpacks.base.distro.version": "1",
-            "io.buildpacks.stack.id": STACK, "io.buildpacks.rebasable": "true"}})
+            "io.buildpacks.stack.id": STACK, "io.buildpacks.rebasable": "true"}}, builder.architecture)
     buildpacks = Layer()
     folders = [path for path in sorted((HERE / "buildpacks").iterdir()) if path.is_dir()]
     infos = []
@@ -131,7 +132,7 @@ def push_builder(client: RegistryClient, builder: Builder) -> str:
                                      buildpacks,
                                      config],
                       {"User": f"{UID}:{GID}", "WorkingDir": "/layers", "Env": env,
-                       "Labels": labels_of(builder, run, infos, order) if builder.labels else {}})
+                       "Labels": labels_of(builder, run, infos, order) if builder.labels else {}}, builder.architecture)
     return f"{client.host}/{builder.name}"
 
 

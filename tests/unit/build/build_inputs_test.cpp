@@ -119,6 +119,7 @@ TEST(BuildInputs, ChangeWithEverythingThatTheBuildIsGiven) {
       },
       [](Build& b) { b.target.options.target = "t"; },
       [](Build& b) { b.target.options.platform = "t"; },
+      [](Build& b) { b.target.options.labelled_source = "https://h/o/r.git"; },
       [](Build& b) { b.target.options.arguments = {{"A", "2"}}; },
       [](Build& b) { b.variables.arguments["A"] = "2"; },
       [](Build& b) { b.variables.arguments = {{"A1", ""}}; },

@@ -43,18 +43,18 @@ std::string read(const ports::SourceTree& tree, std::string_view path) {
 
 /// With all knobs allowed.
 Result<BuildPlan> plan_of(const domain::DeploymentRequest& job, StepSettings settings,
-                          std::shared_ptr<const ports::SourceTree> source,
+                          const std::shared_ptr<const ports::SourceTree>& source,
                           domain::EventSink& events) {
   settings.knobs = domain::knobs::read_rules("all").value();
   settings.knobs.longest_timeout = std::chrono::hours(1);
   BUILDER_TRY_ASSIGN(const auto said, read_knobs(job, settings.knobs, *source));
-  return make_build_plan(job, settings, said, std::move(source), events);
+  return make_build_plan(job, settings, said, source, events);
 }
 
 Result<DockerfilePlan> dockerfile_plan(const domain::DeploymentRequest& job,
                                        std::shared_ptr<const ports::SourceTree> source,
                                        domain::EventSink& events) {
-  BUILDER_TRY_ASSIGN(auto plan, plan_of(job, {}, std::move(source), events));
+  BUILDER_TRY_ASSIGN(auto plan, plan_of(job, {}, source, events));
   return std::get<DockerfilePlan>(std::move(plan));
 }
 
@@ -62,7 +62,7 @@ Result<BuildpacksPlan> buildpacks_plan(const domain::DeploymentRequest& job,
                                        const BuildpacksRules& rules,
                                        std::shared_ptr<const ports::SourceTree> source,
                                        domain::EventSink& events) {
-  BUILDER_TRY_ASSIGN(auto plan, plan_of(job, {.buildpacks = rules}, std::move(source), events));
+  BUILDER_TRY_ASSIGN(auto plan, plan_of(job, {.buildpacks = rules}, source, events));
   return std::get<BuildpacksPlan>(std::move(plan));
 }
 
@@ -480,6 +480,49 @@ TEST(BuildPlanKnobs, WhatTheEngineIsToldIsKnownEarlyWithoutAFile) {
   EXPECT_NE(early, with_file->target);
 }
 
+TEST(BuildPlanKnobs, DecideWhichBaseImagesAreTaken) {
+  EventList events;
+  auto job = request();
+  job.repository_name = "o/r";
+  job.git_provider = domain::GitProvider{.type = domain::GitProviderType::custom,
+                                         .url = "https://git.test",
+                                         .username = "u",
+                                         .password = Secret("p")};
+  EXPECT_FALSE(dockerfile_plan(job, monorepo(), events)->target.pins_bases);
+  EXPECT_TRUE(
+      dockerfile_plan(job, monorepo("[build]\nbase_images = 'pinned'"), events)->target.pins_bases);
+  StepSettings settings{.base_images = domain::BaseImages::pinned,
+                        .image_labels = true,
+                        .knobs = domain::knobs::read_rules("all").value()};
+  settings.github_url = "https://github.com";
+  const auto early = early_target(job, {}, settings);
+  ASSERT_TRUE(early);
+  EXPECT_TRUE(early->pins_bases);
+  EXPECT_EQ(early->options.labelled_source, "https://git.test/o/r.git") << "without the login";
+  job.environment = {{"DEPLOYRA_BUILD_BASE_IMAGES", "latest"}};
+  EXPECT_FALSE(early_target(job,
+                            domain::knobs::read_variables(job.environment, settings.knobs).value(),
+                            settings)
+                   ->pins_bases);
+}
+
+TEST(BuildpacksPlan, AsksForLabelsThatTheAppDoesNotSet) {
+  const ports::SourceCommit commit{.id = "abc",
+                                   .time = std::chrono::sys_seconds(std::chrono::seconds(1))};
+  BuildpacksPlan plan;
+  ask_for_labels(plan, "https://h/o/r.git", commit);
+  EXPECT_EQ(plan.environment,
+            (std::map<std::string, std::string>{{"BP_OCI_SOURCE", "https://h/o/r.git"},
+                                                {"BP_OCI_REVISION", "abc"},
+                                                {"BP_OCI_CREATED", "1970-01-01T00:00:01.000Z"}}));
+  plan.environment = {{"BP_OCI_SOURCE", "mine"},
+                      {"BP_IMAGE_LABELS", "a=b org.opencontainers.image.revision=mine"}};
+  ask_for_labels(plan, "https://h/o/r.git", commit);
+  EXPECT_EQ(plan.environment.at("BP_OCI_SOURCE"), "mine");
+  EXPECT_FALSE(plan.environment.contains("BP_OCI_REVISION"));
+  EXPECT_TRUE(plan.environment.contains("BP_OCI_CREATED"));
+}
+
 TEST(BuildPlanKnobs, ChooseBuildpacksAndTheirVariables) {
   EventList events;
   auto job = request();
@@ -492,6 +535,7 @@ TEST(BuildPlanKnobs, ChooseBuildpacksAndTheirVariables) {
   ASSERT_TRUE(plan) << plan.error().customer;
   EXPECT_EQ(plan->builder, "acme/two");
   EXPECT_TRUE(plan->clear_cache);
+  EXPECT_EQ(plan->platform, "") << "the engine's own";
   EXPECT_EQ(plan->environment.at("BP_A"), "1");
   EXPECT_EQ(plan->environment.at("BP_B"), "2");
   EXPECT_TRUE(plan->app->stat("package.json"));

@@ -23,7 +23,11 @@ class EarlyPublishTest : public ::testing::Test {
   EarlyPublish start(std::function<Result<ports::Repository>()> repository = [] {
     return Result<ports::Repository>(ports::Repository{"registry.test/app"});
   }) {
-    return EarlyPublish({image, events}, job, spec(), std::move(repository));
+    return EarlyPublish({image, events}, job, spec(),
+                        [repository = std::move(repository)](ports::ImageSpec& made) -> Result<> {
+                          BUILDER_TRY_ASSIGN(made.repository, repository());
+                          return {};
+                        });
   }
 
   static ports::ImageSpec spec() {
@@ -38,7 +42,7 @@ class EarlyPublishTest : public ::testing::Test {
   fakes::FakeImageBuilder image{record};
   fakes::RecordingEvents events;
   std::shared_ptr<fakes::MemoryTree> tree = std::make_shared<fakes::MemoryTree>();
-  const std::chrono::sys_seconds committed_at{1'700'000'000s};
+  const ports::SourceCommit commit{.id = "c", .time = std::chrono::sys_seconds(1'700'000'000s)};
   std::stop_source stop;
   ports::JobContext job{.deployment_id = domain::DeploymentId("d1"), .stop = stop.get_token()};
 };
@@ -46,7 +50,7 @@ class EarlyPublishTest : public ::testing::Test {
 TEST_F(EarlyPublishTest, TheBuildGoesNoFurtherThanItsSource) {
   EarlyPublish early = start();
   EXPECT_FALSE(record.has("build"));
-  const auto published = early.finish(tree, tree, committed_at);
+  const auto published = early.finish(tree, tree, commit);
   ASSERT_TRUE(published) << published.error().message;
   EXPECT_EQ(published->image.repository.uri, "registry.test/app");
   EXPECT_THAT(record.steps(), ElementsAre("build", "push d1"));
@@ -62,7 +66,7 @@ TEST_F(EarlyPublishTest, WhatNobodyAsksForEndsWithoutBuilding) {
 TEST_F(EarlyPublishTest, AStopOfTheJobEndsIt) {
   EarlyPublish early = start();
   stop.request_stop();
-  const auto published = early.finish(tree, tree, committed_at);
+  const auto published = early.finish(tree, tree, commit);
   ASSERT_FALSE(published);
   EXPECT_EQ(published.error().kind, ErrorKind::cancelled);
   EXPECT_THAT(record.steps(), ElementsAre());
@@ -71,7 +75,7 @@ TEST_F(EarlyPublishTest, AStopOfTheJobEndsIt) {
 TEST_F(EarlyPublishTest, ARepositoryThatCannotBeHadIsTheResult) {
   EarlyPublish early =
       start([] { return Result<ports::Repository>(failure(ErrorKind::denied, "no rights")); });
-  const auto published = early.finish(tree, tree, committed_at);
+  const auto published = early.finish(tree, tree, commit);
   ASSERT_FALSE(published);
   EXPECT_EQ(published.error().message, "no rights");
 }
@@ -112,7 +116,7 @@ TEST_F(EarlyPublishTest, WhatNobodyAsksForIsNotToldAboutFurther) {
   EagerBuilder eager;
   {
     const EarlyPublish early({eager, events}, job, spec(),
-                             [] { return Result<ports::Repository>(ports::Repository{"r/app"}); });
+                             [](ports::ImageSpec&) { return Result<>(); });
     eager.begun.wait();
   }
   EXPECT_THAT(events.lines(), ElementsAre("start 1 [internal] load build definition"));
@@ -132,10 +136,9 @@ class Durations final : public domain::EventSink {
 TEST_F(EarlyPublishTest, TheWaitForTheSourceIsNobodysTime) {
   EagerBuilder eager;
   Durations durations;
-  EarlyPublish early({eager, durations}, job, spec(),
-                     [] { return ports::Repository{"registry.test/app"}; });
+  EarlyPublish early({eager, durations}, job, spec(), [](ports::ImageSpec&) { return Result<>(); });
   eager.begun.wait();
-  const auto published = early.finish(tree, tree, committed_at);
+  const auto published = early.finish(tree, tree, commit);
   ASSERT_TRUE(published);
   EXPECT_LT(published->figures.build, 1min);
   ASSERT_EQ(durations.all.size(), 2U);

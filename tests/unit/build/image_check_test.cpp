@@ -65,7 +65,7 @@ class ImageCheckTest : public testing::Test {
     ImageCheck check({&search_, queue_, secrets_, metrics_, events_}, rules, key_, env_file_,
                      request_, receipt_,
                      {.deployment_id = request_.deployment_id, .stop = stop_.get_token()});
-    BUILDER_TRY(check.before_promotion({.repository = {"r/s"}, .tag = "d1", .digest = k_digest},
+    BUILDER_TRY(check.before_promotion({.repository = {"r/s"}, .tag = "d1", .digest = image_},
                                        [] { return std::string(); }));
     promote();
     check.after_promotion();
@@ -87,6 +87,7 @@ class ImageCheckTest : public testing::Test {
   ports::Metrics metrics_;
   KeyedHash::Key key_{1};
   bool env_file_ = true;
+  std::string image_ = k_digest;
   domain::DeploymentRequest request_;
   ports::Receipt receipt_;
   std::stop_source stop_;
@@ -139,6 +140,7 @@ TEST_F(ImageCheckTest, RemembersLayersUntilTheValuesChange) {
   search_.report->found = {{k_digest, {{.secret = "variable TOKEN", .path = "/a"}}}};
   EXPECT_TRUE(check(SecretInImage::warn));
   EXPECT_TRUE(search_.known.empty());
+  image_ = "sha256:" + std::string(64, 'b');
   EXPECT_TRUE(check(SecretInImage::warn));
   EXPECT_EQ(search_.known, search_.report->found);
   const auto note = queue_.recall(
@@ -149,6 +151,32 @@ TEST_F(ImageCheckTest, RemembersLayersUntilTheValuesChange) {
   EXPECT_TRUE(search_.known.empty());
   EXPECT_EQ(queue_.recall(receipt_, {.service = domain::ServiceId("s1")}).value(), "")
       << "file times lie elsewhere";
+}
+
+TEST_F(ImageCheckTest, LooksAtAnImageWithoutFindingsOnce) {
+  const auto searches = [&] {
+    const int before = search_.searches;
+    EXPECT_TRUE(check(SecretInImage::warn));
+    return search_.searches - before;
+  };
+  EXPECT_EQ(searches(), 1);
+  EXPECT_EQ(searches(), 0);
+  image_ = "sha256:" + std::string(64, 'b');
+  EXPECT_EQ(searches(), 1);
+  image_ = k_digest;
+  EXPECT_EQ(searches(), 0) << "as when somebody goes back to it";
+  EXPECT_TRUE(metrics_.render().contains("image_searches_total{result=\"clean\"} 4"));
+  request_.environment[0].value = "npm_9Kd4MzB1qRt6Vn2XsCf7";
+  EXPECT_EQ(searches(), 1) << "of the new value";
+  search_.report->findings = {in_file("/app/config.json")};
+  image_ = "sha256:" + std::string(64, 'c');
+  EXPECT_EQ(searches(), 1);
+  EXPECT_EQ(searches(), 1) << "what was found is told each time";
+  search_.report->findings.clear();
+  search_.report->not_searched = {"layer 1 of 1: damaged"};
+  image_ = "sha256:" + std::string(64, 'd');
+  EXPECT_EQ(searches(), 1);
+  EXPECT_EQ(searches(), 1) << "it was not searched as a whole";
 }
 
 TEST_F(ImageCheckTest, AWarningWaitsForALargeLayerOnce) {

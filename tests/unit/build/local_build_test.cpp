@@ -141,7 +141,7 @@ TEST_F(LocalBuildTest, OneBuildHasAllNames) {
   const auto refused = run(ToRegistry{}, "index.js");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::invalid_input);
-  EXPECT_NE(refused.error().customer.find("one --push"), std::string::npos);
+  EXPECT_NE(refused.error().customer.find("leave one of --tag and --push"), std::string::npos);
 }
 
 TEST_F(LocalBuildTest, WhatCannotBeDoneIsSaidBeforeAnythingIsBuilt) {
@@ -154,16 +154,23 @@ TEST_F(LocalBuildTest, WhatCannotBeDoneIsSaidBeforeAnythingIsBuilt) {
   EXPECT_TRUE(run(ToRegistry{}));
 }
 
-TEST_F(LocalBuildTest, BuildpacksNeedARegistry) {
-  const auto refused = run(ToEngine{}, "index.js");
+TEST_F(LocalBuildTest, BuildpacksMakeImagesOfTheEngineAndOfARegistryAndNoArchives) {
+  NoBytes sink;
+  const auto refused = run(ToArchive{.archive = ports::Archive::docker, .sink = &sink}, "index.js");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::invalid_input);
   EXPECT_NE(refused.error().customer.find("--push"), std::string::npos);
   EXPECT_THAT(record_.steps(), IsEmpty());
+  const auto loaded = run(ToEngine{}, "index.js");
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->digest, "sha256:i");
   EXPECT_TRUE(run(ToRegistry{}, "index.js"));
   build_.knobs.platform = {.value = "linux/amd64"};
   EXPECT_TRUE(run(ToRegistry{}, "index.js"));
   build_.knobs.platform = {.value = "linux/arm64", .where = "--platform"};
+  EXPECT_TRUE(run(ToRegistry{}, "index.js"));
+  EXPECT_EQ(buildpacks_.built.platform, "linux/arm64");
+  build_.knobs.platform = {.value = "linux/arm64,linux/amd64", .where = "--platform"};
   EXPECT_NE(run(ToRegistry{}, "index.js").error().customer.find("--platform"), std::string::npos);
 }
 

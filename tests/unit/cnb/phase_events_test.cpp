@@ -53,6 +53,32 @@ class PhaseEventsTest : public testing::Test {
   PhaseEvents events_{shown_, 1};
 };
 
+TEST_F(PhaseEventsTest, ShowsWhatABuildpackSaysBesideTheLifecycleWheneverItArrives) {
+  events_.emit(StepStarted{9, k_create});
+  out("===> DETECTING\nfail: acme/go@1\n");
+  events_.emit(StepOutput{9, true, "too soon\n"});
+  out("acme/node 1.0\n===> BUILDING\nRunning build for buildpack acme/node@1.0\nRunning build "
+      "command\n");
+  events_.emit(StepOutput{9, true, "in time\n===> BUILDING\n"});
+  out("Finished running build for buildpack acme/node@1.0\n");
+  events_.emit(StepOutput{9, true, "Timer: too late\n"});
+  events_.emit(StepFinished{9, k_create, false, "", {}});
+  for (const char* line :
+       {"3 too soon\n", "3 in time\n", "3 ===> BUILDING\n", "2 Timer: too late\n"}) {
+    EXPECT_THAT(shown_.text, testing::HasSubstr(line));
+  }
+  EXPECT_THAT(shown_.text, testing::Not(testing::HasSubstr("acme/go")));
+}
+
+TEST_F(PhaseEventsTest, KeepsNobodyWaitingForABuildpackThatIsNotNamed) {
+  events_.emit(StepStarted{9, k_create});
+  out("===> BUILDING\n");
+  for (int i = 0; i < 60; ++i) {
+    events_.emit(StepOutput{9, true, std::to_string(i) + "\n"});
+  }
+  EXPECT_THAT(shown_.text, testing::HasSubstr("1 49\n"));
+}
+
 TEST_F(PhaseEventsTest, TellsOfTransfersInItsOwnNumbers) {
   events_.emit(StepStarted{2, "[cnb 1/5] FROM acme/builder@sha256:0"});
   events_.emit(StepStarted{7, "[internal] load metadata"});

@@ -47,5 +47,21 @@ TEST(BaseImage, OtherNamesHaveNone) {
   }
 }
 
+TEST(TaggedImage, IsAskedForByItsName) {
+  for (const char* before :
+       {"[internal] load metadata for ", "[linux/arm64 internal] load metadata for ",
+        "resolve image config for ", "resolve image config for docker-image://"}) {
+    EXPECT_EQ(tagged_image_of(before + std::string("h:5000/x:1")), "h:5000/x:1") << before;
+    EXPECT_EQ(tagged_image_of(before + ("h:5000/x:1@" + k_digest)), std::nullopt) << before;
+    EXPECT_EQ(tagged_image_of(before), std::nullopt) << before;
+  }
+  for (const char* other : {"", "[", "[internal", "[internal]", "[internal] load build context",
+                            "load metadata for x", "[2/2] RUN echo [internal] load metadata for x",
+                            "[2/2] RUN echo internal] load metadata for x",
+                            "[internal] load metadata for x y", "[1/2] FROM node:22"}) {
+    EXPECT_EQ(tagged_image_of(other), std::nullopt) << other;
+  }
+}
+
 }  // namespace
 }  // namespace builder::domain

@@ -31,5 +31,22 @@ TEST(ClosingWords, SayNothingOfWhatIsNotKnownOrNotWorthTelling) {
   EXPECT_THAT(closing_rows(figures), ElementsAre("steps    1"));
 }
 
+TEST(ClosingWords, SayHowLargeTheImageIsAndWhatIsNew) {
+  const DeploymentId first("d1");
+  const DeploymentId second("d2");
+  const ImageLayers one{{"sha256:a", 184'000'000}, {"sha256:b", 1'000}};
+  const ImageLayers two{{"sha256:a", 184'000'000}, {"sha256:c", 3'100'000}};
+  const auto row = [](const ImageSize& size) { return closing_rows({.packed = size}).at(0); };
+  EXPECT_EQ(row(size_of(one, read_last_layers(""), first)), "size     184.0 MB compressed");
+  const LastLayers last = read_last_layers(write_last_layers(first, one));
+  EXPECT_EQ(row(size_of(two, last, second)), "size     187.1 MB compressed, 3.1 MB new");
+  EXPECT_EQ(row(size_of(one, last, second)), "size     184.0 MB compressed, nothing new");
+  EXPECT_EQ(row(size_of(one, last, first)), "size     184.0 MB compressed")
+      << "another attempt of the same deployment";
+  EXPECT_EQ(row(size_of({{"sha256:d", 7}}, last, second)), "size     7 B compressed, 7 B new");
+  EXPECT_TRUE(closing_rows({.packed = size_of({}, last, second)}).empty()) << "not known, not said";
+  EXPECT_TRUE(read_last_layers("garbage").digests.empty());
+}
+
 }  // namespace
 }  // namespace builder::domain

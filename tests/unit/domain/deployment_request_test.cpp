@@ -231,6 +231,7 @@ TEST(SecretsOf, WhatAnHonestLogPrintsIsNoSecret) {
            {"MAIL_FROM", "no-reply@example.com"},
            {"STARTED", "2024-01-01T12:00:00Z"},
            {"TZ", "Europe/Zurich"},
+           {"GOPRIVATE", "github.com/acme,git.example.com/*"},
            {"NEXT_PUBLIC_KEY", "pk_live_x7Kp2qLm9RtVw3Zn"}}) {
     EXPECT_EQ(secret_values(key, value), std::vector<std::string>()) << key;
   }

@@ -1,5 +1,6 @@
 #include "domain/image_findings.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -70,13 +71,28 @@ TEST(ImageFindings, AreRememberedByLayer) {
   const LayerNote note{.sought = "hash",
                        .layers = {{digest, {{.secret = "variable T", .path = "/app/\xC3\xA4\xFF"}}},
                                   {"sha256:" + std::string(64, 'b'), {}}},
+                       .clean = {digest},
                        .told_of_env_file = true};
   const LayerNote read = read_layer_note(write_layer_note(note));
   EXPECT_EQ(read.sought, "hash");
+  EXPECT_EQ(read.clean, note.clean);
   EXPECT_TRUE(read.told_of_env_file);
   ASSERT_EQ(read.layers.size(), 2U);
   EXPECT_EQ(read.layers.at(digest).at(0).secret, "variable T");
   EXPECT_EQ(read.layers.at(digest).at(0).path, "/app/\xC3\xA4\xEF\xBF\xBD");
+}
+
+TEST(ImageFindings, TheNewestImagesAreKnownToBeClean) {
+  const auto digest = [](int number) { return fmt::format("sha256:{:064}", number); };
+  LayerNote note;
+  for (int i = 0; i < 30; ++i) {
+    add_clean(note, digest(i));
+  }
+  add_clean(note, digest(25));
+  ASSERT_EQ(note.clean.size(), 20U);
+  EXPECT_EQ(note.clean[0], digest(25));
+  EXPECT_EQ(note.clean[1], digest(29));
+  EXPECT_EQ(note.clean.back(), digest(10));
 }
 
 TEST(ImageFindings, WhatIsNoNoteIsNothing) {

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <ostream>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -66,7 +68,10 @@ TEST(QueueRules, WhoseTurnItIs) {
   const std::vector<Row> rows{
       {"alone", {{"a", "1"}}, {}, 0},
       {"nobody had a turn: the oldest", {{"a", "1"}, {"b", "2"}}, {}, 0},
-      {"whose builds run waits", {{"a", "1"}, {"a", "2"}, {"b", "3"}}, {{"a", {.running = 1}}}, 2},
+      {"whose builds run waits",
+       {{"a", "1"}, {"a", "2"}, {"b", "3"}},
+       {{"a", {.running = 1, .last = 1}}},
+       2},
       {"fewer builds count more than the last turn",
        {{"a", "1"}, {"b", "2"}},
        {{"a", {.running = 2, .last = 1}}, {"b", {.running = 1, .last = 9}}},
@@ -76,49 +81,125 @@ TEST(QueueRules, WhoseTurnItIs) {
        {{"a", {.last = 7}}, {"b", {.last = 8}}, {"c", {.last = 3}}},
        2},
       {"of one owner the oldest", {{"a", "1"}, {"b", "2"}, {"b", "3"}}, {{"a", {.last = 1}}}, 1},
-      {"who names nobody is one owner", {{"", "1"}, {"", "2"}, {"a", "3"}}, {{"", {.last = 1}}}, 2},
+      {"who names nobody is one owner", {{"", "1"}, {"", "2"}, {"a", "3"}}, {{"", {.last = 1}}}, 0},
       {"names alone change nothing", {{"", "1"}, {"", "2"}}, {{"", {.running = 3, .last = 1}}}, 0},
+      {"newcomers take turns as one, with those who name nobody",
+       {{"new1", "1"}, {"", "2"}, {"new2", "3"}, {"a", "4"}},
+       {{"", {.last = 2}}, {"a", {.last = 1}}},
+       3},
+      {"in the queue's order",
+       {{"a", "1"}, {"new1", "2"}, {"new2", "3"}},
+       {{"", {.last = 1}}, {"a", {.last = 2}}},
+       1},
+      {"builds of newcomers are those of all of them",
+       {{"new1", "1"}, {"a", "2"}},
+       {{"", {.running = 2, .last = 1}}, {"a", {.running = 1, .last = 2}}},
+       1},
+      {"who runs builds, but had no turn, is a newcomer",
+       {{"x", "1"}, {"a", "2"}},
+       {{"", {.running = 1}}, {"x", {.running = 1}}, {"a", {.last = 1}}},
+       1},
       {"a service keeps its order though its owner changed",
        {{"a", "1"}, {"b", "1"}},
-       {{"a", {.running = 1}}},
+       {{"a", {.running = 1, .last = 1}}},
        0},
       {"jobs without a service have none to keep",
        {{"a", ""}, {"b", ""}},
-       {{"a", {.running = 1}}},
+       {{"a", {.running = 1, .last = 1}}},
        1},
+      {"what would be set aside has no turn",
+       {{"a", "1"}, {.owner = "b", .service = "2", .busy = true}},
+       {{"a", {.running = 1, .last = 1}}},
+       0},
+      {"but others of its owner have",
+       {{"a", "1"}, {.owner = "b", .service = "2", .busy = true}, {"b", "3"}},
+       {{"a", {.running = 1, .last = 1}}},
+       2},
       {"what cannot be told is a wall",
        {{"a", "1"}, {.readable = false}, {"b", "2"}},
-       {{"a", {.running = 1}}},
+       {{"a", {.running = 1, .last = 1}}},
        0},
       {"and goes when it is the first", {{.readable = false}, {"b", "2"}}, {}, 0},
-      {"left often enough", {{"a", "1"}, {"b", "2"}}, {{"a", {.running = 1}}}, 0, k_most_passed},
-      {"once more", {{"a", "1"}, {"b", "2"}}, {{"a", {.running = 1}}}, 1, k_most_passed - 1}};
+      {"left often enough",
+       {{"a", "1"}, {"b", "2"}},
+       {{"a", {.running = 1, .last = 1}}},
+       0,
+       k_most_passed},
+      {"once more",
+       {{"a", "1"}, {"b", "2"}},
+       {{"a", {.running = 1, .last = 1}}},
+       1,
+       k_most_passed - 1}};
   for (const Row& row : rows) {
     EXPECT_EQ(place_in_turn(row.line, row.turns, row.passed), row.place) << row.why;
   }
-  EXPECT_EQ(place_in_turn({{"a", "1"}, {"a", "2"}, {"b", "3"}}, {{"a", {.running = 1}}}, 0, 2), 0u)
+  const Turns turns{{"a", {.running = 1, .last = 1}}};
+  EXPECT_EQ(place_in_turn({{"a", "1"}, {"a", "2"}, {"b", "3"}}, turns, 0, 2), 0u)
       << "not from so far behind";
+}
+
+TEST(QueueRules, ANewcomersTurnIsThatOfAllNewcomers) {
+  Turns turns;
+  const CountedBuild first = take_turn(turns, "a");
+  EXPECT_TRUE(first.newcomer);
+  EXPECT_TRUE(had_turn(turns, "a"));
+  EXPECT_EQ(turns[""].running, 1);
+  EXPECT_EQ(turns["a"].running, 1);
+  EXPECT_LT(turns[""].last, turns["a"].last);
+  const CountedBuild second = take_turn(turns, "a");
+  EXPECT_FALSE(second.newcomer);
+  EXPECT_EQ(turns[""].running, 1);
+  EXPECT_EQ(turns["a"].running, 2);
+  EXPECT_FALSE(had_turn(turns, "b"));
+  take_turn(turns, "b");
+  EXPECT_LT(turns["a"].last, turns[""].last);
+  count_build(turns, first, -1);
+  EXPECT_EQ(turns[""].running, 1) << "b's";
+  EXPECT_EQ(turns["a"].running, 1);
+  take_turn(turns, "");
+  EXPECT_EQ(turns[""].running, 2) << "who names nobody counts once";
 }
 
 TEST(QueueRules, InWhichOrderALineIsLikelyToBeTaken) {
   using Places = std::vector<std::size_t>;
   const std::vector<InLine> line{{"a", "1"}, {"a", "2"}, {"a", "3"}, {"b", "4"}, {"c", "5"}};
   EXPECT_EQ(expected_order({}, {}, 0, {}), Places());
-  EXPECT_EQ(expected_order(line, {}, 0, {}), Places({0, 3, 4, 1, 2}));
-  EXPECT_EQ(expected_order(line, {{"a", {.running = 2, .last = 2}}}, 0, {"a", "a"}),
-            Places({3, 4, 0, 1, 2}));
-  EXPECT_EQ(expected_order(line, {{"a", {.running = 2, .last = 2}}}, k_most_passed, {"a", "a"}),
-            Places({0, 3, 4, 1, 2}));
-  EXPECT_EQ(expected_order({{"a", "1"}, {.readable = false}, {"b", "2"}, {"c", "3"}},
-                           {{"b", {.last = 1}}}, 0, {}),
-            Places({0, 1, 3, 2}));
-  // One owner floods the queue: whoever comes behind is left at most so often.
-  std::vector<InLine> flood{{"old", "0"}};
-  for (int i = 1; i <= 20; ++i) {
-    flood.push_back({"new" + std::to_string(i), std::to_string(i)});
+  const Turns idle{{"a", {.last = 3}}, {"b", {.last = 1}}, {"c", {.last = 2}}};
+  EXPECT_EQ(expected_order(line, idle, 0, {}), Places({3, 0, 4, 1, 2})) << "every second the first";
+  Turns busy = idle;
+  busy["a"].running = 2;
+  EXPECT_EQ(expected_order(line, busy, 0, {{.owner = "a"}, {.owner = "a"}}),
+            Places({3, 0, 4, 1, 2}));
+  EXPECT_EQ(expected_order(line, busy, k_most_passed, {{.owner = "a"}, {.owner = "a"}}),
+            Places({0, 3, 1, 4, 2}));
+  EXPECT_EQ(expected_order(line, {}, 0, {}), Places({0, 3, 1, 4, 2})) << "newcomers are one owner";
+  EXPECT_EQ(expected_order({{"a", "1"}, {.readable = false}, {"b", "2"}, {"c", "3"}}, idle, 0, {}),
+            Places({0, 1, 2, 3}));
+}
+
+/// Whatever owners are made up, whoever had turns, and whichever builds run.
+TEST(QueueRules, NobodyIsOvertakenMoreOftenThanHeMovesForward) {
+  std::mt19937 random(1);
+  const auto pick = [&](int limit) {
+    return std::uniform_int_distribution<int>(0, limit - 1)(random);
+  };
+  for (int round = 0; round < 200; ++round) {
+    Turns turns;
+    for (int i = pick(10); i > 0; --i) {
+      turns["o" + std::to_string(pick(10))] = {.running = pick(4), .last = 1 + pick(100)};
+    }
+    std::vector<InLine> line;
+    for (int i = 1 + pick(400); i > 0; --i) {
+      line.push_back({.owner = "o" + std::to_string(pick(20)),
+                      .service = std::to_string(pick(100)),
+                      .readable = pick(100) > 0});
+    }
+    const auto order = expected_order(line, turns, pick(k_most_passed + 1), {});
+    for (std::size_t take = 0; take < order.size(); ++take) {
+      const std::size_t place = order[take];
+      EXPECT_LE(take, place + std::min(place + 1, k_order_width)) << place;
+    }
   }
-  const auto order = expected_order(flood, {{"old", {.running = 1, .last = 1}}}, 0, {});
-  EXPECT_EQ(order[k_most_passed], 0u);
 }
 
 TEST(QueueRules, HowABuildEnds) {

@@ -8,6 +8,7 @@
 #include "ports/registry.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -94,20 +95,31 @@ TEST(SigV4, SignsTheTokenOfTemporaryKeys) {
 }
 
 TEST(LifecyclePolicy, OursIsKnownAndAnOperatorsIsLeftAlone) {
-  EXPECT_EQ(judge_policy(lifecycle_policy(3), 3), PolicyJudgement::current);
-  EXPECT_EQ(judge_policy(lifecycle_policy(3), 5), PolicyJudgement::outdated);
+  EXPECT_EQ(judge_policy(lifecycle_policy({.images = 3}), {.images = 3}), PolicyJudgement::current);
+  EXPECT_EQ(judge_policy(lifecycle_policy({.images = 3}), {.images = 5}),
+            PolicyJudgement::outdated);
   const char* original =
       R"({"rules":[{"rulePriority":1,"description":"Keep only 1 image","selection":{"tagStatus":"any",)"
       R"("countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]})";
-  EXPECT_EQ(judge_policy(original, 1), PolicyJudgement::current);
-  EXPECT_EQ(judge_policy(original, 4), PolicyJudgement::outdated);
+  EXPECT_EQ(judge_policy(original, {.images = 1}), PolicyJudgement::current);
+  EXPECT_EQ(judge_policy(original, {.images = 4}), PolicyJudgement::outdated);
   for (const char* other :
        {"", "not json", "{}", R"({"rules":[]})", R"({"rules":[{"description":"mine"}]})",
         R"({"rules":[{"rulePriority":1,"description":"Keep two","selection":{"tagStatus":"any",)"
         R"("countType":"imageCountMoreThan","countNumber":2},"action":{"type":"expire"}}]})"}) {
-    EXPECT_EQ(judge_policy(other, 1), PolicyJudgement::operators) << other;
+    EXPECT_EQ(judge_policy(other, {.images = 1}), PolicyJudgement::operators) << other;
   }
-  EXPECT_GE(lifecycle_policy(1).size(), 100u) << "ECR refuses shorter texts";
+  EXPECT_GE(lifecycle_policy({.images = 1}).size(), 100u) << "ECR refuses shorter texts";
+
+  // With papers beside the images.
+  const Retention beside{.images = 3, .tagged_only = true};
+  EXPECT_EQ(judge_policy(lifecycle_policy(beside), beside), PolicyJudgement::current);
+  EXPECT_EQ(judge_policy(lifecycle_policy(beside), {.images = 3}), PolicyJudgement::outdated);
+  EXPECT_EQ(judge_policy(lifecycle_policy({.images = 3}), beside), PolicyJudgement::outdated);
+  EXPECT_EQ(judge_policy(original, {.images = 1, .tagged_only = true}), PolicyJudgement::outdated);
+  const auto rule = nlohmann::json::parse(lifecycle_policy(beside))["rules"][0]["selection"];
+  EXPECT_EQ(rule["tagStatus"], "tagged");
+  EXPECT_EQ(rule["tagPatternList"], nlohmann::json::array({"*"}));
 }
 
 TEST(RepositoryName, IsThePlatformsAndValid) {

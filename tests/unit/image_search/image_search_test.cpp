@@ -39,7 +39,12 @@ class FakeRegistry final : public oci::Client {
     return {};
   }
 
-  Result<> put(const ports::JobContext&, const oci::Reference&, const oci::Manifest&) override {
+  Result<oci::Stored> put(const ports::JobContext&, const oci::Reference&,
+                          const oci::Manifest&) override {
+    return {};
+  }
+
+  Result<oci::Manifest> referrers(const ports::JobContext&, const oci::Reference&) override {
     return {};
   }
 

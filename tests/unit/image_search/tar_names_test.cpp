@@ -10,14 +10,20 @@ namespace builder::adapters::image_search {
 namespace {
 
 struct Read {
-  std::map<std::string, std::string> bytes;  ///< By the path.
+  std::map<std::string, std::string> bytes;    ///< By the path.
+  std::map<std::string, std::string> content;  ///< The same.
   std::string all;
 };
 
 Read read(std::string_view tar, std::size_t width) {
   Read out;
-  TarNames names([&](std::string_view bytes, std::string_view path) {
+  TarNames names([&](std::string_view bytes, std::string_view path, TarNames::Part part) {
     out.bytes[std::string(path)] += bytes;
+    if (part == TarNames::Part::header) {
+      out.content[std::string(path)].clear();
+    } else if (part == TarNames::Part::content) {
+      out.content[std::string(path)] += bytes;
+    }
     out.all += bytes;
   });
   for (std::size_t at = 0; at < tar.size(); at += width) {
@@ -51,6 +57,13 @@ TEST(TarNames, TellWhoseTheBytesAreHoweverTheyAreCut) {
     EXPECT_TRUE(holds(out, long_name + "2", "pax's"));
     EXPECT_TRUE(holds(out, "last", "end"));
     EXPECT_FALSE(out.bytes.contains("short"));
+    EXPECT_EQ(out.content, (std::map<std::string, std::string>{{"etc/", ""},
+                                                               {"etc/one", "first"},
+                                                               {"etc/two", std::string(600, '2')},
+                                                               {long_name, "long"},
+                                                               {long_name + "2", "pax's"},
+                                                               {"link", ""},
+                                                               {"last", "end"}}));
   }
 }
 

@@ -313,6 +313,27 @@ TEST_F(ClientTest, UploadsABlobToNoOtherHost) {
   EXPECT_EQ(http.requests.size(), 1U);
 }
 
+TEST(Layers, AreReadFromWhatIsAManifestAndOnlyAsAWhole) {
+  const std::string a = "sha256:" + sha256_hex("a");
+  const std::string b = "sha256:" + sha256_hex("b");
+  const auto layers = [](const std::string& list) {
+    return layers_of({.bytes = R"({"schemaVersion":2,"layers":)" + list + "}"});
+  };
+  const auto entry = [](const std::string& digest, const std::string& size) {
+    return R"({"digest":")" + digest + R"(","size":)" + size + "}";
+  };
+  EXPECT_EQ(layers("[" + entry(a, "7") + "," + entry(b, "9") + "," + entry(a, "7") + "]"),
+            (domain::ImageLayers{{a, 7}, {b, 9}}));
+  for (const std::string& odd :
+       {entry("sha256:../x", "7"), entry(b, "-1"), entry(b, "\"9\""), entry(b, "1e3"),
+        entry(b, "18446744073709551615"), std::string("7"), std::string("{}")}) {
+    EXPECT_TRUE(layers("[" + entry(a, "7") + "," + odd + "]").empty()) << odd;
+  }
+  EXPECT_TRUE(layers("{}").empty());
+  EXPECT_TRUE(layers_of({.bytes = R"({"manifests":[]})"}).empty()) << "an index";
+  EXPECT_TRUE(layers_of({.bytes = "no JSON"}).empty());
+}
+
 TEST_F(ClientTest, StreamsABlobFromWhereItLiesAndStartsAnewWithEachTry) {
   std::string got;
   int begun = 0;

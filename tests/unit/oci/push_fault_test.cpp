@@ -33,6 +33,8 @@ TEST(PushFault, SortsErrorsByWhatCanBeDoneAboutThem) {
        "because the tag is immutable.",
        PushFault::tag_immutable},
       {"An image does not exist locally with the tag: x", PushFault::image_missing},
+      {"could not find image from tag r.example.com/app:1: image does not exist",
+       PushFault::image_missing},
       {"tag does not exist: 127.0.0.1:5000/x:y", PushFault::image_missing},
       {"Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
        PushFault::registry_away},

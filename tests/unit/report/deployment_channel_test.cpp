@@ -444,8 +444,6 @@ TEST_F(ChannelTest, ARefusedKeyAnswersAStatusThatWaitsBehindTheLog) {
 }
 
 TEST_F(ChannelTest, TheLastLineComesOnceThoughTheStatusChanges) {
-  open();
-  append(2);
   std::stop_source stop;
   reporter_.on_post = [&](const std::stop_token&) {
     if (reporter_.posts().size() == 2 && !stop.stop_requested()) {  // BUILDED comes next.
@@ -453,6 +451,8 @@ TEST_F(ChannelTest, TheLastLineComesOnceThoughTheStatusChanges) {
       stop.request_stop();
     }
   };
+  open();
+  append(2);
   ASSERT_FALSE(post(DeploymentStatus::builded, stop.get_token()));
   ASSERT_TRUE(post(DeploymentStatus::cancelled));
   EXPECT_EQ(rows(), (Rows{"line 0", "line 1", "Log complete: 2 lines"}));

@@ -1,8 +1,11 @@
 #include "work/job_runner.hpp"
 
+#include "build/base_pins.hpp"
 #include "domain/knobs/knob_readers.hpp"
+#include "fakes/fake_attestations.hpp"
 #include "fakes/fake_history.hpp"
 #include "fakes/fake_reporter.hpp"
+#include "fakes/fake_sboms.hpp"
 #include "fakes/fake_steps.hpp"
 #include "fakes/job_settings.hpp"
 #include "fakes/memory_queue.hpp"
@@ -91,6 +94,25 @@ TEST_F(JobRunnerTest, BuildsPushesPromotesAndReports) {
   EXPECT_LT(at("build"), at("push d1"));
   EXPECT_LT(at("push d1"), at("promote d1"));
   EXPECT_LT(at("promote d1"), at("clean_up"));
+}
+
+TEST_F(JobRunnerTest, TheLastRowsSayHowLargeTheImageIsAndWhatIsNew) {
+  registry_.layers = {{"sha256:a", 2'000'000}, {"sha256:b", 500}};
+  EXPECT_EQ(run(), Outcome::builded);
+  EXPECT_TRUE(reporter_.log_text().contains("size     2.0 MB compressed\n"))
+      << reporter_.log_text();
+
+  registry_.layers = {{"sha256:a", 2'000'000}, {"sha256:c", 800}};
+  request_.deployment_id = domain::DeploymentId("d2");
+  queue_.push(R"({"deploymentId":"d2","serviceId":"s1"})");
+  const auto job = queue_.take(0ms, {}).value();
+  ASSERT_TRUE(job);
+  JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_}, settings_,
+                   secrets_, metrics_, fakes::null_log(), {});
+  ports::JobCancellation cancellation;
+  EXPECT_EQ(runner.run(request_, *job, cancellation, observer_).outcome, Outcome::builded);
+  EXPECT_TRUE(reporter_.log_text().contains("size     2.0 MB compressed, 800 B new\n"))
+      << reporter_.log_text();
 }
 
 TEST_F(JobRunnerTest, BuildsWithBuildpacksWhereThereIsNoDockerfile) {
@@ -394,10 +416,172 @@ TEST_F(ReuseTest, WhatIsNotKnownIsBuilt) {
   EXPECT_EQ(deploy("e6"), built("e6"));
 }
 
+TEST_F(ReuseTest, AnImageOfAnotherPolicyIsNotUsedAgain) {
+  deploy("e1");
+  settings_.steps.policy = "one";
+  EXPECT_EQ(deploy("e2"), built("e2"));
+  EXPECT_EQ(deploy("e3"), reused("e3"));
+  settings_.steps.policy = "two";
+  EXPECT_EQ(deploy("e4"), built("e4"));
+}
+
 TEST_F(ReuseTest, ABuildThatTookSomethingElseIsNotRemembered) {
   image_.bases.reset();
   deploy("e1");
   EXPECT_EQ(deploy("e2"), built("e2"));
+}
+
+class PinnedBasesTest : public ReuseTest {
+ protected:
+  PinnedBasesTest() {
+    settings_.steps.reuse_images = {};
+    settings_.steps.base_images = domain::BaseImages::pinned;
+    settings_.steps.renew_base_images = std::chrono::hours(24);
+    settings_.steps.knobs.allowed.emplace("base_images");
+    registry_has(k_old);
+  }
+
+  /// Its tag; what it had before is there by its digest.
+  void registry_has(const std::string& digest) {
+    image_.current_bases[k_base] = digest;
+    image_.current_bases[k_base + ("@" + digest)] = digest;
+    engine_takes(digest);
+  }
+
+  void engine_takes(const std::string& digest) {
+    image_.tagged = {{k_base, digest}};
+    image_.bases = image_.tagged;
+  }
+
+  [[nodiscard]] ports::ImagePins pins() const { return image_.built.options.pins; }
+
+  /// All pins are as old as they may become.
+  void age() {
+    std::string& left = queue_.left(
+        {.service = domain::ServiceId("s1"), .what = ports::ServiceMemory::What::bases});
+    build::BasePins older;
+    const auto pins = build::BasePins::read(left);
+    for (const auto& [name, pin] : pins.all()) {
+      older.renew({name, pin.digest}, pin.since - settings_.steps.renew_base_images);
+    }
+    left = older.write();
+  }
+
+  const std::string k_old = "sha256:" + std::string(64, 'a');
+  const std::string k_new = "sha256:" + std::string(64, 'b');
+};
+
+TEST_F(PinnedBasesTest, LaterBuildsTakeWhatTheFirstOneTook) {
+  deploy("e1");
+  EXPECT_TRUE(pins().empty());
+  registry_has(k_new);
+  engine_takes(k_old);  // As it is told.
+  deploy("e2", "2");
+  EXPECT_EQ(pins(), (ports::ImagePins{{k_base, k_old}}));
+  EXPECT_TRUE(
+      reporter_.log_text().contains("Pinned base images: busybox:latest at sha256:aaaaaaaaaaaa ("
+                                    "DEPLOYRA_BUILD_NO_CACHE=true"));
+  EXPECT_FALSE(reporter_.log_text().contains("has moved"));
+}
+
+TEST_F(PinnedBasesTest, AreTheLatestWhereTheCustomerSaysSo) {
+  deploy("e1");
+  registry_has(k_new);
+  request_.environment = {{"DEPLOYRA_BUILD_BASE_IMAGES", "latest"}};
+  deploy("e2", "2");
+  EXPECT_TRUE(pins().empty());
+  request_.environment.clear();
+  engine_takes(k_old);
+  deploy("e3", "3");
+  EXPECT_EQ(pins(), (ports::ImagePins{{k_base, k_old}})) << "it is still known";
+  settings_.steps.base_images = domain::BaseImages::latest;
+  deploy("e4", "4");
+  EXPECT_TRUE(pins().empty());
+  request_.environment = {{"DEPLOYRA_BUILD_BASE_IMAGES", "pinned"}};
+  deploy("e5", "5");
+  EXPECT_EQ(pins(), (ports::ImagePins{{k_base, k_old}}));
+}
+
+TEST_F(PinnedBasesTest, AreRenewedByWhoeverBuildsEverythingAnew) {
+  deploy("e1");
+  registry_has(k_new);
+  request_.environment = {{"DEPLOYRA_BUILD_NO_CACHE", "true"}};
+  deploy("e2", "2");
+  EXPECT_TRUE(pins().empty());
+  EXPECT_TRUE(reporter_.log_text().contains(
+      "The base image busybox:latest has moved: from sha256:aaaaaaaaaaaa to sha256:bbbbbbbbbbbb "
+      "(no_cache takes what its registry has)"));
+  request_.environment.clear();
+  deploy("e3", "3");
+  EXPECT_EQ(pins(), (ports::ImagePins{{k_base, k_new}}));
+}
+
+TEST_F(PinnedBasesTest, GiveWayWhenTheyAreGoneAndStayWhenARegistryIsAway) {
+  deploy("e1");
+  image_.current_bases.clear();
+  deploy("e2", "2");
+  EXPECT_EQ(pins(), (ports::ImagePins{{k_base, k_old}})) << "nothing answers";
+  registry_has(k_new);
+  deploy("e3", "3");
+  EXPECT_TRUE(pins().empty());
+  EXPECT_TRUE(
+      reporter_.log_text().contains("to sha256:bbbbbbbbbbbb (its registry has lost the former)"));
+}
+
+TEST_F(PinnedBasesTest, GiveWayWhenTheyAreOld) {
+  deploy("e1");
+  registry_has(k_new);
+  age();
+  deploy("e2", "2");
+  EXPECT_TRUE(pins().empty());
+  EXPECT_TRUE(reporter_.log_text().contains("to sha256:bbbbbbbbbbbb (it was pinned on 20"));
+  engine_takes(k_new);
+  deploy("e3", "3");
+  EXPECT_EQ(pins(), (ports::ImagePins{{k_base, k_new}}));
+  age();
+  settings_.steps.renew_base_images = {};
+  deploy("e4", "4");
+  EXPECT_EQ(pins(), (ports::ImagePins{{k_base, k_new}})) << "never by their age";
+}
+
+TEST_F(PinnedBasesTest, OtherNamesAreTakenAsTheyAreAndThenPinned) {
+  deploy("e1");
+  const std::string other = "docker.io/library/busybox:2";
+  image_.tagged = {{other, k_new}};
+  deploy("e2", "2");
+  EXPECT_FALSE(reporter_.log_text().contains("has moved"));
+  image_.current_bases[other + "@" + k_new] = k_new;
+  deploy("e3", "3");
+  EXPECT_EQ(pins(), (ports::ImagePins{{k_base, k_old}, {other, k_new}}));
+}
+
+TEST_F(PinnedBasesTest, AnEngineThatCannotBeToldIsNamed) {
+  deploy("e1");
+  registry_has(k_new);  // And takes it.
+  deploy("e2", "2");
+  EXPECT_TRUE(reporter_.log_text().contains("(the engine cannot be told to stay with it)"));
+}
+
+TEST_F(PinnedBasesTest, AnImageOfPinnedBasesIsUsedAgain) {
+  settings_.steps.reuse_images = std::chrono::hours(24);
+  deploy("e1");
+  registry_has(k_new);
+  EXPECT_EQ(deploy("e2"), reused("e2")) << "its tag moved, and nothing would take that";
+  image_.current_bases.erase(k_base + ("@" + k_old));
+  EXPECT_EQ(deploy("e3"), built("e3"));
+  EXPECT_TRUE(reporter_.log_text().contains("(its registry has lost the former)"));
+  EXPECT_EQ(deploy("e4"), reused("e4"));
+}
+
+TEST_F(PinnedBasesTest, ADueBaseThatHasNotMovedIsPinnedAnewWithoutABuild) {
+  settings_.steps.reuse_images = std::chrono::hours(24);
+  deploy("e1");
+  age();
+  EXPECT_EQ(deploy("e2"), reused("e2"));
+  registry_has(k_new);
+  EXPECT_EQ(deploy("e3"), reused("e3"));
+  age();
+  EXPECT_EQ(deploy("e4"), built("e4"));
 }
 
 class ResumeTest : public JobRunnerTest {
@@ -409,11 +593,15 @@ class ResumeTest : public JobRunnerTest {
     EXPECT_TRUE(queue_.record(first->receipt, checkpoint));
     EXPECT_TRUE(queue_.requeue(first->receipt));
     const auto job = queue_.take(0ms, {}).value();
-    JobRunner runner(
-        {source_, image_, buildpacks_, registry_, reporter_, queue_, nullptr, &history_}, settings_,
-        secrets_, metrics_, fakes::null_log(), {});
+    JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_, nullptr,
+                      &history_, nullptr, &attestations_, describes_ ? &sboms_ : nullptr},
+                     settings_, secrets_, metrics_, fakes::null_log(), {});
     return run(runner, *job);
   }
+
+  fakes::FakeAttestations attestations_;
+  fakes::FakeSboms sboms_;
+  bool describes_ = false;
 
   const std::string uri_ = "registry.test/deployra/s1";
   const std::string commit_ = std::string(40, 'b');
@@ -456,6 +644,67 @@ TEST_F(ResumeTest, OnlyReportsWhatWasPromoted) {
             Outcome::builded);
   EXPECT_EQ(record_.steps(), (std::vector<std::string>{"clean_up"}));
   EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::builded}));
+}
+
+TEST_F(ResumeTest, RequiredProvenanceIsOnlyOfWhatWasBuiltHere) {
+  settings_.steps.papers.rule = domain::AttestationRule::required;
+  attestations_.hook = [this](const ports::JobContext&) {
+    record_.add("attest");
+    return Result<>();
+  };
+  const std::vector<std::string> all{"fetch " + commit_, "build",      "push d1",
+                                     "attest",           "promote d1", "clean_up"};
+  EXPECT_EQ(run_after({.commit = commit_, .repository = uri_, .digest = "sha256:p"}),
+            Outcome::builded);
+  EXPECT_EQ(record_.steps(), all);
+}
+
+TEST_F(ResumeTest, RequiredProvenanceLetsNothingBePushedThatAnotherBuilt) {
+  settings_.steps.papers.rule = domain::AttestationRule::required;
+  image_.image_id = "sha256:i";
+  EXPECT_EQ(run_after({.commit = commit_, .image_id = "sha256:i"}), Outcome::builded);
+  EXPECT_TRUE(record_.has("build"));
+}
+
+TEST_F(ResumeTest, RequiredProvenanceThatIsThereIsEnough) {
+  settings_.steps.papers.rule = domain::AttestationRule::required;
+  attestations_.there = true;
+  EXPECT_EQ(run_after({.repository = uri_, .digest = "sha256:p"}), Outcome::builded);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"promote d1", "clean_up"}));
+}
+
+TEST_F(ResumeTest, WithoutProvenanceAnImageIsDeployedAndThatIsTold) {
+  settings_.steps.papers.rule = domain::AttestationRule::on;
+  EXPECT_EQ(run_after({.repository = uri_, .digest = "sha256:p"}), Outcome::builded);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"promote d1", "clean_up"}));
+  EXPECT_TRUE(reporter_.log_text().contains("The image has no provenance")) << reporter_.log_text();
+  EXPECT_TRUE(attestations_.attached.empty());
+}
+
+TEST_F(ResumeTest, ProvenanceThatCouldNotBeAttachedIsTriedAgainWithoutABuild) {
+  settings_.steps.papers.rule = domain::AttestationRule::required;
+  int calls = 0;
+  attestations_.hook = [&](const ports::JobContext&) {
+    return ++calls == 1 ? failure(ErrorKind::unavailable, "away") : Result<>();
+  };
+  EXPECT_EQ(run_after({}), Outcome::builded);
+  EXPECT_EQ(calls, 2);
+  const auto steps = record_.steps();
+  EXPECT_EQ(std::ranges::count(steps, "build"), 1);
+}
+
+TEST_F(ResumeTest, WhatIsInTheImageIsFoundOutBehindTheEnd) {
+  settings_.steps.papers.rule = domain::AttestationRule::on;
+  describes_ = true;
+  sboms_.hook = [this](const ports::JobContext&) -> Result<> {
+    EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building, DeploymentStatus::builded}));
+    record_.add("sbom");
+    return failure(ErrorKind::conflict, "the scanner crashed");
+  };
+  EXPECT_EQ(run_after({.commit = commit_}), Outcome::builded);
+  EXPECT_EQ(record_.steps(), (std::vector<std::string>{"fetch " + commit_, "build", "push d1",
+                                                       "promote d1", "sbom", "clean_up"}));
+  EXPECT_TRUE(metrics_.render().contains(R"(image_sboms_total{result="failed"} 1)"));
 }
 
 TEST_F(ResumeTest, BuildsAgainWhatTheRegistryLost) {

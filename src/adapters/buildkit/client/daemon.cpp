@@ -77,7 +77,11 @@ std::expected<BuildkitDescription, grpc::Status> ask_description(
   BuildkitDescription description{.version = *std::move(version),
                                   .labels = {worker.labels().begin(), worker.labels().end()}};
   for (const auto& platform : worker.platforms()) {
-    description.platforms.push_back(platform.os() + "/" + platform.architecture());
+    std::string name = platform.os() + "/" + platform.architecture();
+    // Each variant stands there for itself.
+    if (std::ranges::find(description.platforms, name) == description.platforms.end()) {
+      description.platforms.push_back(std::move(name));
+    }
   }
   if (!description.platforms.empty()) {
     description.platform = description.platforms.front();

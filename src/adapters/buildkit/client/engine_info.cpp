@@ -108,6 +108,13 @@ bool runs_platform(const EngineInfo& engine, std::string_view platform) {
          });
 }
 
+bool is_native(const EngineInfo& engine, std::string_view platform) {
+  // Every amd64 runs the programs of 386.
+  return engine.platforms.empty() || domain::is_same_machine(engine.platforms.front(), platform) ||
+         (domain::is_same_machine(platform, "linux/386") &&
+          domain::is_same_machine(engine.platforms.front(), "linux/amd64"));
+}
+
 std::vector<std::string> missing_features(const EngineInfo& engine) {
   std::vector<std::string> missing;
   if (is_older(engine, k_heredocs)) {

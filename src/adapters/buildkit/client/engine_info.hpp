@@ -51,6 +51,10 @@ EngineInfo buildkitd_info(const BuildkitDescription& buildkit);
 /// Whether steps for that platform can run, as far as it is known.
 bool runs_platform(const EngineInfo& engine, std::string_view platform);
 
+/// Whether its machine itself runs them, and not an emulation, as far as it is known: what it names
+/// first is its own.
+bool is_native(const EngineInfo& engine, std::string_view platform);
+
 /// What this engine lacks of what builds may ask for, for the operator; empty: nothing.
 std::vector<std::string> missing_features(const EngineInfo& engine);
 

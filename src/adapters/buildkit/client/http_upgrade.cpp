@@ -29,19 +29,6 @@ std::unexpected<Error> connect_failure(int code) {
                  text);
 }
 
-Result<> wait_for(int fd, short events, const StopFd& stop, SteadyTime deadline) {
-  pollfd entry{.fd = fd, .events = events, .revents = 0};
-  switch (wait_any(std::span(&entry, 1), stop, deadline)) {
-    case WaitResult::ready:
-      return {};
-    case WaitResult::stopped:
-      return failure(ErrorKind::cancelled, "stopped while talking to the engine");
-    case WaitResult::deadline:
-      return failure(ErrorKind::timed_out, "the engine did not answer in time");
-  }
-  return {};
-}
-
 Result<Fd> connect_to(const sockaddr* address, socklen_t size, int family, const StopFd& stop,
                       SteadyTime deadline) {
   Fd fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -55,7 +42,7 @@ Result<Fd> connect_to(const sockaddr* address, socklen_t size, int family, const
   if (errno != EINPROGRESS) {
     return connect_failure(errno);
   }
-  BUILDER_TRY(wait_for(fd.get(), POLLOUT, stop, deadline));
+  BUILDER_TRY(wait_for(fd, POLLOUT, stop, deadline));
   int code = 0;
   socklen_t length = sizeof code;
   ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &code, &length);
@@ -63,20 +50,6 @@ Result<Fd> connect_to(const sockaddr* address, socklen_t size, int family, const
     return connect_failure(code);
   }
   return fd;
-}
-
-Result<> send_all(const Fd& fd, std::string_view data, const StopFd& stop, SteadyTime deadline) {
-  while (!data.empty()) {
-    const ssize_t sent = ::send(fd.get(), data.data(), data.size(), MSG_NOSIGNAL);
-    if (sent >= 0) {
-      data.remove_prefix(static_cast<std::size_t>(sent));
-    } else if (errno == EAGAIN) {
-      BUILDER_TRY(wait_for(fd.get(), POLLOUT, stop, deadline));
-    } else if (errno != EINTR) {
-      return connect_failure(errno);
-    }
-  }
-  return {};
 }
 
 int status_code(std::string_view header) {
@@ -102,7 +75,7 @@ std::string location_in(const std::string& header) {
 std::string body_start(const Fd& fd, const StopFd& stop) {
   std::array<char, 512> buffer{};
   const auto soon = std::chrono::steady_clock::now() + std::chrono::milliseconds(100);
-  if (!wait_for(fd.get(), POLLIN, stop, soon)) {
+  if (!wait_for(fd, POLLIN, stop, soon)) {
     return {};
   }
   const ssize_t count = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
@@ -110,6 +83,33 @@ std::string body_start(const Fd& fd, const StopFd& stop) {
 }
 
 }  // namespace
+
+Result<> wait_for(const Fd& fd, short events, const StopFd& stop, SteadyTime deadline) {
+  pollfd entry{.fd = fd.get(), .events = events, .revents = 0};
+  switch (wait_any(std::span(&entry, 1), stop, deadline)) {
+    case WaitResult::ready:
+      return {};
+    case WaitResult::stopped:
+      return failure(ErrorKind::cancelled, "stopped while talking to the engine");
+    case WaitResult::deadline:
+      return failure(ErrorKind::timed_out, "the engine did not answer in time");
+  }
+  return {};
+}
+
+Result<> send_all(const Fd& fd, std::string_view data, const StopFd& stop, SteadyTime deadline) {
+  while (!data.empty()) {
+    const ssize_t sent = ::send(fd.get(), data.data(), data.size(), MSG_NOSIGNAL);
+    if (sent >= 0) {
+      data.remove_prefix(static_cast<std::size_t>(sent));
+    } else if (errno == EAGAIN) {
+      BUILDER_TRY(wait_for(fd, POLLOUT, stop, deadline));
+    } else if (errno != EINTR) {
+      return connect_failure(errno);
+    }
+  }
+  return {};
+}
 
 Result<Fd> connect_engine(const EngineAddress& address, const StopFd& stop, SteadyTime deadline) {
   if (address.is_socket()) {
@@ -149,7 +149,7 @@ Result<std::string> read_header(const Fd& fd, const StopFd& stop, SteadyTime dea
   std::string header;
   std::array<char, 4096> buffer{};
   for (;;) {
-    BUILDER_TRY(wait_for(fd.get(), POLLIN, stop, deadline));
+    BUILDER_TRY(wait_for(fd, POLLIN, stop, deadline));
     const ssize_t peeked = ::recv(fd.get(), buffer.data(), buffer.size(), MSG_PEEK);
     if (peeked < 0 && (errno == EINTR || errno == EAGAIN)) {
       continue;

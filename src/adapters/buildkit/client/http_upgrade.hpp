@@ -6,6 +6,7 @@
 #include "base/stop.hpp"
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,12 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 /// Connects. `unavailable` when nobody answers, `denied` without permission, `timed_out`,
 /// `cancelled`. The descriptor is non-blocking.
 Result<Fd> connect_engine(const EngineAddress& address, const StopFd& stop, SteadyTime deadline);
+
+/// Until the descriptor is ready for `events` (`poll`). `timed_out`, `cancelled`.
+Result<> wait_for(const Fd& fd, short events, const StopFd& stop, SteadyTime deadline);
+
+/// The same, and `unavailable` when the peer is gone.
+Result<> send_all(const Fd& fd, std::string_view data, const StopFd& stop, SteadyTime deadline);
 
 /// Reads an HTTP/1.1 answer's header and not one byte more: the daemon's HTTP/2 preface follows in
 /// the same packet and belongs to whoever gets the descriptor. `internal` for what is not HTTP or

@@ -2,6 +2,7 @@
 
 #include "adapters/buildkit/client/daemon.hpp"
 #include "adapters/buildkit/client/session.hpp"
+#include "adapters/buildkit/diagnosis/foreign_base.hpp"
 
 #include "buildkit_control.grpc.pb.h"
 #include "buildkit_gateway.grpc.pb.h"
@@ -11,6 +12,7 @@
 #include <functional>
 #include <future>
 #include <stop_token>
+#include <string_view>
 #include <utility>
 
 namespace builder::adapters::buildkit {
@@ -22,8 +24,15 @@ namespace gateway = moby::buildkit::v1::frontend;
 
 /// Names the solve that a call belongs to (client/buildid of BuildKit).
 constexpr const char* k_build_id = "buildkit-controlapi-buildid";
-constexpr const char* k_architecture = "amd64";
-constexpr const char* k_system = "linux";
+
+gateway::Platform wire_platform(std::string_view name) {
+  const domain::PlatformParts parts = domain::platform_parts(name);
+  gateway::Platform platform;
+  platform.set_os(parts.system);
+  platform.set_architecture(parts.machine);
+  platform.set_variant(parts.variant);
+  return platform;
+}
 
 /// A call under way. It has ended when the object is destroyed.
 template <class Request, class Response>
@@ -64,15 +73,14 @@ using Question = Call<gateway::ResolveImageConfigRequest, gateway::ResolveImageC
 
 }  // namespace
 
-std::vector<domain::BaseImage> resolve_images(const ports::JobContext& job,
-                                              const std::shared_ptr<grpc::Channel>& channel,
-                                              const std::string& session,
-                                              const std::vector<std::string>& names) {
+std::vector<std::optional<ResolvedImage>> resolve_images(
+    const ports::JobContext& job, const std::shared_ptr<grpc::Channel>& channel,
+    const std::string& session, const std::vector<ImageQuestion>& questions) {
   const auto deadline = std::chrono::system_clock::now() +
                         std::chrono::duration_cast<std::chrono::system_clock::duration>(
                             job.within(k_answer_limit).deadline - std::chrono::steady_clock::now());
   const auto solves = control::Control::NewStub(channel);
-  const auto questions = gateway::LLBBridge::NewStub(channel);
+  const auto bridge = gateway::LLBBridge::NewStub(channel);
   const std::string id = random_id();
 
   Lead lead;  // Ends behind the questions that belong to it.
@@ -84,17 +92,16 @@ std::vector<domain::BaseImage> resolve_images(const ports::JobContext& job,
   lead.start([&](auto&&... arguments) {
     solves->async()->Solve(std::forward<decltype(arguments)>(arguments)...);
   });
-  for (const std::string& name : names) {
+  for (const auto& [name, platform] : questions) {
     Question& question = asked.emplace_back();
     // A solve that does not come to be is waited for by the daemon.
     question.context.set_deadline(deadline);
     question.context.AddMetadata(k_build_id, id);
     question.request.set_ref(name);
-    question.request.mutable_platform()->set_architecture(k_architecture);
-    question.request.mutable_platform()->set_os(k_system);
+    *question.request.mutable_platform() = wire_platform(platform);
     question.request.set_log_name("resolve " + name);
     question.start([&](auto&&... arguments) {
-      questions->async()->ResolveImageConfig(std::forward<decltype(arguments)>(arguments)...);
+      bridge->async()->ResolveImageConfig(std::forward<decltype(arguments)>(arguments)...);
     });
   }
   const std::stop_callback cancel(job.stop, [&asked] {
@@ -102,13 +109,14 @@ std::vector<domain::BaseImage> resolve_images(const ports::JobContext& job,
       question.context.TryCancel();
     }
   });
-  std::vector<domain::BaseImage> found;
+  std::vector<std::optional<ResolvedImage>> found;
   for (Question& question : asked) {
-    const std::string& name = question.request.ref();
     if (const grpc::Status status = question.wait(); status.ok()) {
-      found.push_back({.name = name, .digest = question.response.digest()});
+      found.emplace_back(ResolvedImage{.digest = question.response.digest(),
+                                       .platform = platform_of_config(question.response.config())});
     } else {
-      job.log.debug("{} is not found: {}", name, status.error_message());
+      job.log.debug("{} is not found: {}", question.request.ref(), status.error_message());
+      found.emplace_back(std::nullopt);
     }
   }
   return found;

@@ -127,10 +127,10 @@ Progress::Step& Progress::step_of(const std::string& digest) {
   return steps_[group == groups_.end() ? digest : group->second];
 }
 
-std::uint32_t Progress::number(Step& step) {
+std::uint32_t Progress::number(Step& step, bool cached) {
   if (step.number == 0) {
     step.number = next_step_++;
-    events_.emit(domain::StepStarted{.step = step.number, .name = step.name});
+    events_.emit(domain::StepStarted{.step = step.number, .name = step.name, .cached = cached});
   }
   return step.number;
 }
@@ -141,7 +141,7 @@ void Progress::start(Step& step, const wire::Vertex& vertex) {
   }
   step.name = as_written(name_of(vertex));
   step.started = std::max(step.started.value_or(Time::min()), time_of(vertex.started()));
-  number(step);
+  number(step, vertex.cached());
 }
 
 void Progress::complete(Step& step, const wire::Vertex& vertex) {
@@ -150,7 +150,7 @@ void Progress::complete(Step& step, const wire::Vertex& vertex) {
     return;
   }
   step.name = as_written(name_of(vertex));
-  number(step);
+  number(step, vertex.cached());
   step.cached = vertex.cached() && (step.cached || !vertex.has_progress_group());
   step.completed = completed;
   step.spent += completed - step.started.value_or(completed);
@@ -203,6 +203,11 @@ void Progress::note_source(const wire::Vertex& vertex) {
   constexpr std::array<std::string_view, 4> k_no_sources{
       "[internal] ", "[auth] ", "resolve image config for ", "exporting to "};
   const std::string_view name = vertex.name();
+  if (auto asked_for = domain::tagged_image_of(name);
+      asked_for && vertex.inputs().empty() && asked_for_.size() < k_most_kept) {
+    taken_.insert({.name = *asked_for, .digest = {}});
+    asked_for_.insert(*std::move(asked_for));
+  }
   if (!vertex.inputs().empty() ||
       std::ranges::any_of(k_no_sources, [name](auto known) { return name.starts_with(known); })) {
     return;
@@ -212,6 +217,9 @@ void Progress::note_source(const wire::Vertex& vertex) {
     bases_are_known_ = bases_are_known_ && needs_nothing(name);
     return;
   }
+  if (taken_.size() < k_most_kept) {
+    taken_.insert(*image);
+  }
   // An image without a digest may be the engine's own, which nobody else can look up. Frontends
   // that are not Docker's may read what ours does not know of, and name it as they like.
   if (image->digest.empty() || bases_.size() >= k_most_kept ||
@@ -220,7 +228,10 @@ void Progress::note_source(const wire::Vertex& vertex) {
     return;
   }
   const auto [known, is_new] = bases_.emplace(image->name, image->digest);
-  bases_are_known_ = bases_are_known_ && (is_new || known->second == image->digest);
+  if (!is_new && known->second != image->digest) {
+    bases_are_known_ = false;
+    several_.insert(image->name);
+  }
 }
 
 std::optional<std::vector<domain::BaseImage>> Progress::bases() const {
@@ -232,6 +243,16 @@ std::optional<std::vector<domain::BaseImage>> Progress::bases() const {
     bases.push_back({.name = name, .digest = digest});
   }
   return bases;
+}
+
+std::vector<domain::BaseImage> Progress::tagged() const {
+  std::vector<domain::BaseImage> tagged;
+  for (const auto& [name, digest] : bases_) {
+    if (asked_for_.contains(name) && !several_.contains(name)) {
+      tagged.push_back({.name = name, .digest = digest});
+    }
+  }
+  return tagged;
 }
 
 void Progress::gap() {

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,13 @@ class Progress {
   /// well, or the daemon did not tell all.
   [[nodiscard]] std::optional<std::vector<domain::BaseImage>> bases() const;
 
+  /// Those of them that were named without a digest, as far as the daemon told.
+  [[nodiscard]] std::vector<domain::BaseImage> tagged() const;
+
+  /// Each image that the build took something from or asked about, as far as the daemon told; with
+  /// an empty digest where it looked for that.
+  [[nodiscard]] const std::set<domain::BaseImage>& taken() const { return taken_; }
+
   [[nodiscard]] const std::vector<FailedStep>& failed() const { return failed_; }
 
   [[nodiscard]] const std::vector<BuildWarning>& warnings() const { return warnings_; }
@@ -87,7 +95,7 @@ class Progress {
   void output(const moby::buildkit::v1::VertexLog& log);
   void activity(const moby::buildkit::v1::VertexStatus& status);
   void warning(const moby::buildkit::v1::VertexWarning& warning);
-  std::uint32_t number(Step& step);
+  std::uint32_t number(Step& step, bool cached = false);
   [[nodiscard]] std::string as_written(std::string text) const;
 
   domain::EventSink& events_;
@@ -104,6 +112,9 @@ class Progress {
   std::unique_ptr<oci::PushProgress> push_;
   bool clip_explained_ = false;
   std::map<std::string, std::string> bases_;  // Name -> digest.
+  std::set<std::string> asked_for_;           // Names whose digest the daemon looked for.
+  std::set<std::string> several_;             // Names that stood for more than one digest.
+  std::set<domain::BaseImage> taken_;
   bool bases_are_known_ = true;
   bool was_told_ = false;  ///< Anything at all.
 };

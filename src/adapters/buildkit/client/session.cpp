@@ -74,21 +74,24 @@ struct Session::Services {
   FileReceiver result;
   Auth auth;
   Secrets secrets;
+  SocketForward sockets;
 };
 
 Session::Session(SessionContent content)
     : id_(random_id()),
       shared_key_(std::move(content.shared_key)),
-      services_(new Services{
-          .files = FileSync(std::move(content.tree), std::move(content.dockerfile)),
-          .result = FileReceiver(content.result),
-          .auth = Auth(std::move(content.login)),
-          .secrets = Secrets(std::move(content.secrets), std::move(content.may_give))}) {
+      services_(
+          new Services{.files = FileSync(std::move(content.tree), std::move(content.dockerfile)),
+                       .result = FileReceiver(content.result),
+                       .auth = Auth(std::move(content.login)),
+                       .secrets = Secrets(std::move(content.secrets), std::move(content.may_give)),
+                       .sockets = SocketForward(std::move(content.sockets))}) {
   grpc::ServerBuilder builder;
   builder.RegisterService(&services_->files);
   builder.RegisterService(&services_->result);
   builder.RegisterService(&services_->auth);
   builder.RegisterService(&services_->secrets);
+  builder.RegisterService(&services_->sockets);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, k_metadata_limit);
   server_ = builder.BuildAndStart();
   BUILDER_CHECK(server_ != nullptr);  // It binds nothing, so nothing can be in its way.
@@ -107,6 +110,7 @@ Result<> Session::attach(Connector& connector, const ports::JobContext& job) {
   for (const char* method :
        {"/moby.filesync.v1.FileSync/DiffCopy", "/moby.filesync.v1.FileSend/DiffCopy",
         "/moby.filesync.v1.Auth/Credentials", "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+        "/moby.sshforward.v1.SSH/CheckAgent", "/moby.sshforward.v1.SSH/ForwardAgent",
         "/grpc.health.v1.Health/Check"}) {
     headers.emplace_back("X-Docker-Expose-Session-Grpc-Method", method);
   }
@@ -137,6 +141,7 @@ std::optional<Error> Session::transfer_error() {
 void Session::stop() {
   services_->files.stop();
   services_->result.stop();
+  services_->sockets.stop();
 }
 
 std::string random_id() {

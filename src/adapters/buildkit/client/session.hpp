@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/buildkit/client/connector.hpp"
+#include "adapters/buildkit/client/socket_forward.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "ports/byte_sink.hpp"
@@ -22,8 +23,8 @@ namespace builder::adapters::buildkit {
 /// What one build offers to the daemon.
 struct SessionContent {
   std::string shared_key;  ///< Names the incremental copy of the files at the daemon.
-  std::shared_ptr<const ports::SourceTree> tree;
-  std::map<std::string, Secret> secrets;  ///< By id.
+  std::shared_ptr<const ports::SourceTree> tree;  ///< Null: it has no files.
+  std::map<std::string, Secret> secrets;          ///< By id.
   /// Asked before one of them is given, on the session's threads; false fails the step that wants
   /// it. Null: all are given.
   std::function<bool(const std::string& id)> may_give = {};
@@ -33,6 +34,7 @@ struct SessionContent {
   /// The login for a registry by its API's host, exactly as the daemon asks; nullptr: anonymous.
   /// Called on the session's threads.
   std::function<ports::SharedLogin(const std::string& host)> login;
+  std::map<std::string, docker::EngineAddress> sockets = {};  ///< By id: see `SocketForward`.
   /// Gets what an exporter sends, on the session's threads, one at a time, until `stop`
   /// returns; null: `take_result` has it.
   ports::ByteSink* result = nullptr;

@@ -7,7 +7,10 @@
 #include "adapters/buildkit/client/session.hpp"
 #include "adapters/buildkit/client/solve.hpp"
 #include "adapters/buildkit/diagnosis/build_error.hpp"
+#include "adapters/buildkit/diagnosis/build_policy.hpp"
 #include "adapters/buildkit/diagnosis/dockerfile.hpp"
+#include "adapters/buildkit/diagnosis/final_image.hpp"
+#include "adapters/buildkit/diagnosis/foreign_base.hpp"
 #include "adapters/buildkit/diagnosis/rebuild.hpp"
 #include "adapters/buildkit/diagnosis/secret_mounts.hpp"
 #include "adapters/buildkit/transfer/tar.hpp"
@@ -22,6 +25,7 @@
 #include <fmt/ranges.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -29,6 +33,8 @@
 #include <functional>
 #include <future>
 #include <mutex>
+#include <set>
+#include <stop_token>
 #include <thread>
 #include <utility>
 #include <variant>
@@ -49,7 +55,6 @@ constexpr std::string_view k_tar_exporter = "tar";
 constexpr std::string_view k_cache_namespace = "build-arg:BUILDKIT_CACHE_MOUNT_NS";
 constexpr std::string_view k_dockerfile = "Dockerfile";
 constexpr std::string_view k_own_secrets = "secrets-";
-constexpr std::string_view k_platform = "linux/amd64";
 constexpr std::string_view k_add_hosts = "add-hosts";
 
 /// Closes sessions off the builds' threads. What was given to it is closed before its destructor
@@ -95,16 +100,84 @@ struct CloseLater {
 
 using OpenSession = std::unique_ptr<Session, CloseLater>;
 
+/// Finds out, while images for several platforms are built, whether their base images are for those
+/// platforms. What spoils a result ends the build at once.
+class BaseWatch {
+ public:
+  using Ask = std::function<std::string(const LookedUpImage&)>;
+
+  /// `ask`: what the image is for; called on threads of this object's. `tell`: warnings. Both
+  /// outlive it.
+  BaseWatch(ForeignBases bases, Ask ask, std::function<void(std::string)> tell,
+            std::stop_source solve)
+      : bases_(std::move(bases)),
+        ask_(std::move(ask)),
+        tell_(std::move(tell)),
+        solve_(std::move(solve)) {}
+
+  /// From one thread.
+  void look_at(const LookedUpImage& image) {
+    if (seen_.size() >= k_most_images || !seen_.insert(image).second) {
+      return;
+    }
+    // Deferred where no thread can be had.
+    asked_.push_back(std::async(std::launch::async | std::launch::deferred, [this, image] {
+      auto finding = bases_.judge(image, ask_(image));
+      if (finding && finding->spoils_result) {
+        spoil(std::move(finding->line));
+      } else if (finding) {
+        tell_(std::move(finding->line));
+      }
+    }));
+  }
+
+  /// The first one counts.
+  void spoil(std::string line) {
+    if (auto fault = fault_.lock(); !*fault) {
+      fault->emplace(Error{.kind = ErrorKind::build_failed,
+                           .message = "a base image is for another platform",
+                           .customer = std::move(line)});
+    }
+    solve_.request_stop();
+  }
+
+  [[nodiscard]] const ForeignBases& bases() const { return bases_; }
+
+  /// Behind the solve. Waits for what was asked.
+  std::optional<Error> fault() {
+    for (std::future<void>& one : asked_) {
+      one.wait();
+    }
+    return *fault_.lock();
+  }
+
+ private:
+  static constexpr std::size_t k_most_images = 64;
+
+  const ForeignBases bases_;
+  const Ask ask_;
+  const std::function<void(std::string)> tell_;
+  std::stop_source solve_;
+  Sync<std::optional<Error>> fault_;
+  std::set<LookedUpImage> seen_;
+  std::vector<std::future<void>> asked_;
+};
+
 /// Passes events on, lets the limits know which steps run, and keeps what became of them.
 class WatchedEvents final : public domain::EventSink {
  public:
-  WatchedEvents(domain::EventSink& events, ports::WatchedSolve* watched)
-      : events_(events), watched_(watched) {}
+  using Started = std::function<void(const domain::StepStarted&)>;
+
+  /// `started`: told of steps as well.
+  WatchedEvents(domain::EventSink& events, ports::WatchedSolve* watched, Started started)
+      : events_(events), watched_(watched), started_(std::move(started)) {}
 
   void emit(domain::BuildEvent event) override {
-    if (const auto* started = std::get_if<domain::StepStarted>(&event);
-        started != nullptr && watched_ != nullptr) {
-      watched_->step_started(started->step, started->name);
+    if (const auto* started = std::get_if<domain::StepStarted>(&event)) {
+      started_(*started);
+      if (watched_ != nullptr) {
+        watched_->step_started(started->step, started->name);
+      }
     } else if (const auto* ended = std::get_if<domain::StepFinished>(&event); ended != nullptr) {
       if (watched_ != nullptr) {
         watched_->step_ended(ended->step);
@@ -124,6 +197,7 @@ class WatchedEvents final : public domain::EventSink {
 
   domain::EventSink& events_;
   ports::WatchedSolve* watched_;
+  const Started started_;
   std::vector<RanStep> ran_;
 };
 
@@ -162,16 +236,30 @@ class BuildkitSolver final : public Solver {
   Result<std::vector<domain::BaseImage>> find_bases(
       const ports::JobContext& job, const ports::Repository& repository,
       const std::vector<std::string>& names) override {
-    BUILDER_TRY_ASSIGN(const auto channel, connector_->control(job));
-    const auto findings = std::make_shared<Findings>(nullptr);
-    SessionContent content;
-    content.login = [this, job, spec = SolveSpec{.repository = repository},
-                     findings](const std::string& host) {
-      return login_of_build(job, spec, host, *findings);
-    };
-    const OpenSession session = open_session(std::move(content));
-    BUILDER_TRY(session->attach(*connector_, job));
-    return resolve_images(job, channel, session->id(), names);
+    // An index answers with its own digest for whatever it has.
+    std::vector<std::string> platforms{std::string(domain::k_default_platform)};
+    if (std::string own = machine(job.stop);
+        !own.empty() && !domain::is_same_machine(own, platforms.front())) {
+      platforms.push_back(std::move(own));
+    }
+    std::vector<ImageQuestion> questions;
+    questions.reserve(names.size() * platforms.size());
+    for (const std::string& platform : platforms) {
+      for (const std::string& name : names) {
+        questions.push_back({.name = name, .platform = platform});
+      }
+    }
+    BUILDER_TRY_ASSIGN(const auto images, resolve(job, repository, questions));
+    std::vector<domain::BaseImage> found;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      for (std::size_t at = i; at < images.size(); at += names.size()) {
+        if (images[at]) {
+          found.push_back({.name = names[i], .digest = images[at]->digest});
+          break;
+        }
+      }
+    }
+    return found;
   }
 
   Result<EngineInfo> engine(const std::stop_token& stop) override {
@@ -199,6 +287,12 @@ class BuildkitSolver final : public Solver {
         log_.info("engine: it lacks {}", feature);
       }
       check_limits(*described);
+      if (settings_.gate != nullptr && !has_source_policies(*described)) {
+        log_.warning(
+            "{} knows no source policies: POLICY_FILE is kept by what Dockerfiles say, and by what "
+            "the engine says it has taken",
+            described->name);
+      }
     }
     return described;
   }
@@ -361,6 +455,50 @@ class BuildkitSolver final : public Solver {
     return {.result = std::unexpected(SolveFailure{.error = std::move(error)})};
   }
 
+  /// In a session that can do nothing else.
+  Result<std::vector<std::optional<ResolvedImage>>> resolve(
+      const ports::JobContext& job, const std::optional<ports::Repository>& repository,
+      const std::vector<ImageQuestion>& questions) {
+    BUILDER_TRY_ASSIGN(const auto channel, connector_->control(job));
+    const auto findings = std::make_shared<Findings>(nullptr);
+    SessionContent content;
+    content.login = [this, job, spec = SolveSpec{.repository = repository},
+                     findings](const std::string& host) {
+      return login_of_build(job, spec, host, *findings);
+    };
+    const OpenSession session = open_session(std::move(content));
+    BUILDER_TRY(session->attach(*connector_, job));
+    return resolve_images(job, channel, session->id(), questions);
+  }
+
+  static std::string pinned(const SolveSpec& spec, const std::string& image) {
+    const auto pin = spec.pins.find(image);
+    return pin == spec.pins.end() ? image : image + "@" + pin->second;
+  }
+
+  /// What an image is for that is not for the platform of a build; empty: it is not known.
+  std::vector<std::string> platforms_of(const ports::JobContext& job, const SolveSpec& spec,
+                                        const std::string& image) {
+    std::vector<ImageQuestion> questions;
+    for (const std::string_view platform : domain::k_usual_platforms) {
+      questions.push_back({.name = pinned(spec, image), .platform = std::string(platform)});
+    }
+    std::vector<std::string> platforms;
+    const auto found = resolve(job, spec.repository, questions);
+    if (!found) {
+      job.log.debug("{} is not looked at: {}", image, found.error().message);
+      return platforms;
+    }
+    for (const auto& one : *found) {
+      // Some machines take images of others: an index answers for what it does not name.
+      if (one && !one->platform.empty() &&
+          std::ranges::find(platforms, one->platform) == platforms.end()) {
+        platforms.push_back(one->platform);
+      }
+    }
+    return platforms;
+  }
+
   OpenSession open_session(SessionContent content) {
     return OpenSession(new Session(std::move(content)), CloseLater{&closer_});
   }
@@ -394,6 +532,7 @@ class BuildkitSolver final : public Solver {
                                },
                            .result = spec.result};
     content.secrets.insert(spec.secrets.begin(), spec.secrets.end());
+    content.sockets = spec.sockets;
     if (!has_own_secrets(spec)) {
       content.may_give = [mounts, findings](const std::string& id) {
         if (mounts->is_plain(id)) {
@@ -422,8 +561,15 @@ class BuildkitSolver final : public Solver {
     if (next_step == 1 && !spec.frontend.contains(std::string(k_add_hosts)) && !is_recent()) {
       foreseen = std::async(std::launch::async, [&] { foresee(job, spec, events); });
     }
+    if (auto native = check_native(job, spec); !native) {
+      return failed(std::move(native).error());
+    }
     if (next_step == 1) {
       tell_foreign(job, spec, *findings);
+    }
+    auto admitted = admit(job, spec);
+    if (!admitted) {
+      return failed(std::move(admitted).error());
     }
     std::map<std::string, std::string> exporter = spec.exporter_attributes;
     if (const auto engine = *engine_.lock(); spec.epoch && (!engine || has_image_epoch(*engine))) {
@@ -433,12 +579,48 @@ class BuildkitSolver final : public Solver {
       }
       exporter["source-date-epoch"] = std::to_string(epoch->time_since_epoch().count());
     }
+    auto request = request_for(spec, exporter, *session, *admitted);
+    if (spec.labels) {
+      auto labels = labels_of(job, spec);
+      if (!labels) {
+        return failed(std::move(labels).error());
+      }
+      for (const auto& [name, value] : *labels) {
+        (*request.mutable_frontend_attrs())["label:" + name] = value;
+      }
+    }
     const std::unique_ptr<ports::WatchedSolve> watched =
         settings_.limits == nullptr ? nullptr : settings_.limits->watch(job.deployment_id);
-    WatchedEvents watched_events(told, watched.get());
+    std::stop_source stop;
+    const std::stop_callback stops_with_job(job.stop, [&stop] { stop.request_stop(); });
+    ports::JobContext stoppable = job;
+    stoppable.stop = stop.get_token();
+    std::unique_ptr<BaseWatch> bases;
+    std::optional<Error> emulated;
+    WatchedEvents watched_events(told, watched.get(), [&](const domain::StepStarted& step) {
+      if (settings_.refuses_emulation && spec.is_customers && !step.cached && !emulated) {
+        emulated = emulation_fault(job, spec, step.name);
+        if (emulated) {
+          stop.request_stop();
+        }
+      }
+      const auto image = is_for_several(spec)
+                             ? looked_up_image(step.name, spec.frontend.at("platform"))
+                             : std::nullopt;
+      if (!image) {
+        return;
+      }
+      if (bases == nullptr) {
+        bases = watch_bases(stoppable, spec, *channel, session->id(), *findings, stop);
+      }
+      bases->look_at(*image);
+    });
     Progress progress(watched_events, next_step, mounts.get());
-    SolveOutcome outcome =
-        run_solve(*channel, reserve_for(job), job, request_for(spec, exporter, *session), progress);
+    SolveOutcome outcome = run_solve(*channel, reserve_for(job), stoppable, request, progress);
+    std::optional<Error> foreign = bases == nullptr ? std::nullopt : bases->fault();
+    if (!foreign) {
+      foreign = std::move(emulated);
+    }
     outcome.status = as_written(outcome.status, *mounts);
     next_step = progress.next_step();
     job.log.debug("solve: connect={}us first_status={}us solve={}us tail={}us",
@@ -446,7 +628,16 @@ class BuildkitSolver final : public Solver {
                   outcome.first_status.count(), outcome.solve.count(), outcome.tail.count());
     session->stop();
     findings->end();
-    Attempt attempt = judge(job, spec, events, outcome, progress, *session, *findings);
+    Attempt attempt = foreign && !interruption(job)
+                          ? failed(*std::move(foreign))
+                          : judge(job, spec, events, outcome, progress, *session, *findings);
+    if (attempt.result && is_judged(spec) && !keeps_policies(job.stop)) {
+      if (auto taken =
+              check_taken(settings_.gate->policy(), spec.dockerfile, progress.taken(), *admitted);
+          !taken) {
+        attempt = failed(std::move(taken).error());
+      }
+    }
     if (attempt.result) {
       tell_rebuild(spec, {watched_events.take_steps(), session->changed_files()}, events);
     }
@@ -457,6 +648,90 @@ class BuildkitSolver final : public Solver {
       connector_->discard(*channel);
     }
     return attempt;
+  }
+
+  /// Of a customer's Dockerfile.
+  static bool is_for_several(const SolveSpec& spec) {
+    const auto platform = spec.frontend.find("platform");
+    return spec.is_customers && platform != spec.frontend.end() &&
+           (spec.is_one_of_several || platform->second.contains(','));
+  }
+
+  /// The arguments outlive it. The Dockerfile is there: steps of it run.
+  std::unique_ptr<BaseWatch> watch_bases(const ports::JobContext& job, const SolveSpec& spec,
+                                         const std::shared_ptr<grpc::Channel>& channel,
+                                         const std::string& session, Findings& findings,
+                                         const std::stop_source& solve) {
+    auto watch = std::make_unique<BaseWatch>(
+        foreign_bases(spec, spec.frontend.at("platform")),
+        [&job, &spec, channel, session](const LookedUpImage& image) {
+          const std::string name = pinned(spec, image.name);
+          const auto answer = [&](const std::string& platform) {
+            return resolve_images(job, channel, session, {{.name = name, .platform = platform}})
+                .front();
+          };
+          const auto found = answer(image.platform);
+          const bool is_foreign =
+              found && !domain::is_same_machine(found->platform, image.platform);
+          // What an index says of its images is believed, as engines do: some are built with
+          // another machine in their configuration. It has none for a machine that is not there.
+          return found && (!is_foreign || answer("linux/none")) ? found->platform : std::string();
+        },
+        [&findings](std::string line) { findings.tell(std::move(line), domain::LogType::warning); },
+        solve);
+    if (std::string line = watch->bases().foreign_flag(machine(job.stop)); !line.empty()) {
+      watch->spoil(std::move(line));
+    }
+    return watch;
+  }
+
+  static ForeignBases foreign_bases(const SolveSpec& spec, std::string_view platforms) {
+    const auto text = read_dockerfile(spec);
+    const auto target = spec.frontend.find("target");
+    return {spec.dockerfile, text && *text ? **text : std::string(),
+            target == spec.frontend.end() ? std::string() : target->second,
+            domain::platforms_in(platforms), arguments_of(spec)};
+  }
+
+  /// What an engine's own machine is, as far as it is known; empty: not.
+  std::string machine(const std::stop_token& stop) {
+    const auto engine = known_engine(stop);
+    return engine && !engine->platforms.empty() ? engine->platforms.front() : std::string();
+  }
+
+  /// A step that begins and would run programs of another machine. The Dockerfile is there.
+  std::optional<Error> emulation_fault(const ports::JobContext& job, const SolveSpec& spec,
+                                       const std::string& step) {
+    if (!step.contains("RUN ")) {
+      return std::nullopt;
+    }
+    const std::string own = machine(job.stop);
+    const auto asked = spec.frontend.find("platform");
+    std::string line = foreign_bases(spec, asked == spec.frontend.end() ? own : asked->second)
+                           .foreign_run(step, own);
+    return line.empty()
+               ? std::nullopt
+               : std::optional(Error{.kind = ErrorKind::build_failed,
+                                     .message = "a step needs emulation (PLATFORM_EMULATION)",
+                                     .customer = std::move(line)});
+  }
+
+  /// Builders run their programs whatever the source is.
+  Result<> check_native(const ports::JobContext& job, const SolveSpec& spec) {
+    const auto asked = spec.frontend.find("platform");
+    if (!settings_.refuses_emulation || spec.is_customers || asked == spec.frontend.end()) {
+      return {};
+    }
+    const auto engine = known_engine(job.stop);
+    if (!engine || is_native(*engine, asked->second)) {
+      return {};
+    }
+    return std::unexpected(Error{
+        .kind = ErrorKind::invalid_input,
+        .message = "the engine would emulate " + asked->second + " (PLATFORM_EMULATION)",
+        .customer = fmt::format("Builders for {} need emulation, which is off here (the build "
+                                "machine is {})",
+                                printable_line(asked->second, 40), engine->platforms.front())});
   }
 
   static Attempt unreachable(const ports::JobContext& job, Error error) {
@@ -482,9 +757,12 @@ class BuildkitSolver final : public Solver {
       }
     }
     if (!spec.pins.empty() && !has_source_policies(*engine)) {
+      job.log.warning("{} knows no source policies, which base images are pinned with",
+                      engine->name);
       events.warning(
-          "The build engine cannot be told which version of a base image to take, which needs "
-          "BuildKit 0.11: it takes what the registry has now");
+          "The build engine is older than BuildKit 0.11: of base images it takes the pinned "
+          "version "
+          "where a FROM names them without variables, and of others what the registry has now");
     }
   }
 
@@ -506,6 +784,11 @@ class BuildkitSolver final : public Solver {
                         "is FROM --platform=$BUILDPLATFORM",
                         printable_line(one, 40), fmt::join(engine->platforms, ", ")),
             domain::LogType::warning);
+      } else if (!settings_.refuses_emulation && !is_native(*engine, one)) {
+        findings.tell(
+            fmt::format("Programs for {} are emulated here, on a machine that is {}: "
+                        "they run many times slower",
+                        printable_line(one, 40), engine->platforms.front()));
       }
     }
   }
@@ -583,13 +866,7 @@ class BuildkitSolver final : public Solver {
                                                                       Findings& findings,
                                                                       bool tells) {
     std::map<std::string, std::string> files;
-    BUILDER_TRY_ASSIGN(std::optional<std::string> text, read_source(spec, spec.dockerfile));
-    if (!text && spec.dockerfile.ends_with(k_dockerfile)) {
-      // Every frontend falls back to it.
-      std::string other = spec.dockerfile;
-      other[other.size() - k_dockerfile.size()] = 'd';
-      BUILDER_TRY_ASSIGN(text, read_source(spec, other));
-    }
+    BUILDER_TRY_ASSIGN(const std::optional<std::string> text, read_dockerfile(spec));
     if (text) {
       if (mixes_results(job, spec, *text)) {
         findings.way = Way::mixes_results;
@@ -605,9 +882,13 @@ class BuildkitSolver final : public Solver {
       if (spec.repository) {
         rules.registries.push_back(spec.repository->host());
       }
+      if (is_judged(spec)) {
+        BUILDER_TRY(judged(spec, *text));
+      }
       BUILDER_TRY(check_sources(rules, spec.dockerfile, *text, arguments_of(spec),
                                 keeps_policies(job.stop), resolver_, job));
-      std::string sent = mounts.with_versions(*text);
+      std::string sent =
+          mounts.with_versions(keeps_policies(job.stop) ? *text : with_pins(*text, spec.pins));
       if (!has_own_secrets(spec) && mounts.leaves_some(sent)) {
         findings.way = Way::mixes_secrets;
         return failure(ErrorKind::cancelled, "solved anew");
@@ -624,6 +905,31 @@ class BuildkitSolver final : public Solver {
     }
     // Away from where anybody looks.
     return ports::make_overlay_tree(spec.of_dockerfile(), std::move(files), ".source");
+  }
+
+  [[nodiscard]] bool is_judged(const SolveSpec& spec) const {
+    return spec.is_customers && settings_.gate != nullptr;
+  }
+
+  [[nodiscard]] Result<std::vector<PolicyFinding>> judged(const SolveSpec& spec,
+                                                          std::string_view text) const {
+    return check_dockerfile(settings_.gate->policy(), settings_.frontends, spec.dockerfile, text,
+                            arguments_of(spec));
+  }
+
+  /// What the policy leaves of the images that a build may take. Waits for the Dockerfile: the
+  /// engine is told with the request which versions have been looked at.
+  Result<AdmittedImages> admit(const ports::JobContext& job, const SolveSpec& spec) {
+    if (!is_judged(spec)) {
+      return AdmittedImages{.pins = spec.pins, .signed_images = {}};
+    }
+    BUILDER_TRY_ASSIGN(const std::optional<std::string> text, read_dockerfile(spec));
+    std::vector<PolicyFinding> found;
+    if (text) {
+      BUILDER_TRY_ASSIGN(found, judged(spec, *text));
+    }
+    return admit_images(*settings_.gate, job, spec.dockerfile, found, spec.pins,
+                        keeps_policies(job.stop));
   }
 
   static GivenArguments arguments_of(const SolveSpec& spec) {
@@ -685,6 +991,38 @@ class BuildkitSolver final : public Solver {
     }
   }
 
+  /// What the image is to bear beside the Dockerfile's own labels.
+  Result<std::map<std::string, std::string>> labels_of(const ports::JobContext& job,
+                                                       const SolveSpec& spec) {
+    BUILDER_TRY_ASSIGN(auto labels, spec.labels());
+    BUILDER_TRY_ASSIGN(const std::optional<std::string> text, read_dockerfile(spec));
+    if (!text) {
+      return std::map<std::string, std::string>();
+    }
+    const auto target = spec.frontend.find("target");
+    const auto base = base_of_result(
+        Dockerfile(*text), target == spec.frontend.end() ? std::string_view() : target->second,
+        spec.pins, !keeps_policies(job.stop));
+    if (base && !base->name.empty()) {
+      labels.emplace("org.opencontainers.image.base.name", base->name);
+    }
+    if (base && !base->digest.empty()) {
+      labels.emplace("org.opencontainers.image.base.digest", base->digest);
+    }
+    return labels_left(std::move(labels), *text);
+  }
+
+  static Result<std::optional<std::string>> read_dockerfile(const SolveSpec& spec) {
+    BUILDER_TRY_ASSIGN(std::optional<std::string> text, read_source(spec, spec.dockerfile));
+    if (!text && spec.dockerfile.ends_with(k_dockerfile)) {
+      // Every frontend falls back to it.
+      std::string other = spec.dockerfile;
+      other[other.size() - k_dockerfile.size()] = 'd';
+      return read_source(spec, other);
+    }
+    return text;
+  }
+
   /// Nullopt: there is no such file.
   static Result<std::optional<std::string>> read_source(const SolveSpec& spec,
                                                         const std::string& path) {
@@ -721,35 +1059,25 @@ class BuildkitSolver final : public Solver {
   /// cache key").
   [[nodiscard]] moby::buildkit::v1::SolveRequest request_for(
       const SolveSpec& spec, const std::map<std::string, std::string>& exporter_attributes,
-      const Session& session) {
+      const Session& session, const AdmittedImages& admitted) {
     moby::buildkit::v1::SolveRequest request;
     request.set_ref(random_id());
     request.set_session(session.id());
     request.set_internal(true);
-    request.set_frontend("dockerfile.v0");
-    auto& frontend = *request.mutable_frontend_attrs();
-    frontend["filename"] = spec.dockerfile;
-    if (!tells_by_its_architecture()) {
-      frontend["platform"] = std::string(k_platform);
-    }
-    for (const auto& [name, value] : settings_.step_attributes) {
-      frontend[name] = value;
-    }
-    for (const auto& [name, value] : settings_.proxy_variables) {
-      frontend["build-arg:" + name] = value;
-    }
-    for (const auto& [name, value] : spec.frontend) {
-      frontend[name] = value;
-    }
-    if (!spec.cache_namespace.empty()) {
-      frontend[std::string(k_cache_namespace)] = spec.cache_namespace.reveal();
+    if (spec.command) {
+      *request.mutable_definition() = definition_of(*spec.command, settings_.step_attributes);
+    } else {
+      ask_frontend(spec, request);
     }
     for (const std::string& entitlement : spec.entitlements) {
       request.add_entitlements(entitlement);
     }
     if (spec.is_customers) {
       *request.mutable_source_policy() = source_policy(settings_.sources, spec.repository);
-      add_pins(*request.mutable_source_policy(), spec.pins);
+      if (settings_.gate != nullptr) {
+        add_image_policy(*request.mutable_source_policy(), settings_.gate->policy(), admitted);
+      }
+      add_pins(*request.mutable_source_policy(), admitted.pins);
     }
     if (!spec.exporter.empty()) {
       // Twice: daemons before 0.13 read the first, later ones the second.
@@ -764,16 +1092,38 @@ class BuildkitSolver final : public Solver {
     return request;
   }
 
+  void ask_frontend(const SolveSpec& spec, moby::buildkit::v1::SolveRequest& request) {
+    request.set_frontend("dockerfile.v0");
+    auto& frontend = *request.mutable_frontend_attrs();
+    frontend["filename"] = spec.dockerfile;
+    if (!tells_by_its_architecture()) {
+      frontend["platform"] = std::string(domain::k_default_platform);
+    }
+    for (const auto& [name, value] : settings_.step_attributes) {
+      frontend[name] = value;
+    }
+    for (const auto& [name, value] : settings_.proxy_variables) {
+      frontend["build-arg:" + name] = value;
+    }
+    for (const auto& [name, value] : spec.frontend) {
+      frontend[name] = value;
+    }
+    if (!spec.cache_namespace.empty()) {
+      frontend[std::string(k_cache_namespace)] = spec.cache_namespace.reveal();
+    }
+  }
+
   /// An image keeps the architecture of its base where no platform is asked for. That is how an
   /// engine whose frontend does not name foreign bases shows one.
   bool tells_by_its_architecture() {
     const auto engine = *engine_.lock();
-    return engine && !names_foreign_bases(*engine) && engine->platform == k_platform;
+    return engine && !names_foreign_bases(*engine) &&
+           engine->platform == domain::k_default_platform;
   }
 
   Attempt judge(const ports::JobContext& job, const SolveSpec& spec, domain::EventSink& events,
                 const SolveOutcome& outcome, const Progress& progress, Session& session,
-                const Findings& findings) const {
+                const Findings& findings) {
     if (outcome.status.ok()) {
       std::map<std::string, std::string> files;
       if (spec.exporter == k_tar_exporter && spec.result == nullptr) {
@@ -793,7 +1143,8 @@ class BuildkitSolver final : public Solver {
                                            ? steady_clock::now() - *progress.push_began()
                                            : steady_clock::duration::zero(),
                                .files = std::move(files),
-                               .bases = progress.bases()}};
+                               .bases = progress.bases(),
+                               .tagged = progress.tagged()}};
     }
     if (auto stopped = interruption(job)) {
       return failed(*std::move(stopped));
@@ -822,9 +1173,19 @@ class BuildkitSolver final : public Solver {
                       .warnings = progress.warnings(),
                       .context = spec.context.get(),
                       .registry = spec.repository ? spec.repository->host() : std::string(),
+                      .policy = is_judged(spec) ? &settings_.gate->policy() : nullptr,
                       .registry_is_closed = findings.registry_is_closed};
-    if (auto text = ports::read_file(*spec.of_dockerfile(), spec.dockerfile, k_dockerfile_limit)) {
-      solve.dockerfile_text = *std::move(text);
+    if (const auto platform = spec.frontend.find("platform"); platform != spec.frontend.end()) {
+      solve.platform = platform->second;
+    }
+    solve.platforms_of = [this, &job, &spec](const std::string& image) {
+      return platforms_of(job, spec, image);
+    };
+    if (!spec.command) {
+      if (auto text =
+              ports::read_file(*spec.of_dockerfile(), spec.dockerfile, k_dockerfile_limit)) {
+        solve.dockerfile_text = *std::move(text);
+      }
     }
     Explanation explanation = explain(solve);
     for (std::string& line : explanation.excerpt) {

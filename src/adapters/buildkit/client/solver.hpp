@@ -1,8 +1,10 @@
 #pragma once
 
 #include "adapters/buildkit/client/connector.hpp"
+#include "adapters/buildkit/client/image_command.hpp"
 #include "adapters/buildkit/diagnosis/frontend.hpp"
 #include "adapters/buildkit/diagnosis/source_rules.hpp"
+#include "adapters/policy/gate.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
@@ -30,7 +32,7 @@
 
 namespace builder::adapters::buildkit {
 
-/// One solve of BuildKit's Dockerfile frontend.
+/// One solve: of BuildKit's Dockerfile frontend, or of a command of ours.
 struct SolveSpec {
   domain::ServiceId service_id;  ///< Names the context's incremental copy at the engine.
   std::shared_ptr<const ports::SourceTree> context;  ///< Shared with the transfer threads.
@@ -60,13 +62,24 @@ struct SolveSpec {
   /// The same for the customer's: a changed secret makes its RUN run again, and no result of one is
   /// another service's. The arguments are here to be told of; `frontend` has them.
   domain::DeliveredVariables variables = {};
-  /// With `is_customers`. An engine without source policies takes what the registry has, which is
-  /// said.
+  /// With `is_customers`. An engine without source policies gets them in the Dockerfile, as far as
+  /// `with_pins` can write them there, which is said.
   ports::ImagePins pins = {};
+  /// What a step mounts as a socket (`--mount=type=ssh,id=…`): where its connections go.
+  std::map<std::string, EngineAddress> sockets = {};
+  /// With `is_customers`: waits for labels of the image, which count where the Dockerfile has none
+  /// of the same name. Those of its base image are added to them.
+  std::function<Result<std::map<std::string, std::string>>()> labels = {};
+  /// Other engines build the same Dockerfile for other platforms: as where the attribute `platform`
+  /// has several, no base image may be for another one.
+  bool is_one_of_several = false;
   /// `network.host`, where the engine grants it.
   std::vector<std::string> entitlements = {};
   /// Has the Dockerfile and the ignore file beside it; null: the context. With `is_customers`.
   std::shared_ptr<const ports::SourceTree> dockerfile_tree = {};
+  /// In place of a Dockerfile: then there is no context, and only exporter, result and service
+  /// count.
+  std::optional<ImageCommand> command = {};
 
   [[nodiscard]] const std::shared_ptr<const ports::SourceTree>& of_dockerfile() const {
     return dockerfile_tree == nullptr ? context : dockerfile_tree;
@@ -79,6 +92,7 @@ struct Solved {
   std::chrono::steady_clock::duration push{0};    ///< The part of the solve that was a push.
   std::map<std::string, std::string> files = {};  ///< Of the exporter `tar`, without a `result`.
   std::optional<std::vector<domain::BaseImage>> bases = {};  ///< As in `ports::PublishResult`.
+  std::vector<domain::BaseImage> tagged = {};                ///< The same.
 };
 
 struct SolveFailure {
@@ -126,8 +140,13 @@ struct SolverSettings {
   ports::BuildLimits* limits = nullptr;
   FrontendRules frontends = {};
   SourceRules sources = {};
+  /// What the Dockerfiles of customers may be made of; outlives the solver. Null: whatever
+  /// `sources` allows.
+  policy::Gate* gate = nullptr;
   /// Nothing is built by an engine whose steps share its own network.
   bool needs_isolation = false;
+  /// No step runs programs of a machine that the engine's is not.
+  bool refuses_emulation = false;
   /// Attributes of the frontend for every step of every build: limits, which are in no cache key,
   /// and the operator's group, which is.
   std::map<std::string, std::string> step_attributes = {};

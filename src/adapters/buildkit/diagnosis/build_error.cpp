@@ -12,6 +12,7 @@
 #include "domain/log_text.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -926,8 +927,7 @@ class Explainer {
     }
     const bool is_from = instruction_ == nullptr || instruction_->keyword == "FROM";
     if (text_.contains("no match for platform")) {
-      return theirs(placed(fmt::format("base image \"{}\" has no variant for linux/amd64",
-                                       truncate_characters(reference(), 90))));
+      return theirs(placed(missing_variant()));
     }
     if (has_any(text_, {"not found", "manifest unknown", "pull access denied", "denied",
                         "insufficient_scope", "unauthorized", "authorization failed", "401", "403",
@@ -943,6 +943,22 @@ class Explainer {
     return std::nullopt;
   }
 
+  [[nodiscard]] std::string missing_variant() const {
+    // `[linux/arm64 internal] load metadata for …`, where there are several.
+    const std::size_t mark = step_->name.find(" internal] ");
+    const std::string platform = step_->name.starts_with('[') && mark != std::string::npos
+                                     ? step_->name.substr(1, mark - 1)
+                                     : solve_.platform;
+    std::string offered;
+    if (solve_.platforms_of) {
+      const std::vector<std::string> all = solve_.platforms_of(reference());
+      offered = fmt::format("{}", fmt::join(all, ", "));
+    }
+    return fmt::format("base image \"{}\" has no variant for {}{}",
+                       truncate_characters(reference(), 70), truncate_characters(platform, 30),
+                       offered.empty() ? "" : "; it is for " + offered);
+  }
+
   /// A source that the rules for Dockerfiles refuse.
   [[nodiscard]] std::string denied() const {
     std::string source = quoted_before(text_, "\" denied by policy");
@@ -954,6 +970,9 @@ class Explainer {
       return placed("a source of this step is not allowed here");
     }
     const bool is_image = !source.starts_with("http") && !source.starts_with("git");
+    if (auto refusal = refused_by_policy(source.substr(mark + 3)); is_image && !refusal.empty()) {
+      return in_front_of(source, refusal);
+    }
     std::string host = source.substr(mark + 3);
     host.resize(std::min(host.find_first_of("/?#"), host.size()));
     host.erase(0, host.rfind('@') + 1);
@@ -963,6 +982,21 @@ class Explainer {
           "used");
     }
     return in_front_of(source, host_refusal(host.substr(0, host.rfind(':')), is_image));
+  }
+
+  /// Empty: the operator's policy lets the image in.
+  [[nodiscard]] std::string refused_by_policy(const std::string& name) const {
+    const auto image = oci::parse_reference(name);
+    if (solve_.policy == nullptr || !image) {
+      return {};
+    }
+    const auto rule = solve_.policy->rule_for(*image);
+    return !rule ? rule.error()
+           : *rule != nullptr && (*rule)->needs_signature()
+               ? fmt::format(
+                     "the policy \"{}\" wants {} signed, and the Dockerfile does not name it",
+                     (*rule)->name, policy::shown(*image))
+               : std::string();
   }
 
   /// With the line of the instruction that names `source`, where the engine gave none.

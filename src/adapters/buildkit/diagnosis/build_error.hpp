@@ -1,12 +1,15 @@
 #pragma once
 
 #include "adapters/buildkit/diagnosis/findings.hpp"
+#include "adapters/policy/policy.hpp"
 #include "base/result.hpp"
 #include "domain/customer_line.hpp"
+#include "domain/platform_name.hpp"
 #include "ports/source_tree.hpp"
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,7 +26,13 @@ struct FailedSolve {
   std::vector<BuildWarning> warnings = {};
   const ports::SourceTree* context = nullptr;  ///< Null: not at hand.
   std::string registry = {};                   ///< The platform's own, which holds all services.
+  const policy::Policy* policy = nullptr;      ///< That the engine was told; null: there is none.
   bool registry_is_closed = false;  ///< The engine asked for its login and did not get it.
+  /// What was built for; the name of a step goes before it.
+  std::string platform = std::string(domain::k_default_platform);
+  /// What an image is for, by its name with a tag; empty: it is not known. Null: nobody can be
+  /// asked.
+  std::function<std::vector<std::string>(const std::string& image)> platforms_of = {};
 };
 
 struct Explanation {

@@ -350,10 +350,13 @@ const Instruction* Dockerfile::stage_of(const Instruction& instruction) const {
   return nullptr;
 }
 
-const Instruction* Dockerfile::final_base() const {
+const Instruction* Dockerfile::final_base(std::string_view stage) const {
   const Instruction* base = nullptr;
   for (const Instruction& instruction : instructions_) {
-    base = instruction.keyword == "FROM" ? &instruction : base;
+    if (instruction.keyword == "FROM" &&
+        (stage.empty() || instruction.stage == lower_case(stage))) {
+      base = &instruction;
+    }
   }
   // A stage can only be made of one before it.
   for (auto at = instructions_.rbegin(); base != nullptr && at != instructions_.rend(); ++at) {

@@ -63,9 +63,9 @@ class Dockerfile {
   [[nodiscard]] StepPlace find_step(std::string_view name) const;
   /// The instruction that covers a line, or null.
   [[nodiscard]] const Instruction* at_line(std::size_t line) const;
-  /// The FROM whose image the last stage is made of, through all stages between them; null when
-  /// there is none.
-  [[nodiscard]] const Instruction* final_base() const;
+  /// The FROM whose image a stage (by its name; empty: the last) is made of, through all stages
+  /// between them; null when there is none.
+  [[nodiscard]] const Instruction* final_base(std::string_view stage = {}) const;
   /// The value of `--platform` of a FROM, with the variables known at that place; empty: not set,
   /// or not known.
   [[nodiscard]] std::string platform_of(const Instruction& from) const;

@@ -327,6 +327,9 @@ grpc::Status FileSync::DiffCopy(grpc::ServerContext* context, Stream* stream) {
     }
     tree = *std::move(given);
   }
+  if (tree == nullptr) {
+    return {grpc::StatusCode::NOT_FOUND, "no files in this session"};
+  }
   Transfer transfer(*tree, *stream, budget_, bytes_sent_, offered_,
                     [this](const Error& error) { remember(error); });
   const Result<> done = transfer.run(filter, stop_.get_token());

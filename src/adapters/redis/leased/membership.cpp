@@ -114,15 +114,24 @@ Result<> Membership::beat(const std::stop_token& stop) {
     BUILDER_TRY_ASSIGN(connection_, Connection::open(config_, "deployra-builder-lease", stop));
     must_probe_ = true;
   }
-  if (must_probe_.exchange(false)) {
-    BUILDER_TRY(probe(stop));
-  }
   std::shared_ptr<RenewedLease> lease;
   {
     const std::scoped_lock lock(mutex_);
     lease = lease_;
   }
   const bool joins = lease == nullptr;
+  // Until it has succeeded nothing is joined and no job is taken. What runs may not need the right
+  // that is missing: its lease is kept.
+  Result<> allowed;
+  if (must_probe_.exchange(false)) {
+    allowed = probe(stop);
+  }
+  if (!allowed) {
+    must_probe_ = true;
+    if (joins || allowed.error().kind != ErrorKind::denied) {
+      return allowed;
+    }
+  }
   if (joins) {
     lease = std::make_shared<RenewedLease>(random_hex(16), settings_.lease);
     settings_.remember_lease(lease->id());
@@ -140,6 +149,10 @@ Result<> Membership::beat(const std::stop_token& stop) {
                                      settings_.identity.process()};
   const std::set<std::string> ids = held(lease->id());
   arguments.insert(arguments.end(), ids.begin(), ids.end());
+  const unsigned told_pauses = [this] {
+    const std::scoped_lock lock(mutex_);
+    return told_pauses_;
+  }();
   auto beaten = beat_.run(*connection_, arguments, stop);
   if (!beaten && beaten.error().kind == ErrorKind::denied) {
     BUILDER_TRY(probe(stop));  // Which knows what to advise.
@@ -159,7 +172,6 @@ Result<> Membership::beat(const std::stop_token& stop) {
     told_ = activity;
     silent_beats_ = 0;
   }
-  set_pause(reply.list[4].text);
   lease->renew(started);
   if (joins) {
     log_.info("joined the queue as {}", lease->id());
@@ -169,7 +181,10 @@ Result<> Membership::beat(const std::stop_token& stop) {
   {
     const std::scoped_lock lock(mutex_);
     lease_ = lease;
-    refused_ = false;
+    refused_ = !allowed;
+    if (told_pauses == told_pauses_) {
+      pause_ = reply.list[4].text;
+    }
   }
   changed_.notify_all();
   tell(reply.list[1]);
@@ -187,7 +202,7 @@ Result<> Membership::beat(const std::stop_token& stop) {
         Clock::now() +
         (warning().empty() ? std::chrono::seconds(k_eviction_interval) : k_bad_eviction_interval);
   }
-  return {};
+  return allowed;
 }
 
 /// What runs here and is unknown in Redis must not look as if it had ended.
@@ -404,6 +419,7 @@ std::string Membership::warning() const {
 void Membership::set_pause(const std::string& entry) {
   const std::scoped_lock lock(mutex_);
   pause_ = entry;
+  ++told_pauses_;
 }
 
 std::optional<ports::Pause> Membership::pause() const {

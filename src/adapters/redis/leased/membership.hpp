@@ -63,7 +63,8 @@ class Membership {
   /// What threatens the jobs on this server; empty: nothing.
   [[nodiscard]] std::string warning() const;
 
-  /// What a script said of a pause: an entry, or nothing when there is none.
+  /// What a take said of a pause: an entry, or nothing when there is none. It counts more than what
+  /// a beat under way at that time says later.
   void set_pause(const std::string& entry);
   [[nodiscard]] std::optional<ports::Pause> pause() const;
 
@@ -104,8 +105,9 @@ class Membership {
   std::set<std::string> unknown_there_;                 ///< Deployments of ours that Redis lost.
   Error problem_;
   std::string warning_;
-  std::string pause_;     ///< The entry, as it was read.
-  bool refused_ = false;  ///< Redis refused the last beat.
+  std::string pause_;         ///< The entry, as it was read.
+  unsigned told_pauses_ = 0;  ///< How often a take told of it.
+  bool refused_ = false;      ///< Redis refused the last beat, or a right that jobs need.
   bool hurry_ = false;
 
   std::unique_ptr<Connection> connection_;  ///< Of the thread.

@@ -6,8 +6,8 @@
 namespace builder::adapters::redis {
 
 std::string owner_name(const domain::DeploymentRequest& request) {
-  const auto organization = domain::organization_of(request);
-  return organization ? sha1_hex(*organization).substr(0, 16) : std::string();  // take.lua
+  const auto owner = domain::turn_owner_of(request);
+  return owner ? sha1_hex(*owner).substr(0, 16) : std::string();  // take.lua
 }
 
 }  // namespace builder::adapters::redis

@@ -25,7 +25,6 @@ constexpr std::size_t k_page = 100;
 /// Where only ids are looked for.
 constexpr std::size_t k_search_page = 500;
 constexpr std::size_t k_told_in_turn = 1'000;
-constexpr const char* k_first_turn = "-1000";                // Of the owners whose turn was last.
 constexpr std::string_view k_remember_cancel = "604800000";  // 7 days, as in job_queue.cpp.
 constexpr milliseconds k_cancel_memory{604'800'000};
 constexpr milliseconds k_end_memory{std::chrono::hours(180 * 24)};  // KEEP_ENDED in common.lua.
@@ -57,8 +56,7 @@ class RedisQueueAdmin final : public ports::QueueAdmin {
                                       {"ZRANGE", key("workers"), "0", "-1", "WITHSCORES"},
                                       {"HGETALL", key("about")},
                                       {"HGETALL", key("pause")},
-                                      {"HGETALL", key("whose")},
-                                      {"ZRANGE", key("turn"), k_first_turn, "-1", "WITHSCORES"}},
+                                      {"HGETALL", key("whose")}},
                                      stop);
     if (!answers) {
       if (answers.error().kind == ErrorKind::denied) {
@@ -71,15 +69,14 @@ class RedisQueueAdmin final : public ports::QueueAdmin {
       // What one command of a transaction is refused with stands among the answers.
       return failure(ErrorKind::conflict, config_.queue + " is no list (WRONGTYPE)");
     }
-    const Books books{.now = time_of(found[0]),
-                      .own = pairs_of(found[4]),
-                      .attempts = pairs_of(found[5]),
-                      .newer = pairs_of(found[6]),
-                      .workers = pairs_of(found[10]),
-                      .about = pairs_of(found[11]),
-                      .pauses = pairs_of(found[12]),
-                      .whose = pairs_of(found[13]),
-                      .turns = pairs_of(found[14])};
+    Books books{.now = time_of(found[0]),
+                .own = pairs_of(found[4]),
+                .attempts = pairs_of(found[5]),
+                .newer = pairs_of(found[6]),
+                .workers = pairs_of(found[10]),
+                .about = pairs_of(found[11]),
+                .pauses = pairs_of(found[12]),
+                .whose = pairs_of(found[13])};
     ports::QueueLook look{.now = books.now,
                           .waiting = count_of(found[1]),
                           .set_aside = set_aside_of(pairs_of(found[3]), books),
@@ -98,6 +95,7 @@ class RedisQueueAdmin final : public ports::QueueAdmin {
     if (config_.order == domain::QueueOrder::fair && most > 0) {
       // Whose turn comes among the first may stand behind them.
       BUILDER_TRY(add_pages(look, most + domain::k_order_width, stop));
+      BUILDER_TRY_ASSIGN(books.turns, turns_of(owners_of(look.first), stop));
       put_in_turn(look.first, look.running, books);
       look.first.resize(std::min(look.first.size(), most));
     } else {
@@ -311,6 +309,21 @@ class RedisQueueAdmin final : public ports::QueueAdmin {
     ports::QueueLook look{.waiting = count_of(length), .refused = refusal};
     BUILDER_TRY(add_pages(look, most, stop));
     return look;
+  }
+
+  Result<Pairs> turns_of(const std::vector<std::string>& owners, const std::stop_token& stop) {
+    std::vector<Command> asked;
+    for (const std::string& owner : owners) {
+      asked.push_back({"ZSCORE", key("turn"), owner});
+    }
+    BUILDER_TRY_ASSIGN(const std::vector<Reply> scores, transaction(asked, stop));
+    Pairs turns;
+    for (std::size_t i = 0; i < owners.size(); ++i) {
+      if (!scores[i].text.empty()) {
+        turns.emplace_back(owners[i], scores[i].text);
+      }
+    }
+    return turns;
   }
 
   Result<> mark_cancelled(std::vector<ports::BuiltJob>& jobs, const std::stop_token& stop) {

@@ -11,6 +11,7 @@
 #include <charconv>
 #include <deque>
 #include <map>
+#include <set>
 #include <tuple>
 
 namespace builder::adapters::redis {
@@ -91,6 +92,7 @@ ports::WaitingJob read_element(const std::string& element, std::size_t position)
     job.service = parsed.service_id->str();
   }
   if (parsed.request) {
+    job.readable = true;
     job.owner = owner_name(*parsed.request);
     job.repository = std::move(parsed.request->repository_name);
     job.branch = std::move(parsed.request->branch);
@@ -231,13 +233,15 @@ std::vector<ports::NamedPause> pauses_of(const Books& books) {
 void put_in_turn(std::vector<ports::WaitingJob>& waiting,
                  const std::vector<ports::BuiltJob>& running, const Books& books) {
   domain::Turns turns;
-  for (const auto& [owner, take] : books.turns) {
-    turns[owner].last = static_cast<std::int64_t>(read_number<double>(take));
+  for (const auto& [owner, number] : books.turns) {
+    turns[owner].last = static_cast<std::int64_t>(read_number<double>(number));
   }
-  std::deque<std::string> owners;  // The longest first.
+  std::deque<domain::CountedBuild> builds;  // The longest first.
   for (const ports::BuiltJob& job : running) {
-    owners.push_back(value_of(books.whose, job.deployment));
-    ++turns[owners.back()].running;
+    const std::string whose = value_of(books.whose, job.deployment);
+    const bool newcomer = whose.starts_with('+');  // take.lua
+    builds.push_back({.owner = whose.substr(newcomer ? 1 : 0), .newcomer = newcomer});
+    domain::count_build(turns, builds.back(), 1);
   }
   std::vector<domain::InLine> line;
   for (const ports::WaitingJob& job : waiting) {
@@ -247,11 +251,19 @@ void put_in_turn(std::vector<ports::WaitingJob>& waiting,
   const auto passed = read_number<int>(value_of(books.whose, ":passed"));  // take.lua
   std::vector<ports::WaitingJob> ordered;
   for (const std::size_t place :
-       domain::expected_order(std::move(line), std::move(turns), passed, std::move(owners))) {
+       domain::expected_order(std::move(line), std::move(turns), passed, std::move(builds))) {
     ordered.push_back(std::move(waiting[place]));
     ordered.back().position = ordered.size();
   }
   waiting = std::move(ordered);
+}
+
+std::vector<std::string> owners_of(const std::vector<ports::WaitingJob>& waiting) {
+  std::set<std::string> owners{""};
+  for (const ports::WaitingJob& job : waiting) {
+    owners.insert(job.owner);
+  }
+  return {owners.begin(), owners.end()};
 }
 
 std::vector<ports::WaitingJob> set_aside_of(const Pairs& wait, const Books& books) {

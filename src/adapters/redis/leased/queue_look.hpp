@@ -40,7 +40,7 @@ struct Books {
   Pairs about;     ///< Lease id → "time JSON".
   Pairs pauses;    ///< Name → JSON.
   Pairs whose;     ///< Deployment → its owner, and what `take` remembers of the order.
-  Pairs turns;     ///< Owner → number of a take.
+  Pairs turns;     ///< Owner → number of its last turn; of those that `put_in_turn` meets.
 };
 
 std::vector<ports::BuiltJob> running_of(const Books& books);
@@ -50,8 +50,11 @@ std::vector<ports::QueueWorker> workers_of(const Books& books,
 std::vector<ports::NamedPause> pauses_of(const Books& books);
 /// Gives what waits, in the queue's order, the order and the places in which it is likely to be
 /// taken in turn.
+/// `books.turns` has to have what `owners_of` names.
 void put_in_turn(std::vector<ports::WaitingJob>& waiting,
                  const std::vector<ports::BuiltJob>& running, const Books& books);
+/// Of what waits, each once; and of those who had no turn yet, who are nobody.
+std::vector<std::string> owners_of(const std::vector<ports::WaitingJob>& waiting);
 /// Set aside: service → element. Each waits for what `own` says is built of its service.
 std::vector<ports::WaitingJob> set_aside_of(const Pairs& wait, const Books& books);
 

@@ -1,6 +1,7 @@
 #include "app/cli/view/build_model.hpp"
 
 #include "base/text.hpp"
+#include "domain/shown_steps.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -27,7 +28,7 @@ bool is_stopped(const std::string& error) {
 }  // namespace
 
 bool is_internal(const std::string& step_name) {
-  return step_name.starts_with("[internal]");
+  return domain::is_internal_step(step_name);
 }
 
 TransferState RunningStep::transfers() const {

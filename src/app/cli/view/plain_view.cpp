@@ -3,6 +3,7 @@
 #include "app/cli/terminal.hpp"
 #include "app/cli/view/output_lines.hpp"
 #include "base/size.hpp"
+#include "domain/shown_steps.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -21,10 +22,6 @@ using domain::LogType;
 
 /// BuildKit's own bookkeeping steps are shown only when they take this long, or fail.
 constexpr std::chrono::seconds k_noteworthy{1};
-
-bool is_internal(std::string_view name) {
-  return name.starts_with("[internal]");
-}
 
 std::string seconds(std::chrono::milliseconds time) {
   return fmt::format("{:.1f}s", std::chrono::duration<double>(time).count());
@@ -61,7 +58,7 @@ class PlainView final : public BuildView {
         print(fmt::format("{:8}{}", head, value));
       }
     }
-    const auto own = [](const StepSummary& step) { return !is_internal(step.name); };
+    const auto own = [](const StepSummary& step) { return !domain::is_internal_step(step.name); };
     const auto all = std::ranges::count_if(summary.steps, own);
     const auto cached = std::ranges::count_if(
         summary.steps, [&](const StepSummary& step) { return own(step) && step.cached; });
@@ -72,14 +69,14 @@ class PlainView final : public BuildView {
 
  private:
   void on(const domain::StepStarted& event) {
-    if (!is_internal(event.name)) {
+    if (!domain::is_internal_step(event.name)) {
       print(fmt::format("#{} {}", event.step, shown_row(event.name)));
     }
   }
 
   void on(const domain::StepFinished& event) {
     output_.end(event.step);
-    const bool internal = is_internal(event.name);
+    const bool internal = domain::is_internal_step(event.name);
     const std::string number = internal ? fmt::format("#{} {}", event.step, shown_row(event.name))
                                         : fmt::format("#{}", event.step);
     if (!event.error.empty()) {

@@ -58,7 +58,7 @@ TEST_F(Compose, ABuildNeedsNeitherQueueNorPlatform) {
       BuildParts::make(config, work, *http_, {*registry.registry, registry.logins, *registry.oci},
                        secrets_, null_log());
   ASSERT_TRUE(build) << build.error().message;
-  const auto engine = (*build)->ask_engine({});
+  const auto engine = (*build)->ask((*build)->engines.front(), {});
   ASSERT_FALSE(engine);
   EXPECT_THAT(engine.error().message, HasSubstr("/no.sock (DOCKER_HOST): "));
   EXPECT_THAT(engine.error().message, HasSubstr("does dockerd run?"));
@@ -74,7 +74,7 @@ TEST_F(Compose, AnEngineThatIsThereSaysWhoItIs) {
       BuildParts::make(config, work, *http_, {*registry.registry, registry.logins, *registry.oci},
                        secrets_, null_log());
   ASSERT_TRUE(build) << build.error().message;
-  const auto engine = (*build)->ask_engine({});
+  const auto engine = (*build)->ask((*build)->engines.front(), {});
   ASSERT_TRUE(engine) << engine.error().message;
   EXPECT_THAT(engine->name, HasSubstr("Docker Engine"));
 }

@@ -103,9 +103,12 @@ TEST_F(QueueAdminTest, APlaceIsTheTurnAndWorkersTakeInThisOrder) {
   start_worker();
   const auto push_of = [this](const std::string& owner, const std::string& id) {
     raw({"RPUSH", settings_.queue,
-         R"({"deploymentId":")" + id + R"(","serviceId":"s-)" + id + R"(","repositoryName":")" +
-             owner + R"(/mono"})"});
+         R"({"deploymentId":")" + id + R"(","serviceId":"s-)" + id +
+             R"(","gitProvider":{"type":"GITHUB","githubAccount":{"username":")" + owner +
+             R"("}}})"});
   };
+  push_of("b", "b0");
+  ASSERT_TRUE(worker_->finish(take().receipt, builded()));
   push_of("a", "a0");
   take();
   for (const char* id : {"a1", "a2", "a3"}) {

@@ -79,14 +79,15 @@ std::string lease_text(Small lease_id) {
   return "lease" + std::to_string(lease_id);
 }
 
-/// Empty: nobody.
-std::string repository_text(Small owner) {
-  return owner == model::k_nobody ? "" : "o" + std::to_string(owner) + "/x";
+/// A GitHub account; empty: nobody.
+std::string account_text(Small owner) {
+  return owner == model::k_nobody ? "" : "o" + std::to_string(owner);
 }
 
 /// As Redis has it.
 std::string owner_key(Small owner) {
-  return adapters::redis::owner_name({.repository_name = repository_text(owner)});
+  return adapters::redis::owner_name(
+      {.git_provider = domain::GitProvider{.username = account_text(owner)}});
 }
 
 /// The two names of the worker.
@@ -418,12 +419,14 @@ class ScriptConformance : public RealRedisTest {
         "\"deploymentId\":" + std::string(chance(50) ? " " : "") + "\"" + id_text(id) + "\"";
     const std::string service_field =
         service.empty() ? R"("serviceId":null)" : "\"serviceId\":\"" + service + "\"";
-    const std::string repository = repository_text(rules_.organization[at(id)]);
-    const std::string repository_field = repository.empty() && chance(50)
-                                             ? R"("repositoryName":null)"
-                                             : R"("repositoryName": ")" + repository + "\"";
-    return chance(50) ? "{" + id_field + "," + service_field + "," + repository_field + "}"
-                      : "{" + repository_field + "," + id_field + ",\"x\":[1,{}]," + service_field +
+    const std::string account = account_text(rules_.organization[at(id)]);
+    const std::string provider_field =
+        account.empty() && chance(50)
+            ? R"("gitProvider":null)"
+            : R"("gitProvider": {"type":"GITHUB","githubAccount":{"username": ")" + account +
+                  "\"}}";
+    return chance(50) ? "{" + id_field + "," + service_field + "," + provider_field + "}"
+                      : "{" + provider_field + "," + id_field + ",\"x\":[1,{}]," + service_field +
                             ",\"y\":\"\\u003c\\\"serviceId\\\":\\\"s7\\\"\"}";
   }
 
@@ -831,7 +834,7 @@ TEST_F(ScriptConformance, EveryCallDoesWhatTheModelAndTheRulesSay) {
 }
 
 /// Longer than what one call reads anew. Of what stands in front of a job, nothing may be of its
-/// owner or service.
+/// owner or service, but what waits for the build of its service.
 TEST_F(ScriptConformance, NobodyIsOvertakenByHisOwnWhateverOthersDoToALongQueue) {
   const auto seed =
       std::stoull(variable("CONFORMANCE_SEED", std::to_string(std::random_device()())));
@@ -845,15 +848,17 @@ TEST_F(ScriptConformance, NobodyIsOvertakenByHisOwnWhateverOthersDoToALongQueue)
     const int service = pick(60);
     const int owner = chance(5) ? pick(4) : service % 4;
     const std::string payload =
-        fmt::format(R"({{"deploymentId":"d{}","serviceId":"s{}","repositoryName":"o{}/x"}})",
+        fmt::format(R"({{"deploymentId":"d{}","serviceId":"s{}","gitProvider":{{"type":"GITHUB",)"
+                    R"("githubAccount":{{"username":"o{}"}}}}}})",
                     number++, service, owner);
     raw({behind ? "RPUSH" : "LPUSH", queue_, payload});
     behind ? wanted.push_back(payload) : wanted.push_front(payload);
   };
   const auto field = [](const std::string& payload, const std::string& name) {
     const std::size_t from = payload.find(name);
-    return payload.substr(from, payload.find_first_of("/,}", from) - from);
+    return payload.substr(from, payload.find_first_of(",}", from) - from);
   };
+  std::map<std::string, std::string> built;  // Id → service.
   int left = 0;
   for (int round = 0; round < 500; ++round) {
     while (wanted.size() < 100 || chance(40)) {
@@ -880,9 +885,13 @@ TEST_F(ScriptConformance, NobodyIsOvertakenByHisOwnWhateverOthersDoToALongQueue)
                             return a == b.text;
                           }).in1;
         ASSERT_NE(gone, wanted.end());
+        const auto is_busy = [&](const std::string& payload) {
+          return std::ranges::any_of(
+              built, [&](const auto& one) { return one.second == field(payload, "\"serviceId"); });
+        };
         for (auto before = wanted.begin(); before != gone; ++before) {
           ASSERT_NE(field(*before, "\"serviceId"), field(*gone, "\"serviceId"));
-          if (field(*gone, "\"repositoryName") == field(*before, "\"repositoryName")) {
+          if (field(*gone, "\"username") == field(*before, "\"username") && !is_busy(*before)) {
             // Only if it waits for another owner's job of its service.
             ASSERT_TRUE(std::any_of(wanted.begin(), before,
                                     [&](const std::string& older) {
@@ -893,10 +902,14 @@ TEST_F(ScriptConformance, NobodyIsOvertakenByHisOwnWhateverOthersDoToALongQueue)
           }
         }
         left += gone == wanted.begin() ? 0 : 1;
-        wanted.erase(gone);
-        if (reply.list.at(0).text == "JOB" && chance(70)) {
-          call(finish_, {"e", reply.list.at(2).text, entry_text(Final::builded)});
+        if (reply.list.at(0).text == "JOB") {
+          if (chance(70)) {
+            call(finish_, {"e", reply.list.at(2).text, entry_text(Final::builded)});
+          } else {
+            built.emplace(reply.list.at(2).text, field(*gone, "\"serviceId"));
+          }
         }
+        wanted.erase(gone);
       }
     }
   }
@@ -906,21 +919,32 @@ TEST_F(ScriptConformance, NobodyIsOvertakenByHisOwnWhateverOthersDoToALongQueue)
 TEST_F(ScriptConformance, TheScriptAndTheRulesNameTheSameOwner) {
   call(beat_, {"e", "3600000", "1", "", "", ""});
   const std::string github = R"("gitProvider":{"type":"GITHUB","githubAccount":)";
+  const std::string custom = R"("gitProvider":{"type":"custom","username":"u","url":)";
   const std::vector<std::string> elements{
       R"("repositoryName":"octo/app")",
       R"("repositoryName":"octo/app","gitProvider":null)",
       R"("repositoryName":"octo/app",)" + github + R"({"username":"cat","accessToken":"t"}})",
       R"("repositoryName":"octo/app",)" + github + R"({"username":"c\u003ct","accessToken":"t"}})",
       R"("repositoryName":"octo/app",)" + github + R"(null})",
+      R"("repositoryName":"octo/app",)" + github +
+          R"(null},"environmentVariables":[{"key":"username","value":"\"username\":\"x\""}])",
+      R"("repositoryName":"octo/app",)" + github + R"({"username":"","accessToken":"t"}})",
+      R"("repositoryName":"githubAccount",)" + github + R"({"username":"cat","accessToken":"t"}})",
       R"("repositoryName" : "octo/deep/app",)" + github + R"({"accessToken":"t","username":"c"}})",
       R"("repositoryName":"team/app","gitProvider":{"type":"custom","url":"https://git.x/y","username":"u","password":"p"})",
       R"("repositoryName":"team/app","gitProvider":{"type":"CUSTOM","username":"u","url":"https://git.x/y"})",
+      R"("repositoryName":"team/app","gitProvider":{"type":"CUSTOM","username":"u","url":""})",
+      R"("repositoryName":"team/app","gitProvider":{"type":"CUSTOM","username":"","url":"https://git.x/y"})",
+      R"("repositoryName":"team/sub/app",)" + custom + R"("https://git.x/y"})",
+      R"("repositoryName":"app",)" + custom + R"("https://git.x/y"})",
+      R"("repositoryName":"octo/app",)" + custom + R"("github"})",
       R"("repositoryName":"app","gitProvider":{"type":"GITHUB"})",
       R"("repositoryName":"/app")",
       R"("repositoryName":"")",
       R"("repositoryName":"octo/")",
       R"("repositoryName":"octo/app","environmentVariables":[{"key":"repositoryName","value":"\"repositoryName\":\"evil/x\""}])"};
   int number = 0;
+  std::set<std::string> owners;
   for (const std::string& element : elements) {
     const std::string text =
         fmt::format(R"({{"deploymentId":"d{}","serviceId":"s{}",)", number, number) + element + "}";
@@ -930,9 +954,13 @@ TEST_F(ScriptConformance, TheScriptAndTheRulesNameTheSameOwner) {
     ASSERT_TRUE(request) << request.error().message;
     const auto whose =
         connection_->call({"HGET", own_key(queue_, "whose"), "d" + std::to_string(number)}, {});
-    EXPECT_EQ(whose->text, adapters::redis::owner_name(*request)) << text;
+    const std::string owner = adapters::redis::owner_name(*request);
+    // The first time it is a newcomer's.
+    const bool is_new = owners.insert(owner).second && !owner.empty();
+    EXPECT_EQ(whose->text, (is_new ? "+" : "") + owner) << text;
     ++number;
   }
+  EXPECT_EQ(owners.size(), 8u) << "nobody among them";
 }
 
 TEST_F(ScriptConformance, WhatIsTooLargeIsDroppedWithoutItsContent) {

@@ -1,11 +1,13 @@
 #include "app/config/config.hpp"
 
 #include "base/temp_dir.hpp"
+#include "fakes/signing_key.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <map>
 
@@ -13,6 +15,7 @@ namespace builder::app {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
 using Values = std::map<std::string, std::string, std::less<>>;
@@ -163,9 +166,13 @@ TEST(Config, WhatCouldOnlyFailLaterFailsAtOnce) {
                                                         {"ECR_KEEP_IMAGES", "-1"},
                                                         {"IMAGE_REFERENCE", "latest"},
                                                         {"IMAGE_COMPRESSION", "lz4"},
+                                                        {"PLATFORMS", "linux/amd46"},
+                                                        {"PLATFORMS", "linux/amd64,"},
+                                                        {"PLATFORM_EMULATION", "forbid"},
                                                         {"IMAGE_COMPRESSION", "zstd:"},
                                                         {"IMAGE_COMPRESSION", "zstd:23"},
                                                         {"IMAGE_COMPRESSION", "gzip:10"},
+                                                        {"IMAGE_COMPRESSION", "estargz:10"},
                                                         {"LOG_LEVEL", "loud"},
                                                         {"WORKER_ID", "a/b"}}) {
     const auto loaded = load({{name, value}});
@@ -181,10 +188,28 @@ TEST(Config, WhatCouldOnlyFailLaterFailsAtOnce) {
            {"GIT_ALLOWED_HOSTS", "git.example.com, *.forge.example.com, 10.1.0.0/16, fd00:1::/64"},
            {"BUILD_NETWORK_ISOLATION", "require"},
            {"IMAGE_COMPRESSION", "zstd:22"},
+           {"IMAGE_COMPRESSION", "estargz:9"},
+           {"PLATFORMS", "linux/amd64, linux/arm64"},
            {"IMAGE_COMPRESSION", "gzip"},
            {"AWS_REGION", "us-gov-west-1"}}) {
     EXPECT_TRUE(load({{name, value}}).errors.empty()) << name << "=" << value;
   }
+}
+
+TEST(Config, APolicyIsReadAtTheStartAndNamesTheLineThatIsWrong) {
+  const TempDir folder = TempDir::make("/tmp", "policy-").value();
+  const std::string path = folder.path() + "/policy.toml";
+  std::ofstream(path) << "refuse = [\"onbuild\"]\n[[images]]\nfrom = [\"docker.io/library/*\"]\n";
+  const LoadedConfig good = load({{"POLICY_FILE", path}});
+  EXPECT_THAT(good.errors, IsEmpty());
+  EXPECT_EQ(good.config.policy->images.size(), 1U);
+  EXPECT_THAT(good.warnings, ElementsAre(StartsWith("POLICY_FILE refuses CNB_BUILDER: ")));
+  EXPECT_EQ(load({}).config.policy, nullptr);
+  std::ofstream(path) << "\nrefuse = [\"root\"]\n";
+  const LoadedConfig bad = load({{"POLICY_FILE", path}});
+  ASSERT_EQ(bad.errors.size(), 1U);
+  EXPECT_EQ(bad.errors[0].concern, Concern::build);
+  EXPECT_THAT(bad.errors[0].text, StartsWith("POLICY_FILE line 2: \"root\" is none of add-url"));
 }
 
 TEST(Config, TheRegionIsTheFirstThatIsNamed) {
@@ -235,6 +260,43 @@ TEST(Config, TlsToTheEngineIsRefusedAndNotForgotten) {
                     {"DOCKER_TLS_VERIFY", "1"},
                     {"BUILDKIT_HOST", "unix:///run/buildkit.sock"}})
                   .errors.empty());
+}
+
+TEST(Config, EachPlatformMayHaveABuildkitOfItsOwn) {
+  const auto addresses = [](const char* value) {
+    const auto loaded = load({{"BUILDKIT_HOST", value}});
+    std::vector<std::string> texts;
+    for (const ConfigError& error : loaded.errors) {
+      texts.push_back(error.text);
+    }
+    for (const BuildkitAddress& one : loaded.config.buildkits) {
+      texts.push_back(one.platform + "=" + one.address.str());
+    }
+    return texts;
+  };
+  using testing::ElementsAre;
+  using testing::HasSubstr;
+  EXPECT_THAT(addresses(""), ElementsAre());
+  EXPECT_THAT(addresses("tcp://a:1"), ElementsAre("=tcp://a:1"));
+  EXPECT_THAT(addresses("unix:///run/a=b,c.sock"), ElementsAre("=unix:///run/a=b,c.sock"));
+  // That of linux/amd64 builds what nobody else is for.
+  EXPECT_THAT(
+      addresses("linux/arm64=tcp://b:1,linux/x86_64=unix:///a.sock,linux/s390x=tcp://[::1]:2"),
+      ElementsAre("linux/x86_64=unix:///a.sock", "linux/arm64=tcp://b:1",
+                  "linux/s390x=tcp://[::1]:2"));
+  EXPECT_THAT(addresses("linux/arm64=tcp://b:1"), ElementsAre("linux/arm64=tcp://b:1"));
+  EXPECT_THAT(addresses("linux/amd64=tcp://a:1,tcp://b:1"),
+              ElementsAre(HasSubstr("BUILDKIT_HOST must be one address, or several like")));
+  EXPECT_THAT(addresses("linux/amd46=tcp://a:1"),
+              ElementsAre(HasSubstr("did you mean linux/amd64")));
+  EXPECT_THAT(addresses("linux/arm64=tcp://a:1,linux/aarch64=tcp://b:1"),
+              ElementsAre(HasSubstr("must name one address for linux/aarch64")));
+  EXPECT_THAT(addresses("linux/amd64=tcp://a:1,linux/arm64=b:1"),
+              ElementsAre(HasSubstr("BUILDKIT_HOST has for linux/arm64 what must be unix://")));
+  EXPECT_TRUE(load({{"BUILDKIT_HOST", "linux/amd64=unix:///a.sock,linux/arm64=unix:///b.sock"},
+                    {"BUILDKIT_TLS_SERVER_NAME", "x"}})
+                  .errors.at(0)
+                  .text.contains("needs BUILDKIT_HOST=tcp"));
 }
 
 TEST(Config, WhatTheDockerCommandKnowsMoreIsRefused) {
@@ -370,6 +432,50 @@ TEST(Config, TheMoreSpecificEndpointWins) {
   EXPECT_EQ(load({{"AWS_ENDPOINT_URL", "http://a"}, {"AWS_ENDPOINT_URL_ECR", "http://b/"}})
                 .config.ecr_endpoint,
             "http://b");
+}
+
+TEST(Config, ASigningKeyIsReadAtTheStart) {
+  const TempDir folder = TempDir::make("/tmp", "config-").value();
+  const std::string path = folder.path() + "/key.pem";
+  std::ofstream(path) << fakes::k_signing_key;
+  std::filesystem::permissions(path, std::filesystem::perms::owner_read);
+  const Values on{{"ATTESTATIONS", "on"}, {"BUILDER_ID", "https://b.example.com/"}};
+  const auto with = [&on](const std::string& place) {
+    Values values = on;
+    values["SIGNING_KEY"] = place;
+    return load(values);
+  };
+  const auto signs = with(path);
+  EXPECT_THAT(signs.errors, IsEmpty());
+  EXPECT_THAT(signs.warnings, IsEmpty());
+  EXPECT_TRUE(signs.config.signing_key);
+  EXPECT_EQ(signs.config.builder_id, "https://b.example.com");
+  const auto kms = with("awskms:///alias/signing");
+  EXPECT_EQ(kms.config.kms_key->id, "alias/signing");
+  EXPECT_FALSE(kms.config.signing_key);
+
+  std::filesystem::permissions(path, std::filesystem::perms::others_read,
+                               std::filesystem::perm_options::add);
+  EXPECT_THAT(with(path).warnings, ElementsAre(HasSubstr("every user of this machine")));
+  EXPECT_THAT(load({{"SIGNING_KEY", "awskms:///k"}}).warnings,
+              ElementsAre("SIGNING_KEY signs nothing while ATTESTATIONS is off"));
+  std::ofstream(path) << "nonsense";
+  for (const std::string& bad :
+       {path, folder.path(), folder.path() + "/none", std::string("awskms://h/k")}) {
+    const auto loaded = with(bad);
+    ASSERT_EQ(loaded.errors.size(), 1u) << bad;
+    EXPECT_THAT(loaded.errors.front().text, StartsWith("SIGNING_KEY: "));
+    EXPECT_EQ(loaded.errors.front().concern, Concern::registry);
+  }
+  EXPECT_THAT(load({{"ATTESTATIONS", "required"}}).errors.front().text,
+              StartsWith("ATTESTATIONS needs BUILDER_ID"));
+  Values scans = on;
+  scans["SBOM_SCANNER"] = "docker/buildkit-syft-scanner:1";
+  EXPECT_THAT(load(scans).errors, IsEmpty());
+  scans["SBOM_SCANNER"] = "A scanner";
+  EXPECT_THAT(load(scans).errors.front().text, StartsWith("SBOM_SCANNER: "));
+  EXPECT_THAT(load({{"SBOM_SCANNER", "scanner"}}).warnings,
+              ElementsAre("SBOM_SCANNER scans nothing while ATTESTATIONS is off"));
 }
 
 TEST(Config, WhatIsWrongWithOtherConcernsKeepsNoCommandFromItsWork) {

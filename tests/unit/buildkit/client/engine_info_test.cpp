@@ -113,5 +113,15 @@ TEST(EngineInfo, KnowsWhichAttributesAreIgnored) {
   }
 }
 
+TEST(EngineInfo, WhatItNamesFirstIsItsMachine) {
+  const EngineInfo amd64{.platforms = {"linux/amd64", "linux/386", "linux/arm64"}};
+  EXPECT_TRUE(is_native(amd64, "linux/x86_64"));
+  EXPECT_TRUE(is_native(amd64, "linux/386"));
+  EXPECT_FALSE(is_native(amd64, "linux/arm64"));
+  EXPECT_TRUE(runs_platform(amd64, "linux/arm64"));
+  EXPECT_FALSE(is_native({.platforms = {"linux/arm64"}}, "linux/386"));
+  EXPECT_TRUE(is_native({}, "linux/arm64")) << "not known";
+}
+
 }  // namespace
 }  // namespace builder::adapters::buildkit

@@ -92,6 +92,25 @@ TEST_F(ProgressTest, KnowsTheImagesThatABuildIsMadeOf) {
                                      {"r.test:5000/base:1", digest('b')}}));
 }
 
+TEST_F(ProgressTest, TellsWhichImagesWereNamedByATag) {
+  const auto source = [this](const std::string& name) {
+    say({.digest = name, .name = name, .inputs = {}});
+  };
+  source("resolve image config for docker-image://docker.io/docker/dockerfile:1");
+  source("docker-image://docker.io/docker/dockerfile:1@" + digest('c'));
+  source("[internal] load metadata for docker.io/library/busybox:latest");
+  source("[internal] load metadata for r.test/fixed:1@" + digest('b'));
+  source("[1/2] FROM docker.io/library/busybox:latest@" + digest('a'));
+  source("[build 1/2] FROM r.test/fixed:1@" + digest('b'));
+  source("https://example.com/file");  // A download changes nothing about them.
+  EXPECT_EQ(progress.bases(), std::nullopt);
+  const Bases tagged{{"docker.io/docker/dockerfile:1", digest('c')},
+                     {"docker.io/library/busybox:latest", digest('a')}};
+  EXPECT_EQ(progress.tagged(), tagged);
+  source("[stage-2 1/2] FROM docker.io/library/busybox:latest@" + digest('d'));
+  EXPECT_EQ(progress.tagged(), (Bases{tagged.front()})) << "which one is not known";
+}
+
 TEST_F(ProgressTest, DoesNotKnowTheBasesOfABuildThatTookSomethingElse) {
   for (const std::string& name : std::vector<std::string>{
            "https://example.com/file", "git://example.com/repo",

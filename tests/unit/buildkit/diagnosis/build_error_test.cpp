@@ -654,6 +654,30 @@ TEST(BuildError, AnImageForOtherMachinesIsAFailureOnItsLine) {
   }
 }
 
+TEST(BuildError, AMissingVariantIsNamedWithWhatIsThere) {
+  const auto line = [](const std::string& step, std::vector<std::string> offered) {
+    FailedSolve solve{.status = {grpc::StatusCode::UNKNOWN, "a: no match for platform in manifest"},
+                      .steps = {{.number = 1,
+                                 .digest = "sha256:a",
+                                 .name = step,
+                                 .error = "a: no match for platform in manifest"}},
+                      .dockerfile = "Dockerfile",
+                      .dockerfile_text = "FROM b\nFROM a\n"};
+    solve.platforms_of = [&](const std::string& image) {
+      EXPECT_EQ(image, "docker.io/library/a:latest");
+      return offered;
+    };
+    return explain(solve).error.customer;
+  };
+  EXPECT_EQ(line("[internal] load metadata for docker.io/library/a:latest",
+                 {"linux/arm64", "linux/s390x"}),
+            "Dockerfile:2: base image \"docker.io/library/a:latest\" has no variant for "
+            "linux/amd64; it is for linux/arm64, linux/s390x");
+  EXPECT_EQ(line("[linux/arm/v7 internal] load metadata for docker.io/library/a:latest", {}),
+            "Dockerfile:2: base image \"docker.io/library/a:latest\" has no variant for "
+            "linux/arm/v7");
+}
+
 TEST(BuildError, TellsALostEngine) {
   for (const Given& given :
        {Given{.message = "Socket closed", .code = grpc::StatusCode::UNAVAILABLE},

@@ -82,6 +82,26 @@ TEST(BuildFile, OfAnUntrustedBuilderGivesTheLoginToTheLifecycleImageOnly) {
   EXPECT_THAT(stages.at("built"), HasSubstr("USER 1001:1002"));
 }
 
+TEST(BuildFile, GivesTheEnginesSocketToTheLifecycleAloneAndOnlyWhereTheImageGoesThere) {
+  const std::string mount = "--mount=type=ssh,id=" + std::string(k_engine_socket) + ",";
+  for (const bool trusted : {true, false}) {
+    auto wanted = spec(trusted);
+    EXPECT_THAT(write_build_file(wanted),
+                AllOf(Not(HasSubstr("type=ssh")), Not(HasSubstr("DAEMON"))));
+    wanted.to_engine = true;
+    auto stages = stages_of(write_build_file(wanted));
+    for (const char* stage :
+         trusted ? std::vector{"cnb"} : std::vector{"analyzed", "restored", "exported"}) {
+      EXPECT_THAT(stages.at(stage), AllOf(HasSubstr(mount), HasSubstr("uid=0,gid=0,mode=0600"),
+                                          HasSubstr("CNB_USE_DAEMON=true")));
+      stages.erase(stage);
+    }
+    for (const auto& [name, stage] : stages) {
+      EXPECT_THAT(stage, Not(HasSubstr("type=ssh"))) << name;
+    }
+  }
+}
+
 TEST(BuildFile, EveryStageWithAStepHasTheNonce) {
   for (const bool trusted : {true, false}) {
     for (const auto& [name, stage] : stages_of(write_build_file(spec(trusted)))) {
@@ -227,6 +247,33 @@ TEST(LifecycleResult, NamesTheDefaultProcessFirst) {
   EXPECT_THAT(read_processes(config), ElementsAre("worker", "web"));
   EXPECT_THAT(read_processes("{}"), IsEmpty());
   EXPECT_THAT(read_processes("\xff"), IsEmpty());
+}
+
+TEST(LifecycleResult, TellsWhatTheLifecycleWroteAboutTheImage) {
+  const std::string digest = "sha256:" + std::string(64, 'a');
+  const auto config = [](const std::string& metadata) {
+    std::string label;
+    for (const char c : metadata) {
+      label += c == '"' ? std::string("\\\"") : std::string(1, c);
+    }
+    return R"({"config":{"Labels":{"io.buildpacks.lifecycle.metadata":")" + label +
+           R"("}},"rootfs":{"diff_ids":["sha256:1","sha256:2"]}})";
+  };
+  EXPECT_EQ(sbom_layer(config(R"({"sbom":{"sha":"sha256:2"}})")), 1u);
+  for (const std::string& none :
+       {config(R"({"sbom":{"sha":"sha256:3"}})"), config("{}"), config(R"({"sbom":{"sha":""}})"),
+        config(R"({"sbom":[]})"), std::string("{}"), std::string("\xff")}) {
+    EXPECT_EQ(sbom_layer(none), std::nullopt);
+    EXPECT_EQ(read_run_image(none), std::nullopt);
+  }
+  const auto run = [&](const std::string& reference) {
+    return read_run_image(config(R"({"runImage":{"reference":")" + reference + R"("}})"))
+        .value_or(BaseImage());
+  };
+  EXPECT_EQ(run("index.docker.io/p/run@" + digest), (BaseImage{"docker.io/p/run", digest}));
+  EXPECT_EQ(run("localhost:5000/run@" + digest), (BaseImage{"localhost:5000/run", digest}));
+  EXPECT_EQ(run("r.io/run:1"), BaseImage());
+  EXPECT_EQ(run("r.io/run@sha256:short"), BaseImage());
 }
 
 }  // namespace

@@ -45,6 +45,7 @@ target = "runtime"
 platform = "linux/arm64"
 no_cache = true
 cache_sharing = "organization"
+base_images = "pinned"
 builder = "dockerfile"
 builder_image = "paketobuildpacks/builder-jammy-full"
 timeout = "20m"
@@ -69,13 +70,14 @@ TEST(KnobsFile, SaysEachKnobAndWhereItIsWritten) {
   EXPECT_EQ(knobs->platform->value, "linux/arm64");
   EXPECT_TRUE(knobs->no_cache->value);
   EXPECT_EQ(knobs->cache_sharing->value, CacheSharing::organization);
+  EXPECT_EQ(knobs->base_images->value, BaseImages::pinned);
   EXPECT_EQ(knobs->builder->value, BuilderKind::dockerfile);
   EXPECT_EQ(knobs->builder_image->value, "paketobuildpacks/builder-jammy-full");
   EXPECT_EQ(knobs->timeout->value, 20min);
   EXPECT_EQ(knobs->silence_timeout->value, 90s);
   EXPECT_EQ(knobs->ignored_paths->value, (std::vector<std::string>{"docs/", "*.md"}));
   EXPECT_EQ(knobs->args.at("NODE_ENV").value, "production");
-  EXPECT_EQ(knobs->args.at("NODE_ENV").where, "deployra.toml:16");
+  EXPECT_EQ(knobs->args.at("NODE_ENV").where, "deployra.toml:17");
   EXPECT_EQ(knobs->args.at("EMPTY").value, "") << "which takes a default away";
   EXPECT_EQ(knobs->env.at("BP_NODE_VERSION").value, "20");
 }
@@ -98,10 +100,9 @@ TEST(KnobsFile, AFaultNamesItsLineAndWhatIsExpected) {
   EXPECT_EQ(fault("[build]\n\ntagret = 'x'"),
             "deployra.toml:3: \"tagret\" is no key of [build]; did you mean \"target\"?");
   EXPECT_EQ(fault("[build]\nwhatever = 1"),
-            "deployra.toml:2: \"whatever\" is none of args, builder, builder_image, cache_sharing, "
-            "context, dockerfile, env, force, ignored_paths, no_cache, platform, silence_timeout, "
-            "target, "
-            "timeout");
+            "deployra.toml:2: \"whatever\" is none of args base_images builder builder_image "
+            "cache_sharing context dockerfile env force ignored_paths no_cache platform "
+            "silence_timeout target timeout");
   EXPECT_EQ(fault("\ntarget = 'x'"), "deployra.toml:2: \"target\" belongs below the line [build]");
   EXPECT_EQ(fault("[biuld]\ntarget = 'x'"),
             "deployra.toml:1: \"biuld\" is not known here; the only table is [build]");
@@ -130,9 +131,13 @@ TEST(KnobsFile, AValueThatCannotBeUsedSaysWhy) {
   EXPECT_NE(fault("[build]\ncontext = 'a\\b'"), "");
   EXPECT_NE(fault("[build]\ndockerfile = '.'"), "");
   EXPECT_NE(fault("[build]\ndockerfile = \"a\\nb\""), "");
-  EXPECT_EQ(fault("[build]\nplatform = 'amd64'").substr(0, 44),
-            "deployra.toml:2: \"platform\" is 'amd64': is n");
-  EXPECT_NE(fault("[build]\nplatform = 'linux/amd64,linux/arm64'"), "");
+  EXPECT_EQ(fault("[build]\nplatform = 'amd64'").substr(0, 51),
+            "deployra.toml:2: \"platform\" is 'amd64': amd64 is no");
+  EXPECT_EQ(fault("[build]\nplatform = 'linux/amd64,linux/arm64'"), "");
+  EXPECT_NE(fault("[build]\nplatform = 'linux/amd64,'"), "");
+  EXPECT_NE(fault("[build]\nplatform = "
+                  "'linux/1,linux/2,linux/3,linux/4,linux/5,linux/6,linux/7,linux/8,linux/9'"),
+            "");
   EXPECT_NE(fault("[build]\nplatform = ''"), "");
   EXPECT_NE(fault("[build]\ntarget = 'a b'"), "");
   EXPECT_NE(fault("[build]\nbuilder = 'docker'"), "");
@@ -306,10 +311,10 @@ TEST(BuildKnobs, AssignmentsTakeTheServicesValues) {
 
 TEST(BuildKnobs, AreShownWithoutValuesOfVariables) {
   const auto list = shown(*file(k_whole_file));
-  ASSERT_EQ(list.size(), 14u);
+  ASSERT_EQ(list.size(), 15u);
   EXPECT_EQ(list[0].name, "args");
   EXPECT_EQ(list[0].value, "EMPTY=…");
-  EXPECT_EQ(list[0].where, "deployra.toml:17");
+  EXPECT_EQ(list[0].where, "deployra.toml:18");
   EXPECT_EQ(list.back().name, "timeout");
   EXPECT_EQ(list.back().value, "20 minutes");
 }

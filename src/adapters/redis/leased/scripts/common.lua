@@ -92,18 +92,23 @@ local function conclude(id, sender, entry)
   redis.call('HDEL', stage, id)
 end
 
+-- Puts an element in front of all others.
+local function put_first(payload)
+  redis.call('HDEL', whose, LINE)
+  redis.call('LPUSH', queue, payload)
+end
+
 -- Ends the ownership; the job that waited for this service goes to the head of the queue, where it was:
 -- what is in it came later. In front of it goes what is given back, if anything is.
 local function disown(id, service, returned)
-  redis.call('HDEL', whose, LINE)
   local builds = service ~= '' and redis.call('HGET', svc, service) == id
   local waiting = builds and redis.call('HGET', wait, service)
   if waiting then
-    redis.call('LPUSH', queue, waiting)
+    put_first(waiting)
     redis.call('HDEL', wait, service)
   end
   if returned then
-    redis.call('LPUSH', queue, returned)
+    put_first(returned)
   end
   if builds then
     redis.call('HDEL', svc, service)

@@ -67,26 +67,38 @@ local function text_of(head, name, from)
   return text or ''
 end
 
--- Whose an element is, as domain::organization_of has it; empty: it names nobody.
+-- Whose turn it is with an element, as domain::turn_owner_of has it; empty: it names nobody.
 local function owner_named_by(head)
-  local repository = text_of(head, 'repositoryName')
-  local name = string.match(repository, '^(.+)/[^/]*$')
-  if not name then
+  local provider = string.find(head, '"gitProvider"%s*:%s*{')
+  if not provider then
     return ''
   end
-  local host, account = 'github', ''
-  local provider = string.find(head, '"gitProvider"%s*:%s*{')
-  if provider then
-    local custom = string.upper(text_of(head, 'type', provider)) == 'CUSTOM'
-    local from = custom and provider or string.find(head, '"githubAccount"', provider, true)
-    host = custom and text_of(head, 'url', provider) or host
-    account = from and text_of(head, 'username', from) or ''
+  local custom = string.upper(text_of(head, 'type', provider)) == 'CUSTOM'
+  local from = custom and provider or string.find(head, '"githubAccount"%s*:%s*{', provider)
+  local account = from and text_of(head, 'username', from) or ''
+  local url = custom and text_of(head, 'url', provider) or ''
+  if account == '' or custom and url == '' then
+    return ''
   end
-  local parts = { 'organization', host, account, name }
+  local name = string.match(text_of(head, 'repositoryName'), '^(.*)/[^/]*$') or ''
+  local parts = custom and { 'turns', 'custom', url, account, name } or { 'turns', 'github', account }
   for i, part in ipairs(parts) do
     parts[i] = #part .. ':' .. part
   end
   return string.sub(redis.sha1hex(table.concat(parts)), 1, 16)
+end
+
+-- Those who name nobody, and newcomers, who had no turn yet, are one owner: who makes up owners gets no more than that
+-- one's share.
+local TOGETHER = ''
+local NEWCOMER = '+'  -- In front of the owner of a build that counts for all of them as well.
+
+local function had_turn(name)
+  return name ~= TOGETHER and redis.call('ZSCORE', turn, name)
+end
+
+local function counted_as(name)
+  return (name == TOGETHER or had_turn(name)) and name or NEWCOMER .. name
 end
 
 -- How many builds of each owner run, how often the first was left, and the line as it was. What workers took that
@@ -105,9 +117,14 @@ local function books_of_order()
     local name = known[id]
     known[id] = nil
     if not name then
-      name = owner_named_by(string.sub(redis.call('HGET', pay, id) or '', 1, HEAD))
+      name = counted_as(owner_named_by(string.sub(redis.call('HGET', pay, id) or '', 1, HEAD)))
       redis.call('HSET', whose, id, name)
     end
+    local newcomer = string.match(name, '^%+(.*)$')
+    if newcomer then
+      count[TOGETHER] = (count[TOGETHER] or 0) + 1
+    end
+    name = newcomer or name
     count[name] = (count[name] or 0) + 1
   end
   for id in pairs(known) do
@@ -170,21 +187,35 @@ local function line_of(remembered)
 end
 
 -- Whose turn it is: the oldest of the owner with the fewest builds running, of several the one that was served
--- the longest time ago. Of one owner, and of one service, nothing overtakes.
+-- the longest time ago. Of one owner, and of one service, nothing overtakes. What would be set aside for the build of
+-- its service has no turn: it would come back in front of those that it has overtaken.
 local function place_in_turn(line, running)
   local best, fewest, earliest
-  local seen_owners, owner_of_service = {}, {}
+  local seen_owners, owner_of_service, busy = {}, {}, {}
+  local built = redis.call('HGETALL', svc)
+  for i = 1, #built, 2 do
+    busy[built[i]] = true
+  end
+  local last_of = { [TOGETHER] = false }
+  local last_together = redis.call('ZSCORE', turn, TOGETHER)
   for i, entry in ipairs(line) do
     local service, name = entry[2], entry[3]
-    if service ~= '' then
-      name = owner_of_service[service] or name
-      owner_of_service[service] = name
-    end
-    if not seen_owners[name] then
-      seen_owners[name] = true
-      local builds, last = running[name] or 0, tonumber(redis.call('ZSCORE', turn, name) or 0)
-      if not best or builds < fewest or builds == fewest and last < earliest then
-        best, fewest, earliest = i, builds, last
+    if not busy[service] then
+      if service ~= '' then
+        name = owner_of_service[service] or name
+        owner_of_service[service] = name
+      end
+      if last_of[name] == nil then
+        last_of[name] = had_turn(name)
+      end
+      local last = tonumber(last_of[name] or last_together or 0)
+      name = last_of[name] and name or TOGETHER
+      if not seen_owners[name] then
+        seen_owners[name] = true
+        local builds = running[name] or 0
+        if not best or builds < fewest or builds == fewest and last < earliest then
+          best, fewest, earliest = i, builds, last
+        end
       end
     end
   end
@@ -205,9 +236,15 @@ end
 local function count_turn(id, payload, passed)
   local name = owner_named_by(string.sub(payload, 1, HEAD))
   local last = tonumber(redis.call('ZRANGE', turn, -1, -1, 'WITHSCORES')[2] or 0)
-  redis.call('ZADD', turn, last + 1, name)
+  redis.call('HSET', whose, id, counted_as(name))
+  if not had_turn(name) then
+    last = last + 1
+    redis.call('ZADD', turn, last, TOGETHER)
+  end
+  if name ~= TOGETHER then
+    redis.call('ZADD', turn, last + 1, name)
+  end
   redis.call('ZREMRANGEBYRANK', turn, 0, -MOST_OWNERS - 1)
-  redis.call('HSET', whose, id, name)
   redis.call('HSET', whose, PASSED, passed)
 end
 

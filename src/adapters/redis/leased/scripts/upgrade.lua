@@ -2,13 +2,12 @@
 -- cancels. Both end here: the jobs go back to the head of the queue, in their order.
 local taken, cancelled = KEYS[#KEYS - 1], KEYS[#KEYS]
 local count = 0
-redis.call('HDEL', whose, LINE)
 while count < 10000 do
   local payload = redis.call('LRANGE', taken, -1, -1)[1]
   if not payload then
     break
   end
-  redis.call('LPUSH', queue, payload)
+  put_first(payload)
   redis.call('RPOP', taken)
   count = count + 1
 end

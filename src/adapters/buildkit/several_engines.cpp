@@ -1,0 +1,285 @@
+#include "adapters/buildkit/image_builder.hpp"
+#include "adapters/buildkit/platform_events.hpp"
+#include "adapters/oci/index.hpp"
+#include "adapters/oci/reference.hpp"
+#include "base/json.hpp"
+#include "base/text.hpp"
+#include "domain/customer_line.hpp"
+#include "domain/platform_name.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <mutex>
+#include <set>
+#include <stop_token>
+#include <utility>
+
+namespace builder::adapters::buildkit {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using ports::JobContext;
+
+/// Where its layers and manifests go; the tags are the index's.
+std::string repositories_of(const ports::ImageSpec& image) {
+  std::vector<std::string> uris{image.repository.uri};
+  for (const ports::ImageName& name : image.more_names) {
+    if (std::ranges::find(uris, name.repository.uri) == uris.end()) {
+      uris.push_back(name.repository.uri);
+    }
+  }
+  return fmt::format("{}", fmt::join(uris, ","));
+}
+
+/// What the engine says of the image that it has pushed; anything else: it does not say.
+nlohmann::json descriptor_of(const Solved& solved) {
+  const auto said = solved.exporter_response.find("containerimage.descriptor");
+  const auto text =
+      said == solved.exporter_response.end() ? std::nullopt : base64_decode(said->second);
+  return text ? parse_json(*text) : nlohmann::json();
+}
+
+/// The error of a build for one platform, of several.
+Error of_platform(Error error, const std::string& platform) {
+  error = std::move(error).with_context(platform);
+  if (!error.customer.empty() && !error.customer.contains(platform)) {
+    error.customer = domain::customer_line(fmt::format("[{}] {}", platform, error.customer));
+  }
+  return error;
+}
+
+oci::PushFault fault_of(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::not_found:
+      return oci::PushFault::repository_missing;
+    case ErrorKind::denied:
+      return oci::PushFault::unauthorized;
+    case ErrorKind::unavailable:
+    case ErrorKind::timed_out:
+      return oci::PushFault::registry_away;
+    default:
+      return oci::PushFault::other;
+  }
+}
+
+/// What all took together: nothing that two of them took in two versions.
+class TakenBases {
+ public:
+  void add(const Solved& solved) {
+    are_known_ = are_known_ && solved.bases;
+    for (const auto& base : solved.bases.value_or(std::vector<domain::BaseImage>())) {
+      const auto [known, is_new] = bases_.emplace(base.name, base.digest);
+      are_known_ = are_known_ && (is_new || known->second == base.digest);
+    }
+    for (const auto& base : solved.tagged) {
+      const auto [known, is_new] = tagged_.emplace(base.name, base.digest);
+      if (!is_new && known->second != base.digest) {
+        several_.insert(base.name);
+      }
+    }
+  }
+
+  void tell(ports::PublishResult& result) const {
+    if (are_known_) {
+      result.bases.emplace();
+      for (const auto& [name, digest] : bases_) {
+        result.bases->push_back({.name = name, .digest = digest});
+      }
+    }
+    for (const auto& [name, digest] : tagged_) {
+      if (!several_.contains(name)) {
+        result.tagged.push_back({.name = name, .digest = digest});
+      }
+    }
+  }
+
+ private:
+  bool are_known_ = true;
+  std::map<std::string, std::string> bases_;  // Name -> digest.
+  std::map<std::string, std::string> tagged_;
+  std::set<std::string> several_;
+};
+
+class SeveralEnginesBuilder final : public ports::ImageBuilder {
+ public:
+  SeveralEnginesBuilder(std::vector<PlatformEngine> engines, PublishPeers peers,
+                        oci::Client& client, Compression compression, ImageEpoch epoch)
+      : engines_(std::move(engines)),
+        peers_(peers),
+        client_(client),
+        compression_(std::move(compression)),
+        epoch_(epoch) {
+    for (const PlatformEngine& engine : engines_) {
+      direct_.push_back(make_direct_image_builder(peers_of(engine), compression_, epoch_));
+    }
+  }
+
+  Result<ports::PublishResult> publish(const JobContext& job, const ports::ImageSpec& image,
+                                       domain::EventSink& events) override {
+    const std::vector<std::string> platforms = domain::platforms_in(
+        image.options.platform.empty() ? domain::k_default_platform : image.options.platform);
+    std::set<std::size_t> engines;
+    for (const std::string& platform : platforms) {
+      engines.insert(engine_for(platform));
+    }
+    // One that builds all of them shares what they have in common.
+    return engines.size() == 1 ? direct_[*engines.begin()]->publish(job, image, events)
+                               : publish_index(job, image, platforms, events);
+  }
+
+  /// The daemons keep no image.
+  Result<std::optional<ports::PublishResult>> publish_built(const JobContext&,
+                                                            const ports::Repository&,
+                                                            const std::string&, const std::string&,
+                                                            domain::EventSink&) override {
+    return std::nullopt;
+  }
+
+  Result<std::vector<domain::BaseImage>> find_bases(
+      const JobContext& job, const ports::Repository& repository,
+      const std::vector<std::string>& names) override {
+    return peers_.solver.find_bases(job, repository, names);
+  }
+
+  void clean_up(const JobContext&, const ports::Repository&, const std::string&) override {}
+
+ private:
+  [[nodiscard]] PublishPeers peers_of(const PlatformEngine& engine) const {
+    return {engine.solver, peers_.registry, peers_.logins, peers_.patience};
+  }
+
+  [[nodiscard]] std::size_t engine_for(const std::string& platform) const {
+    const auto own = std::ranges::find_if(engines_, [&](const PlatformEngine& engine) {
+      return domain::is_same_machine(engine.platform, platform);
+    });
+    return own == engines_.end() ? 0 : static_cast<std::size_t>(own - engines_.begin());
+  }
+
+  Result<ports::PublishResult> publish_index(const JobContext& job, const ports::ImageSpec& image,
+                                             const std::vector<std::string>& platforms,
+                                             domain::EventSink& events) {
+    const auto begin = Clock::now();
+    BUILDER_TRY_ASSIGN(const std::vector<Solved> solved, build_all(job, image, platforms, events));
+    ports::PublishResult result{
+        .image = {.repository = image.repository, .tag = image.tag, .digest = {}}, .figures = {}};
+    std::vector<oci::PlatformImage> images;
+    TakenBases bases;
+    Clock::duration push{0};
+    for (std::size_t i = 0; i < platforms.size(); ++i) {
+      images.push_back({.platform = platforms[i], .descriptor = descriptor_of(solved[i])});
+      bases.add(solved[i]);
+      result.figures.context_bytes_sent += solved[i].context_bytes_sent;
+      push = std::max(push, solved[i].push);
+    }
+    bases.tell(result);
+    const auto built = Clock::now();
+    BUILDER_TRY_ASSIGN(
+        const oci::Manifest index,
+        oci::make_index(client_, job, oci::reference_of(image.repository, {}), images));
+    BUILDER_TRY(put(job, image.repository, image.tag, index, events));
+    for (const ports::ImageName& name : image.more_names) {
+      BUILDER_TRY(put(job, name.repository, name.tag, index, events));
+    }
+    result.image.digest = index.digest;
+    result.figures.build = built - begin - push;
+    result.figures.push = push + (Clock::now() - built);
+    events.info(fmt::format("Pushed {} for {}", index.digest, fmt::join(platforms, ", ")));
+    return result;
+  }
+
+  /// One solve for each platform; where one fails, the others are stopped.
+  Result<std::vector<Solved>> build_all(const JobContext& job, const ports::ImageSpec& image,
+                                        const std::vector<std::string>& platforms,
+                                        domain::EventSink& events) {
+    std::stop_source stop;
+    const std::stop_callback stops_with_job(job.stop, [&stop] { stop.request_stop(); });
+    JobContext stoppable = job;
+    stoppable.stop = stop.get_token();
+    std::atomic<std::uint32_t> last_step = 0;
+    std::mutex mutex;
+    std::optional<Error> first;
+    const auto build = [&](const std::string& platform) -> std::optional<Solved> {
+      PlatformEvents told(events, last_step, platform);
+      auto solved = solve_and_push(peers_of(engines_[engine_for(platform)]), stoppable,
+                                   image.repository, spec_for(image, platform), told);
+      if (solved) {
+        return *std::move(solved);
+      }
+      const std::scoped_lock lock(mutex);
+      if (!first) {
+        first = of_platform(std::move(solved).error(), platform);
+      }
+      stop.request_stop();
+      return std::nullopt;
+    };
+    std::vector<std::future<std::optional<Solved>>> running;
+    running.reserve(platforms.size());
+    for (const std::string& platform : platforms) {
+      // One after the other where no thread can be had.
+      running.push_back(std::async(std::launch::async | std::launch::deferred, build, platform));
+    }
+    std::vector<Solved> all;
+    for (auto& one : running) {
+      if (auto solved = one.get()) {
+        all.push_back(*std::move(solved));
+      }
+    }
+    if (first) {
+      return std::unexpected(*std::move(first));
+    }
+    return all;
+  }
+
+  [[nodiscard]] SolveSpec spec_for(const ports::ImageSpec& image,
+                                   const std::string& platform) const {
+    SolveSpec spec = pushing_solve_of(image, compression_, epoch_);
+    spec.frontend["platform"] = platform;
+    spec.is_one_of_several = true;
+    spec.exporter_attributes["name"] = repositories_of(image);
+    spec.exporter_attributes["push-by-digest"] = "true";
+    return spec;
+  }
+
+  Result<> put(const JobContext& job, const ports::Repository& repository, const std::string& tag,
+               const oci::Manifest& index, domain::EventSink& events) {
+    oci::RetryingPush retrying(peers_.registry, peers_.logins, job, repository, events,
+                               peers_.patience);
+    for (;;) {
+      BUILDER_TRY(retrying.login());
+      auto stored = client_.put(job, oci::reference_of(repository, tag), index);
+      if (stored) {
+        retrying.succeeded();
+        return {};
+      }
+      const oci::PushFault fault = fault_of(stored.error());
+      if (auto recovered = retrying.recover({.fault = fault, .error = std::move(stored).error()});
+          !recovered) {
+        return std::unexpected(std::move(recovered).error().with_context("pushing index"));
+      }
+    }
+  }
+
+  const std::vector<PlatformEngine> engines_;
+  const PublishPeers peers_;
+  oci::Client& client_;
+  const Compression compression_;
+  const ImageEpoch epoch_;
+  std::vector<std::unique_ptr<ports::ImageBuilder>> direct_;  // Of each engine.
+};
+
+}  // namespace
+
+std::unique_ptr<ports::ImageBuilder> make_several_engines_builder(
+    std::vector<PlatformEngine> engines, PublishPeers peers, oci::Client& client,
+    Compression compression, ImageEpoch epoch) {
+  return std::make_unique<SeveralEnginesBuilder>(std::move(engines), peers, client,
+                                                 std::move(compression), epoch);
+}
+
+}  // namespace builder::adapters::buildkit

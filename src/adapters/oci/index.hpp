@@ -1,0 +1,27 @@
+#pragma once
+
+#include "adapters/oci/client.hpp"
+#include "base/result.hpp"
+#include "domain/platform_name.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <vector>
+
+namespace builder::adapters::oci {
+
+/// An image that was pushed by its digest, to become part of an index.
+struct PlatformImage {
+  std::string platform;
+  nlohmann::json descriptor;  ///< `mediaType`, `digest` and `size`, as who pushed it gave them.
+};
+
+/// The index of images for several platforms, in their order; the same images give the same bytes.
+/// What is an index already (an image with papers of BuildKit's) is read, and its entries become
+/// part of the new one. Errors: `internal` for a descriptor that is none, and those of
+/// `Client::manifest`.
+Result<Manifest> make_index(Client& client, const ports::JobContext& job,
+                            const Reference& repository, const std::vector<PlatformImage>& images);
+
+}  // namespace builder::adapters::oci
