@@ -165,10 +165,12 @@ class Worker:
 
 
 class ArgvSampler:
-    """Collects every command line on this machine while it runs."""
+    """Collects the command line of every process that this one started, or that such a one did, while it runs. Those of
+    the other lanes are not its affair: some plain tools there show a password that they have to be given."""
 
     def __enter__(self) -> ArgvSampler:
         self.seen: set[str] = set()
+        self.ours = {os.getpid()}
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
@@ -176,14 +178,22 @@ class ArgvSampler:
 
     def run(self) -> None:
         while not self.ending.is_set():
-            for entry in os.listdir("/proc"):
-                if entry.isdigit() and int(entry) != os.getpid():
-                    try:
-                        with open(f"/proc/{entry}/cmdline", "rb") as file:
-                            self.seen.add(file.read().replace(b"\0", b" ").decode(errors="replace"))
-                    except OSError:
-                        continue
+            there = sorted(int(entry) for entry in os.listdir("/proc") if entry.isdigit())  # Parents mostly come first.
+            self.ours &= set(there)  # An identity may be used again.
+            for process in there:
+                with contextlib.suppress(OSError):
+                    if self.belongs(process):
+                        self.seen.add(Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
             time.sleep(0.001)
+
+    def belongs(self, process: int) -> bool:
+        """Whose parent has ended keeps belonging to us."""
+        if process not in self.ours:
+            parent = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+            if parent not in self.ours:
+                return False
+            self.ours.add(process)
+        return process != os.getpid()
 
     def __exit__(self, *_: object) -> None:
         self.ending.set()
