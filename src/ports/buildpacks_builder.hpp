@@ -22,9 +22,9 @@ struct BuildpacksSpec {
   std::string platform = {};
   /// Of several platforms, those that builder or engine cannot make are left out with a warning.
   bool may_leave_out = false;
-  bool clear_cache = false;   ///< Ignore what earlier builds left.
-  std::string source_url;     ///< Without credentials; goes into a label.
-  std::string commit;         ///< Likewise.
+  bool clear_cache = false;  ///< Ignore what earlier builds left.
+  std::string source_url;    ///< Without credentials; goes into a label.
+  std::string commit;        ///< Likewise.
   std::chrono::sys_seconds committed_at;
   Repository repository;
   std::string tag;              ///< The deployment's own.

@@ -5,69 +5,40 @@
 #include "domain/build_event.hpp"
 #include "ports/image_builder.hpp"
 #include "ports/job_context.hpp"
-#include "ports/platform_events.hpp"
 
-#include <atomic>
-#include <cstdint>
-#include <future>
+#include <cstddef>
+#include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
-#include <stop_token>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace builder::ports {
 
-/// The error of a build for one platform, of several.
-Error of_platform(Error error, const std::string& platform);
+/// A build for the platform with this number in the list.
+using BuildForPlatform =
+    std::function<Result<>(const JobContext& job, std::size_t number, domain::EventSink& events)>;
 
-/// What is made for each platform at once, in their order. The first error counts, bears its
-/// platform, and stops the others; all have ended when this returns.
-///
-/// `make(const JobContext&, const std::string& platform, domain::EventSink&)` gives `Result<Made>`
-/// and is called by several threads; what it tells bears the platform. `events` is thread-safe.
+/// Builds for each platform at once. The first error counts, bears its platform, and stops the
+/// others; all have ended when this returns. `build` is called by several threads; what it tells
+/// bears the platform. `events` is thread-safe.
+Result<> build_for_each(const JobContext& job, const std::vector<std::string>& platforms,
+                        domain::EventSink& events, const BuildForPlatform& build);
+
+/// The same for builds that make something: all of it, in the order of the platforms.
+/// `make(const JobContext&, const std::string& platform, domain::EventSink&)` gives `Result<Made>`.
 template <class Made, class Make>
 Result<std::vector<Made>> make_for_each(const JobContext& job,
                                         const std::vector<std::string>& platforms,
                                         domain::EventSink& events, const Make& make) {
-  std::stop_source stop;
-  const std::stop_callback stops_with_job(job.stop, [&stop] { stop.request_stop(); });
-  JobContext stoppable = job;
-  stoppable.stop = stop.get_token();
-  std::atomic<std::uint32_t> last_step = 0;
-  std::mutex mutex;
-  std::optional<Error> first;
-  const auto make_one = [&](const std::string& platform) -> std::optional<Made> {
-    PlatformEvents told(events, last_step, platform);
-    Result<Made> made = make(stoppable, platform, told);
-    if (made) {
-      return *std::move(made);
-    }
-    const std::scoped_lock lock(mutex);
-    if (!first) {
-      first = of_platform(std::move(made).error(), platform);
-    }
-    stop.request_stop();
-    return std::nullopt;
-  };
-  std::vector<std::future<std::optional<Made>>> running;
-  running.reserve(platforms.size());
-  for (const std::string& platform : platforms) {
-    // One after the other where no thread can be had.
-    running.push_back(std::async(std::launch::async | std::launch::deferred, make_one, platform));
-  }
-  std::vector<Made> all;
-  for (auto& one : running) {
-    if (auto made = one.get()) {
-      all.push_back(*std::move(made));
-    }
-  }
-  if (first) {
-    return std::unexpected(*std::move(first));
-  }
+  std::vector<Made> all(platforms.size());
+  BUILDER_TRY(build_for_each(
+      job, platforms, events,
+      [&](const JobContext& stoppable, std::size_t number, domain::EventSink& told) -> Result<> {
+        BUILDER_TRY_ASSIGN(all[number], make(stoppable, platforms[number], told));
+        return {};
+      }));
   return all;
 }
 

@@ -32,8 +32,8 @@ class Images {
   /// `client` outlives it.
   explicit Images(oci::Client& client) : client_(client) {}
 
-  /// As its registry has it now, or as it is pinned. Of one that is no index `image.platform` may be
-  /// another. Errors with the customer's line; which image it is about is named.
+  /// As its registry has it now, or as it is pinned. Of one that is no index `image.platform` may
+  /// be another. Errors with the customer's line; which image it is about is named.
   Result<ResolvedBuilder> builder(const ports::JobContext& job, const std::string& name,
                                   const std::string& platform, const ports::ImagePins& pins = {});
 

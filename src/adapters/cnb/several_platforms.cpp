@@ -119,15 +119,15 @@ class SeveralPlatforms final : public ports::BuildpacksBuilder {
                                          const std::vector<std::string>& platforms,
                                          domain::EventSink& events) {
     const auto begin = Clock::now();
-    BUILDER_TRY_ASSIGN(std::vector<Made> made,
-                       ports::make_for_each<Made>(
-                           job, platforms, events,
-                           [&](const JobContext& stoppable, const std::string& platform,
-                               domain::EventSink& told) {
-                             BuildpacksSpec own = for_platform(spec, platform);
-                             own.tag = tag_for(spec.tag, platform);
-                             return make(stoppable, own, told);
-                           }));
+    BUILDER_TRY_ASSIGN(
+        std::vector<Made> made,
+        ports::make_for_each<Made>(
+            job, platforms, events,
+            [&](const JobContext& stoppable, const std::string& platform, domain::EventSink& told) {
+              BuildpacksSpec own = for_platform(spec, platform);
+              own.tag = tag_for(spec.tag, platform);
+              return make(stoppable, own, told);
+            }));
     const auto built = Clock::now();
     std::vector<oci::PlatformImage> images;
     for (std::size_t i = 0; i < platforms.size(); ++i) {
@@ -214,8 +214,7 @@ class SeveralPlatforms final : public ports::BuildpacksBuilder {
 
 std::unique_ptr<ports::BuildpacksBuilder> make_several_platforms(
     std::unique_ptr<ports::BuildpacksBuilder> one, CanBuild can_build, PlatformPeers peers) {
-  return std::make_unique<SeveralPlatforms>(std::move(one), std::move(can_build),
-                                            std::move(peers));
+  return std::make_unique<SeveralPlatforms>(std::move(one), std::move(can_build), std::move(peers));
 }
 
 }  // namespace builder::adapters::cnb

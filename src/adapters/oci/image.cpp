@@ -50,7 +50,8 @@ std::optional<std::vector<Entry>> images_in(const std::string& manifest) {
   return images;
 }
 
-std::optional<std::string> digest_for(const std::vector<Entry>& entries, std::string_view platform) {
+std::optional<std::string> digest_for(const std::vector<Entry>& entries,
+                                      std::string_view platform) {
   const auto entry = std::ranges::find_if(entries, [platform](const Entry& one) {
     return domain::is_same_machine(one.platform, platform);
   });

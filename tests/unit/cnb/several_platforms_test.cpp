@@ -151,9 +151,9 @@ TEST_F(SeveralPlatformsTest, ImagesForEachBecomeOneIndexAndLeaveNoTagBehind) {
   EXPECT_EQ(registry_.manifests.at(index[1]["digest"]).bytes, "image for linux/arm64");
   EXPECT_EQ(index[1]["size"], std::string("image for linux/arm64").size());
   EXPECT_THAT(one_->tags, UnorderedElementsAre("d1-linux-amd64", "d1-linux-arm64"));
-  EXPECT_THAT(registry_.tags, UnorderedElementsAre(std::pair("d1", digest),
-                                                   std::pair("d1-linux-amd64", digest),
-                                                   std::pair("d1-linux-arm64", digest)));
+  EXPECT_THAT(registry_.tags,
+              UnorderedElementsAre(std::pair("d1", digest), std::pair("d1-linux-amd64", digest),
+                                   std::pair("d1-linux-arm64", digest)));
   EXPECT_THAT(events_.lines(), Contains(HasSubstr("[linux/arm64] DETECT")));
 }
 
@@ -203,8 +203,8 @@ TEST_F(SeveralPlatformsTest, WhereTagsNeverMoveAnEarlierAttemptsImagesAreTaken) 
   const std::string config = R"({"architecture":"arm64","config":{"Labels":{}}})";
   const std::string digest = "sha256:" + sha256_hex(config);
   registry_.blobs[digest] = config;
-  const std::string before = registry_.store(
-      nlohmann::json{{"config", {{"digest", digest}}}}.dump(), "d1-linux-arm64");
+  const std::string before =
+      registry_.store(nlohmann::json{{"config", {{"digest", digest}}}}.dump(), "d1-linux-arm64");
   one_->faults["linux/arm64"] = {.kind = ErrorKind::conflict, .message = "the tag is immutable"};
   const auto made = publish("linux/amd64,linux/arm64");
   ASSERT_TRUE(made) << made.error().message;
