@@ -306,28 +306,6 @@ std::string plain_path(std::string_view requested) {
   return path;
 }
 
-/// There is one platform of theirs. What the operator wants beside it is for Dockerfiles.
-Result<std::string> buildpacks_platform(const std::string& configured, const BuildKnobs& said,
-                                        domain::EventSink& events) {
-  if (said.platform && said.platform->value.contains(',')) {
-    return wrong(said.platform->where,
-                 "there is no Dockerfile, and buildpacks build for one platform; name one");
-  }
-  if (said.platform) {
-    return said.platform->value;
-  }
-  const std::vector<std::string> wanted = domain::platforms_in(configured);
-  if (wanted.size() < 2) {
-    return configured;
-  }
-  const auto usual = std::ranges::find_if(wanted, [](const std::string& platform) {
-    return domain::is_same_machine(platform, domain::k_default_platform);
-  });
-  const std::string& chosen = usual == wanted.end() ? wanted.front() : *usual;
-  events.info("Buildpacks build for " + chosen + " only");
-  return chosen;
-}
-
 bool pins_bases(const BuildKnobs& said, const StepSettings& settings) {
   return (said.base_images ? said.base_images->value : settings.base_images) ==
          domain::BaseImages::pinned;
@@ -337,7 +315,6 @@ Result<BuildPlan> plan_buildpacks(const domain::DeploymentRequest& request,
                                   const StepSettings& settings, const BuildKnobs& said,
                                   std::shared_ptr<const ports::SourceTree> tree,
                                   domain::EventSink& events) {
-  BUILDER_TRY_ASSIGN(std::string platform, buildpacks_platform(settings.platforms, said, events));
   const BuildpacksRules& rules = settings.buildpacks;
   if (said.target || !said.args.empty()) {
     events.warning("target and args are for Dockerfiles; buildpacks are not told of them");
@@ -376,7 +353,8 @@ Result<BuildPlan> plan_buildpacks(const domain::DeploymentRequest& request,
   return BuildpacksPlan{.app = std::move(app),
                         .environment = std::move(merged.variables),
                         .builder = std::move(builder),
-                        .platform = std::move(platform),
+                        .platform = said.platform ? said.platform->value : settings.platforms,
+                        .may_leave_out = !said.platform,
                         .clear_cache = clear_cache || (said.no_cache && said.no_cache->value),
                         .pins_bases = pins_bases(said, settings)};
 }

@@ -504,6 +504,7 @@ Result<PublishResult> BuildSteps::publish(BuildpacksPlan plan, const domain::Sou
                                                 .environment = std::move(plan.environment),
                                                 .builder = std::move(plan.builder),
                                                 .platform = std::move(plan.platform),
+                                                .may_leave_out = plan.may_leave_out,
                                                 .clear_cache = plan.clear_cache,
                                                 .source_url = source.url,
                                                 .commit = fetched.commit.str(),

@@ -91,6 +91,7 @@ Result<LocalResult> build_with_buildpacks(const LocalPorts& ports, const LocalBu
                                    .environment = std::move(plan.environment),
                                    .builder = std::move(plan.builder),
                                    .platform = std::move(plan.platform),
+                                   .may_leave_out = plan.may_leave_out,
                                    .clear_cache = plan.clear_cache,
                                    .source_url = build.source_url,
                                    .commit = source.commit.str(),

@@ -17,10 +17,14 @@ struct BuildpacksSpec {
   std::shared_ptr<const SourceTree> app;
   std::map<std::string, std::string> environment;  ///< Read by buildpacks.
   std::string builder;                             ///< Image reference.
-  std::string platform = {};  ///< What the image is for; empty: the engine's own machine.
-  bool clear_cache = false;   ///< Ignore what earlier builds left.
-  std::string source_url;     ///< Without credentials; goes into a label.
-  std::string commit;         ///< Likewise.
+  /// What the image is for, several with commas: it is an index then. Empty: the engine's own
+  /// machine.
+  std::string platform = {};
+  /// Of several platforms, those that builder or engine cannot make are left out with a warning.
+  bool may_leave_out = false;
+  bool clear_cache = false;  ///< Ignore what earlier builds left.
+  std::string source_url;    ///< Without credentials; goes into a label.
+  std::string commit;        ///< Likewise.
   std::chrono::sys_seconds committed_at;
   Repository repository;
   std::string tag;              ///< The deployment's own.

@@ -46,6 +46,10 @@ class MemoryRegistry final : public adapters::oci::Client {
       if (refusal) {
         return std::unexpected(*refusal);
       }
+      if (tags_never_move && reference.digest.empty() && tags.contains(reference.tag) &&
+          tags.at(reference.tag) != sent.digest) {
+        return failure(ErrorKind::conflict, "tag " + reference.tag + " is immutable");
+      }
       ++puts;
       manifests[sent.digest] = sent;
       if (reference.digest.empty()) {
@@ -116,6 +120,7 @@ class MemoryRegistry final : public adapters::oci::Client {
   std::map<std::string, std::string> blobs;
   std::optional<Error> refusal;       ///< What is pushed is answered so.
   std::function<void()> after_index;  ///< Once, behind the next index that is put.
+  bool tags_never_move = false;
   int puts = 0;
 
  private:

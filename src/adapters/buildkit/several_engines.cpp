@@ -1,22 +1,17 @@
 #include "adapters/buildkit/image_builder.hpp"
-#include "adapters/buildkit/platform_events.hpp"
 #include "adapters/oci/index.hpp"
 #include "adapters/oci/reference.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
-#include "domain/customer_line.hpp"
 #include "domain/platform_name.hpp"
+#include "ports/per_platform.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <future>
-#include <mutex>
 #include <set>
-#include <stop_token>
 #include <utility>
 
 namespace builder::adapters::buildkit {
@@ -44,67 +39,6 @@ nlohmann::json descriptor_of(const Solved& solved) {
       said == solved.exporter_response.end() ? std::nullopt : base64_decode(said->second);
   return text ? parse_json(*text) : nlohmann::json();
 }
-
-/// The error of a build for one platform, of several.
-Error of_platform(Error error, const std::string& platform) {
-  error = std::move(error).with_context(platform);
-  if (!error.customer.empty() && !error.customer.contains(platform)) {
-    error.customer = domain::customer_line(fmt::format("[{}] {}", platform, error.customer));
-  }
-  return error;
-}
-
-oci::PushFault fault_of(const Error& error) {
-  switch (error.kind) {
-    case ErrorKind::not_found:
-      return oci::PushFault::repository_missing;
-    case ErrorKind::denied:
-      return oci::PushFault::unauthorized;
-    case ErrorKind::unavailable:
-    case ErrorKind::timed_out:
-      return oci::PushFault::registry_away;
-    default:
-      return oci::PushFault::other;
-  }
-}
-
-/// What all took together: nothing that two of them took in two versions.
-class TakenBases {
- public:
-  void add(const Solved& solved) {
-    are_known_ = are_known_ && solved.bases;
-    for (const auto& base : solved.bases.value_or(std::vector<domain::BaseImage>())) {
-      const auto [known, is_new] = bases_.emplace(base.name, base.digest);
-      are_known_ = are_known_ && (is_new || known->second == base.digest);
-    }
-    for (const auto& base : solved.tagged) {
-      const auto [known, is_new] = tagged_.emplace(base.name, base.digest);
-      if (!is_new && known->second != base.digest) {
-        several_.insert(base.name);
-      }
-    }
-  }
-
-  void tell(ports::PublishResult& result) const {
-    if (are_known_) {
-      result.bases.emplace();
-      for (const auto& [name, digest] : bases_) {
-        result.bases->push_back({.name = name, .digest = digest});
-      }
-    }
-    for (const auto& [name, digest] : tagged_) {
-      if (!several_.contains(name)) {
-        result.tagged.push_back({.name = name, .digest = digest});
-      }
-    }
-  }
-
- private:
-  bool are_known_ = true;
-  std::map<std::string, std::string> bases_;  // Name -> digest.
-  std::map<std::string, std::string> tagged_;
-  std::set<std::string> several_;
-};
 
 class SeveralEnginesBuilder final : public ports::ImageBuilder {
  public:
@@ -165,15 +99,22 @@ class SeveralEnginesBuilder final : public ports::ImageBuilder {
                                              const std::vector<std::string>& platforms,
                                              domain::EventSink& events) {
     const auto begin = Clock::now();
-    BUILDER_TRY_ASSIGN(const std::vector<Solved> solved, build_all(job, image, platforms, events));
+    BUILDER_TRY_ASSIGN(
+        const std::vector<Solved> solved,
+        ports::make_for_each<Solved>(
+            job, platforms, events,
+            [&](const JobContext& stoppable, const std::string& platform, domain::EventSink& told) {
+              return solve_and_push(peers_of(engines_[engine_for(platform)]), stoppable,
+                                    image.repository, spec_for(image, platform), told);
+            }));
     ports::PublishResult result{
         .image = {.repository = image.repository, .tag = image.tag, .digest = {}}, .figures = {}};
     std::vector<oci::PlatformImage> images;
-    TakenBases bases;
+    ports::TakenBases bases;
     Clock::duration push{0};
     for (std::size_t i = 0; i < platforms.size(); ++i) {
       images.push_back({.platform = platforms[i], .descriptor = descriptor_of(solved[i])});
-      bases.add(solved[i]);
+      bases.add(solved[i].bases, solved[i].tagged);
       result.figures.context_bytes_sent += solved[i].context_bytes_sent;
       push = std::max(push, solved[i].push);
     }
@@ -193,49 +134,6 @@ class SeveralEnginesBuilder final : public ports::ImageBuilder {
     return result;
   }
 
-  /// One solve for each platform; where one fails, the others are stopped.
-  Result<std::vector<Solved>> build_all(const JobContext& job, const ports::ImageSpec& image,
-                                        const std::vector<std::string>& platforms,
-                                        domain::EventSink& events) {
-    std::stop_source stop;
-    const std::stop_callback stops_with_job(job.stop, [&stop] { stop.request_stop(); });
-    JobContext stoppable = job;
-    stoppable.stop = stop.get_token();
-    std::atomic<std::uint32_t> last_step = 0;
-    std::mutex mutex;
-    std::optional<Error> first;
-    const auto build = [&](const std::string& platform) -> std::optional<Solved> {
-      PlatformEvents told(events, last_step, platform);
-      auto solved = solve_and_push(peers_of(engines_[engine_for(platform)]), stoppable,
-                                   image.repository, spec_for(image, platform), told);
-      if (solved) {
-        return *std::move(solved);
-      }
-      const std::scoped_lock lock(mutex);
-      if (!first) {
-        first = of_platform(std::move(solved).error(), platform);
-      }
-      stop.request_stop();
-      return std::nullopt;
-    };
-    std::vector<std::future<std::optional<Solved>>> running;
-    running.reserve(platforms.size());
-    for (const std::string& platform : platforms) {
-      // One after the other where no thread can be had.
-      running.push_back(std::async(std::launch::async | std::launch::deferred, build, platform));
-    }
-    std::vector<Solved> all;
-    for (auto& one : running) {
-      if (auto solved = one.get()) {
-        all.push_back(*std::move(solved));
-      }
-    }
-    if (first) {
-      return std::unexpected(*std::move(first));
-    }
-    return all;
-  }
-
   [[nodiscard]] SolveSpec spec_for(const ports::ImageSpec& image,
                                    const std::string& platform) const {
     SolveSpec spec = pushing_solve_of(image, compression_, epoch_);
@@ -250,19 +148,7 @@ class SeveralEnginesBuilder final : public ports::ImageBuilder {
                const oci::Manifest& index, domain::EventSink& events) {
     oci::RetryingPush retrying(peers_.registry, peers_.logins, job, repository, events,
                                peers_.patience);
-    for (;;) {
-      BUILDER_TRY(retrying.login());
-      auto stored = client_.put(job, oci::reference_of(repository, tag), index);
-      if (stored) {
-        retrying.succeeded();
-        return {};
-      }
-      const oci::PushFault fault = fault_of(stored.error());
-      if (auto recovered = retrying.recover({.fault = fault, .error = std::move(stored).error()});
-          !recovered) {
-        return std::unexpected(std::move(recovered).error().with_context("pushing index"));
-      }
-    }
+    return oci::push_index(client_, job, oci::reference_of(repository, tag), index, retrying);
   }
 
   const std::vector<PlatformEngine> engines_;

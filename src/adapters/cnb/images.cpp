@@ -74,6 +74,14 @@ domain::BaseImage version_of(const oci::Reference& named, std::string digest) {
 
 }  // namespace
 
+Error no_variant(const std::string& builder, const std::string& platform) {
+  const std::string words = fmt::format("Builder {} has no variant for {}",
+                                        printable_line(builder, k_shown_name), platform);
+  return {.kind = ErrorKind::not_found,
+          .message = words,
+          .customer = words + "; the operator can choose another"};
+}
+
 Result<ResolvedBuilder> Images::builder(const ports::JobContext& job, const std::string& name,
                                         const std::string& platform, const ports::ImagePins& pins) {
   auto reference = oci::parse_reference(name);
@@ -107,15 +115,16 @@ Result<BuilderImage> Images::described(const ports::JobContext& job, const oci::
   }
   auto image = client_.image(job, pinned, platform);
   if (!image && image.error().message.ends_with(" has no variant for " + platform)) {
-    image.error().customer =
-        fmt::format("Builder {} has no variant for {}; the operator can choose another",
-                    printable_line(name, k_shown_name), platform);
+    return std::unexpected(no_variant(name, platform));
   }
   if (!image) {
     return std::unexpected(explained(std::move(image).error(), "Builder", name));
   }
   BUILDER_TRY_ASSIGN(BuilderImage read,
                      domain::buildpacks::read_builder_image(image->config, name));
+  if (image->manifest.digest != pinned.digest) {
+    read.platform = platform;  // So the index says, whatever the image does.
+  }
   auto known = known_.lock();
   if (known->size() >= k_most_known) {
     known->clear();
@@ -161,11 +170,17 @@ Result<Images::RunImage> Images::run_image(const ports::JobContext& job,
 }
 
 Result<std::string> Images::previous(const ports::JobContext& job,
-                                     const ports::Repository& repository) {
+                                     const ports::Repository& repository,
+                                     const std::string& platform) {
   const oci::Reference latest = oci::reference_of(repository, "latest");
   auto found = client_.head(job, latest);
+  if (found && oci::is_index(found->media_type)) {
+    BUILDER_TRY_ASSIGN(const oci::Manifest index,
+                       client_.manifest(job, latest.with_digest(found->digest)));
+    found->digest = oci::digest_for(index, platform).value_or("");
+  }
   if (found) {
-    return repository.uri + "@" + found->digest;
+    return found->digest.empty() ? std::string() : repository.uri + "@" + found->digest;
   }
   if (found.error().kind == ErrorKind::not_found) {
     return std::string();

@@ -21,6 +21,9 @@ struct ResolvedBuilder {
   domain::buildpacks::BuilderImage image;
 };
 
+/// The error of a builder that is for other machines.
+Error no_variant(const std::string& builder, const std::string& platform);
+
 /// Looks up what a build needs before it starts, so that wrong names and logins are found in a
 /// moment and with clear words. What a builder says about itself is kept by its digest: the next
 /// build asks for the digest only. Thread-safe.
@@ -29,8 +32,8 @@ class Images {
   /// `client` outlives it.
   explicit Images(oci::Client& client) : client_(client) {}
 
-  /// As its registry has it now, or as it is pinned.
-  /// Errors with the customer's line; which image it is about is named.
+  /// As its registry has it now, or as it is pinned. Of one that is no index `image.platform` may
+  /// be another. Errors with the customer's line; which image it is about is named.
   Result<ResolvedBuilder> builder(const ports::JobContext& job, const std::string& name,
                                   const std::string& platform, const ports::ImagePins& pins = {});
 
@@ -44,8 +47,10 @@ class Images {
   Result<RunImage> run_image(const ports::JobContext& job,
                              const std::vector<std::string>& candidates, const std::string& builder,
                              const ports::ImagePins& pins = {});
-  /// The image the service runs, `repository@digest`: what `latest` means. Empty: there is none.
-  Result<std::string> previous(const ports::JobContext& job, const ports::Repository& repository);
+  /// The image the service runs, `repository@digest`: what `latest` means, for the platform where
+  /// it is an index. Empty: there is none.
+  Result<std::string> previous(const ports::JobContext& job, const ports::Repository& repository,
+                               const std::string& platform);
 
  private:
   Result<domain::buildpacks::BuilderImage> described(const ports::JobContext& job,

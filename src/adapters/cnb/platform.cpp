@@ -2,6 +2,7 @@
 
 #include "adapters/cnb/images.hpp"
 #include "adapters/cnb/phase_events.hpp"
+#include "adapters/cnb/several_platforms.hpp"
 #include "base/text.hpp"
 #include "domain/buildpacks/build_file.hpp"
 #include "domain/buildpacks/lifecycle_exit.hpp"
@@ -38,6 +39,7 @@ constexpr std::chrono::seconds k_previous_limit{10};
 
 /// Everything that stays the same over the attempts of one build.
 struct Prepared {
+  std::string platform;  ///< What the phases run on.
   ResolvedBuilder builder;
   bool trusted = false;
   std::string run_image;
@@ -112,7 +114,7 @@ class Platform final : public ports::BuildpacksBuilder {
                                    domain::EventSink& events) override {
     const auto begin = Clock::now();
     BUILDER_TRY_ASSIGN(Prepared prepared, prepare(job, spec, events));
-    BUILDER_TRY_ASSIGN(prepared.previous_image, previous_image(job, spec.repository));
+    BUILDER_TRY_ASSIGN(prepared.previous_image, previous_image(job, spec, prepared.platform));
     BUILDER_TRY_ASSIGN(const Outcome built, build(job, spec, prepared, events));
     return result_of(job, spec, prepared, built, Clock::now() - begin);
   }
@@ -141,6 +143,23 @@ class Platform final : public ports::BuildpacksBuilder {
                                 .context_bytes_sent = built.context_bytes_sent};
   }
 
+  /// As of `CanBuild`.
+  Result<> can_build(const JobContext& job, const BuildpacksSpec& spec) {
+    BUILDER_TRY_ASSIGN(const buildkit::EngineInfo engine, solver_of(spec).known_engine(job.stop));
+    if (!buildkit::runs_platform(engine, spec.platform)) {
+      return std::unexpected(
+          Error{.kind = ErrorKind::invalid_input,
+                .message = "the engine runs nothing for " + spec.platform,
+                .customer = fmt::format("Builders for {} do not run here (the build machine is {})",
+                                        spec.platform, engine.platforms.front())});
+    }
+    if (settings_.refuses_emulation && !buildkit::is_native(engine, spec.platform)) {
+      return std::unexpected(buildkit::emulation_refused(engine, spec.platform));
+    }
+    BUILDER_TRY(builder_for(job, spec, spec.platform));
+    return {};
+  }
+
  private:
   buildkit::Solver& solver_of(const BuildpacksSpec& spec) {
     const auto own = std::ranges::find_if(peers_.engines, [&spec](const auto& engine) {
@@ -159,12 +178,24 @@ class Platform final : public ports::BuildpacksBuilder {
                                                 : std::string(domain::k_default_platform);
   }
 
+  Result<ResolvedBuilder> builder_for(const JobContext& job, const BuildpacksSpec& spec,
+                                      const std::string& platform) {
+    BUILDER_TRY_ASSIGN(ResolvedBuilder builder,
+                       images_.builder(job, spec.builder, platform, spec.pins));
+    const std::string& own = builder.image.platform;
+    // Nobody asked for the engine's own machine, which may emulate that of the builder.
+    if (!spec.platform.empty() && !own.empty() && !domain::is_same_machine(own, platform)) {
+      return std::unexpected(no_variant(builder.name, platform));
+    }
+    return builder;
+  }
+
   Result<Prepared> prepare(const JobContext& job, const BuildpacksSpec& spec,
                            domain::EventSink& events) {
-    BUILDER_TRY_ASSIGN(const ResolvedBuilder builder,
-                       images_.builder(job, spec.builder, platform_of(job, spec), spec.pins));
+    const std::string platform = platform_of(job, spec);
+    BUILDER_TRY_ASSIGN(const ResolvedBuilder builder, builder_for(job, spec, platform));
     BUILDER_TRY(admit(job, "Builder", builder.name, builder.version.digest));
-    Prepared prepared{.builder = builder};
+    Prepared prepared{.platform = platform, .builder = builder};
     BUILDER_TRY_ASSIGN(prepared.api, buildpacks::choose_platform_api(builder.image, builder.name));
     prepared.trusted = buildpacks::is_listed(builder.name, settings_.trusted_builders);
     prepared.image = spec.repository.uri + ":" + spec.tag;
@@ -241,8 +272,9 @@ class Platform final : public ports::BuildpacksBuilder {
   }
 
   /// Empty: there is none, or its registry does not answer.
-  Result<std::string> previous_image(const JobContext& job, const ports::Repository& repository) {
-    auto previous = images_.previous(job.within(k_previous_limit), repository);
+  Result<std::string> previous_image(const JobContext& job, const BuildpacksSpec& spec,
+                                     const std::string& platform) {
+    auto previous = images_.previous(job.within(k_previous_limit), spec.repository, platform);
     if (previous || job.stop.stop_requested()) {
       return previous;
     }
@@ -304,6 +336,13 @@ class Platform final : public ports::BuildpacksBuilder {
     return file;
   }
 
+  /// What was made for one machine is nothing to another.
+  static Secret cache_of(const BuildpacksSpec& spec, const std::string& platform) {
+    return domain::is_same_machine(platform, domain::k_default_platform)
+               ? spec.cache_namespace
+               : Secret(spec.cache_namespace.reveal() + "-" + platform);
+  }
+
   /// Attempts until one succeeds or none can help. Each fault is mended once, the registry's as the
   /// registry's rules say.
   Result<Outcome> build(const JobContext& job, const BuildpacksSpec& spec, const Prepared& prepared,
@@ -359,7 +398,7 @@ class Platform final : public ports::BuildpacksBuilder {
                               .context = context_of(spec, prepared, attempt),
                               .dockerfile = "Dockerfile",
                               .exporter = "tar",
-                              .cache_namespace = spec.cache_namespace};
+                              .cache_namespace = cache_of(spec, prepared.platform)};
     for (auto& [name, value] : buildpacks::build_arguments(
              {.platform_api = attempt.api,
               .nonce =
@@ -507,7 +546,11 @@ class Platform final : public ports::BuildpacksBuilder {
 
 std::unique_ptr<ports::BuildpacksBuilder> make_platform(PlatformSettings settings,
                                                         PlatformPeers peers) {
-  return std::make_unique<Platform>(std::move(settings), std::move(peers));
+  auto platform = std::make_unique<Platform>(std::move(settings), peers);
+  const auto can_build = [&one = *platform](const JobContext& job, const BuildpacksSpec& spec) {
+    return one.can_build(job, spec);
+  };
+  return make_several_platforms(std::move(platform), can_build, std::move(peers));
 }
 
 }  // namespace builder::adapters::cnb

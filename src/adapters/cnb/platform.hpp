@@ -27,6 +27,7 @@ struct PlatformSettings {
   std::vector<BindingValue> bindings;
   docker::EngineAddress keeper;  ///< Of `PlatformPeers::keeper`.
   bool commit_epoch = false;     ///< Images say that they were made when the commit was.
+  bool refuses_emulation = false;
 };
 
 /// What a build talks to; all of them outlive the platform.
@@ -46,8 +47,9 @@ struct PlatformPeers {
 
 /// A Cloud Native Buildpacks platform on BuildKit: one solve of a generated Dockerfile runs the
 /// lifecycle, which puts the image straight into the registry: no `pack`, no Docker socket in the
-/// build, no image at the engine. An image for a `keeper` goes through the session to that Engine's
-/// socket, which only the lifecycle can open.
+/// build, no image at the engine. For several platforms the lifecycle runs for each, and the images
+/// become one index (`several_platforms`). An image for a `keeper` goes through the session to that
+/// Engine's socket, which only the lifecycle can open.
 std::unique_ptr<ports::BuildpacksBuilder> make_platform(PlatformSettings settings,
                                                         PlatformPeers peers);
 

@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,11 @@ struct Manifest {
 
 /// The layers of an image's manifest. Empty: it is none, or does not say their sizes.
 domain::ImageLayers layers_of(const Manifest& manifest);
+
+bool is_index(std::string_view media_type);
+
+/// Of the image that an index has for a platform.
+std::optional<std::string> digest_for(const Manifest& index, std::string_view platform);
 
 struct Descriptor {
   std::string digest;

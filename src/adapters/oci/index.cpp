@@ -13,8 +13,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view k_index_type = "application/vnd.oci.image.index.v1+json";
-constexpr std::string_view k_index_type_of_docker =
-    "application/vnd.docker.distribution.manifest.list.v2+json";
 constexpr std::size_t k_most_entries = 64;
 
 std::unexpected<Error> no_descriptor() {
@@ -40,6 +38,20 @@ Result<json> entry_of(const PlatformImage& image) {
               {"platform", std::move(platform)}};
 }
 
+PushFault fault_of(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::not_found:
+      return PushFault::repository_missing;
+    case ErrorKind::denied:
+      return PushFault::unauthorized;
+    case ErrorKind::unavailable:
+    case ErrorKind::timed_out:
+      return PushFault::registry_away;
+    default:
+      return PushFault::other;
+  }
+}
+
 }  // namespace
 
 Result<Manifest> make_index(Client& client, const ports::JobContext& job,
@@ -47,8 +59,7 @@ Result<Manifest> make_index(Client& client, const ports::JobContext& job,
   json entries = json::array();
   for (const PlatformImage& image : images) {
     BUILDER_TRY_ASSIGN(json entry, entry_of(image));
-    const std::string type = text_of(entry, "mediaType");
-    if (type != k_index_type && type != k_index_type_of_docker) {
+    if (!is_index(text_of(entry, "mediaType"))) {
       entries.push_back(std::move(entry));
       continue;
     }
@@ -69,6 +80,23 @@ Result<Manifest> make_index(Client& client, const ports::JobContext& job,
                     .digest = {}};
   manifest.digest = "sha256:" + sha256_hex(manifest.bytes);
   return manifest;
+}
+
+Result<> push_index(Client& client, const ports::JobContext& job, const Reference& tagged,
+                    const Manifest& index, RetryingPush& retrying) {
+  for (;;) {
+    BUILDER_TRY(retrying.login());
+    auto stored = client.put(job, tagged, index);
+    if (stored) {
+      retrying.succeeded();
+      return {};
+    }
+    const PushFault fault = fault_of(stored.error());
+    if (auto recovered = retrying.recover({.fault = fault, .error = std::move(stored).error()});
+        !recovered) {
+      return std::unexpected(std::move(recovered).error().with_context("pushing index"));
+    }
+  }
 }
 
 }  // namespace builder::adapters::oci

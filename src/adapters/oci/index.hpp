@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/oci/client.hpp"
+#include "adapters/oci/retrying_push.hpp"
 #include "base/result.hpp"
 #include "domain/platform_name.hpp"
 
@@ -23,5 +24,9 @@ struct PlatformImage {
 /// `Client::manifest`.
 Result<Manifest> make_index(Client& client, const ports::JobContext& job,
                             const Reference& repository, const std::vector<PlatformImage>& images);
+
+/// Puts it under the tag, as often as the rules for pushes say.
+Result<> push_index(Client& client, const ports::JobContext& job, const Reference& tagged,
+                    const Manifest& index, RetryingPush& retrying);
 
 }  // namespace builder::adapters::oci

@@ -61,7 +61,8 @@ adapters::cnb::PlatformSettings platform_settings(
           .host_network = config.cnb_host_network,
           .bindings = std::move(bindings),
           .keeper = config.docker_host,
-          .commit_epoch = config.image_epoch != adapters::buildkit::ImageEpoch::off};
+          .commit_epoch = config.image_epoch != adapters::buildkit::ImageEpoch::off,
+          .refuses_emulation = !config.platform_emulation};
 }
 
 /// All workers of a platform have the same.

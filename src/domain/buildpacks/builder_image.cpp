@@ -163,6 +163,11 @@ Result<BuilderImage> read_builder_image(std::string_view config_json, std::strin
   }
 
   BuilderImage builder{.user_id = *user, .group_id = *group};
+  const std::string system = text_of(child(image, "os"));
+  const std::string machine = text_of(child(image, "architecture"));
+  if (!system.empty() && !machine.empty()) {
+    builder.platform = system + "/" + machine;
+  }
   const json metadata = parsed(text_of(child(labels, "io.buildpacks.builder.metadata")));
   if (const json& images = child(metadata, "images"); images.is_array()) {
     for (const json& entry : images) {

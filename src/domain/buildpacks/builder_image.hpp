@@ -34,6 +34,7 @@ struct BuilderImage {
   std::vector<RunImage> run_images;
   std::string lifecycle_version;          ///< Empty: not said.
   std::vector<ApiVersion> platform_apis;  ///< Empty: not said.
+  std::string platform = {};              ///< What it is for; empty: not said.
 };
 
 /// Reads the JSON of a builder's image configuration. `invalid_input` with the customer's line for

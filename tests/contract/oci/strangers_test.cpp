@@ -2,6 +2,7 @@
 #include "adapters/oci/client.hpp"
 #include "fakes/fake_steps.hpp"
 #include "fakes/loopback_server.hpp"
+#include "fakes/no_logins.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,15 +15,6 @@ using fakes::LoopbackServer;
 using fakes::Stranger;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-class NoLogins final : public ports::RegistryLogins {
- public:
-  Result<ports::SharedLogin> login(const ports::JobContext&, const std::string&) override {
-    return nullptr;
-  }
-
-  void renew(const std::string&, const ports::SharedLogin&) override {}
-};
 
 const std::string k_json = "Content-Type: application/json\r\n";
 const std::string k_version = "Docker-Distribution-Api-Version: registry/2.0\r\n";
@@ -41,7 +33,7 @@ class Wire : public testing::Test {
     return *made;
   }
 
-  NoLogins logins;
+  fakes::NoLogins logins;
   std::unique_ptr<http::Client> http = http::make_client();
   std::optional<LoopbackServer> server;
   std::unique_ptr<Client> made;

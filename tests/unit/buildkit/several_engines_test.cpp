@@ -3,6 +3,7 @@
 #include "fakes/fake_steps.hpp"
 #include "fakes/memory_registry.hpp"
 #include "fakes/memory_tree.hpp"
+#include "fakes/no_logins.hpp"
 #include "fakes/recording_events.hpp"
 
 #include <gmock/gmock.h>
@@ -17,15 +18,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-class NoLogins final : public ports::RegistryLogins {
- public:
-  Result<ports::SharedLogin> login(const ports::JobContext&, const std::string&) override {
-    return nullptr;
-  }
-
-  void renew(const std::string&, const ports::SharedLogin&) override {}
-};
 
 /// An engine that pushes one image.
 class FakeSolver final : public Solver {
@@ -96,7 +88,7 @@ class SeveralEnginesTest : public testing::Test {
 
   fakes::StepRecord record_;
   fakes::FakeRegistry repositories_{record_};
-  NoLogins logins_;
+  fakes::NoLogins logins_;
   fakes::MemoryRegistry registry_{false};
   FakeSolver amd64_{'a'};
   FakeSolver arm64_{'b'};

@@ -1,5 +1,6 @@
 #include "adapters/buildkit/client/engine_info.hpp"
 
+#include "base/text.hpp"
 #include "domain/platform_name.hpp"
 
 #include <fmt/format.h>
@@ -113,6 +114,14 @@ bool is_native(const EngineInfo& engine, std::string_view platform) {
   return engine.platforms.empty() || domain::is_same_machine(engine.platforms.front(), platform) ||
          (domain::is_same_machine(platform, "linux/386") &&
           domain::is_same_machine(engine.platforms.front(), "linux/amd64"));
+}
+
+Error emulation_refused(const EngineInfo& engine, const std::string& platform) {
+  return {.kind = ErrorKind::invalid_input,
+          .message = "the engine would emulate " + platform + " (PLATFORM_EMULATION)",
+          .customer = fmt::format("Builders for {} need emulation, which is off here (the build "
+                                  "machine is {})",
+                                  printable_line(platform, 40), engine.platforms.front())};
 }
 
 std::vector<std::string> missing_features(const EngineInfo& engine) {

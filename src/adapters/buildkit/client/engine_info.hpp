@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/result.hpp"
 #include "domain/advisories.hpp"
 
 #include <map>
@@ -54,6 +55,9 @@ bool runs_platform(const EngineInfo& engine, std::string_view platform);
 /// Whether its machine itself runs them, and not an emulation, as far as it is known: what it names
 /// first is its own.
 bool is_native(const EngineInfo& engine, std::string_view platform);
+
+/// The error of buildpacks that would have to be emulated, where that is refused.
+Error emulation_refused(const EngineInfo& engine, const std::string& platform);
 
 /// What this engine lacks of what builds may ask for, for the operator; empty: nothing.
 std::vector<std::string> missing_features(const EngineInfo& engine);

@@ -726,12 +726,7 @@ class BuildkitSolver final : public Solver {
     if (!engine || is_native(*engine, asked->second)) {
       return {};
     }
-    return std::unexpected(Error{
-        .kind = ErrorKind::invalid_input,
-        .message = "the engine would emulate " + asked->second + " (PLATFORM_EMULATION)",
-        .customer = fmt::format("Builders for {} need emulation, which is off here (the build "
-                                "machine is {})",
-                                printable_line(asked->second, 40), engine->platforms.front())});
+    return std::unexpected(emulation_refused(*engine, asked->second));
   }
 
   static Attempt unreachable(const ports::JobContext& job, Error error) {

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace builder::adapters::buildkit {
+namespace builder::ports {
 
 /// The name of a step with its platform, as BuildKit writes it where one solve has several:
 /// `[linux/arm64 web 2/4] RUN make`; of what stands outside of stages, `[linux/arm64] exporting to
@@ -38,4 +38,4 @@ class PlatformEvents final : public domain::EventSink {
   std::map<std::uint32_t, std::uint32_t> numbers_;  // Own -> common.
 };
 
-}  // namespace builder::adapters::buildkit
+}  // namespace builder::ports

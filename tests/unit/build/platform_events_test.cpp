@@ -1,4 +1,4 @@
-#include "adapters/buildkit/platform_events.hpp"
+#include "ports/platform_events.hpp"
 
 #include "domain/shown_steps.hpp"
 #include "fakes/recording_events.hpp"
@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace builder::adapters::buildkit {
+namespace builder::ports {
 namespace {
 
 using testing::ElementsAre;
@@ -40,4 +40,4 @@ TEST(PlatformEvents, StepsOfTwoSolvesAreNumberedTogether) {
 }
 
 }  // namespace
-}  // namespace builder::adapters::buildkit
+}  // namespace builder::ports

@@ -1,11 +1,11 @@
-#include "adapters/buildkit/platform_events.hpp"
+#include "ports/platform_events.hpp"
 
 #include <fmt/format.h>
 
 #include <utility>
 #include <variant>
 
-namespace builder::adapters::buildkit {
+namespace builder::ports {
 
 std::string with_platform(std::string_view platform, std::string_view step) {
   // A bracket that no place of a stage follows is the customer's.
@@ -50,4 +50,4 @@ std::uint32_t PlatformEvents::number(std::uint32_t own) {
   return known->second;
 }
 
-}  // namespace builder::adapters::buildkit
+}  // namespace builder::ports
