@@ -6,6 +6,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <mutex>
@@ -179,7 +180,9 @@ TEST_F(HistoryStore, ReadersAndSeveralWritersDoNotDisturbEachOther) {
     const std::jthread two([&] { write(*history_, "a"); });
     const std::jthread three([&] { write(*other, "b"); });
   }
-  ASSERT_TRUE(eventually([&] { return folder_.seen().size() == 3 * k_runs; }));
+  const auto ended = [&](const ports::KeptRun& run) { return run.end.outcome == "builded"; };
+  ASSERT_TRUE(
+      eventually([&] { return std::ranges::count_if(folder_.seen(), ended) == 3 * k_runs; }));
   ASSERT_TRUE(eventually([&] { return looked > 2; }));
   reading.request_stop();
   reading.join();
