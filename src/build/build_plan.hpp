@@ -48,7 +48,7 @@ struct BuildpacksPlan {
   std::shared_ptr<const ports::SourceTree> app;    ///< What goes into the image.
   std::map<std::string, std::string> environment;  ///< Of the build.
   std::string builder;
-  std::string platform;        ///< Several with commas; empty: the engine's own.
+  std::string platform;        ///< Several with commas; empty: linux/amd64.
   bool may_leave_out = false;  ///< As of `BuildpacksSpec`: the operator wants it of all services.
   bool clear_cache = false;
   bool pins_bases = false;  ///< As of `DockerfileTarget`.

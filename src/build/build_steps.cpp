@@ -493,7 +493,7 @@ Result<PublishResult> BuildSteps::publish(BuildpacksPlan plan, const domain::Sou
     ask_for_labels(plan, source.url, {.id = fetched.commit.str(), .time = fetched.committed_at});
   }
   domain::MadeWithBuildpacks way{
-      .builder = observer_.shown(plan.builder), .buildpacks = {}, .variables = {}};
+      .builder = observer_.shown(plan.builder), .platform = {}, .buildpacks = {}, .variables = {}};
   for (const auto& [name, value] : plan.environment) {
     way.variables.push_back(observer_.shown(name));
   }
@@ -515,6 +515,11 @@ Result<PublishResult> BuildSteps::publish(BuildpacksPlan plan, const domain::Sou
                                                 .pins = std::move(pins),
                                                 .pins_run_image = plan.pins_bases},
                                                events_));
+  if (!result.made_here) {
+    made_.reset();  // What another attempt built this one cannot say the provenance of.
+    return std::move(result.published);
+  }
+  way.platform = result.platform;
   std::vector<std::string> used;
   for (const auto& buildpack : result.buildpacks) {
     used.push_back(buildpack.str());
@@ -758,8 +763,11 @@ domain::MadeFromDockerfile BuildSteps::way_of(const DockerfileTarget& target) co
   return way;
 }
 
-/// These steps have made the image, so they can say how.
+/// These steps have made the image, so they can say how; or not, where an earlier attempt did.
 void BuildSteps::was_made(const PublishResult& published) {
+  if (!made_) {
+    return;
+  }
   made_->digest = published.image.digest;
   // Those that buildpacks took are known already.
   if (std::holds_alternative<domain::MadeFromDockerfile>(made_->way)) {

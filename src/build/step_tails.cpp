@@ -23,11 +23,6 @@ void keep_end(std::string& kept, std::string_view output) {
   }
 }
 
-/// What an engine says of a step that it stopped. A command may hold these words as well.
-bool is_stopped(const std::string& error) {
-  return error.ends_with("context canceled") || error.ends_with("CANCELED");
-}
-
 }  // namespace
 
 void StepTails::Step::take(const domain::StepOutput& event) {
@@ -103,7 +98,7 @@ void StepTails::on(const domain::StepFinished& event) {
   }
   step.mapped().tail.name = event.name;
   step.mapped().tail.error = event.error;
-  Steps& ended = is_stopped(event.error) ? interrupted_ : failed_;
+  Steps& ended = domain::was_stopped(event) ? interrupted_ : failed_;
   if (ended.size() >= k_most_steps) {
     ended.erase(ended.begin());
   }

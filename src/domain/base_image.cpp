@@ -11,8 +11,9 @@ namespace {
 
 /// How the name of a step begins that brings in an image: of a stage, of `COPY --from`, of a
 /// `# syntax=` line, and of buildpacks.
-constexpr auto k_before_image = std::to_array<std::string_view>(
-    {"] FROM ", "FROM ", k_frontend_step, "Builder image ", "Lifecycle image "});
+constexpr auto k_before_image =
+    std::to_array<std::string_view>({"] FROM ", "FROM ", k_frontend_step, "Builder image ",
+                                     "Lifecycle image ", "] Builder image ", "] Lifecycle image "});
 
 }  // namespace
 

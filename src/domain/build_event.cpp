@@ -18,4 +18,9 @@ std::string_view to_string(LogType type) {
   return "INFO";
 }
 
+bool was_stopped(const StepFinished& step) {
+  // A command may hold these words as well.
+  return step.error.ends_with("context canceled") || step.error.ends_with("CANCELED");
+}
+
 }  // namespace builder::domain

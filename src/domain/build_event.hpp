@@ -29,6 +29,9 @@ struct StepFinished {
   std::chrono::milliseconds duration{0};
 };
 
+/// Whether the engine stopped the step because something else ended the build.
+bool was_stopped(const StepFinished& step);
+
 /// Raw output of a step: a chunk, not a line. May hold any bytes.
 struct StepOutput {
   std::uint32_t step = 0;

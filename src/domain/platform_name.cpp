@@ -87,6 +87,7 @@ std::string platform_list_fault(std::string_view list) {
   if (platforms.size() > k_most) {
     return fmt::format("{} platforms are more than {}", platforms.size(), k_most);
   }
+  std::vector<PlatformParts> known;
   for (const std::string& platform : platforms) {
     if (platform.empty()) {
       return "it is no platform list: a name is missing";
@@ -94,6 +95,11 @@ std::string platform_list_fault(std::string_view list) {
     if (const std::string fault = platform_fault(platform); !fault.empty()) {
       return platform + " " + fault;
     }
+    PlatformParts parts = platform_parts(platform);
+    if (std::ranges::find(known, parts) != known.end()) {
+      return platform + " is there twice";
+    }
+    known.push_back(std::move(parts));
   }
   return {};
 }
@@ -115,6 +121,12 @@ PlatformParts platform_parts(std::string_view platform) {
     parts.variant.clear();
   }
   return parts;
+}
+
+std::string platform_word(std::string_view platform) {
+  const PlatformParts parts = platform_parts(platform);
+  return fmt::format("{}-{}{}{}", parts.system, parts.machine, parts.variant.empty() ? "" : "-",
+                     parts.variant);
 }
 
 bool is_same_machine(std::string_view left, std::string_view right) {

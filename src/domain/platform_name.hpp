@@ -33,6 +33,9 @@ struct PlatformParts {
 
 PlatformParts platform_parts(std::string_view platform);
 
+/// A platform as part of a name: `linux-arm-v7`.
+std::string platform_word(std::string_view platform);
+
 /// Whether two platforms are of the same system and machine, whatever they are called and whatever
 /// the variant.
 bool is_same_machine(std::string_view left, std::string_view right);

@@ -54,6 +54,7 @@ json parameters(const MadeFromDockerfile& made) {
 
 json parameters(const MadeWithBuildpacks& made) {
   json all{{"builder", made.builder}};
+  add_unless_empty(all, "platform", made.platform);
   add_unless_empty(all, "variables", made.variables);
   return all;
 }

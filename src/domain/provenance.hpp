@@ -34,6 +34,7 @@ struct MadeFromDockerfile {
 
 struct MadeWithBuildpacks {
   std::string builder;                  ///< As the build was asked for it.
+  std::string platform;                 ///< Several with commas.
   std::vector<std::string> buildpacks;  ///< That took part: `id version`.
   std::vector<std::string> variables;   ///< Of the service or the project, that buildpacks saw.
 };

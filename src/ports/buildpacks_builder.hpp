@@ -17,10 +17,10 @@ struct BuildpacksSpec {
   std::shared_ptr<const SourceTree> app;
   std::map<std::string, std::string> environment;  ///< Read by buildpacks.
   std::string builder;                             ///< Image reference.
-  /// What the image is for, several with commas: it is an index then. Empty: the engine's own
-  /// machine.
+  /// What the image is for, several with commas: it is an index then. Empty: linux/amd64.
   std::string platform = {};
-  /// Of several platforms, those that builder or engine cannot make are left out with a warning.
+  /// The operator's wish for all services: of several platforms, those that builder or engine
+  /// cannot make are left out with a warning.
   bool may_leave_out = false;
   bool clear_cache = false;  ///< Ignore what earlier builds left.
   std::string source_url;    ///< Without credentials; goes into a label.
@@ -36,6 +36,8 @@ struct BuildpacksSpec {
 };
 
 struct BuildpacksResult {
+  std::string platform;   ///< What the image is for, several with commas.
+  bool made_here = true;  ///< Not by an earlier attempt, nor a part of it.
   PublishResult published;
   std::vector<domain::buildpacks::Buildpack> buildpacks;  ///< That took part, in order.
   std::vector<std::string> processes;                     ///< The default one first.

@@ -275,7 +275,7 @@ def test_buildpacks_make_one_index_of_images_for_several_machines(stack, make_wo
         identity, log, images = deploy()
         assert [pushed.config("deployra/several-machines", image["digest"])["architecture"] for image in images] == ["amd64", "arm64"]
         assert "[linux/amd64] DETECT" in log and "[linux/arm64] DETECT" in log, log
-        for tag in (f"{identity}-linux-amd64", f"{identity}-linux-arm64", "latest"):
+        for tag in (f"{identity}-for-linux-amd64", f"{identity}-for-linux-arm64", "latest"):
             assert "manifests" in json.loads(pushed.call("GET", f"/v2/deployra/several-machines/manifests/{tag}", headers={"Accept": INDEX})[2])
         again = deploy()[1]
         assert stamps(again, "restored") == stamps(log, "installing") and again.count("Reusing layer 'test/node:runtime'") == 2, again

@@ -172,20 +172,16 @@ Result<Images::RunImage> Images::run_image(const ports::JobContext& job,
 Result<std::string> Images::previous(const ports::JobContext& job,
                                      const ports::Repository& repository,
                                      const std::string& platform) {
-  const oci::Reference latest = oci::reference_of(repository, "latest");
-  auto found = client_.head(job, latest);
-  if (found && oci::is_index(found->media_type)) {
-    BUILDER_TRY_ASSIGN(const oci::Manifest index,
-                       client_.manifest(job, latest.with_digest(found->digest)));
-    found->digest = oci::digest_for(index, platform).value_or("");
+  const auto found = client_.image(job, oci::reference_of(repository, "latest"), platform);
+  if (!found) {
+    return found.error().kind == ErrorKind::not_found ? Result<std::string>()
+                                                      : std::unexpected(found.error());
   }
-  if (found) {
-    return found->digest.empty() ? std::string() : repository.uri + "@" + found->digest;
-  }
-  if (found.error().kind == ErrorKind::not_found) {
-    return std::string();
-  }
-  return std::unexpected(std::move(found).error());
+  const bool is_entry = found->manifest.digest != found->reference.digest;
+  const std::string own = oci::platform_of_config(found->config);
+  return is_entry || own.empty() || domain::is_same_machine(own, platform)
+             ? repository.uri + "@" + found->manifest.digest
+             : std::string();
 }
 
 }  // namespace builder::adapters::cnb

@@ -47,8 +47,8 @@ class Images {
   Result<RunImage> run_image(const ports::JobContext& job,
                              const std::vector<std::string>& candidates, const std::string& builder,
                              const ports::ImagePins& pins = {});
-  /// The image the service runs, `repository@digest`: what `latest` means, for the platform where
-  /// it is an index. Empty: there is none.
+  /// The image the service runs, `repository@digest`: what `latest` means for the platform. Empty:
+  /// there is none; the lifecycle would take the layers of one for another.
   Result<std::string> previous(const ports::JobContext& job, const ports::Repository& repository,
                                const std::string& platform);
 

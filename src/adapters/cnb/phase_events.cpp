@@ -76,11 +76,14 @@ void PhaseEvents::on(const domain::StepFinished& event) {
   if (!step.err.empty()) {
     line(std::exchange(step.err, {}), true);
   }
+  // The engine's own words are about the generated Dockerfile.
+  const std::string error =
+      event.error.empty() || domain::was_stopped(event) ? event.error : "failed";
   if (step.is_lifecycle) {
     show_early();
-    end_phase(event.error.empty() ? "" : "failed");
+    end_phase(error);
   } else if (step.shown) {
-    end(*step.shown, event.cached, event.error.empty() ? "" : "failed");
+    end(*step.shown, event.cached, error);
   }
   steps_.erase(found);
 }
@@ -198,14 +201,14 @@ void PhaseEvents::end_buildpack(const std::string& error) {
 
 void PhaseEvents::end_phase(const std::string& error) {
   // The creator's step succeeds whatever happened: the trace knows better.
-  const bool failed = !error.empty() || !reader_.trace().errors.empty();
-  end_buildpack(failed ? "failed" : "");
+  const std::string fault = error.empty() && !reader_.trace().errors.empty() ? "failed" : error;
+  end_buildpack(fault);
   if (phase_) {
     const OpenStep step = *std::exchange(phase_, std::nullopt);
     if (step.name == "EXPORTING") {
       export_time_ += Clock::now() - step.started;
     }
-    end(step, false, failed ? "failed" : "");
+    end(step, false, fault);
   }
 }
 

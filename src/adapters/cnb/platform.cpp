@@ -143,21 +143,23 @@ class Platform final : public ports::BuildpacksBuilder {
                                 .context_bytes_sent = built.context_bytes_sent};
   }
 
-  /// As of `CanBuild`.
-  Result<> can_build(const JobContext& job, const BuildpacksSpec& spec) {
+  /// As of `WhyNot`.
+  Result<std::string> why_not(const JobContext& job, const BuildpacksSpec& spec) {
     BUILDER_TRY_ASSIGN(const buildkit::EngineInfo engine, solver_of(spec).known_engine(job.stop));
     if (!buildkit::runs_platform(engine, spec.platform)) {
-      return std::unexpected(
-          Error{.kind = ErrorKind::invalid_input,
-                .message = "the engine runs nothing for " + spec.platform,
-                .customer = fmt::format("Builders for {} do not run here (the build machine is {})",
-                                        spec.platform, engine.platforms.front())});
+      return fmt::format("Builders for {} do not run here (the build machine is {})", spec.platform,
+                         engine.platforms.front());
     }
     if (settings_.refuses_emulation && !buildkit::is_native(engine, spec.platform)) {
-      return std::unexpected(buildkit::emulation_refused(engine, spec.platform));
+      return buildkit::emulation_refused(engine, spec.platform).customer;
     }
-    BUILDER_TRY(builder_for(job, spec, spec.platform));
-    return {};
+    const auto builder = builder_that_fits(job, spec);
+    if (builder) {
+      return std::string();
+    }
+    const std::string missing = no_variant(spec.builder, spec.platform).customer;
+    return builder.error().customer == missing ? Result<std::string>(missing)
+                                               : std::unexpected(builder.error());
   }
 
  private:
@@ -168,32 +170,25 @@ class Platform final : public ports::BuildpacksBuilder {
     return own == peers_.engines.end() ? peers_.solver : *own->second;
   }
 
-  /// Of the machine whose programs the phases are.
-  std::string platform_of(const JobContext& job, const BuildpacksSpec& spec) {
-    if (!spec.platform.empty()) {
-      return spec.platform;
-    }
-    const auto engine = peers_.solver.known_engine(job.stop);
-    return engine && !engine->platforms.empty() ? engine->platforms.front()
-                                                : std::string(domain::k_default_platform);
-  }
-
-  Result<ResolvedBuilder> builder_for(const JobContext& job, const BuildpacksSpec& spec,
-                                      const std::string& platform) {
+  Result<ResolvedBuilder> builder_that_fits(const JobContext& job, const BuildpacksSpec& spec) {
     BUILDER_TRY_ASSIGN(ResolvedBuilder builder,
-                       images_.builder(job, spec.builder, platform, spec.pins));
+                       images_.builder(job, spec.builder, spec.platform, spec.pins));
     const std::string& own = builder.image.platform;
-    // Nobody asked for the engine's own machine, which may emulate that of the builder.
-    if (!spec.platform.empty() && !own.empty() && !domain::is_same_machine(own, platform)) {
-      return std::unexpected(no_variant(builder.name, platform));
+    if (!own.empty() && !domain::is_same_machine(own, spec.platform)) {
+      return std::unexpected(no_variant(builder.name, spec.platform));
     }
     return builder;
   }
 
   Result<Prepared> prepare(const JobContext& job, const BuildpacksSpec& spec,
                            domain::EventSink& events) {
-    const std::string platform = platform_of(job, spec);
-    BUILDER_TRY_ASSIGN(const ResolvedBuilder builder, builder_for(job, spec, platform));
+    const std::string platform =
+        spec.platform.empty() ? std::string(domain::k_default_platform) : spec.platform;
+    // What nobody named may be what the operator's engine emulates all along.
+    BUILDER_TRY_ASSIGN(const ResolvedBuilder builder,
+                       spec.platform.empty() || spec.may_leave_out
+                           ? images_.builder(job, spec.builder, platform, spec.pins)
+                           : builder_that_fits(job, spec));
     BUILDER_TRY(admit(job, "Builder", builder.name, builder.version.digest));
     Prepared prepared{.platform = platform, .builder = builder};
     BUILDER_TRY_ASSIGN(prepared.api, buildpacks::choose_platform_api(builder.image, builder.name));
@@ -340,7 +335,7 @@ class Platform final : public ports::BuildpacksBuilder {
   static Secret cache_of(const BuildpacksSpec& spec, const std::string& platform) {
     return domain::is_same_machine(platform, domain::k_default_platform)
                ? spec.cache_namespace
-               : Secret(spec.cache_namespace.reveal() + "-" + platform);
+               : Secret(spec.cache_namespace.reveal() + "-" + domain::platform_word(platform));
   }
 
   /// Attempts until one succeeds or none can help. Each fault is mended once, the registry's as the
@@ -505,6 +500,7 @@ class Platform final : public ports::BuildpacksBuilder {
     const auto group = built.files.find("group.toml");
     std::vector<domain::BaseImage> images = images_of(prepared, *image);
     return BuildpacksResult{
+        .platform = prepared.platform,
         .published = {.image = {.repository = spec.repository, .tag = spec.tag, .digest = digest},
                       .figures = {.context_bytes_sent = built.context_bytes_sent,
                                   .bytes_pushed = 0,
@@ -547,10 +543,10 @@ class Platform final : public ports::BuildpacksBuilder {
 std::unique_ptr<ports::BuildpacksBuilder> make_platform(PlatformSettings settings,
                                                         PlatformPeers peers) {
   auto platform = std::make_unique<Platform>(std::move(settings), peers);
-  const auto can_build = [&one = *platform](const JobContext& job, const BuildpacksSpec& spec) {
-    return one.can_build(job, spec);
+  const auto why_not = [&one = *platform](const JobContext& job, const BuildpacksSpec& spec) {
+    return one.why_not(job, spec);
   };
-  return make_several_platforms(std::move(platform), can_build, std::move(peers));
+  return make_several_platforms(std::move(platform), why_not, std::move(peers));
 }
 
 }  // namespace builder::adapters::cnb

@@ -12,7 +12,6 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,10 +27,8 @@ struct Manifest {
 /// The layers of an image's manifest. Empty: it is none, or does not say their sizes.
 domain::ImageLayers layers_of(const Manifest& manifest);
 
-bool is_index(std::string_view media_type);
-
-/// Of the image that an index has for a platform.
-std::optional<std::string> digest_for(const Manifest& index, std::string_view platform);
+/// The platform in the configuration (JSON) of an image: `linux/arm/v7`; empty: it does not say.
+std::string platform_of_config(std::string_view config);
 
 struct Descriptor {
   std::string digest;

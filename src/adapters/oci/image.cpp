@@ -50,23 +50,21 @@ std::optional<std::vector<Entry>> images_in(const std::string& manifest) {
   return images;
 }
 
-std::optional<std::string> digest_for(const std::vector<Entry>& entries,
-                                      std::string_view platform) {
-  const auto entry = std::ranges::find_if(entries, [platform](const Entry& one) {
-    return domain::is_same_machine(one.platform, platform);
-  });
-  return entry == entries.end() ? std::nullopt : std::optional(entry->digest);
-}
-
 }  // namespace
 
-bool is_index(std::string_view media_type) {
-  return media_type == "application/vnd.oci.image.index.v1+json" ||
-         media_type == "application/vnd.docker.distribution.manifest.list.v2+json";
-}
-
-std::optional<std::string> digest_for(const Manifest& index, std::string_view platform) {
-  return digest_for(images_in(index.bytes).value_or(std::vector<Entry>()), platform);
+std::string platform_of_config(std::string_view config) {
+  // As much as BuildKit itself takes.
+  constexpr std::size_t k_largest = 4 * 1024 * 1024;
+  const auto image = config.size() > k_largest ? nlohmann::json() : parse_json(config);
+  if (!image.is_object()) {
+    return {};
+  }
+  const std::string machine = text_of(image, "architecture");
+  const std::string system = text_of(image, "os");
+  const std::string variant = text_of(image, "variant");
+  return machine.empty() ? std::string()
+                         : fmt::format("{}/{}{}{}", system.empty() ? "linux" : system, machine,
+                                       variant.empty() ? "" : "/", variant);
 }
 
 domain::ImageLayers layers_of(const Manifest& manifest) {
@@ -108,12 +106,14 @@ Result<Image> Client::image(const ports::JobContext& job, const Reference& refer
   BUILDER_TRY_ASSIGN(Manifest found, manifest(job, reference));
   const std::string top = found.digest;
   if (const auto entries = images_in(found.bytes)) {
-    const auto digest = digest_for(*entries, platform);
-    if (!digest) {
+    const auto entry = std::ranges::find_if(*entries, [platform](const Entry& one) {
+      return domain::is_same_machine(one.platform, platform);
+    });
+    if (entry == entries->end()) {
       return failure(ErrorKind::not_found,
                      fmt::format("{} has no variant for {}", reference.str(), platform));
     }
-    BUILDER_TRY_ASSIGN(found, manifest(job, reference.with_digest(*digest)));
+    BUILDER_TRY_ASSIGN(found, manifest(job, reference.with_digest(entry->digest)));
   }
   BUILDER_TRY_ASSIGN(Image image, with_config(job, reference, std::move(found)));
   image.reference = reference.with_digest(top);

@@ -13,6 +13,8 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view k_index_type = "application/vnd.oci.image.index.v1+json";
+constexpr std::string_view k_index_type_of_docker =
+    "application/vnd.docker.distribution.manifest.list.v2+json";
 constexpr std::size_t k_most_entries = 64;
 
 std::unexpected<Error> no_descriptor() {
@@ -59,7 +61,8 @@ Result<Manifest> make_index(Client& client, const ports::JobContext& job,
   json entries = json::array();
   for (const PlatformImage& image : images) {
     BUILDER_TRY_ASSIGN(json entry, entry_of(image));
-    if (!is_index(text_of(entry, "mediaType"))) {
+    const std::string type = text_of(entry, "mediaType");
+    if (type != k_index_type && type != k_index_type_of_docker) {
       entries.push_back(std::move(entry));
       continue;
     }

@@ -70,17 +70,6 @@ std::vector<std::string> texts_of(const json& object, const char* name) {
   return texts;
 }
 
-/// `linux/arm64/v8`, by its configuration.
-std::string platform_of(const oci::Image& image) {
-  const json config = parse_json(image.config);
-  if (!config.is_object() || text_of(config, "os").empty()) {
-    return {};
-  }
-  const std::string variant = text_of(config, "variant");
-  return text_of(config, "os") + "/" + text_of(config, "architecture") +
-         (variant.empty() ? "" : "/" + variant);
-}
-
 /// The scanner's image, which all deployments need.
 Error operators(Error error, const std::string& scanner) {
   const bool may_pass = error.is_transient() || error.kind == ErrorKind::cancelled;
@@ -110,7 +99,7 @@ Result<std::vector<domain::Sbom>> Scanner::scan(const ports::JobContext& job,
                                                 const oci::Image& image) {
   BUILDER_TRY_ASSIGN(buildkit::ImageCommand scan, command(job));
   scan.mounts[k_source] = {.reference = oci::for_engine(image.reference),
-                           .platform = platform_of(image)};
+                           .platform = oci::platform_of_config(image.config)};
   ScanFiles taken;
   NoEvents nobody;
   auto solved =

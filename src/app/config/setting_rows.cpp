@@ -197,7 +197,7 @@ Rows engine_rows(Config& c, RawSettings& raw) {
        "what images are for; several, with commas between them, make one index of images",
        platform_list(c.platforms)},
       {"PLATFORM_EMULATION", build, "allow", false,
-       "allow or refuse: RUN steps for another machine than the engine's",
+       "allow or refuse: steps for another machine than the engine's",
        one_of<bool>(c.platform_emulation, {{"allow", true}, {"refuse", false}})},
       {"IMAGE_COMPRESSION", build, c.image_compression.type, false,
        "gzip, estargz or zstd, also with a level (zstd:3)", compression(c.image_compression)},

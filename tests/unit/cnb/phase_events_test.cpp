@@ -138,6 +138,15 @@ TEST_F(PhaseEventsTest, AFailingBuildpackFailsItsStepAndItsPhase) {
   EXPECT_EQ(events_.trace().building, "acme/node 1.0");
 }
 
+TEST_F(PhaseEventsTest, APhaseThatTheEngineStopsHasNotFailed) {
+  events_.emit(StepStarted{9, k_create});
+  out("===> BUILDING\nRunning build for buildpack acme/node@1.0\nRunning build command\n");
+  events_.emit(StepFinished{9, k_create, false, "context canceled", {}});
+  EXPECT_EQ(shown_.text,
+            "1 begins BUILDING\n2 begins Buildpack acme/node 1.0\n"
+            "2 ends context canceled\n1 ends context canceled\n");
+}
+
 TEST_F(PhaseEventsTest, PhasesOfUntrustedBuildersAreStepsOfTheSolve) {
   const std::string name = R"([analyzed 1/1] RUN --mount=… ["/cnb/lifecycle/analyzer", "x"])";
   const std::string build = R"([built 2/2] RUN ["/cnb/lifecycle/builder"])";

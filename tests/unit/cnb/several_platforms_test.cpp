@@ -72,7 +72,7 @@ class FakeBuildpacks final : public ports::BuildpacksBuilder {
     return BuildpacksResult{
         .published = {.image = {.repository = spec.repository,
                                 .tag = spec.tag,
-                                .digest = registry_.store("image for " + spec.platform, spec.tag)},
+                                .digest = image_for(spec.platform, spec.tag)},
                       .figures = {.context_bytes_sent = 5, .build = 0s, .push = 0s},
                       .tagged = {{.name = "builder", .digest = "sha256:1"},
                                  {.name = "moving", .digest = "sha256:" + spec.platform}}},
@@ -88,8 +88,19 @@ class FakeBuildpacks final : public ports::BuildpacksBuilder {
     return ports::ExportedImage{.digest = spec.platform};
   }
 
+  /// Gives its digest.
+  std::string image_for(const std::string& platform, const std::string& tag) {
+    const std::string machine = claims.empty() ? platform.substr(platform.find('/') + 1) : claims;
+    const std::string config = nlohmann::json{{"os", "linux"}, {"architecture", machine}}.dump();
+    const std::string digest = "sha256:" + sha256_hex(config);
+    registry_.blobs[digest] = config;
+    return registry_.store(
+        nlohmann::json{{"config", {{"digest", digest}}}, {"for", platform}}.dump(), tag);
+  }
+
   std::map<std::string, Error> faults;
   std::string waits;
+  std::string claims;  ///< What the images say they are for; empty: the truth.
   std::set<std::string> tags;
 
  private:
@@ -104,9 +115,12 @@ class SeveralPlatformsTest : public testing::Test {
     one_ = one.get();
     return make_several_platforms(
         std::move(one),
-        [this](const ports::JobContext&, const BuildpacksSpec& spec) -> Result<> {
+        [this](const ports::JobContext&, const BuildpacksSpec& spec) -> Result<std::string> {
+          if (away_) {
+            return failure(ErrorKind::unavailable, "away");
+          }
           const auto fault = cannot_.find(spec.platform);
-          return fault == cannot_.end() ? Result<>() : std::unexpected(fault->second);
+          return fault == cannot_.end() ? std::string() : fault->second;
         },
         {solver_, registry_, repositories_, logins_});
   }
@@ -128,7 +142,8 @@ class SeveralPlatformsTest : public testing::Test {
   fakes::NoLogins logins_;
   fakes::MemoryRegistry registry_{false};
   NoSolver solver_;
-  std::map<std::string, Error> cannot_;
+  std::map<std::string, std::string> cannot_;
+  bool away_ = false;
   FakeBuildpacks* one_ = nullptr;
   std::unique_ptr<ports::BuildpacksBuilder> builder_ = make();
   bool may_leave_out_ = false;
@@ -148,12 +163,13 @@ TEST_F(SeveralPlatformsTest, ImagesForEachBecomeOneIndexAndLeaveNoTagBehind) {
   ASSERT_EQ(index.size(), 2U);
   EXPECT_EQ(index[0]["platform"]["architecture"], "amd64");
   EXPECT_EQ(index[1]["platform"]["architecture"], "arm64");
-  EXPECT_EQ(registry_.manifests.at(index[1]["digest"]).bytes, "image for linux/arm64");
-  EXPECT_EQ(index[1]["size"], std::string("image for linux/arm64").size());
-  EXPECT_THAT(one_->tags, UnorderedElementsAre("d1-linux-amd64", "d1-linux-arm64"));
+  const std::string& arm64 = registry_.manifests.at(index[1]["digest"]).bytes;
+  EXPECT_EQ(nlohmann::json::parse(arm64)["for"], "linux/arm64");
+  EXPECT_EQ(index[1]["size"], arm64.size());
+  EXPECT_THAT(one_->tags, UnorderedElementsAre("d1-for-linux-amd64", "d1-for-linux-arm64"));
   EXPECT_THAT(registry_.tags,
-              UnorderedElementsAre(std::pair("d1", digest), std::pair("d1-linux-amd64", digest),
-                                   std::pair("d1-linux-arm64", digest)));
+              UnorderedElementsAre(std::pair("d1", digest), std::pair("d1-for-linux-amd64", digest),
+                                   std::pair("d1-for-linux-arm64", digest)));
   EXPECT_THAT(events_.lines(), Contains(HasSubstr("[linux/arm64] DETECT")));
 }
 
@@ -167,6 +183,8 @@ TEST_F(SeveralPlatformsTest, WhatIsToldIsOfAll) {
   EXPECT_EQ(made->buildpacks.size(), 3U);
   EXPECT_THAT(made->processes, ElementsAre("web of linux/amd64"));
   EXPECT_TRUE(made->has_all_images);
+  EXPECT_TRUE(made->made_here);
+  EXPECT_EQ(made->platform, "linux/amd64,linux/arm64");
   EXPECT_EQ(made->images.size(), 3U);
 }
 
@@ -180,19 +198,39 @@ TEST_F(SeveralPlatformsTest, TheFirstFailureCountsAndStopsTheOthers) {
   EXPECT_THAT(registry_.tags, IsEmpty());
 }
 
+TEST_F(SeveralPlatformsTest, WhatAFailedBuildPushedLeadsToTheImageThatRuns) {
+  const std::string latest = registry_.store("{}", "latest");
+  one_->faults["linux/arm64"] = {.kind = ErrorKind::build_failed, .message = "exit 1"};
+  ASSERT_FALSE(publish("linux/amd64,linux/arm64"));
+  if (one_->tags.empty()) {
+    return;  // It was stopped before it had begun.
+  }
+  EXPECT_THAT(registry_.tags, UnorderedElementsAre(std::pair("latest", latest),
+                                                   std::pair("d1-for-linux-amd64", latest)));
+}
+
+TEST_F(SeveralPlatformsTest, AnImageForAnotherMachineIsNoEntry) {
+  one_->claims = "amd64";
+  const auto made = publish("linux/amd64,linux/arm64");
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().customer,
+            "The run image of the builder is for linux/amd64, not for linux/arm64; the operator "
+            "can choose another");
+  EXPECT_FALSE(registry_.tags.contains("d1"));
+}
+
 TEST_F(SeveralPlatformsTest, WhatTheOperatorWantsOfAllIsLeftOutWhereItCannotBe) {
   may_leave_out_ = true;
-  cannot_["linux/arm64"] = {
-      .kind = ErrorKind::not_found, .message = "none", .customer = "Builder b has no variant"};
+  cannot_["linux/arm64"] = "Builder b has no variant";
   const auto made = publish("linux/arm64,linux/amd64");
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_THAT(one_->tags, ElementsAre("d1")) << "an image, no index";
-  EXPECT_EQ(registry_.manifests.at(registry_.tags.at("d1")).bytes, "image for linux/amd64");
+  EXPECT_THAT(registry_.manifests.at(registry_.tags.at("d1")).bytes, HasSubstr("linux/amd64"));
   EXPECT_THAT(events_.lines(),
               Contains(HasSubstr("No image is made for linux/arm64: Builder b has no variant")));
-  cannot_["linux/amd64"] = {.kind = ErrorKind::invalid_input, .message = "no", .customer = "no"};
+  cannot_["linux/amd64"] = "no";
   EXPECT_EQ(publish("linux/arm64,linux/amd64").error().customer, "Builder b has no variant");
-  cannot_["linux/arm64"] = {.kind = ErrorKind::unavailable, .message = "away"};
+  away_ = true;
   EXPECT_EQ(publish("linux/arm64,linux/amd64").error().kind, ErrorKind::unavailable);
   may_leave_out_ = false;
   EXPECT_TRUE(publish("linux/arm64,linux/amd64")) << "the customer named them";
@@ -200,20 +238,19 @@ TEST_F(SeveralPlatformsTest, WhatTheOperatorWantsOfAllIsLeftOutWhereItCannotBe) 
 
 TEST_F(SeveralPlatformsTest, WhereTagsNeverMoveAnEarlierAttemptsImagesAreTaken) {
   registry_.tags_never_move = true;
-  const std::string config = R"({"architecture":"arm64","config":{"Labels":{}}})";
-  const std::string digest = "sha256:" + sha256_hex(config);
-  registry_.blobs[digest] = config;
-  const std::string before =
-      registry_.store(nlohmann::json{{"config", {{"digest", digest}}}}.dump(), "d1-linux-arm64");
-  one_->faults["linux/arm64"] = {.kind = ErrorKind::conflict, .message = "the tag is immutable"};
+  const std::string before = one_->image_for("linux/arm64", "d1-for-linux-arm64");
+  one_->faults["linux/arm64"] = {
+      .kind = ErrorKind::conflict,
+      .message =
+          "TAG_INVALID: The image tag 'x' already exists in the 'y' repository and cannot "
+          "be overwritten because the tag is immutable."};
   const auto made = publish("linux/amd64,linux/arm64");
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(registry_.tags.at("d1"), made->published.image.digest);
-  EXPECT_EQ(registry_.tags.at("d1-linux-arm64"), before) << "it stays";
-  EXPECT_FALSE(made->has_all_images);
+  EXPECT_EQ(registry_.tags.at("d1-for-linux-arm64"), before) << "it stays";
+  EXPECT_FALSE(made->made_here);
   EXPECT_THAT(events_.lines(), Not(Contains(HasSubstr("warning"))));
-  one_->faults["linux/amd64"] = one_->faults["linux/arm64"];
-  registry_.tags.erase("d1-linux-amd64");
+  one_->faults["linux/amd64"] = {.kind = ErrorKind::conflict, .message = "the network is shared"};
   EXPECT_EQ(publish("linux/amd64,linux/arm64").error().kind, ErrorKind::conflict);
 }
 
@@ -231,8 +268,9 @@ TEST_F(SeveralPlatformsTest, AnEngineTakesTheImageForOne) {
               HasSubstr("--push REF"));
   EXPECT_EQ(builder_->load(job_, spec("linux/arm64"), events_)->digest, "linux/arm64");
   may_leave_out_ = true;
-  cannot_["linux/amd64"] = {.kind = ErrorKind::invalid_input, .message = "no"};
-  EXPECT_EQ(builder_->load(job_, spec("linux/amd64,linux/arm64"), events_)->digest, "linux/arm64");
+  EXPECT_EQ(builder_->load(job_, spec("linux/arm64,linux/amd64"), events_)->digest, "linux/amd64");
+  cannot_["linux/amd64"] = "no";
+  EXPECT_EQ(builder_->load(job_, spec("linux/arm64,linux/amd64"), events_)->digest, "linux/arm64");
 }
 
 }  // namespace

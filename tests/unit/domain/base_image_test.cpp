@@ -20,7 +20,8 @@ TEST(BaseImage, IsReadFromTheNameOfItsStep) {
 
 TEST(BaseImage, IsAlsoAFrontendOrOneThatIsCopiedFromOrABuilder) {
   const BaseImage image{.name = "h:5000/x", .digest = k_digest};
-  for (const char* before : {"FROM ", "docker-image://", "Builder image ", "Lifecycle image "}) {
+  for (const char* before : {"FROM ", "docker-image://", "Builder image ", "Lifecycle image ",
+                             "[linux/arm64] Builder image ", "[linux/arm64] Lifecycle image "}) {
     EXPECT_EQ(base_image_of(before + image.name + "@" + k_digest), image) << before;
   }
 }

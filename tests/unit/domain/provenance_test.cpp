@@ -61,15 +61,18 @@ TEST(Provenance, SaysWhatWasBuiltAndHow) {
 TEST(Provenance, OfBuildpacksNamesThem) {
   Provenance provenance = made();
   provenance.branch.clear();
-  provenance.way = MadeWithBuildpacks{
-      .builder = "example.com/builder:1", .buildpacks = {"node 1.0"}, .variables = {"BP_X"}};
+  provenance.way = MadeWithBuildpacks{.builder = "example.com/builder:1",
+                                      .platform = "linux/amd64",
+                                      .buildpacks = {"node 1.0"},
+                                      .variables = {"BP_X"}};
   provenance.bases.clear();
   provenance.has_all_bases = false;
   const auto definition =
       json::parse(provenance_statement(provenance))["predicate"]["buildDefinition"];
   EXPECT_TRUE(definition["buildType"].get<std::string>().ends_with("#buildpacks-v1"));
   EXPECT_EQ(definition["externalParameters"],
-            json::parse(R"({"builder": "example.com/builder:1", "variables": ["BP_X"],
+            json::parse(R"({"builder": "example.com/builder:1", "platform": "linux/amd64",
+                            "variables": ["BP_X"],
                             "source": {"repository": "https://github.com/o/r.git",
                                        "commit": "0123456789abcdef0123456789abcdef01234567"}})"));
   EXPECT_EQ(definition["internalParameters"],

@@ -56,7 +56,7 @@ bool runs_platform(const EngineInfo& engine, std::string_view platform);
 /// first is its own.
 bool is_native(const EngineInfo& engine, std::string_view platform);
 
-/// The error of buildpacks that would have to be emulated, where that is refused.
+/// The error of buildpacks for a platform that is not native, where emulation is refused.
 Error emulation_refused(const EngineInfo& engine, const std::string& platform);
 
 /// What this engine lacks of what builds may ask for, for the operator; empty: nothing.

@@ -3,6 +3,7 @@
 #include "adapters/buildkit/client/daemon.hpp"
 #include "adapters/buildkit/client/session.hpp"
 #include "adapters/buildkit/diagnosis/foreign_base.hpp"
+#include "adapters/oci/client.hpp"
 
 #include "buildkit_control.grpc.pb.h"
 #include "buildkit_gateway.grpc.pb.h"
@@ -112,8 +113,9 @@ std::vector<std::optional<ResolvedImage>> resolve_images(
   std::vector<std::optional<ResolvedImage>> found;
   for (Question& question : asked) {
     if (const grpc::Status status = question.wait(); status.ok()) {
-      found.emplace_back(ResolvedImage{.digest = question.response.digest(),
-                                       .platform = platform_of_config(question.response.config())});
+      found.emplace_back(
+          ResolvedImage{.digest = question.response.digest(),
+                        .platform = oci::platform_of_config(question.response.config())});
     } else {
       job.log.debug("{} is not found: {}", question.request.ref(), status.error_message());
       found.emplace_back(std::nullopt);

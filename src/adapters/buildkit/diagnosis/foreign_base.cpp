@@ -136,21 +136,6 @@ std::optional<LookedUpImage> looked_up_image(std::string_view step, std::string_
              : std::nullopt;
 }
 
-std::string platform_of_config(std::string_view config) {
-  // As much as BuildKit itself takes.
-  constexpr std::size_t k_largest = 4 * 1024 * 1024;
-  const auto image = config.size() > k_largest ? nlohmann::json() : parse_json(config);
-  if (!image.is_object()) {
-    return {};
-  }
-  const std::string machine = text_of(image, "architecture");
-  const std::string system = text_of(image, "os");
-  const std::string variant = text_of(image, "variant");
-  return machine.empty() ? std::string()
-                         : fmt::format("{}/{}{}{}", system.empty() ? "linux" : system, machine,
-                                       variant.empty() ? "" : "/", variant);
-}
-
 ForeignBases::ForeignBases(std::string file, std::string_view text, std::string_view target,
                            const std::vector<std::string>& platforms,
                            const std::map<std::string, std::string>& given)

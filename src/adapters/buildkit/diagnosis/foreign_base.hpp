@@ -25,9 +25,6 @@ struct LookedUpImage {
 /// step.
 std::optional<LookedUpImage> looked_up_image(std::string_view step, std::string_view only);
 
-/// The platform in the configuration (JSON) of an image: `linux/arm/v7`; empty: it does not say.
-std::string platform_of_config(std::string_view config);
-
 /// A Dockerfile that images for several platforms are made of, and base images that are for another
 /// one. Engines do not mind: an image that is no index is taken for every platform, and the result
 /// is named after what was asked for, whatever its programs are.

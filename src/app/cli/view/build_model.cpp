@@ -20,11 +20,6 @@ constexpr std::chrono::seconds k_rate_window{4};
 /// The engine's own bookkeeping is told of when it takes this long, or fails.
 constexpr std::chrono::seconds k_noteworthy{1};
 
-/// A step that is stopped because another one failed, in the words of the engines.
-bool is_stopped(const std::string& error) {
-  return error.ends_with("context canceled") || error.ends_with("CANCELED");
-}
-
 }  // namespace
 
 bool is_internal(const std::string& step_name) {
@@ -120,10 +115,10 @@ void BuildModel::on(const domain::StepFinished& event, SteadyTime) {
     ++ended_;
     cached_ += event.cached ? 1 : 0;
   }
-  const Kind kind = is_stopped(event.error) ? Kind::stopped
-                    : !event.error.empty()  ? Kind::failed
-                    : event.cached          ? Kind::cached
-                                            : Kind::done;
+  const Kind kind = domain::was_stopped(event) ? Kind::stopped
+                    : !event.error.empty()     ? Kind::failed
+                    : event.cached             ? Kind::cached
+                                               : Kind::done;
   if (!internal || kind == Kind::failed || (kind == Kind::done && event.duration >= k_noteworthy)) {
     history_.push_back({.kind = kind, .text = name, .duration = event.duration});
   }

@@ -1,5 +1,7 @@
 #include "adapters/buildkit/diagnosis/foreign_base.hpp"
 
+#include "adapters/oci/client.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -32,10 +34,10 @@ TEST(ForeignBase, StepsTellWhichImageIsLookedUpForWhichPlatform) {
 }
 
 TEST(ForeignBase, AConfigurationSaysWhatAnImageIsFor) {
-  EXPECT_EQ(platform_of_config(R"({"architecture":"amd64","os":"linux"})"), "linux/amd64");
-  EXPECT_EQ(platform_of_config(R"({"architecture":"arm","variant":"v7"})"), "linux/arm/v7");
+  EXPECT_EQ(oci::platform_of_config(R"({"architecture":"amd64","os":"linux"})"), "linux/amd64");
+  EXPECT_EQ(oci::platform_of_config(R"({"architecture":"arm","variant":"v7"})"), "linux/arm/v7");
   for (const char* nothing : {"", "[]", "{", R"({"os":"linux"})", R"({"architecture":1})"}) {
-    EXPECT_EQ(platform_of_config(nothing), "") << nothing;
+    EXPECT_EQ(oci::platform_of_config(nothing), "") << nothing;
   }
 }
 
