@@ -773,6 +773,12 @@ void BuildSteps::was_made(const PublishResult& published) {
   if (std::holds_alternative<domain::MadeFromDockerfile>(made_->way)) {
     made_->has_all_bases = published.bases.has_value();
     made_->bases = published.bases.value_or(std::vector<domain::BaseImage>());
+    made_->downloads = published.downloads;
+  }
+  if (made_->downloads) {
+    for (domain::Download& file : made_->downloads->files) {
+      file.url = observer_.shown(file.url);
+    }
   }
   for (domain::BaseImage& base : made_->bases) {
     base.name = observer_.shown(base.name);

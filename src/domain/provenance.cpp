@@ -79,6 +79,12 @@ std::string provenance_statement(const Provenance& made) {
     dependencies.push_back(std::move(dependency));
   }
   json internal{{"allBaseImages", made.has_all_bases}};
+  if (made.downloads) {
+    for (const Download& file : made.downloads->files) {
+      dependencies.push_back({{"uri", file.url}, {"digest", digest_set(file.digest)}});
+    }
+    internal["downloads"] = made.downloads->are_all ? "complete" : "partial";
+  }
   if (buildpacks != nullptr) {
     add_unless_empty(internal, "buildpacks", buildpacks->buildpacks);
   }

@@ -1,8 +1,10 @@
 #pragma once
 
 #include "domain/base_image.hpp"
+#include "domain/downloads.hpp"
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -51,9 +53,9 @@ struct Provenance {
   std::string commit;
   std::variant<MadeFromDockerfile, MadeWithBuildpacks> way;
   std::vector<BaseImage> bases;
-  /// They are all that the build took an image or a file from; what its steps downloaded nobody
-  /// knows.
+  /// They are all that the build took an image or a file from, apart from downloads of its steps.
   bool has_all_bases = false;
+  std::optional<Downloads> downloads = {};  ///< nullopt: nobody recorded them.
   std::chrono::sys_seconds started_at{};
   std::chrono::sys_seconds finished_at{};
 };

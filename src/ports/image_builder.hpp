@@ -4,6 +4,7 @@
 #include "base/secret.hpp"
 #include "domain/base_image.hpp"
 #include "domain/build_event.hpp"
+#include "domain/downloads.hpp"
 #include "domain/ids.hpp"
 #include "domain/variable_delivery.hpp"
 #include "ports/job_context.hpp"
@@ -96,6 +97,7 @@ struct PublishResult {
   std::optional<std::vector<domain::BaseImage>> bases = {};
   /// Images that were named without a digest, with the one that was taken, as far as it is known.
   std::vector<domain::BaseImage> tagged = {};
+  std::optional<domain::Downloads> downloads = {};  ///< nullopt: nobody recorded them.
 };
 
 /// Builds one image and brings it into the registry. How the bytes get there is the

@@ -158,6 +158,7 @@ class FakeImageBuilder final : public ports::ImageBuilder {
   std::string image_id;    ///< What the engine keeps; empty: it pushes while it builds.
   std::optional<std::vector<domain::BaseImage>> bases;  ///< Of what is built.
   std::vector<domain::BaseImage> tagged;                ///< The same.
+  std::optional<domain::Downloads> downloads;           ///< The same.
   std::map<std::string, std::string> current_bases;     ///< What names of images stand for.
   std::function<void(const ports::JobContext&)> bases_hook;
 
@@ -174,7 +175,8 @@ class FakeImageBuilder final : public ports::ImageBuilder {
         .image = {.repository = repository, .tag = tag, .digest = "sha256:d"},
         .figures = {.bytes_pushed = 10},
         .bases = bases,
-        .tagged = tagged};
+        .tagged = tagged,
+        .downloads = downloads};
   }
 
   StepRecord& record_;

@@ -1,4 +1,5 @@
 // What an engine says is read however it is cut, and what is told of it is one line of text.
+#include "adapters/buildkit/client/downloads.hpp"
 #include "adapters/buildkit/diagnosis/engine_words.hpp"
 #include "adapters/buildkit/transfer/tar.hpp"
 #include "adapters/docker/json_lines.hpp"
@@ -46,6 +47,14 @@ BUILDER_FUZZ(engine_answers) {
       bytes += content.size();
     }
     fuzz::expect(bytes <= input.size(), "the files are larger than the tar");
+  }
+  buildkit::RecordedDownloads downloads;
+  static_cast<void>(buildkit::read_record(input, downloads));
+  for (const auto& [url, digest] : downloads.files) {
+    const std::string host = url.substr(0, url.find('/', url.find("://") + 3));
+    fuzz::expect(
+        url.find_first_of("?# \n") == std::string::npos && !host.contains('@') && is_digest(digest),
+        "an address that may hold a secret: " + url);
   }
   const std::string line = builder::printable_line(input);
   fuzz::expect(is_utf8(line), "a line is no UTF-8");

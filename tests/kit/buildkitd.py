@@ -27,14 +27,15 @@ class Buildkitd:
 
     def __init__(self, folder: Path, mirrors: dict[str, str] | None = None,
                  http: tuple[str, ...] = (), address: str = "", options: tuple[str, ...] = (),
-                 name: str = "buildkitd", isolated: bool = False) -> None:
+                 name: str = "buildkitd", isolated: bool = False, history: bool = True) -> None:
         """`mirrors`: registry → the `host:port` asked in its place; `http`: registries that have no TLS;
-        `address` and `options` (tls) for one that listens elsewhere."""
+        `address` and `options` (tls) for one that listens elsewhere; `history`: it remembers its builds."""
         self.server = Server("buildkitd", folder / name)
         self.name = name
         self.socket = self.server.folder / "buildkitd.sock"
         self.address = address or f"unix://{self.socket}"
         self.mirrors, self.http, self.options, self.isolated = mirrors or {}, http, options, isolated
+        self.history = history
         self.step_log_limit = NO_LIMIT  # bytes; of the next start
 
     @property
@@ -47,6 +48,8 @@ class Buildkitd:
         lines = ['insecure-entitlements = ["network.host"]',
                  # On a disk that is nearly full it would throw away what a test built a moment ago.
                  "[worker.oci]", "gc = false", *self._network()]
+        if not self.history:
+            lines += ["[history]", "maxEntries = 0"]
         for name, mirror in self.mirrors.items():
             lines += [f"[registry.{json.dumps(name)}]", f"mirrors = [{json.dumps(mirror)}]"]
         for name in sorted({*self.http, *self.mirrors.values()}):

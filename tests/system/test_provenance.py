@@ -7,6 +7,9 @@ import base64
 import json
 import os
 import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,10 +19,12 @@ from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
 from kit import cnb
+from kit.buildkitd import Buildkitd
+from kit.canary import PlainHandler
 from kit.cnb import STATIC_APP
 from kit.go_tools import tool
 from kit.images import MANIFEST, RegistryClient, digest_of
-from kit.process import wait_for
+from kit.process import stopped_at_end, wait_for
 from kit.scanner import push_scanner
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
@@ -295,3 +300,118 @@ def test_images_that_buildpacks_make_have_provenance_and_what_buildpacks_wrote(s
     identity = deploy(stack, repo({"Dockerfile": "FROM busybox\nCOPY . /app\n", "a.txt": "one\n"}), "other")
     image = image_of(stack, "other", identity)
     check_sbom(cosign.statements(image, str(public), "spdxjson"), image)
+
+
+@pytest.fixture
+def files() -> Iterator[str]:
+    """A server of files: each holds its own path. What is below /missing is not there."""
+
+    class Handler(PlainHandler):
+        def do_GET(self) -> None:  # noqa: N802
+            body = self.path.split("?")[0].encode()
+            self.send_response(404 if body.startswith(b"/missing") else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def wget(files: str, *paths: str) -> str:
+    """A script: the name of the step does not tell what it asks for."""
+    return "set -e\n" + "".join(f"wget -O /got '{files}{path}'\n" for path in paths)
+
+
+def downloads_in(statement: dict) -> tuple[str | None, list[dict]]:
+    """What provenance says of them, beside the commit and the base image."""
+    definition = statement["predicate"]["buildDefinition"]
+    files = [one for one in definition["resolvedDependencies"] if one["uri"].startswith("http")]
+    return definition["internalParameters"].get("downloads"), files
+
+
+def file_of(files: str, path: str) -> dict:
+    return {"uri": files + path, "digest": {"sha256": digest_of(path.encode()).removeprefix("sha256:")}}
+
+
+@pytest.mark.parametrize("stack", ["buildkitd"], indirect=True, scope="session")
+def test_provenance_tells_what_steps_downloaded(stack, make_worker, repo, base, cosign, keys, files):
+    settings = {"BUILD_NETWORK_POLICY": "any", "ATTESTATIONS": "required", "BUILDER_ID": BUILDER, "SIGNING_KEY": keys.private}
+    worker = make_worker(**settings, RECORD_DOWNLOADS="on")
+    dockerfile = f"FROM {base}\nADD {files}/added /\nCOPY get /\nRUN sh /get\nCOPY a.txt /\n"
+    repository = repo({"Dockerfile": dockerfile, "a.txt": "1\n",
+                       "get": wget(files, "/one?sig=s1gnature", f"/{SECRET}/two").replace("//", "//user:pa55word@")})
+
+    def deployed(end="BUILDED", **changes: str) -> tuple[str | None, list[dict]]:
+        if changes:
+            repository.commit(changes)
+        identity = deploy(stack, repository, "downloads", end, environmentVariables=[{"key": "TOKEN", "value": SECRET}])
+        log = stack.api.log_text(identity)
+        assert not [word for word in ("s1gnature", "proxy network", SECRET) if word in log], log
+        if end != "BUILDED":
+            return stack.api.error_of(identity), []
+        image = image_of(stack, "downloads", identity)
+        assert cosign.accepts(image, keys.public)
+        said = cosign.provenance(image, keys.public)
+        assert not [word for word in ("s1gnature", "pa55word", SECRET) if word in json.dumps(said)], said
+        return downloads_in(said)
+
+    told, got = deployed()
+    assert told == "complete" and [one for one in got if "REDACTED" not in one["uri"]] == [file_of(files, "/added"), file_of(files, "/one")], got
+    assert file_of(files, f"/{SECRET}/two")["digest"] in [one["digest"] for one in got if "REDACTED" in one["uri"]], got
+    # The step is not run again, and its downloads are not known any more.
+    assert deployed(**{"a.txt": "2\n"}) == ("partial", [file_of(files, "/added")])
+    # One that fails is not recorded.
+    script = wget(files, "/three") + f"wget -O /none {files}/missing || true\n"
+    assert deployed(get=script) == ("partial", [file_of(files, "/added"), file_of(files, "/three")])
+    assert deployed(get=wget(files, "/four")) == ("complete", [file_of(files, "/added"), file_of(files, "/four")])
+    # What the engine adds to the output is no last word of a step.
+    error, _ = deployed("FAILED", get=wget(files, "/five") + "echo the last word >&2\nexit 3\n")
+    assert "exit code 3" in error and "GET " not in error, error
+    # Without a command there is nothing to download.
+    assert deployed(Dockerfile=f"FROM {base}\nCOPY a.txt /\n") == ("complete", [])
+    assert "RECORD_DOWNLOADS" not in worker.text()
+
+    # Nothing is left at the engine of what the addresses held: neither of a build that is stopped, nor hidden until the engine's next start.
+    repository.commit({"Dockerfile": dockerfile, "get": wget(files, "/six") + "echo waits\nsleep 100\n"})
+    stopped = stack.api.enqueue(stack.job(repository.name, serviceId="downloads"))
+    wait_for(lambda: stack.api.outputs(stopped, "waits"), 60, "the step")
+    stack.api.cancel(stopped)
+    assert stack.api.wait_end(stopped) == "CANCELLED"
+    worker.stop()
+    for _ in range(2):
+        head, *records = stack.engine.buildctl("debug", "histories").stdout.splitlines()
+        assert head.startswith("TYPE") and records == []
+        stack.engine.stop()
+        stack.engine.start()
+
+    make_worker(**settings)
+    assert deployed(get=wget(files, "/seven")) == (None, [])
+
+
+@pytest.mark.parametrize("stack", ["buildkitd"], indirect=True, scope="session")
+def test_steps_whose_downloads_are_recorded_reach_only_what_a_dockerfile_may(stack, make_worker, repo, files):
+    """Though the engine's own network has this machine's loopback."""
+    make_worker(ATTESTATIONS="on", BUILDER_ID=BUILDER, RECORD_DOWNLOADS="on")
+    repository = repo({"Dockerfile": "FROM busybox\nCOPY get /\nRUN sh /get\n", "get": wget(files, "/one")})
+    identity = deploy(stack, repository, "bounded", "FAILED")
+    assert "403" in stack.api.log_text(identity), stack.api.log_text(identity)
+    # By no other way either.
+    repository.commit({"get": f"unset http_proxy\n{wget(files, '/one')}"})
+    identity = deploy(stack, repository, "bounded", "FAILED")
+    assert "onnection refused" in stack.api.log_text(identity), stack.api.log_text(identity)
+
+
+def test_an_engine_that_keeps_no_record_builds_all_the_same(stack, make_worker, repo, base, cosign, keys, files, tmp_path):
+    engine = Buildkitd(tmp_path, name="forgetful", http=(stack.registry.host,), history=False)
+    with stopped_at_end(engine):
+        engine.start()
+        worker = make_worker(BUILDKIT_HOST=engine.host, BUILD_NETWORK_POLICY="any", ATTESTATIONS="required", BUILDER_ID=BUILDER,
+                             SIGNING_KEY=keys.private, RECORD_DOWNLOADS="on")
+        identity = deploy(stack, repo({"Dockerfile": f"FROM {base}\nCOPY get /\nRUN sh /get\n", "get": wget(files, "/one")}), "forgotten")
+        assert downloads_in(cosign.provenance(image_of(stack, "forgotten", identity), keys.public)) == (None, [])
+        assert worker.text().count("RECORD_DOWNLOADS: what the build downloaded is not known") == 1, worker.text()
+        worker.stop()

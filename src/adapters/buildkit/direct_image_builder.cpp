@@ -53,7 +53,8 @@ class DirectImageBuilder final : public ports::ImageBuilder {
                     .build = Clock::now() - begin - solved.push,
                     .push = solved.push},
         .bases = solved.bases,
-        .tagged = solved.tagged};
+        .tagged = solved.tagged,
+        .downloads = solved.downloads};
   }
 
   /// The daemon keeps no image.

@@ -11,8 +11,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 namespace builder::adapters::buildkit {
 
@@ -38,6 +40,23 @@ nlohmann::json descriptor_of(const Solved& solved) {
   const auto text =
       said == solved.exporter_response.end() ? std::nullopt : base64_decode(said->second);
   return text ? parse_json(*text) : nlohmann::json();
+}
+
+/// What all downloaded together; nullopt: nobody recorded it.
+std::optional<domain::Downloads> downloads_of(const std::vector<Solved>& all) {
+  std::set<domain::Download> files;
+  bool are_known = false;
+  bool are_all = true;
+  for (const Solved& solved : all) {
+    are_known = are_known || solved.downloads;
+    are_all = are_all && solved.downloads && solved.downloads->are_all;
+    if (solved.downloads) {
+      files.insert(solved.downloads->files.begin(), solved.downloads->files.end());
+    }
+  }
+  return are_known ? std::optional(domain::Downloads{.files = {files.begin(), files.end()},
+                                                     .are_all = are_all})
+                   : std::nullopt;
 }
 
 class SeveralEnginesBuilder final : public ports::ImageBuilder {
@@ -119,6 +138,7 @@ class SeveralEnginesBuilder final : public ports::ImageBuilder {
       push = std::max(push, solved[i].push);
     }
     bases.tell(result);
+    result.downloads = downloads_of(solved);
     const auto built = Clock::now();
     BUILDER_TRY_ASSIGN(
         const oci::Manifest index,

@@ -153,6 +153,7 @@ adapters::buildkit::SolverSettings solver_settings(const Config& config, const S
   settings.sources.policy = config.build_network_policy;
   settings.needs_isolation = config.build_network_isolation;
   settings.refuses_emulation = !config.platform_emulation;
+  settings.records_downloads = config.record_downloads;
   for (const auto& [host, login] : config.registry_logins) {
     settings.sources.registries.push_back(host);
   }

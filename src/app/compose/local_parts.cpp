@@ -87,6 +87,8 @@ LocalParts::LocalParts(Config configured, TempDir temporary, WorkDir opened,
 Result<std::unique_ptr<LocalParts>> LocalParts::make(Config config, LocalRegistry pushed_to,
                                                      const EnvironmentLookup& environment,
                                                      SecretStore& secrets, const Log& log) {
+  // Nothing is said of its images.
+  config.record_downloads = false;
   std::error_code error;
   const auto parent = std::filesystem::temp_directory_path(error);
   if (error) {

@@ -190,6 +190,12 @@ void check_attestations(LoadedConfig& loaded, const RawSettings& raw) {
   if (is_off && !c.sbom_scanner.empty()) {
     loaded.warnings.emplace_back("SBOM_SCANNER scans nothing while ATTESTATIONS is off");
   }
+  if (c.record_downloads && (is_off || c.buildkits.empty())) {
+    loaded.warnings.emplace_back(is_off
+                                     ? "RECORD_DOWNLOADS records nothing while ATTESTATIONS is off"
+                                     : "RECORD_DOWNLOADS records nothing without BUILDKIT_HOST");
+    c.record_downloads = false;
+  }
   if (const auto scanner = adapters::oci::parse_reference(c.sbom_scanner);
       !c.sbom_scanner.empty() && !scanner) {
     loaded.errors.push_back({Concern::registry, "SBOM_SCANNER: " + scanner.error().message});

@@ -72,6 +72,7 @@ struct Config {
   std::optional<adapters::ecr::KmsKey> kms_key;
   std::string kms_endpoint;  ///< Empty: AWS's own for the region.
   std::string sbom_scanner;  ///< Image reference; empty: no image is scanned.
+  bool record_downloads = false;
 
   std::string api_url;  ///< Without a trailing slash.
   Secret api_key;

@@ -188,6 +188,9 @@ Rows registry_rows(Config& c, RawSettings& raw) {
       {"SBOM_SCANNER", registry, "", false,
        "image that lists what is in images (BuildKit's scanner protocol); empty: none is scanned",
        text(c.sbom_scanner)},
+      {"RECORD_DOWNLOADS", registry, "off", false,
+       "on: provenance tells what steps of a standalone BuildKit download; they get its proxy",
+       one_of<bool>(c.record_downloads, {{"off", false}, {"on", true}})},
   };
 }
 

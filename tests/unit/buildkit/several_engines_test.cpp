@@ -42,7 +42,8 @@ class FakeSolver final : public Solver {
                                                        digest_ + "\"}")}},
                   .context_bytes_sent = 5,
                   .bases = bases,
-                  .tagged = bases.value_or(std::vector<domain::BaseImage>())};
+                  .tagged = bases.value_or(std::vector<domain::BaseImage>()),
+                  .downloads = downloads};
   }
 
   Result<std::vector<domain::BaseImage>> find_bases(const ports::JobContext&,
@@ -62,6 +63,7 @@ class FakeSolver final : public Solver {
   bool waits_for_stop = false;
   bool was_stopped = false;
   std::optional<std::vector<domain::BaseImage>> bases = std::vector<domain::BaseImage>();
+  std::optional<domain::Downloads> downloads;
 
  private:
   const std::string digest_;
@@ -125,6 +127,22 @@ TEST_F(SeveralEnginesTest, WhatTwoEnginesTookInTwoVersionsIsNotKnown) {
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_FALSE(made->bases);
   EXPECT_TRUE(made->tagged.empty());
+}
+
+TEST_F(SeveralEnginesTest, DownloadsAreThoseOfAllEngines) {
+  const domain::Download a{"https://e.test/a", "sha256:1"};
+  const domain::Download b{"https://e.test/b", "sha256:2"};
+  EXPECT_FALSE(publish("linux/amd64,linux/arm64")->downloads);
+  amd64_.downloads = {.files = {b, a}, .are_all = true};
+  EXPECT_EQ(publish("linux/amd64")->downloads, amd64_.downloads);
+  EXPECT_EQ(publish("linux/amd64,linux/arm64")->downloads,
+            (domain::Downloads{.files = {a, b}, .are_all = false}))
+      << "one does not know";
+  arm64_.downloads = {.files = {a}, .are_all = true};
+  EXPECT_EQ(publish("linux/amd64,linux/arm64")->downloads,
+            (domain::Downloads{.files = {a, b}, .are_all = true}));
+  arm64_.downloads->are_all = false;
+  EXPECT_FALSE(publish("linux/amd64,linux/arm64")->downloads->are_all);
 }
 
 TEST_F(SeveralEnginesTest, OnePlatformIsBuiltAsByOneEngine) {

@@ -58,6 +58,24 @@ TEST(Provenance, SaysWhatWasBuiltAndHow) {
                      "finishedOn": "2026-01-02T00:00:03.000Z"}}}})"));
 }
 
+TEST(Provenance, TellsDownloadsOnlyWhereTheyWereRecorded) {
+  const auto definition_of = [](const Provenance& provenance) {
+    return json::parse(provenance_statement(provenance))["predicate"]["buildDefinition"];
+  };
+  Provenance provenance = made();
+  EXPECT_FALSE(definition_of(provenance)["internalParameters"].contains("downloads"));
+  const std::size_t before = definition_of(provenance)["resolvedDependencies"].size();
+  provenance.downloads = {.files = {{"https://e.test/a", "sha256:dd"}}, .are_all = true};
+  const auto definition = definition_of(provenance);
+  EXPECT_EQ(definition["internalParameters"]["downloads"], "complete");
+  ASSERT_EQ(definition["resolvedDependencies"].size(), before + 1);
+  EXPECT_EQ(definition["resolvedDependencies"].back(),
+            json::parse(R"({"uri": "https://e.test/a", "digest": {"sha256": "dd"}})"));
+  provenance.downloads = Downloads();
+  EXPECT_EQ(definition_of(provenance)["internalParameters"]["downloads"], "partial");
+  EXPECT_EQ(definition_of(provenance)["resolvedDependencies"].size(), before);
+}
+
 TEST(Provenance, OfBuildpacksNamesThem) {
   Provenance provenance = made();
   provenance.branch.clear();

@@ -681,6 +681,19 @@ TEST_F(ResumeTest, WithoutProvenanceAnImageIsDeployedAndThatIsTold) {
   EXPECT_TRUE(attestations_.attached.empty());
 }
 
+TEST_F(ResumeTest, ProvenanceTellsDownloadsWithoutSecrets) {
+  settings_.steps.papers.rule = domain::AttestationRule::required;
+  secrets_.add_forever({{"TOKEN", Secret("npm_7Hq2LzP9xWv4Tn8RkYb3")}});
+  image_.downloads = {
+      .files = {{"https://e.test/npm_7Hq2LzP9xWv4Tn8RkYb3/a", "sha256:" + std::string(64, 'a')}},
+      .are_all = true};
+  EXPECT_EQ(run_after({}), Outcome::builded);
+  ASSERT_FALSE(attestations_.texts.empty());
+  EXPECT_TRUE(attestations_.texts.front().contains(R"("downloads":"complete")"));
+  EXPECT_TRUE(attestations_.texts.front().contains("https://e.test/"));
+  EXPECT_FALSE(attestations_.texts.front().contains("npm_7Hq2"));
+}
+
 TEST_F(ResumeTest, ProvenanceThatCouldNotBeAttachedIsTriedAgainWithoutABuild) {
   settings_.steps.papers.rule = domain::AttestationRule::required;
   int calls = 0;

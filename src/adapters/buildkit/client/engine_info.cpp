@@ -50,6 +50,7 @@ constexpr Version k_image_epoch{0, 11};
 /// The check InvalidBaseImagePlatform.
 constexpr Version k_foreign_bases{0, 14};
 constexpr Version k_split_status{0, 10};
+constexpr Version k_proxy_network{0, 31};
 /// Seen in 0.22 and later, not in 0.8.
 constexpr Version k_cache_ids{0, 10};
 
@@ -99,7 +100,8 @@ EngineInfo buildkitd_info(const BuildkitDescription& buildkit) {
           .exports_to_registry = true,
           .platforms = buildkit.platforms,
           .components = {{"BuildKit", version}},
-          .shares_network = network == buildkit.labels.end() || network->second != "cni"};
+          .shares_network = network == buildkit.labels.end() || network->second != "cni",
+          .records_downloads = lowest(version) >= k_proxy_network};
 }
 
 bool runs_platform(const EngineInfo& engine, std::string_view platform) {

@@ -38,6 +38,8 @@ struct EngineInfo {
   std::vector<domain::Component> components;  ///< What is known of what it is made of.
   /// RUN steps are in the network of the daemon itself: whatever it reaches, its loopback included.
   bool shares_network = false;
+  /// Its steps can be given a proxy in place of a network, which records what they download.
+  bool records_downloads = false;
 
   bool operator==(const EngineInfo&) const = default;
 };

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <initializer_list>
 #include <utility>
 
 namespace builder::adapters::buildkit {
@@ -22,6 +22,8 @@ bool is_clipped(const std::string& output) {
 
 /// The part of an export that goes to a registry: "pushing layers", "pushing manifest for …".
 constexpr std::string_view k_pushing = "pushing ";
+
+constexpr std::int64_t k_stderr = 2;
 
 /// Of faults and warnings so many are kept to explain a failure by.
 constexpr std::size_t k_most_kept = 1'000;
@@ -55,12 +57,40 @@ bool is_official_frontend(std::string_view image) {
                            !image.starts_with(".0-"));
 }
 
+/// `[web 2/4] COPY a /` -> `COPY a /`; empty: the step is none of a Dockerfile's.
+std::string_view instruction_of(std::string_view step) {
+  const auto stage = step.starts_with('[') ? step.find("] ") : std::string_view::npos;
+  return stage == std::string_view::npos ? std::string_view() : step.substr(stage + 2);
+}
+
 /// An instruction that can stand on an empty image, and takes nothing from elsewhere then.
 bool needs_nothing(std::string_view step) {
-  const auto stage = step.starts_with('[') ? step.find("] ") : std::string_view::npos;
-  const auto instruction =
-      stage == std::string_view::npos ? std::string_view() : step.substr(stage + 2);
+  const auto instruction = instruction_of(step);
   return instruction.starts_with("WORKDIR ") || instruction.starts_with("COPY ");
+}
+
+bool begins_with_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
+  return std::ranges::any_of(words, [text](auto word) { return text.starts_with(word); });
+}
+
+/// A vertex that takes nothing from anywhere.
+bool is_no_source(std::string_view name) {
+  return begins_with_one_of(
+      name, {"[internal] ", "[auth] ", "resolve image config for ", "exporting to "});
+}
+
+/// Whether it may be a command that downloads something, as Docker's frontend names its steps.
+bool may_download(std::string_view step) {
+  const auto instruction = instruction_of(step);
+  return !instruction.empty() && !is_no_source(step) &&
+         !begins_with_one_of(instruction, {"FROM ", "COPY ", "ADD ", "WORKDIR "});
+}
+
+/// As the daemon writes it behind the output of a step: this line, and one for each request.
+constexpr std::string_view k_requests = "proxy network requests:\n";
+
+bool is_request(std::string_view line) {
+  return line.starts_with("- ") && line.size() > 2 && line[2] >= 'A' && line[2] <= 'Z';
 }
 
 }  // namespace
@@ -72,6 +102,7 @@ void Progress::apply(const wire::StatusResponse& message, bool is_first_part) {
   }
   for (const wire::Vertex& vertex : message.vertexes()) {
     note_source(vertex);
+    note_run(vertex);
   }
   // One message may hold a step's start, output and end: in this order, whatever its layout.
   for (const wire::Vertex& vertex : message.vertexes()) {
@@ -200,16 +231,13 @@ void Progress::release(const std::string& digest, const Step& user) {
 /// docker.io/library/busybox:latest@sha256:…", "docker-image://…" (a frontend's own image), an
 /// address (ADD); or after an instruction that needs nothing, like the WORKDIR of an empty image.
 void Progress::note_source(const wire::Vertex& vertex) {
-  constexpr std::array<std::string_view, 4> k_no_sources{
-      "[internal] ", "[auth] ", "resolve image config for ", "exporting to "};
   const std::string_view name = vertex.name();
   if (auto asked_for = domain::tagged_image_of(name);
       asked_for && vertex.inputs().empty() && asked_for_.size() < k_most_kept) {
     taken_.insert({.name = *asked_for, .digest = {}});
     asked_for_.insert(*std::move(asked_for));
   }
-  if (!vertex.inputs().empty() ||
-      std::ranges::any_of(k_no_sources, [name](auto known) { return name.starts_with(known); })) {
+  if (!vertex.inputs().empty() || is_no_source(name)) {
     return;
   }
   const auto image = domain::base_image_of(name);
@@ -234,6 +262,28 @@ void Progress::note_source(const wire::Vertex& vertex) {
   }
 }
 
+void Progress::note_run(const wire::Vertex& vertex) {
+  // Other frontends name their commands as they like, and may run containers that are no vertices.
+  if (vertex.name().starts_with(domain::k_frontend_step)) {
+    const auto image = domain::base_image_of(vertex.name());
+    runs_are_known_ = runs_are_known_ && image && is_official_frontend(image->name);
+  }
+  if (!may_download(vertex.name())) {
+    return;
+  }
+  if (runs_.size() >= k_most_kept && !runs_.contains(vertex.digest())) {
+    runs_are_known_ = false;
+    return;
+  }
+  bool& ran = runs_[vertex.digest()];
+  ran = ran || (vertex.has_completed() && !vertex.cached());
+}
+
+bool Progress::all_ran() const {
+  return was_told_ && runs_are_known_ &&
+         std::ranges::all_of(runs_, [](const auto& run) { return run.second; });
+}
+
 std::optional<std::vector<domain::BaseImage>> Progress::bases() const {
   if (!bases_are_known_ || !was_told_) {
     return std::nullopt;
@@ -256,14 +306,14 @@ std::vector<domain::BaseImage> Progress::tagged() const {
 }
 
 void Progress::gap() {
-  bases_are_known_ = false;
+  bases_are_known_ = runs_are_known_ = false;
   events_.emit(domain::OutputLost{
       "The build engine lost its way in so much output at once: some lines may be missing here. "
       "The build itself is not affected; an engine with BuildKit 0.10 or later does not do this."});
 }
 
 void Progress::broke_off() {
-  bases_are_known_ = false;
+  bases_are_known_ = runs_are_known_ = false;
   events_.emit(domain::OutputLost{
       "The build engine did not end its log: the last lines of the output may be missing. The "
       "build itself is not affected."});
@@ -284,17 +334,29 @@ void Progress::finish() {
   }
 }
 
+/// Each line is a message of its own.
+bool Progress::is_of_proxy(Step& step, const wire::VertexLog& log) const {
+  if (!has_proxy_ || log.stream() != k_stderr) {
+    return false;
+  }
+  const bool begins = log.msg().starts_with(k_requests);
+  step.lists_requests = begins || (step.lists_requests && is_request(log.msg()));
+  return step.lists_requests;
+}
+
 void Progress::output(const wire::VertexLog& log) {
   Step& step = step_of(log.vertex());
   const std::uint32_t step_number = number(step);
-  if (!step.finished) {
-    keep_end(step.output, log.msg());
+  if (!is_of_proxy(step, log)) {
+    if (!step.finished) {
+      keep_end(step.output, log.msg());
+    }
+    // Of a container that could not be started the runtime speaks, not the customer's command.
+    events_.emit(domain::StepOutput{
+        .step = step_number,
+        .is_stderr = log.stream() == k_stderr,
+        .data = is_runtime_message(log.msg()) ? without_engine_paths(log.msg()) : log.msg()});
   }
-  // Of a container that could not be started the runtime speaks, not the customer's command.
-  events_.emit(domain::StepOutput{
-      .step = step_number,
-      .is_stderr = log.stream() == 2,
-      .data = is_runtime_message(log.msg()) ? without_engine_paths(log.msg()) : log.msg()});
   if (!clip_explained_ && is_clipped(log.msg())) {
     clip_explained_ = true;
     events_.emit(domain::OutputLost{

@@ -29,10 +29,12 @@ namespace builder::adapters::buildkit {
 class Progress {
  public:
   /// Steps are numbered from `first_step`. `mounts`, which outlives this: whose versions nobody is
-  /// to see; null: there are none.
+  /// to see; null: there are none. `has_proxy`: the daemon adds to the output of a step what it
+  /// asked of its proxy, with secrets that addresses may hold. Nobody is to see that, and it is no
+  /// last word of the step.
   Progress(domain::EventSink& events, std::uint32_t first_step,
-           const SecretMounts* mounts = nullptr)
-      : events_(events), next_step_(first_step), mounts_(mounts) {}
+           const SecretMounts* mounts = nullptr, bool has_proxy = false)
+      : events_(events), next_step_(first_step), mounts_(mounts), has_proxy_(has_proxy) {}
 
   /// `is_first_part`: output that belongs to this message comes with the next ones, which hold no
   /// vertices.
@@ -62,6 +64,12 @@ class Progress {
   /// an empty digest where it looked for that.
   [[nodiscard]] const std::set<domain::BaseImage>& taken() const { return taken_; }
 
+  /// Whether there is a step that may download something.
+  [[nodiscard]] bool has_runs() const { return !runs_.empty(); }
+
+  /// All of those ran in this solve: none was found in the cache, none was left out.
+  [[nodiscard]] bool all_ran() const;
+
   [[nodiscard]] const std::vector<FailedStep>& failed() const { return failed_; }
 
   [[nodiscard]] const std::vector<BuildWarning>& warnings() const { return warnings_; }
@@ -79,7 +87,8 @@ class Progress {
     bool cached = true;  ///< The last run; of a group all that ended so far.
     bool held_back = false;
     bool finished = false;
-    std::string output;  // Its end.
+    bool lists_requests = false;  ///< What follows is the daemon's list.
+    std::string output;           // Its end.
   };
 
   /// Of a vertex: its own, or that of its group.
@@ -87,6 +96,7 @@ class Progress {
   Step& step_of(const std::string& digest);
 
   void note_source(const moby::buildkit::v1::Vertex& vertex);
+  void note_run(const moby::buildkit::v1::Vertex& vertex);
   void start(Step& step, const moby::buildkit::v1::Vertex& vertex);
   void complete_late();
   void complete(Step& step, const moby::buildkit::v1::Vertex& vertex);
@@ -97,10 +107,12 @@ class Progress {
   void warning(const moby::buildkit::v1::VertexWarning& warning);
   std::uint32_t number(Step& step, bool cached = false);
   [[nodiscard]] std::string as_written(std::string text) const;
+  [[nodiscard]] bool is_of_proxy(Step& step, const moby::buildkit::v1::VertexLog& log) const;
 
   domain::EventSink& events_;
   std::uint32_t next_step_;
   const SecretMounts* mounts_;
+  const bool has_proxy_;
   std::map<std::string, Step> steps_;          // By digest of the vertex, or id of the group.
   std::map<std::string, std::string> groups_;  // Digest of a vertex -> id of its group.
   /// Ends of steps whose output goes on in the next messages.
@@ -116,6 +128,8 @@ class Progress {
   std::set<std::string> several_;             // Names that stood for more than one digest.
   std::set<domain::BaseImage> taken_;
   bool bases_are_known_ = true;
+  std::map<std::string, bool> runs_;  // Digest of a vertex that may download -> it ran.
+  bool runs_are_known_ = true;
   bool was_told_ = false;  ///< Anything at all.
 };
 

@@ -1,6 +1,7 @@
 #include "adapters/buildkit/client/solver.hpp"
 
 #include "adapters/buildkit/client/daemon.hpp"
+#include "adapters/buildkit/client/downloads.hpp"
 #include "adapters/buildkit/client/grpc_library.hpp"
 #include "adapters/buildkit/client/image_resolver.hpp"
 #include "adapters/buildkit/client/progress.hpp"
@@ -49,6 +50,8 @@ using std::chrono::steady_clock;
 /// How often an engine that is away is knocked at.
 constexpr milliseconds k_return_interval{250};
 constexpr std::chrono::seconds k_describe_limit{10};
+/// For what a build downloaded: the deployment waits for it.
+constexpr std::chrono::seconds k_record_limit{5};
 constexpr std::string_view k_cgroup_parent = "cgroup-parent";
 constexpr std::string_view k_tar_exporter = "tar";
 /// Known to every frontend that knows cache mounts, Engine 20.10's included.
@@ -57,14 +60,16 @@ constexpr std::string_view k_dockerfile = "Dockerfile";
 constexpr std::string_view k_own_secrets = "secrets-";
 constexpr std::string_view k_add_hosts = "add-hosts";
 
-/// Closes sessions off the builds' threads. What was given to it is closed before its destructor
-/// returns.
-class SessionCloser {
+/// Does what no build has to wait for, off the builds' threads. What was given to it is done before
+/// its destructor returns.
+class Afterwards {
  public:
-  void add(std::unique_ptr<Session> session) {
+  using Task = std::move_only_function<void()>;
+
+  void add(Task task) {
     {
       const std::scoped_lock lock(mutex_);
-      sessions_.push_back(std::move(session));
+      tasks_.push_back(std::move(task));
     }
     changed_.notify_one();
   }
@@ -72,29 +77,30 @@ class SessionCloser {
  private:
   void run(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
-    while (changed_.wait(lock, stop, [this] { return !sessions_.empty(); }), !sessions_.empty()) {
-      std::unique_ptr<Session> session = std::move(sessions_.front());
-      sessions_.pop_front();
+    while (changed_.wait(lock, stop, [this] { return !tasks_.empty(); }), !tasks_.empty()) {
+      Task task = std::move(tasks_.front());
+      tasks_.pop_front();
       lock.unlock();
-      session.reset();
+      task();
+      task = {};
       lock.lock();
     }
   }
 
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<std::unique_ptr<Session>> sessions_;
+  std::deque<Task> tasks_;
   std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
 };
 
 /// Nothing is given or taken any more when it is let go; the rest takes up to a fifth of a second,
 /// for which no build waits. It also ends the daemon's side.
 struct CloseLater {
-  SessionCloser* closer;
+  Afterwards* afterwards;
 
   void operator()(Session* session) const {
     session->stop();
-    closer->add(std::unique_ptr<Session>(session));
+    afterwards->add([closed = std::unique_ptr<Session>(session)] {});
   }
 };
 
@@ -287,6 +293,12 @@ class BuildkitSolver final : public Solver {
         log_.info("engine: it lacks {}", feature);
       }
       check_limits(*described);
+      if (settings_.records_downloads && !described->records_downloads) {
+        log_.warning(
+            "{} does not record what steps download: RECORD_DOWNLOADS has no effect (it needs a "
+            "standalone BuildKit 0.31)",
+            described->name);
+      }
       if (settings_.gate != nullptr && !has_source_policies(*described)) {
         log_.warning(
             "{} knows no source policies: POLICY_FILE is kept by what Dockerfiles say, and by what "
@@ -500,7 +512,7 @@ class BuildkitSolver final : public Solver {
   }
 
   OpenSession open_session(SessionContent content) {
-    return OpenSession(new Session(std::move(content)), CloseLater{&closer_});
+    return OpenSession(new Session(std::move(content)), CloseLater{&afterwards_});
   }
 
   Attempt solve_once(const ports::JobContext& job, const SolveSpec& spec, domain::EventSink& events,
@@ -580,6 +592,9 @@ class BuildkitSolver final : public Solver {
       exporter["source-date-epoch"] = std::to_string(epoch->time_since_epoch().count());
     }
     auto request = request_for(spec, exporter, *session, *admitted);
+    const bool records = records_downloads(job, spec);
+    request.set_internal(!records);  // Only of others a record is kept.
+    request.set_proxy_network(records);
     if (spec.labels) {
       auto labels = labels_of(job, spec);
       if (!labels) {
@@ -615,7 +630,7 @@ class BuildkitSolver final : public Solver {
       }
       bases->look_at(*image);
     });
-    Progress progress(watched_events, next_step, mounts.get());
+    Progress progress(watched_events, next_step, mounts.get(), records);
     SolveOutcome outcome = run_solve(*channel, reserve_for(job), stoppable, request, progress);
     std::optional<Error> foreign = bases == nullptr ? std::nullopt : bases->fault();
     if (!foreign) {
@@ -638,6 +653,13 @@ class BuildkitSolver final : public Solver {
         attempt = failed(std::move(taken).error());
       }
     }
+    if (attempt.result && records) {
+      attempt.result->downloads = downloads_of(job, *channel, request.ref(), progress);
+    }
+    if (records && attempt.way != Way::engine_lost) {
+      afterwards_.add(
+          [log = job.log, way = *channel, ref = request.ref()] { forget_record(log, way, ref); });
+    }
     if (attempt.result) {
       tell_rebuild(spec, {watched_events.take_steps(), session->changed_files()}, events);
     }
@@ -648,6 +670,31 @@ class BuildkitSolver final : public Solver {
       connector_->discard(*channel);
     }
     return attempt;
+  }
+
+  bool records_downloads(const ports::JobContext& job, const SolveSpec& spec) {
+    if (!settings_.records_downloads || !spec.is_customers || !pushes(spec)) {
+      return false;
+    }
+    const auto engine = known_engine(job.stop);
+    return engine && engine->records_downloads;
+  }
+
+  static bool pushes(const SolveSpec& spec) { return spec.exporter_attributes.contains("push"); }
+
+  /// Best effort: without it the provenance does not speak of downloads.
+  static std::optional<domain::Downloads> downloads_of(
+      const ports::JobContext& job, const std::shared_ptr<grpc::Channel>& channel,
+      const std::string& ref, const Progress& progress) {
+    const auto recorded = recorded_downloads(job.within(k_record_limit), channel, ref);
+    if (!recorded) {
+      job.log.warning("RECORD_DOWNLOADS: what the build downloaded is not known: {}",
+                      recorded.error().message);
+      return std::nullopt;
+    }
+    const bool has_proxy = recorded->has_proxy || !progress.has_runs();
+    return domain::Downloads{.files = {recorded->files.begin(), recorded->files.end()},
+                             .are_all = recorded->is_whole && has_proxy && progress.all_ran()};
   }
 
   /// Of a customer's Dockerfile.
@@ -845,8 +892,7 @@ class BuildkitSolver final : public Solver {
   ports::SharedLogin login_of_build(const ports::JobContext& job, const SolveSpec& spec,
                                     const std::string& host, Findings& findings) {
     const bool own = spec.repository && host == spec.repository->host();
-    const bool pushes = spec.exporter_attributes.contains("push");
-    if (own && !pushes && !keeps_policies(job.stop)) {
+    if (own && !pushes(spec) && !keeps_policies(job.stop)) {
       findings.registry_is_closed = true;
       return nullptr;
     }
@@ -1058,7 +1104,6 @@ class BuildkitSolver final : public Solver {
     moby::buildkit::v1::SolveRequest request;
     request.set_ref(random_id());
     request.set_session(session.id());
-    request.set_internal(true);
     if (spec.command) {
       *request.mutable_definition() = definition_of(*spec.command, settings_.step_attributes);
     } else {
@@ -1238,7 +1283,7 @@ class BuildkitSolver final : public Solver {
   std::unique_ptr<Connector> connector_;
   Sync<std::optional<EngineInfo>> engine_;
   network::Resolver resolver_;
-  SessionCloser closer_;
+  Afterwards afterwards_;
 };
 
 }  // namespace

@@ -93,6 +93,7 @@ struct Solved {
   std::map<std::string, std::string> files = {};  ///< Of the exporter `tar`, without a `result`.
   std::optional<std::vector<domain::BaseImage>> bases = {};  ///< As in `ports::PublishResult`.
   std::vector<domain::BaseImage> tagged = {};                ///< The same.
+  std::optional<domain::Downloads> downloads = {};           ///< The same.
 };
 
 struct SolveFailure {
@@ -154,6 +155,8 @@ struct SolverSettings {
   bool attributes_are_second = false;
   /// By the operator, who is told which of them an engine ignores.
   bool attributes_are_asked_for = true;
+  /// Builds of customers' Dockerfiles that push tell what they downloaded, where the engine can.
+  bool records_downloads = false;
   /// Proxies for the steps: BuildKit gives them these variables, and no cache key counts them.
   std::vector<std::pair<std::string, std::string>> proxy_variables = {};
 };

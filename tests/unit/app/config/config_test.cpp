@@ -478,6 +478,22 @@ TEST(Config, ASigningKeyIsReadAtTheStart) {
               ElementsAre("SBOM_SCANNER scans nothing while ATTESTATIONS is off"));
 }
 
+TEST(Config, DownloadsAreRecordedOfAStandaloneBuildkitWithAttestations) {
+  Values values{{"RECORD_DOWNLOADS", "on"}};
+  EXPECT_THAT(load(values).warnings,
+              ElementsAre("RECORD_DOWNLOADS records nothing while ATTESTATIONS is off"));
+  values["ATTESTATIONS"] = "on";
+  values["BUILDER_ID"] = "https://b.example.com";
+  EXPECT_THAT(load(values).warnings,
+              ElementsAre("RECORD_DOWNLOADS records nothing without BUILDKIT_HOST"));
+  EXPECT_FALSE(load(values).config.record_downloads);
+  values["BUILDKIT_HOST"] = "unix:///run/buildkit/buildkitd.sock";
+  EXPECT_THAT(load(values).warnings, IsEmpty());
+  EXPECT_TRUE(load(values).config.record_downloads);
+  values["RECORD_DOWNLOADS"] = "yes";
+  EXPECT_THAT(load(values).errors.front().text, StartsWith("RECORD_DOWNLOADS "));
+}
+
 TEST(Config, WhatIsWrongWithOtherConcernsKeepsNoCommandFromItsWork) {
   const auto loaded = load({{"API_KEY", ""},
                             {"REDIS_PORT", "70000"},

@@ -30,6 +30,15 @@ TEST(EngineInfo, SaysWhetherStepsShareTheNetworkOfTheDaemon) {
   EXPECT_FALSE(docker_engine_info("29.0.0", "1.52", with({})).shares_network);
 }
 
+TEST(EngineInfo, KnowsWhoRecordsDownloads) {
+  EXPECT_TRUE(k_recent.records_downloads);
+  EXPECT_TRUE(buildkitd("v0.31.0").records_downloads);
+  EXPECT_FALSE(buildkitd("v0.30.1").records_downloads);
+  EXPECT_FALSE(buildkitd("v0.0.0+unknown").records_downloads);
+  EXPECT_FALSE(docker_engine_info("29.0.0", "1.52", {.version = "v0.34.2"}).records_downloads)
+      << "a container of its own would have to be its proxy";
+}
+
 TEST(EngineInfo, KnowsWhatItsStepsCanRunOn) {
   BuildkitDescription buildkit{.version = "v0.16.0"};
   EXPECT_TRUE(runs_platform(buildkitd_info(buildkit), "linux/s390x")) << "nothing is known";

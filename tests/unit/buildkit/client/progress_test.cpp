@@ -306,6 +306,61 @@ TEST_F(ProgressTest, ExplainsTheClipNoticeOnce) {
   EXPECT_THAT(lines[3], testing::HasSubstr("BUILDKIT_STEP_LOG_MAX_SIZE"));
 }
 
+TEST_F(ProgressTest, HidesWhatTheDaemonSaysOfItsProxy) {
+  StatusResponse message;
+  add(message, {.digest = "a", .name = "RUN x", .started = 1, .completed = 2, .error = "exit"});
+  const std::string head = "proxy network requests:\n";
+  log(message, "a", head);  // Of the command itself.
+  log(message, "a", "- a list\n", 2);
+  log(message, "a", "the last word", 2);
+  log(message, "a", head, 2);
+  log(message, "a", "- GET https://e.test/a?token=secret -> 200\n", 2);
+  log(message, "b", "- GET of another step\n", 2);
+  log(message, "a", "- POST https://e.test/a?token=secret\n", 2);
+  log(message, "a", "- GET https://e.test/a?to\n[output clipped, log limit 1MiB reached]\n", 2);
+  progress.apply(message);
+  EXPECT_TRUE(events.output().contains("secret")) << "of a daemon without a proxy";
+
+  fakes::RecordingEvents hidden;
+  Progress proxied(hidden, 1, nullptr, true);
+  proxied.apply(message);
+  EXPECT_EQ(hidden.output(), head + "- a list\nthe last word- GET of another step\n");
+  EXPECT_TRUE(hidden.contains("lost The build engine cut"));
+  EXPECT_EQ(proxied.failed().front().output, head + "- a list\nthe last word");
+}
+
+TEST_F(ProgressTest, KnowsWhetherAllCommandsRan) {
+  EXPECT_FALSE(progress.all_ran()) << "nothing was told";
+  say({.digest = "i", .name = "[internal] load build context", .inputs = {}});
+  say({.digest = "f", .name = "[1/4] FROM docker.io/library/busybox", .cached = true});
+  say({.digest = "w", .name = "[2/4] WORKDIR /app", .completed = 1, .cached = true});
+  say({.digest = "c", .name = "[3/4] COPY . .", .completed = 1, .cached = true});
+  say({.digest = "d", .name = "[3/4] ADD https://e.test/a /", .completed = 1, .cached = true});
+  say({.digest = "e", .name = "exporting to image", .started = 1, .inputs = {}});
+  EXPECT_TRUE(progress.all_ran());
+  EXPECT_FALSE(progress.has_runs());
+  say({.digest = "r", .name = "[web 4/4] RUN wget https://e.test/b"});
+  EXPECT_TRUE(progress.has_runs());
+  EXPECT_FALSE(progress.all_ran()) << "it has not run yet";
+  say({.digest = "r", .name = "[web 4/4] RUN wget https://e.test/b", .started = 1, .completed = 2});
+  EXPECT_TRUE(progress.all_ran());
+  say({.digest = "s", .name = "[4/4] RUN true", .started = 1, .completed = 1, .cached = true});
+  EXPECT_FALSE(progress.all_ran());
+}
+
+TEST_F(ProgressTest, DoesNotKnowTheCommandsOfAnotherFrontend) {
+  say({.digest = "f", .name = "docker-image://docker.io/docker/dockerfile:1@" + digest('a')});
+  EXPECT_TRUE(progress.all_ran());
+  say({.digest = "g", .name = "docker-image://docker.io/o/frontend:1@" + digest('a')});
+  EXPECT_FALSE(progress.all_ran());
+}
+
+TEST_F(ProgressTest, DoesNotKnowTheCommandsWhenTheDaemonDidNotTellAll) {
+  say({.digest = "c", .name = "[1/1] COPY . ."});
+  progress.broke_off();
+  EXPECT_FALSE(progress.all_ran());
+}
+
 TEST_F(ProgressTest, AGapIsOutputThatIsLost) {
   progress.gap();
   EXPECT_THAT(events.lines(), ElementsAre(testing::StartsWith("lost The build engine lost its")));
