@@ -94,7 +94,8 @@ def run_gtest(binary: Path, tally: Tally, env: dict[str, str]) -> None:
             tally.fail(f"{binary.name} ended with {done.returncode}")
         if failed or done.returncode != 0:
             print(done.stdout[-8000:])
-        print(f"{binary.name}: {len(cases)} tests, {len(failed)} failed, {took:.1f} s", flush=True)
+        # In one write: others print beside.
+        print(f"{binary.name}: {len(cases)} tests, {len(failed)} failed, {took:.1f} s\n", end="", flush=True)
 
 
 def gtests(folder: Path, kind: str) -> list[Path]:
