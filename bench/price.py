@@ -65,7 +65,7 @@ def papers(stack: Stack, folder: Path) -> list[Way]:
     signed = {**provenance, "SIGNING_KEY": str(key)}
     listed = {**signed, "SBOM_SCANNER": push_scanner(RegistryClient(stack.registry.host))}
     others = {"POLICY_FILE": str(policy), "BASE_IMAGES": "pinned", "IMAGE_LABELS": "oci", "IMAGE_EPOCH": "layers"}
-    return [Way("provenance", provenance), Way("and a signature", signed), Way("and an SBOM", listed),
+    return [Way("provenance", provenance), Way("and downloads", {**provenance, "RECORD_DOWNLOADS": "on"}), Way("and a signature", signed), Way("and an SBOM", listed),
             Way("all three required", {**listed, "ATTESTATIONS": "required"}),
             *(Way(f"{setting}={Path(value).name}", {setting: value}) for setting, value in others.items()),
             Way("IMAGE_COMPRESSION=zstd", {"IMAGE_COMPRESSION": "zstd"}), Way("IMAGE_COMPRESSION=estargz", {"IMAGE_COMPRESSION": "estargz"}),
