@@ -415,6 +415,19 @@ Result<std::string> dockerfile_text(const DockerfilePlan& plan) {
   return ports::read_file(*plan.dockerfile_tree, plan.target.dockerfile, k_dockerfile_limit);
 }
 
+ports::BuildpacksSpec spec_of(BuildpacksPlan plan, const ports::FetchedSource& source,
+                              std::string source_url) {
+  return {.app = std::move(plan.app),
+          .environment = std::move(plan.environment),
+          .builder = std::move(plan.builder),
+          .platform = std::move(plan.platform),
+          .may_leave_out = plan.may_leave_out,
+          .clear_cache = plan.clear_cache,
+          .source_url = std::move(source_url),
+          .commit = source.commit.str(),
+          .committed_at = source.committed_at};
+}
+
 void ask_for_labels(BuildpacksPlan& plan, const std::string& source_url,
                     const ports::SourceCommit& commit) {
   const auto own = plan.environment.find("BP_IMAGE_LABELS");

@@ -5,7 +5,9 @@
 #include "domain/build_event.hpp"
 #include "domain/deployment_request.hpp"
 #include "domain/knobs/build_knobs.hpp"
+#include "ports/buildpacks_builder.hpp"
 #include "ports/image_builder.hpp"
+#include "ports/source_fetcher.hpp"
 #include "ports/source_tree.hpp"
 
 #include <map>
@@ -53,6 +55,10 @@ struct BuildpacksPlan {
   bool clear_cache = false;
   bool pins_bases = false;  ///< As of `DockerfileTarget`.
 };
+
+/// What the plan asks of buildpacks. Where the image goes, its caches and pins are the caller's.
+ports::BuildpacksSpec spec_of(BuildpacksPlan plan, const ports::FetchedSource& source,
+                              std::string source_url);
 
 /// Has buildpacks label the image with what it is made from, where the builder has the one that
 /// does (Paketo's image-labels); what the app's own variables say goes before.

@@ -497,24 +497,16 @@ Result<PublishResult> BuildSteps::publish(BuildpacksPlan plan, const domain::Sou
   for (const auto& [name, value] : plan.environment) {
     way.variables.push_back(observer_.shown(name));
   }
+  const bool pins_run_image = plan.pins_bases;
+  ports::BuildpacksSpec spec = spec_of(std::move(plan), fetched, source.url);
+  spec.service_id = request_.service_id;
+  spec.repository = *repository_;
+  spec.tag = request_.deployment_id.str();
+  spec.cache_namespace = caches_.buildpacks;
+  spec.pins = std::move(pins);
+  spec.pins_run_image = pins_run_image;
   BUILDER_TRY_ASSIGN(ports::BuildpacksResult result,
-                     ports_.buildpacks.publish(in_phase(job_, "build"),
-                                               {.service_id = request_.service_id,
-                                                .app = std::move(plan.app),
-                                                .environment = std::move(plan.environment),
-                                                .builder = std::move(plan.builder),
-                                                .platform = std::move(plan.platform),
-                                                .may_leave_out = plan.may_leave_out,
-                                                .clear_cache = plan.clear_cache,
-                                                .source_url = source.url,
-                                                .commit = fetched.commit.str(),
-                                                .committed_at = fetched.committed_at,
-                                                .repository = *repository_,
-                                                .tag = request_.deployment_id.str(),
-                                                .cache_namespace = caches_.buildpacks,
-                                                .pins = std::move(pins),
-                                                .pins_run_image = plan.pins_bases},
-                                               events_));
+                     ports_.buildpacks.publish(in_phase(job_, "build"), spec, events_));
   if (!result.made_here) {
     made_.reset();  // What another attempt built this one cannot say the provenance of.
     return std::move(result.published);

@@ -86,20 +86,12 @@ Result<LocalResult> build_with_buildpacks(const LocalPorts& ports, const LocalBu
         .customer = "There is no Dockerfile, and an image that buildpacks make gets one name: "
                     "leave one of --tag and --push"});
   }
-  const ports::BuildpacksSpec spec{.service_id = build.request.service_id,
-                                   .app = std::move(plan.app),
-                                   .environment = std::move(plan.environment),
-                                   .builder = std::move(plan.builder),
-                                   .platform = std::move(plan.platform),
-                                   .may_leave_out = plan.may_leave_out,
-                                   .clear_cache = plan.clear_cache,
-                                   .source_url = build.source_url,
-                                   .commit = source.commit.str(),
-                                   .committed_at = source.committed_at,
-                                   .repository = build.repository,
-                                   .tag = build.tag,
-                                   .cache_namespace = build.caches.buildpacks,
-                                   .pins = build.pins};
+  ports::BuildpacksSpec spec = spec_of(std::move(plan), source, build.source_url);
+  spec.service_id = build.request.service_id;
+  spec.repository = build.repository;
+  spec.tag = build.tag;
+  spec.cache_namespace = build.caches.buildpacks;
+  spec.pins = build.pins;
   if (std::holds_alternative<ToEngine>(build.target)) {
     BUILDER_TRY_ASSIGN(auto exported, ports.buildpacks.load(job, spec, events));
     return of(std::move(exported));

@@ -1,4 +1,4 @@
-#include "adapters/buildkit/image_builder.hpp"
+#include "adapters/buildkit/daemon_image_builder.hpp"
 
 #include <utility>
 #include <variant>
@@ -30,10 +30,10 @@ class RepeatedSteps final : public domain::EventSink {
   domain::EventSink& events_;
 };
 
-class DirectImageBuilder final : public ports::ImageBuilder {
+class DirectImageBuilder final : public DaemonImageBuilder {
  public:
   DirectImageBuilder(PublishPeers peers, Compression compression, ImageEpoch epoch)
-      : peers_(peers), compression_(std::move(compression)), epoch_(epoch) {}
+      : DaemonImageBuilder(peers), compression_(std::move(compression)), epoch_(epoch) {}
 
   Result<ports::PublishResult> publish(const JobContext& job, const ports::ImageSpec& image,
                                        domain::EventSink& events) override {
@@ -57,24 +57,7 @@ class DirectImageBuilder final : public ports::ImageBuilder {
         .downloads = solved.downloads};
   }
 
-  /// The daemon keeps no image.
-  Result<std::optional<ports::PublishResult>> publish_built(const JobContext&,
-                                                            const ports::Repository&,
-                                                            const std::string&, const std::string&,
-                                                            domain::EventSink&) override {
-    return std::nullopt;
-  }
-
-  Result<std::vector<domain::BaseImage>> find_bases(
-      const JobContext& job, const ports::Repository& repository,
-      const std::vector<std::string>& names) override {
-    return peers_.solver.find_bases(job, repository, names);
-  }
-
-  void clean_up(const JobContext&, const ports::Repository&, const std::string&) override {}
-
  private:
-  const PublishPeers peers_;
   const Compression compression_;
   const ImageEpoch epoch_;
 };

@@ -1,4 +1,4 @@
-#include "adapters/buildkit/image_builder.hpp"
+#include "adapters/buildkit/daemon_image_builder.hpp"
 #include "adapters/oci/index.hpp"
 #include "adapters/oci/reference.hpp"
 #include "base/json.hpp"
@@ -59,12 +59,12 @@ std::optional<domain::Downloads> downloads_of(const std::vector<Solved>& all) {
                    : std::nullopt;
 }
 
-class SeveralEnginesBuilder final : public ports::ImageBuilder {
+class SeveralEnginesBuilder final : public DaemonImageBuilder {
  public:
   SeveralEnginesBuilder(std::vector<PlatformEngine> engines, PublishPeers peers,
                         oci::Client& client, Compression compression, ImageEpoch epoch)
-      : engines_(std::move(engines)),
-        peers_(peers),
+      : DaemonImageBuilder(peers),
+        engines_(std::move(engines)),
         client_(client),
         compression_(std::move(compression)),
         epoch_(epoch) {
@@ -85,22 +85,6 @@ class SeveralEnginesBuilder final : public ports::ImageBuilder {
     return engines.size() == 1 ? direct_[*engines.begin()]->publish(job, image, events)
                                : publish_index(job, image, platforms, events);
   }
-
-  /// The daemons keep no image.
-  Result<std::optional<ports::PublishResult>> publish_built(const JobContext&,
-                                                            const ports::Repository&,
-                                                            const std::string&, const std::string&,
-                                                            domain::EventSink&) override {
-    return std::nullopt;
-  }
-
-  Result<std::vector<domain::BaseImage>> find_bases(
-      const JobContext& job, const ports::Repository& repository,
-      const std::vector<std::string>& names) override {
-    return peers_.solver.find_bases(job, repository, names);
-  }
-
-  void clean_up(const JobContext&, const ports::Repository&, const std::string&) override {}
 
  private:
   [[nodiscard]] PublishPeers peers_of(const PlatformEngine& engine) const {
@@ -172,7 +156,6 @@ class SeveralEnginesBuilder final : public ports::ImageBuilder {
   }
 
   const std::vector<PlatformEngine> engines_;
-  const PublishPeers peers_;
   oci::Client& client_;
   const Compression compression_;
   const ImageEpoch epoch_;
