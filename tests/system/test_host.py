@@ -29,11 +29,15 @@ class SmallDisk:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(worker.work_dir)], check=True)
 
     def leave(self, size: int) -> None:
-        """So many bytes are free afterwards."""
-        self.filler.unlink(missing_ok=True)
-        free = os.statvfs(self.worker.work_dir)
-        with open(self.filler, "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - size)
+        """So many bytes are free afterwards, and at no moment more than before or after: the worker may look at any."""
+        with open(self.filler, "ab") as file:
+            now = os.fstat(file.fileno()).st_size
+            free = os.statvfs(self.worker.work_dir)
+            wanted = now + free.f_bavail * free.f_frsize - size
+            if wanted > now:
+                os.posix_fallocate(file.fileno(), 0, wanted)
+            else:
+                os.ftruncate(file.fileno(), wanted)
 
     def end(self) -> None:
         self.worker.kill()
