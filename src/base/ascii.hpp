@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,14 @@ inline std::string upper_case(std::string_view text) {
     }
   }
   return large;
+}
+
+/// Without what is blank at both ends. Formats differ in what they call blank.
+inline std::string_view trimmed(std::string_view text, std::string_view blanks = " \t\r\n") {
+  const std::size_t begin = text.find_first_not_of(blanks);
+  return begin == std::string_view::npos
+             ? std::string_view()
+             : text.substr(begin, text.find_last_not_of(blanks) - begin + 1);
 }
 
 }  // namespace builder

@@ -28,6 +28,10 @@ std::string text_of(const nlohmann::json& object, const char* field) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+std::string text_of(const nlohmann::json& value) {
+  return value.is_string() ? value.get<std::string>() : std::string();
+}
+
 nlohmann::json part_of(const nlohmann::json& value, const char* field) {
   const auto found = value.is_object() ? value.find(field) : value.end();
   return value.is_object() && found != value.end() ? *found : nlohmann::json();

@@ -25,6 +25,9 @@ Json parse_json(std::string_view text) {
 /// The text in a field of an object; empty if the field is missing or holds something else.
 std::string text_of(const nlohmann::json& object, const char* field);
 
+/// The text that a value is; empty if it is none.
+std::string text_of(const nlohmann::json& value);
+
 /// What is in a field of a stranger's value; null if that is no object, or has no such field.
 nlohmann::json part_of(const nlohmann::json& value, const char* field);
 

@@ -11,7 +11,7 @@ namespace builder::build {
 
 namespace {
 
-constexpr std::size_t k_longest = 64 * 1024;
+constexpr std::size_t k_longest_pins = 64 * 1024;
 constexpr std::size_t k_longest_name = 512;
 constexpr std::uint64_t k_latest = std::uint64_t{1} << 40U;  // No second that anybody will see.
 
@@ -19,7 +19,7 @@ constexpr std::uint64_t k_latest = std::uint64_t{1} << 40U;  // No second that a
 
 BasePins BasePins::read(std::string_view text) {
   BasePins pins;
-  if (text.empty() || text.size() > k_longest) {
+  if (text.empty() || text.size() > k_longest_pins) {
     return pins;
   }
   const auto images = parse_json(text);

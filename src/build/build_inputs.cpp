@@ -21,7 +21,7 @@ using ports::DirectoryEntry;
 using ports::FileType;
 
 /// To be raised when a build makes another image of the same things.
-constexpr std::string_view k_form = "inputs 1";
+constexpr std::string_view k_inputs_form = "inputs 1";
 
 /// Fields that cannot be mistaken for others.
 class Fields {
@@ -120,7 +120,7 @@ Result<std::string> inputs_of(const DockerfilePlan& plan, const domain::knobs::B
                               const domain::DeliveredVariables& variables, const Secret& key,
                               const std::stop_token& stop) {
   Fields fields;
-  fields.add(k_form);
+  fields.add(k_inputs_form);
   fields.add(plan.target.dockerfile);
   // The frontend gets it even where the ignore file hides it from the context.
   BUILDER_TRY_ASSIGN(const std::string dockerfile, dockerfile_text(plan));

@@ -295,12 +295,7 @@ Result<std::shared_ptr<const ports::SourceTree>> selected(
 /// As people type paths: with blanks around them, from the root, or with Windows' separators. The
 /// original joined the path to the folder of the source, where a leading '/' says nothing.
 std::string plain_path(std::string_view requested) {
-  constexpr std::string_view k_blank = " \t\r\n";
-  const std::size_t begin = requested.find_first_not_of(k_blank);
-  if (begin == std::string_view::npos) {
-    return {};
-  }
-  std::string path(requested.substr(begin, requested.find_last_not_of(k_blank) - begin + 1));
+  std::string path(trimmed(requested));
   std::ranges::replace(path, '\\', '/');
   path.erase(0, path.find_first_not_of('/'));
   return path;

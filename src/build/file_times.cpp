@@ -20,7 +20,7 @@ using ports::FileType;
 using ports::SourceTree;
 using FileHash = TimesRecord::FileHash;
 
-constexpr std::string_view k_form = "times 1\n";
+constexpr std::string_view k_table_form = "times 1\n";
 constexpr std::uint32_t k_nanoseconds = 1'000'000'000;
 /// Behind every commit's time (2038) with room for a second per deployment; tar has room for it.
 constexpr std::int64_t k_last_second = std::int64_t{1} << 32;
@@ -185,14 +185,14 @@ std::string TimesRecord::write() const {
     bytes += bytes_of(generation.files);
   }
   // Text: people and programs look at what Redis holds.
-  return std::string(k_form) + base64_encode(bytes);
+  return std::string(k_table_form) + base64_encode(bytes);
 }
 
 std::optional<TimesRecord> TimesRecord::read(std::string_view text) {
-  if (!text.starts_with(k_form)) {
+  if (!text.starts_with(k_table_form)) {
     return std::nullopt;
   }
-  const auto decoded = base64_decode(text.substr(k_form.size()));
+  const auto decoded = base64_decode(text.substr(k_table_form.size()));
   if (!decoded) {
     return std::nullopt;
   }

@@ -22,7 +22,7 @@ using domain::SecretInImage;
 using Clock = std::chrono::steady_clock;
 
 /// With `warn` no deployment waits longer for it.
-constexpr std::chrono::seconds k_patience{5};
+constexpr std::chrono::seconds k_warning_limit{5};
 constexpr std::string_view k_advice =
     "Whoever gets the image can read it, also if a later step deletes the file. Use RUN "
     "--mount=type=secret,id=NAME, or keep the file out with .dockerignore; then replace the secret";
@@ -64,7 +64,8 @@ Result<> ImageCheck::before_promotion(const ports::PublishedImage& image,
   }
   // The image is there: the build's own deadline no longer counts.
   const bool only_warns = rules_.action == SecretInImage::warn;
-  job_.deadline = Clock::now() + (only_warns ? std::min(rules_.limit, k_patience) : rules_.limit);
+  job_.deadline =
+      Clock::now() + (only_warns ? std::min(rules_.limit, k_warning_limit) : rules_.limit);
   const auto work = [this, image, dockerfile = std::move(dockerfile)] {
     return search(image, dockerfile);
   };

@@ -10,7 +10,7 @@ namespace builder::build {
 
 namespace {
 
-constexpr std::size_t k_longest = 1u << 20;
+constexpr std::size_t k_longest_memory = 1u << 20;
 
 std::optional<MadeImage> image_of(const nlohmann::json& entry) {
   MadeImage image{.inputs = text_of(entry, "inputs"),
@@ -40,7 +40,7 @@ std::optional<MadeImage> image_of(const nlohmann::json& entry) {
 
 ImageMemory ImageMemory::read(std::string_view text) {
   ImageMemory memory;
-  if (text.empty() || text.size() > k_longest) {
+  if (text.empty() || text.size() > k_longest_memory) {
     return memory;
   }
   const auto list = parse_json(text);

@@ -13,7 +13,7 @@ using domain::AttestationRule;
 using Clock = std::chrono::steady_clock;
 
 /// With `on` no deployment waits longer for it.
-constexpr std::chrono::seconds k_patience{5};
+constexpr std::chrono::seconds k_optional_limit{5};
 constexpr std::chrono::seconds k_required_limit{60};
 
 /// Of what has to be attached, and could not be: no image is deployed without.
@@ -52,7 +52,7 @@ Result<> ImagePapers::before_promotion(const ports::PublishedImage& image,
   task_ = {.image = image, .maker = maker};
   // The image is there: the build's own deadline no longer counts.
   const bool is_required = rules_.rule == AttestationRule::required;
-  job_.deadline = Clock::now() + (is_required ? k_required_limit : k_patience);
+  job_.deadline = Clock::now() + (is_required ? k_required_limit : k_optional_limit);
   if (!is_required) {
     // Where there is no thread for it, `latest` moves first.
     result_ = std::async(std::launch::async | std::launch::deferred,

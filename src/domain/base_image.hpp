@@ -1,11 +1,15 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace builder::domain {
+
+/// A longer name of an image is none that a registry has.
+inline constexpr std::size_t k_longest_reference = 512;
 
 /// An image that a build takes something from.
 struct BaseImage {

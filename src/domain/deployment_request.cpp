@@ -56,7 +56,7 @@ bool is_service_id(std::string_view id) {
 }
 
 /// The reason a job is refused, in both voices.
-std::unexpected<Error> refused(std::string_view field, std::string_view problem) {
+std::unexpected<Error> bad_field(std::string_view field, std::string_view problem) {
   Error error{.kind = ErrorKind::invalid_input,
               .message = fmt::format("job field '{}' {}", field, problem)};
   error.customer = fmt::format(
@@ -85,11 +85,11 @@ class Fields {
       return std::string();
     }
     if (!value->is_string()) {
-      return refused(name(field), "must be a text");
+      return bad_field(name(field), "must be a text");
     }
     auto text = value->get<std::string>();
     if (text.size() > limit) {
-      return refused(name(field), fmt::format("is longer than {} bytes", limit));
+      return bad_field(name(field), fmt::format("is longer than {} bytes", limit));
     }
     return text;
   }
@@ -101,7 +101,7 @@ class Fields {
 
 Result<json> parse_bounded(std::string_view text) {
   if (nests_deeper(text, k_deepest_json)) {
-    return refused("job", "is nested too deeply");
+    return bad_field("job", "is nested too deeply");
   }
   json parsed = parse_json(text);
   if (parsed.is_discarded() || !parsed.is_object()) {
@@ -116,7 +116,7 @@ Result<std::optional<GitProvider>> read_provider(const json& job) {
     return std::nullopt;
   }
   if (!value->is_object()) {
-    return refused("gitProvider", "must be an object");
+    return bad_field("gitProvider", "must be an object");
   }
   const Fields fields(*value, "gitProvider");
   GitProvider provider;
@@ -126,7 +126,7 @@ Result<std::optional<GitProvider>> read_provider(const json& job) {
     const json* account = fields.find("githubAccount");
     if (account != nullptr) {
       if (!account->is_object()) {
-        return refused("gitProvider.githubAccount", "must be an object");
+        return bad_field("gitProvider.githubAccount", "must be an object");
       }
       const Fields account_fields(*account, "gitProvider.githubAccount");
       BUILDER_TRY_ASSIGN(provider.username, account_fields.text("username"));
@@ -136,7 +136,7 @@ Result<std::optional<GitProvider>> read_provider(const json& job) {
     return provider;
   }
   if (type != "CUSTOM") {
-    return refused("gitProvider.type", "must be GITHUB or CUSTOM");
+    return bad_field("gitProvider.type", "must be GITHUB or CUSTOM");
   }
   provider.type = GitProviderType::custom;
   BUILDER_TRY_ASSIGN(provider.url, fields.text("url"));
@@ -153,19 +153,19 @@ Result<std::vector<EnvironmentVariable>> read_environment(const json& job) {
     return variables;
   }
   if (!list->is_array()) {
-    return refused("environmentVariables", "must be a list");
+    return bad_field("environmentVariables", "must be a list");
   }
   if (list->size() > k_most_variables) {
-    return refused("environmentVariables",
-                   fmt::format("has more than {} entries", k_most_variables));
+    return bad_field("environmentVariables",
+                     fmt::format("has more than {} entries", k_most_variables));
   }
   for (const json& entry : *list) {
     if (!entry.is_object()) {
-      return refused("environmentVariables", "must hold objects with key and value");
+      return bad_field("environmentVariables", "must hold objects with key and value");
     }
     const Fields fields(entry, "environmentVariables");
     if (fields.find("key") == nullptr) {
-      return refused("environmentVariables.key", "is missing");
+      return bad_field("environmentVariables.key", "is missing");
     }
     EnvironmentVariable variable;
     BUILDER_TRY_ASSIGN(variable.key, fields.text("key"));
@@ -182,18 +182,18 @@ Result<std::vector<PortMapping>> read_ports(const json& job) {
     return ports;
   }
   if (!list->is_array() || list->size() > 1'000) {
-    return refused("ports", "must be a list");
+    return bad_field("ports", "must be a list");
   }
   const auto port = [](const json& entry, const char* field) -> Result<std::uint16_t> {
     const auto found = entry.find(field);
     if (found == entry.end() || !found->is_number_integer() || *found < 1 || *found > 65'535) {
-      return refused(std::string("ports.") + field, "must be a number from 1 to 65535");
+      return bad_field(std::string("ports.") + field, "must be a number from 1 to 65535");
     }
     return found->get<std::uint16_t>();
   };
   for (const json& entry : *list) {
     if (!entry.is_object()) {
-      return refused("ports", "must hold objects");
+      return bad_field("ports", "must hold objects");
     }
     PortMapping mapping;
     BUILDER_TRY_ASSIGN(mapping.service_port, port(entry, "servicePort"));
@@ -206,10 +206,10 @@ Result<std::vector<PortMapping>> read_ports(const json& job) {
 Result<DeploymentRequest> read_request(const json& job, const std::optional<DeploymentId>& id,
                                        const std::optional<ServiceId>& service) {
   if (!id) {
-    return refused("deploymentId", "is missing or malformed");
+    return bad_field("deploymentId", "is missing or malformed");
   }
   if (!service) {
-    return refused("serviceId", "is missing or malformed");
+    return bad_field("serviceId", "is missing or malformed");
   }
   DeploymentRequest request;
   request.deployment_id = *id;
@@ -229,7 +229,7 @@ Result<DeploymentRequest> read_request(const json& job, const std::optional<Depl
 
 ParsedJob parse_job(std::string_view text) {
   if (text.size() > k_largest_job) {
-    return {{}, {}, refused("job", "is larger than 1 MiB")};
+    return {{}, {}, bad_field("job", "is larger than 1 MiB")};
   }
   auto job = parse_bounded(text);
   if (!job) {

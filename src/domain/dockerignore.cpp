@@ -1,5 +1,6 @@
 #include "domain/dockerignore.hpp"
 
+#include "base/ascii.hpp"
 #include "base/utf8.hpp"
 
 #include <algorithm>
@@ -10,13 +11,6 @@ namespace builder::domain {
 namespace {
 
 constexpr std::string_view k_blank = " \t\r\v\f";
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(k_blank);
-  return begin == std::string_view::npos
-             ? std::string_view()
-             : text.substr(begin, text.find_last_not_of(k_blank) - begin + 1);
-}
 
 /// Takes one character of a set, maybe escaped; false when it is none, or the last of the pattern.
 bool take_of_set(std::string_view& pattern) {
@@ -64,7 +58,7 @@ bool is_pattern(std::string_view pattern) {
 /// The pattern of a line, with its '!'; empty when the line holds none.
 std::string pattern_of(std::string_view line) {
   const bool negated = line.starts_with('!');
-  std::string_view text = trimmed(line.substr(negated ? 1 : 0));
+  std::string_view text = trimmed(line.substr(negated ? 1 : 0), k_blank);
   std::string pattern = text.empty() ? std::string() : clean_path(text);
   if (pattern.size() > 1 && pattern.starts_with('/')) {
     pattern.erase(0, 1);
@@ -144,7 +138,7 @@ IgnoreFile::IgnoreFile(std::string_view text) : patterns_({}) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     const std::string_view raw = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    const std::string_view line = trimmed(raw);
+    const std::string_view line = trimmed(raw, k_blank);
     if (raw.starts_with('#') || line.empty()) {
       continue;
     }

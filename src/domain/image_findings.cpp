@@ -17,7 +17,6 @@ namespace builder::domain {
 namespace {
 
 using nlohmann::json;
-using Place = ImageFinding::Place;
 
 constexpr std::size_t k_shown_where = 80;
 constexpr std::size_t k_shown_names = 5;
@@ -37,16 +36,16 @@ std::string origin(const ImageFinding& finding) {
 std::string place(const ImageFinding& finding, std::size_t layers) {
   const std::string where = truncate_characters(finding.where, k_shown_where);
   switch (finding.place) {
-    case Place::file:
+    case ImageFinding::Place::file:
       return fmt::format("in {}, layer {} of {}", where.empty() ? "what lies between files" : where,
                          finding.layer, layers);
-    case Place::environment:
+    case ImageFinding::Place::environment:
       return "in the image's variable " + where;
-    case Place::label:
+    case ImageFinding::Place::label:
       return "in the image's label " + where;
-    case Place::history:
+    case ImageFinding::Place::history:
       return "in the image's history";
-    case Place::configuration:
+    case ImageFinding::Place::configuration:
       break;
   }
   return "in the image's configuration";
@@ -68,7 +67,7 @@ std::vector<std::string> digests_of(const json& value, const char* name) {
 }  // namespace
 
 bool is_env_file(const ImageFinding& finding) {
-  return finding.place == Place::file &&
+  return finding.place == ImageFinding::Place::file &&
          (finding.where == "/.env" || finding.where.ends_with("/.env"));
 }
 

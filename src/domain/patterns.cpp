@@ -1,5 +1,6 @@
 #include "domain/patterns.hpp"
 
+#include "base/ascii.hpp"
 #include "base/utf8.hpp"
 
 #include <algorithm>
@@ -205,16 +206,14 @@ std::optional<std::size_t> PatternList::Folder::last_match() const {
 }
 
 PatternList::PatternList(const std::vector<std::string>& lines) : automaton_({}, {}) {
-  constexpr std::string_view k_blank = " \t\r\n";
   std::vector<PathAutomaton::Pattern> patterns;
   CharacterSets sets;
   for (const std::string& raw : lines) {
-    const std::size_t begin = raw.find_first_not_of(k_blank);
-    if (begin == std::string::npos) {
+    const std::string_view bare = trimmed(raw);
+    if (bare.empty()) {
       continue;
     }
-    const std::string line =
-        clean_path(std::string_view(raw).substr(begin, raw.find_last_not_of(k_blank) - begin + 1));
+    const std::string line = clean_path(bare);
     const bool negated = line.starts_with('!');
     const std::string_view text = std::string_view(line).substr(negated ? 1 : 0);
     negated_.resize(count_ / k_word + 1);

@@ -22,7 +22,7 @@ std::unexpected<Error> refused(std::string message, const std::string& customer)
 }
 
 /// A value of a stranger as it may be quoted in a line.
-std::string quoted(std::string_view value) {
+std::string quoted_value(std::string_view value) {
   std::string text;
   for (const char c : value.substr(0, 50)) {
     text += c >= 0x20 && c < 0x7F ? c : '?';
@@ -30,7 +30,7 @@ std::string quoted(std::string_view value) {
   return "'" + text + (value.size() > 50 ? "…'" : "'");
 }
 
-bool is_plain(unsigned char c) {
+bool is_name_character(unsigned char c) {
   return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.' || c == '~' || c == '+';
 }
 
@@ -44,7 +44,7 @@ bool is_repository_name(std::string_view name) {
     const std::size_t slash = std::min(name.find('/'), name.size());
     const std::string_view part = name.substr(0, slash);
     if (part.empty() || part == "." || part == ".." || part.starts_with('-') ||
-        !std::ranges::all_of(part, is_plain)) {
+        !std::ranges::all_of(part, is_name_character)) {
       return false;
     }
     if (slash == name.size()) {
@@ -124,8 +124,9 @@ Result<std::string> base_url(const DeploymentRequest& request, std::string_view 
   }
   const bool https = url.starts_with("https://");
   if (!https && !url.starts_with("http://")) {
-    return refused("git URL scheme of " + quoted(url),
-                   "The git provider's URL must begin with https://; " + quoted(url) + " does not");
+    return refused(
+        "git URL scheme of " + quoted_value(url),
+        "The git provider's URL must begin with https://; " + quoted_value(url) + " does not");
   }
   const std::string_view rest = std::string_view(url).substr(https ? 8 : 7);
   const std::string_view authority = rest.substr(0, rest.find('/'));
@@ -135,11 +136,12 @@ Result<std::string> base_url(const DeploymentRequest& request, std::string_view 
         "The git provider's URL holds a user or password; enter them in their own fields");
   }
   const std::string_view path = rest.substr(authority.size());
-  const bool clean = std::ranges::all_of(
-      path, [](unsigned char c) { return is_plain(c) || c == '/' || c == ':' || c == '%'; });
+  const bool clean = std::ranges::all_of(path, [](unsigned char c) {
+    return is_name_character(c) || c == '/' || c == ':' || c == '%';
+  });
   if (!is_authority(authority) || !clean || path.contains("/../") || path.ends_with("/..")) {
-    return refused("malformed git URL " + quoted(url),
-                   "The git provider's URL " + quoted(url) + " is not a valid address");
+    return refused("malformed git URL " + quoted_value(url),
+                   "The git provider's URL " + quoted_value(url) + " is not a valid address");
   }
   return url;
 }
@@ -156,15 +158,15 @@ Result<SourceSpec> resolve_source(const DeploymentRequest& request, std::string_
     repository.remove_suffix(4);
   }
   if (!is_repository_name(repository)) {
-    return refused("repository name " + quoted(repository),
-                   "The repository name " + quoted(repository) +
+    return refused("repository name " + quoted_value(repository),
+                   "The repository name " + quoted_value(repository) +
                        " is not valid; it must look like owner/repository");
   }
   const bool is_github =
       !request.git_provider || request.git_provider->type == GitProviderType::github;
   if (is_github && std::ranges::count(repository, '/') != 1) {
-    return refused("GitHub repository name " + quoted(repository),
-                   "The repository name " + quoted(repository) +
+    return refused("GitHub repository name " + quoted_value(repository),
+                   "The repository name " + quoted_value(repository) +
                        " is not valid; on GitHub it is owner/repository");
   }
   spec.url = fmt::format("{}/{}.git", spec.base, repository);
@@ -186,17 +188,18 @@ Result<SourceSpec> resolve_source(const DeploymentRequest& request, std::string_
 
   spec.branch = request.branch.empty() ? "main" : request.branch;
   if (!is_branch(spec.branch)) {
-    return refused("branch " + quoted(spec.branch), "The branch name " + quoted(spec.branch) +
-                                                        " is not valid; correct it in the "
-                                                        "service's settings");
+    return refused("branch " + quoted_value(spec.branch), "The branch name " +
+                                                              quoted_value(spec.branch) +
+                                                              " is not valid; correct it in the "
+                                                              "service's settings");
   }
 
   spec.commit = lower_case(request.commit_sha);
   const bool hex =
       std::ranges::all_of(spec.commit, [](unsigned char c) { return std::isxdigit(c) != 0; });
   if (!spec.commit.empty() && (!hex || spec.commit.size() < 7 || spec.commit.size() > 64)) {
-    return refused("commit " + quoted(request.commit_sha),
-                   "The commit " + quoted(request.commit_sha) +
+    return refused("commit " + quoted_value(request.commit_sha),
+                   "The commit " + quoted_value(request.commit_sha) +
                        " is not a commit SHA; enter 7 to 64 hexadecimal digits, or leave it empty");
   }
   if (!spec.commit.empty() && spec.commit.find_first_not_of('0') == std::string::npos) {

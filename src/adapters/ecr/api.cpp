@@ -20,7 +20,7 @@ using nlohmann::json;
 using std::chrono::seconds;
 using std::chrono::system_clock;
 
-constexpr int k_attempts = 6;
+constexpr int k_call_attempts = 6;
 constexpr BackoffPolicy k_throttled{.base = std::chrono::seconds(1),
                                     .cap = std::chrono::seconds(20)};
 constexpr BackoffPolicy k_failed{.base = std::chrono::milliseconds(500),
@@ -84,7 +84,7 @@ class JsonApi final : public Api {
         return std::move(attempt.result);
       }
       ApiError& failed = attempt.result.error();
-      if (failed.error.kind == ErrorKind::cancelled || number + 1 >= k_attempts ||
+      if (failed.error.kind == ErrorKind::cancelled || number + 1 >= k_call_attempts ||
           std::chrono::steady_clock::now() >= deadline) {
         return std::move(attempt.result);
       }

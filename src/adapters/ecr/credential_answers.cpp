@@ -1,6 +1,7 @@
 #include "adapters/ecr/credential_answers.hpp"
 
 #include "adapters/http/stranger.hpp"
+#include "base/ascii.hpp"
 #include "base/json.hpp"
 #include "base/wall_clock.hpp"
 
@@ -77,15 +78,6 @@ bool is_word(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
     return c > ' ' && c < 0x7F && c != '<' && c != '{';
   });
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view k_blank = " \t\r\n";
-  const auto first = text.find_first_not_of(k_blank);
-  if (first == std::string_view::npos) {
-    return {};
-  }
-  return text.substr(first, text.find_last_not_of(k_blank) - first + 1);
 }
 
 std::string element(std::string_view xml, std::string_view name) {

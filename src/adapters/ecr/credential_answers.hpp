@@ -30,8 +30,6 @@ std::string code_of(const http::Response& response);
 /// One word of visible characters, as tokens and the names of roles are.
 bool is_word(std::string_view text);
 
-/// Without the blanks and line ends around it.
-std::string_view trimmed(std::string_view text);
 /// The text of an element of STS's XML; empty: there is none.
 std::string element(std::string_view xml, std::string_view name);
 

@@ -3,6 +3,7 @@
 #include "adapters/ecr/credential_answers.hpp"
 #include "adapters/ecr/profiles.hpp"
 #include "adapters/http/stranger.hpp"
+#include "base/ascii.hpp"
 #include "base/json.hpp"
 #include "base/subprocess.hpp"
 #include "base/text.hpp"

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::chrono::minutes k_refresh_ahead{15};
 constexpr std::chrono::minutes k_unusable_ahead{1};
-constexpr int k_attempts = 3;
+constexpr int k_fetch_attempts = 3;
 
 FetchCredentials nothing(std::string why) {
   return [why = std::move(why)](const std::stop_token&, SteadyTime) -> Result<Credentials> {
@@ -145,7 +145,7 @@ class RefreshedSource final : public CredentialSource {
         return with_life(*std::move(credentials));
       }
       Error error = std::move(credentials).error();
-      const bool again = error.is_transient() && attempt + 1 < k_attempts &&
+      const bool again = error.is_transient() && attempt + 1 < k_fetch_attempts &&
                          std::chrono::steady_clock::now() < deadline;
       const BackoffPolicy policy{.base = std::chrono::milliseconds(500),
                                  .cap = std::chrono::milliseconds(2000)};

@@ -13,19 +13,11 @@
 namespace builder::adapters::ecr {
 namespace {
 
-constexpr std::size_t k_largest_file = 1U << 20U;
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view k_blank = " \t\r\n";
-  const auto first = text.find_first_not_of(k_blank);
-  return first == std::string_view::npos
-             ? std::string_view()
-             : text.substr(first, text.find_last_not_of(k_blank) - first + 1);
-}
+constexpr std::size_t k_largest_profiles = 1U << 20U;
 
 std::string read(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  std::string text(file ? k_largest_file : 0, '\0');
+  std::string text(file ? k_largest_profiles : 0, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
   return text;

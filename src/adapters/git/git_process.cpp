@@ -19,8 +19,6 @@ using domain::customer_line;
 
 /// A list of all files a deployment may have (ListingRoom), with an object's name each.
 constexpr std::size_t k_largest_output = 80u << 20;
-/// Of what comes over the network.
-constexpr std::uint64_t k_largest_file = 2ULL << 30U;
 constexpr std::size_t k_kept_errors = 8 * 1024;
 constexpr int k_most_warnings = 10;
 
@@ -297,7 +295,7 @@ Command GitProcess::command(const std::vector<std::string>& arguments,
   command.directory = options.work_tree.empty() ? options.git_dir : options.work_tree;
   command.held = options.held;
   command.largest_memory = largest_memory_;
-  command.largest_file = options.access == nullptr ? 0 : k_largest_file;
+  command.largest_file = options.access == nullptr ? 0 : k_largest_download;
   return command;
 }
 

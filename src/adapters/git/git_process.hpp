@@ -15,6 +15,9 @@
 
 namespace builder::adapters::git {
 
+/// Of what comes over the network.
+inline constexpr std::uint64_t k_largest_download = 2ULL << 30U;
+
 struct Access {
   CheckedEndpoint endpoint;
   std::string repository;  ///< As a line for the customer names it.

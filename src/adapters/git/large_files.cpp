@@ -38,7 +38,6 @@ using nlohmann::json;
 constexpr std::size_t k_batch = 100;
 constexpr std::size_t k_parallel = 4;
 constexpr int k_most_hops = 5;
-constexpr std::uint64_t k_largest_file = 2ULL << 30U;
 constexpr const char* k_media_type = "application/vnd.git-lfs+json";
 /// Of an address and the headers to ask there with. What storage services sign has some 4 KiB.
 constexpr std::size_t k_longest_action = 16U << 10U;
@@ -248,7 +247,7 @@ Result<> LargeFiles::fetch(const ports::JobContext& job, const std::string& url,
                            const std::map<std::string, LargeFile>& wanted) const {
   std::vector<Download> missing;
   for (const auto& [path, file] : wanted) {
-    if (file.size > k_largest_file) {
+    if (file.size > k_largest_download) {
       return std::unexpected(
           Error{.kind = ErrorKind::invalid_input,
                 .message = "LFS file of " + std::to_string(file.size) + " bytes",

@@ -26,9 +26,9 @@ JobContext patience() {
       .deployment_id = {}, .stop = {}, .deadline = std::chrono::steady_clock::now() + k_patience};
 }
 
-class LargeFile final : public FileReader {
+class StreamedFile final : public FileReader {
  public:
-  explicit LargeFile(Coprocess git) : git_(std::move(git)) {}
+  explicit StreamedFile(Coprocess git) : git_(std::move(git)) {}
 
   Result<std::size_t> read(std::span<std::byte> buffer) override {
     return git_.read(std::span(reinterpret_cast<char*>(buffer.data()), buffer.size()), {},
@@ -77,7 +77,7 @@ class ObjectTree final : public ports::SourceTree {
     }
     BUILDER_TRY_ASSIGN(Coprocess git, git_.start({"cat-file", "blob", node->object.hex()},
                                                  {.git_dir = mirror_.folder()}));
-    return std::make_unique<LargeFile>(std::move(git));
+    return std::make_unique<StreamedFile>(std::move(git));
   }
 
   Result<std::string> read_link(std::string_view path) const override {

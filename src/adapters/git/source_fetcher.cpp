@@ -42,7 +42,7 @@ constexpr int k_most_repositories = 1'000;
 constexpr int k_most_redirections = 5;
 constexpr std::size_t k_longest_subject = 72;
 /// Of a submodule, in messages.
-constexpr std::size_t k_longest_path = 60;
+constexpr std::size_t k_shown_path = 60;
 /// Of .gitmodules and .lfsconfig.
 constexpr std::uint64_t k_largest_config = 1U << 20U;
 constexpr std::string_view k_removed = "The builder's copy of the repository was removed meanwhile";
@@ -577,7 +577,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
   Result<> obtain_submodules(Fetch& fetch, const std::string& url, const Obtained& parent,
                              const std::string& prefix, int depth) {
     for (const auto& [path, commit] : parent.submodules) {
-      const std::string shown = printable_line(prefix + path, k_longest_path);
+      const std::string shown = printable_line(prefix + path, k_shown_path);
       const auto module = parent.modules.find(path);
       if (module == parent.modules.end() || module->second.url.empty()) {
         fetch.events.warning("Submodule '" + shown +
@@ -597,7 +597,7 @@ class GitSourceFetcher final : public ports::SourceFetcher {
 
   Result<> obtain_submodule(Fetch& fetch, const SubmoduleSource& source, const std::string& commit,
                             const std::string& path, int depth) {
-    const std::string shown = printable_line(path, k_longest_path);
+    const std::string shown = printable_line(path, k_shown_path);
     const auto bad = [&](const std::string& why) {
       return std::unexpected(
           Error{.kind = ErrorKind::invalid_input,

@@ -35,7 +35,7 @@ constexpr const char* k_pragmas =
     "PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 1048576; PRAGMA cache_size = -2048;"
     "PRAGMA temp_store = MEMORY";
 
-std::int64_t milliseconds(ports::HistoryTime time) {
+std::int64_t since_epoch(ports::HistoryTime time) {
   return time.time_since_epoch().count();
 }
 
@@ -260,7 +260,7 @@ Result<std::int64_t> FileWriter::write_run(const RunState& run,
                     .bind(writer, start.deployment.str(), start.service.str(),
                           std::int64_t(start.attempt), start.repository, start.branch,
                           start.dockerfile, variables, start.engine, start.version, start.worker,
-                          milliseconds(run.started), settings, std::int64_t(start.port))
+                          since_epoch(run.started), settings, std::int64_t(start.port))
                     .run());
     id = open_->database.last_id();
   }
@@ -269,7 +269,7 @@ Result<std::int64_t> FileWriter::write_run(const RunState& run,
       run.ended ? std::string_view(end.outcome) : (run.abandoned ? ports::k_interrupted : "");
   BUILDER_TRY(
       update
-          .bind(id, writer, run.ended ? std::optional(milliseconds(run.ended->time)) : std::nullopt,
+          .bind(id, writer, run.ended ? std::optional(since_epoch(run.ended->time)) : std::nullopt,
                 outcome, end.category, end.reason, end.line, end.advice, end.commit, end.image,
                 end.digest, signed_of(end.context_bytes), signed_of(end.pushed_bytes),
                 signed_of(run.rows), signed_of(run.rows_kept()), signed_of(run.file_bytes()))
@@ -351,7 +351,7 @@ Result<bool> FileWriter::prune_some() {
   const std::uint64_t most = bytes > keep_.bytes ? keep_.bytes - keep_.bytes / 16 : keep_.bytes;
   int removed = 0;
   for (; removed < k_most_removed; ++removed) {
-    BUILDER_TRY_ASSIGN(bool found, too_old.bind(milliseconds(oldest)).step());
+    BUILDER_TRY_ASSIGN(bool found, too_old.bind(since_epoch(oldest)).step());
     std::int64_t id = found ? too_old.integer(0) : 0;
     if (!found && bytes > most) {
       BUILDER_TRY_ASSIGN(found, too_much.bind().step());
@@ -361,7 +361,7 @@ Result<bool> FileWriter::prune_some() {
       break;
     }
     // A statement that has a row still reads.
-    too_old.bind(milliseconds(oldest));
+    too_old.bind(since_epoch(oldest));
     too_much.bind();
     BUILDER_TRY(remove.bind(id).run());
     BUILDER_TRY_ASSIGN(bytes, bytes_in_use());

@@ -18,12 +18,10 @@ namespace builder::adapters::history {
 
 namespace {
 
-using std::chrono::milliseconds;
-
 /// A writer holds the file for moments only.
-constexpr std::chrono::seconds k_busy{2};
+constexpr std::chrono::seconds k_read_busy{2};
 /// Of one question.
-constexpr std::chrono::seconds k_patience{5};
+constexpr std::chrono::seconds k_read_limit{5};
 
 constexpr std::string_view k_columns =
     "id, writer, deployment, service, attempt, repository, branch, dockerfile, variables,"
@@ -44,13 +42,13 @@ std::uint64_t unsigned_of(std::int64_t number) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(number, 0));
 }
 
-std::int64_t signed_of(std::uint64_t number) {
+std::int64_t clamped(std::uint64_t number) {
   constexpr std::uint64_t k_most = std::numeric_limits<std::int64_t>::max();
   return static_cast<std::int64_t>(std::min(number, k_most));
 }
 
 ports::HistoryTime time_of(std::int64_t number) {
-  return ports::HistoryTime(milliseconds(number));
+  return ports::HistoryTime(std::chrono::milliseconds(number));
 }
 
 std::vector<std::string> names_of(std::string_view list) {
@@ -134,7 +132,7 @@ ports::KeptRun Reader::run_of(const Statement& row) const {
 }
 
 Result<std::vector<ports::KeptRun>> Reader::list(const ports::RunFilter& filter) {
-  database_.limit(k_patience);
+  database_.limit(k_read_limit);
   // What is not asked for is a condition that holds. One index is enough, and it has to be one that
   // gives the newest first: `+` keeps SQLite from taking another.
   const bool without_end =
@@ -167,7 +165,7 @@ Result<std::vector<ports::KeptRun>> Reader::list(const ports::RunFilter& filter)
 
 Result<std::vector<ports::KeptRunDetails>> Reader::find(const domain::DeploymentId& deployment) {
   constexpr int k_runs = 20;  // One that waits for its operator comes again and again.
-  database_.limit(k_patience);
+  database_.limit(k_read_limit);
   BUILDER_TRY_ASSIGN(
       Statement rows,
       database_.prepare(fmt::format(
@@ -202,13 +200,14 @@ Result<> Reader::read_parts(ports::KeptRunDetails& details) {
   };
   BUILDER_TRY(each("SELECT name, milliseconds FROM phases WHERE run = ? ORDER BY number",
                    [&](const Statement& row) {
-                     details.phases.emplace_back(row.text(0), milliseconds(row.integer(1)));
+                     details.phases.emplace_back(row.text(0),
+                                                 std::chrono::milliseconds(row.integer(1)));
                    }));
   BUILDER_TRY(
       each("SELECT name, milliseconds, cached, failed FROM steps WHERE run = ? ORDER BY number",
            [&](const Statement& row) {
              details.steps.push_back({.name = std::string(row.text(0)),
-                                      .duration = milliseconds(row.integer(1)),
+                                      .duration = std::chrono::milliseconds(row.integer(1)),
                                       .cached = row.integer(2) != 0,
                                       .failed = row.integer(3) != 0});
            }));
@@ -218,13 +217,13 @@ Result<> Reader::read_parts(ports::KeptRunDetails& details) {
 
 Result<std::vector<ports::KeptRow>> Reader::log(std::int64_t run, std::uint64_t from,
                                                 std::size_t most) {
-  database_.limit(k_patience);
+  database_.limit(k_read_limit);
   BUILDER_TRY_ASSIGN(
       Statement chunks,
       database_.prepare("SELECT rows FROM chunks WHERE run = ?1 AND first >="
                         " (SELECT coalesce(max(first), 0) FROM chunks WHERE run = ?1 AND"
                         "  first <= ?2) ORDER BY first"));
-  chunks.bind(run, signed_of(from));
+  chunks.bind(run, clamped(from));
   std::vector<ports::KeptRow> log;
   while (log.size() < most) {
     BUILDER_TRY_ASSIGN(const bool found, chunks.step());
@@ -254,7 +253,7 @@ Result<std::unique_ptr<ports::HistoryReader>> open_history(const std::string& fo
   const auto in_folder = [&](Error error) {
     return std::unexpected(std::move(error).with_context("the history of builds in " + folder));
   };
-  auto database = Database::open(paths.file(), Database::Mode::read, k_busy);
+  auto database = Database::open(paths.file(), Database::Mode::read, k_read_busy);
   if (!database) {
     return in_folder(std::move(database).error());
   }

@@ -152,10 +152,9 @@ Result<> AllowedHosts::add(const std::string& entry) {
 Result<AllowedHosts> AllowedHosts::parse(std::string_view list) {
   AllowedHosts allowed;
   while (!list.empty()) {
-    std::string entry = lower_case(list.substr(0, list.find(',')));
-    list.remove_prefix(std::min(entry.size() + 1, list.size()));
-    entry.erase(0, std::min(entry.find_first_not_of(k_blank), entry.size()));
-    entry.erase(entry.find_last_not_of(k_blank) + 1);
+    const std::string_view part = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(part.size() + 1, list.size()));
+    const std::string entry = lower_case(trimmed(part, k_blank));
     if (!entry.empty()) {
       BUILDER_TRY(allowed.add(entry));
     }

@@ -1,6 +1,7 @@
 #include "adapters/oci/docker_config.hpp"
 
 #include "adapters/oci/configured_logins.hpp"
+#include "adapters/oci/reference.hpp"
 #include "base/json.hpp"
 #include "base/subprocess.hpp"
 #include "base/sync.hpp"
@@ -22,7 +23,6 @@ namespace {
 using nlohmann::json;
 using ports::SharedLogin;
 
-constexpr std::string_view k_hub = "registry-1.docker.io";
 /// Under which docker keeps the login of Docker Hub.
 constexpr std::string_view k_hub_key = "https://index.docker.io/v1/";
 /// A person may have to unlock a key ring.
@@ -91,7 +91,7 @@ class DockerConfigLogins final : public ports::RegistryLogins {
     const auto done = run_process(
         {.arguments = {"docker-credential-" + helper, "get"},
          .environment = environment_,
-         .input = host == k_hub ? std::string(k_hub_key) : host},
+         .input = host == k_docker_hub ? std::string(k_hub_key) : host},
         [&out](std::string_view part) {
           out += part.substr(0, k_most_output - std::min(k_most_output, out.size()));
         },

@@ -12,7 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view k_index_type = "application/vnd.oci.image.index.v1+json";
 constexpr std::string_view k_index_type_of_docker =
     "application/vnd.docker.distribution.manifest.list.v2+json";
 constexpr std::size_t k_most_entries = 64;

@@ -8,9 +8,13 @@
 #include <nlohmann/json.hpp>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace builder::adapters::oci {
+
+/// The media type of an index (OCI image specification 1.1, image-index.md).
+inline constexpr std::string_view k_index_type = "application/vnd.oci.image.index.v1+json";
 
 /// An image that was pushed by its digest, to become part of an index.
 struct PlatformImage {

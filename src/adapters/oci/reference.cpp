@@ -11,8 +11,6 @@
 namespace builder::adapters::oci {
 namespace {
 
-constexpr std::string_view k_hub = "registry-1.docker.io";
-
 bool is_path(std::string_view text) {
   constexpr std::string_view k_separators = "._-/";
   if (text.empty() || text.size() > 255 || k_separators.contains(text.front()) ||
@@ -86,13 +84,13 @@ Result<Reference> parse_reference(std::string_view text) {
     reference.host = first;
     rest = rest.substr(slash + 1);
   } else {
-    reference.host = k_hub;
+    reference.host = k_docker_hub;
   }
   if (reference.host == "docker.io" || reference.host == "index.docker.io") {
-    reference.host = k_hub;
+    reference.host = k_docker_hub;
   }
   reference.repository = rest;
-  if (reference.host == k_hub && !rest.contains('/')) {
+  if (reference.host == k_docker_hub && !rest.contains('/')) {
     reference.repository = "library/" + reference.repository;
   }
   if (!is_host(reference.host) || !is_path(reference.repository)) {
@@ -103,7 +101,7 @@ Result<Reference> parse_reference(std::string_view text) {
 
 std::string for_engine(const Reference& reference) {
   const std::string text = reference.str();
-  return reference.host == k_hub ? "docker.io" + text.substr(k_hub.size()) : text;
+  return reference.host == k_docker_hub ? "docker.io" + text.substr(k_docker_hub.size()) : text;
 }
 
 Reference reference_of(const ports::Repository& repository, std::string tag) {

@@ -8,9 +8,12 @@
 
 namespace builder::adapters::oci {
 
+/// Where the API of Docker Hub is.
+inline constexpr std::string_view k_docker_hub = "registry-1.docker.io";
+
 /// An image at a registry, with the names its API uses.
 struct Reference {
-  std::string host;        ///< `name[:port]`; Docker Hub's API is `registry-1.docker.io`.
+  std::string host;        ///< `name[:port]`; Docker Hub's API is `k_docker_hub`.
   std::string repository;  ///< `library/busybox`.
   std::string tag;         ///< Empty when only a digest was given.
   std::string digest;      ///< `sha256:…`; empty: the tag decides.

@@ -1,5 +1,6 @@
 #include "adapters/oci/referrers.hpp"
 
+#include "adapters/oci/index.hpp"
 #include "base/backoff.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
@@ -19,7 +20,6 @@ namespace {
 using nlohmann::json;
 using ports::JobContext;
 
-constexpr std::string_view k_index_type = "application/vnd.oci.image.index.v1+json";
 constexpr std::string_view k_manifest_type = "application/vnd.oci.image.manifest.v1+json";
 constexpr std::string_view k_empty_type = "application/vnd.oci.empty.v1+json";
 constexpr std::string_view k_empty = "{}";

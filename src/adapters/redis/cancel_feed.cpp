@@ -16,8 +16,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds k_ping_interval{5};
 constexpr std::chrono::seconds k_silence_limit{10};
-constexpr BackoffPolicy k_reconnect{.base = std::chrono::milliseconds(100),
-                                    .cap = std::chrono::milliseconds(1'000)};
+constexpr BackoffPolicy k_resubscribe{.base = std::chrono::milliseconds(100),
+                                      .cap = std::chrono::milliseconds(1'000)};
 
 class RedisCancelFeed final : public ports::CancelFeed {
  public:
@@ -43,7 +43,7 @@ class RedisCancelFeed final : public ports::CancelFeed {
       if (ever_heard && trouble.is_news(ended.error().message)) {
         log_.warning("cancel messages are not heard: {}", ended.error().message);
       }
-      sleep_for(next_delay(k_reconnect, attempt, std::nullopt, random), stop);
+      sleep_for(next_delay(k_resubscribe, attempt, std::nullopt, random), stop);
     }
   }
 

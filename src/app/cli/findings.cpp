@@ -114,14 +114,10 @@ std::string on_terminal(const Finding& finding, const Terminal& terminal,
   return text;
 }
 
-std::string plural(std::size_t number, std::string_view what) {
-  return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
-}
-
 std::string sum_of(const Findings& findings) {
   std::string text = fmt::format("{}, {}, {} ok, {} not tried, in {:.1f} s",
-                                 plural(count(findings, State::failure), "failure"),
-                                 plural(count(findings, State::warning), "warning"),
+                                 counted(count(findings, State::failure), "failure"),
+                                 counted(count(findings, State::warning), "warning"),
                                  count(findings, State::ok), count(findings, State::not_tried),
                                  std::chrono::duration<double>(findings.took).count());
   std::string failed;

@@ -104,6 +104,15 @@ std::size_t width_of(std::string_view text) {
   return width;
 }
 
+std::string counted(std::size_t count, std::string_view thing) {
+  return fmt::format("{} {}{}", count, thing, count == 1 ? "" : "s");
+}
+
+std::string name_cell(std::string_view name) {
+  constexpr std::size_t k_longest_cell = 60;
+  return printable_line(name, k_longest_cell);
+}
+
 std::string fitted(std::string_view text, std::size_t columns) {
   if (columns == Terminal::k_no_limit || width_of(text) <= columns) {
     return std::string(text);
@@ -130,7 +139,7 @@ std::string fitted(std::string_view text, std::size_t columns) {
   return in_style ? kept + "\x1b[0m" : kept;
 }
 
-std::string table(const Terminal& terminal, const std::vector<std::vector<std::string>>& rows) {
+std::string table(const Terminal& terminal, const TableRows& rows) {
   std::vector<std::size_t> widths(rows.empty() ? 0 : rows.front().size());
   for (const auto& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i) {

@@ -37,10 +37,18 @@ std::size_t width_of(std::string_view text);
 /// The beginning of a text that fits, with `…` for what was cut.
 std::string fitted(std::string_view text, std::size_t columns);
 
+using TableRows = std::vector<std::vector<std::string>>;
+
 /// Rows of cells below each other, the first row being the heads, two spaces between the columns.
 /// The last column is cut where the terminal ends; where not even the others fit, each row becomes
 /// lines of `head: cell`. Cells are one line each, hidden characters shown as `?`.
-std::string table(const Terminal& terminal, const std::vector<std::vector<std::string>>& rows);
+std::string table(const Terminal& terminal, const TableRows& rows);
+
+/// "1 worker", "3 workers".
+std::string counted(std::size_t count, std::string_view thing);
+
+/// A stranger's name as a cell shows it.
+std::string name_cell(std::string_view name);
 
 /// Writes the text and flushes. What nobody reads is lost: an error of the stream is none of the
 /// work that is told about. Thread-safe.

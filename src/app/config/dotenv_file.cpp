@@ -1,5 +1,7 @@
 #include "app/config/dotenv_file.hpp"
 
+#include "base/ascii.hpp"
+
 #include <fmt/format.h>
 
 #include <sstream>
@@ -7,14 +9,6 @@
 namespace builder::app {
 
 namespace {
-
-std::string trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) {
-    return {};
-  }
-  return std::string(text.substr(first, text.find_last_not_of(" \t\r") - first + 1));
-}
 
 /// What of a value in a `.env` file cannot be read; empty: all can.
 std::string_view problem_of_value(std::string_view value) {
@@ -25,7 +19,7 @@ std::string_view problem_of_value(std::string_view value) {
   if (end == std::string_view::npos) {
     return "has a quote that is not closed in the same line; it counts as part of the value";
   }
-  const std::string rest = trimmed(value.substr(end + 1));
+  const std::string_view rest = trimmed(value.substr(end + 1));
   return rest.empty() || rest.front() == '#' ? ""
                                              : "has text behind the closing quote; it is cut off";
 }
@@ -42,16 +36,20 @@ DotenvValues parse_dotenv(std::string_view content, std::string_view name,
   int number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
-    line = trimmed(line);
+    line = std::string(trimmed(line));
     if (line.empty() || line.front() == '#') {
       continue;
     }
     const std::size_t equals = line.find('=');
-    std::string key = equals == std::string::npos ? "" : trimmed(line.substr(0, equals));
+    std::string key = equals == std::string::npos
+                          ? ""
+                          : std::string(trimmed(std::string_view(line).substr(0, equals)));
     if (key.starts_with("export ")) {
-      key = trimmed(key.substr(7));
+      key = std::string(trimmed(std::string_view(key).substr(7)));
     }
-    std::string value = equals == std::string::npos ? "" : trimmed(line.substr(equals + 1));
+    std::string value = equals == std::string::npos
+                            ? ""
+                            : std::string(trimmed(std::string_view(line).substr(equals + 1)));
     if (key.empty() || key.find_first_of(" \t\"'$`\\") != std::string::npos) {
       warnings.push_back(
           fmt::format("{}: line {} is not NAME=value; it is passed over", name, number));
@@ -64,7 +62,7 @@ DotenvValues parse_dotenv(std::string_view content, std::string_view name,
         value.find(value.front(), 1) != std::string::npos) {
       value = value.substr(1, value.find(value.front(), 1) - 1);
     } else if (const std::size_t comment = value.find(" #"); comment != std::string::npos) {
-      value = trimmed(value.substr(0, comment));
+      value = std::string(trimmed(std::string_view(value).substr(0, comment)));
     }
     values[key] = value;
   }

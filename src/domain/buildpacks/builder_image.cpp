@@ -1,6 +1,7 @@
 #include "domain/buildpacks/builder_image.hpp"
 
 #include "base/json.hpp"
+#include "domain/base_image.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -21,27 +22,9 @@ constexpr ApiVersion k_newest{.major = 0, .minor = 13};
 constexpr ApiVersion k_oldest{.major = 0, .minor = 7};
 constexpr ApiVersion k_unsaid{.major = 0, .minor = 12};
 constexpr std::size_t k_most_run_images = 32;
-constexpr std::size_t k_longest_reference = 512;
-
-json parsed(const std::string& text) {
-  return parse_json(text);
-}
-
-const json& child(const json& object, std::string_view name) {
-  static const json nothing;
-  if (!object.is_object()) {
-    return nothing;
-  }
-  const auto found = object.find(name);
-  return found == object.end() ? nothing : *found;
-}
-
-std::string text_of(const json& value) {
-  return value.is_string() ? value.get<std::string>() : std::string();
-}
 
 std::optional<std::uint32_t> variable_number(const json& config, std::string_view name) {
-  for (const json& entry : child(config, "Env")) {
+  for (const json& entry : part_of(config, "Env")) {
     const std::string text = text_of(entry);
     if (!text.starts_with(name) || text.size() <= name.size() || text[name.size()] != '=') {
       continue;
@@ -69,8 +52,8 @@ std::vector<std::string> references_of(const json& list) {
 }
 
 void add_run_image(std::vector<RunImage>& images, const json& entry) {
-  RunImage image{.image = text_of(child(entry, "image")),
-                 .mirrors = references_of(child(entry, "mirrors"))};
+  RunImage image{.image = text_of(entry, "image"),
+                 .mirrors = references_of(part_of(entry, "mirrors"))};
   const bool known = std::ranges::any_of(
       images, [&image](const RunImage& other) { return other.image == image.image; });
   if (!image.image.empty() && image.image.size() <= k_longest_reference && !known &&
@@ -91,7 +74,7 @@ std::vector<ApiVersion> versions_of(const json& list) {
   return versions;
 }
 
-Error refused(std::string_view name, std::string_view why) {
+Error unusable(std::string_view name, std::string_view why) {
   return {.kind = ErrorKind::invalid_input,
           .message = fmt::format("builder {}: {}", name, why),
           .customer = fmt::format("Builder {} cannot be used: {}; the operator can choose another",
@@ -142,46 +125,46 @@ std::optional<ApiVersion> parse_api_version(std::string_view text) {
 
 Result<BuilderImage> read_builder_image(std::string_view config_json, std::string_view name) {
   const json image = parse_json(config_json);
-  const json& config = child(image, "config");
-  const json& labels = child(config, "Labels");
+  const json config = part_of(image, "config");
+  const json labels = part_of(config, "Labels");
   if (!config.is_object()) {
-    return std::unexpected(refused(name, "it is no container image"));
+    return std::unexpected(unusable(name, "it is no container image"));
   }
   const auto user = variable_number(config, "CNB_USER_ID");
   const auto group = variable_number(config, "CNB_GROUP_ID");
   if (!user || !group) {
     return std::unexpected(
-        refused(name, "it does not say (CNB_USER_ID, CNB_GROUP_ID) as whom buildpacks run"));
+        unusable(name, "it does not say (CNB_USER_ID, CNB_GROUP_ID) as whom buildpacks run"));
   }
   if (*user == 0 || *group == 0) {
-    return std::unexpected(refused(name, "its buildpacks would run as root"));
+    return std::unexpected(unusable(name, "its buildpacks would run as root"));
   }
   const json extensions =
-      parsed(text_of(child(labels, "io.buildpacks.buildpack.order-extensions")));
+      parse_json(text_of(part_of(labels, "io.buildpacks.buildpack.order-extensions")));
   if (extensions.is_array() && !extensions.empty()) {
-    return std::unexpected(refused(name, "it uses image extensions, which are not supported"));
+    return std::unexpected(unusable(name, "it uses image extensions, which are not supported"));
   }
 
   BuilderImage builder{.user_id = *user, .group_id = *group};
-  const std::string system = text_of(child(image, "os"));
-  const std::string machine = text_of(child(image, "architecture"));
+  const std::string system = text_of(image, "os");
+  const std::string machine = text_of(image, "architecture");
   if (!system.empty() && !machine.empty()) {
     builder.platform = system + "/" + machine;
   }
-  const json metadata = parsed(text_of(child(labels, "io.buildpacks.builder.metadata")));
-  if (const json& images = child(metadata, "images"); images.is_array()) {
+  const json metadata = parse_json(text_of(labels, "io.buildpacks.builder.metadata"));
+  if (const json images = part_of(metadata, "images"); images.is_array()) {
     for (const json& entry : images) {
       add_run_image(builder.run_images, entry);
     }
   }
-  add_run_image(builder.run_images, child(child(metadata, "stack"), "runImage"));
-  const json& lifecycle = child(metadata, "lifecycle");
-  builder.lifecycle_version = text_of(child(lifecycle, "version"));
+  add_run_image(builder.run_images, part_of(part_of(metadata, "stack"), "runImage"));
+  const json lifecycle = part_of(metadata, "lifecycle");
+  builder.lifecycle_version = text_of(lifecycle, "version");
   builder.platform_apis =
-      versions_of(child(child(child(lifecycle, "apis"), "platform"), "supported"));
+      versions_of(part_of(part_of(part_of(lifecycle, "apis"), "platform"), "supported"));
   if (builder.platform_apis.empty()) {
-    const json apis = parsed(text_of(child(labels, "io.buildpacks.lifecycle.apis")));
-    builder.platform_apis = versions_of(child(child(apis, "platform"), "supported"));
+    const json apis = parse_json(text_of(labels, "io.buildpacks.lifecycle.apis"));
+    builder.platform_apis = versions_of(part_of(part_of(apis, "platform"), "supported"));
   }
   return builder;
 }
@@ -198,8 +181,8 @@ Result<ApiVersion> choose_platform_api(const BuilderImage& builder, std::string_
   }
   if (!best) {
     return std::unexpected(
-        refused(name, fmt::format("its lifecycle supports none of the platform APIs {} to {}",
-                                  k_oldest.str(), k_newest.str())));
+        unusable(name, fmt::format("its lifecycle supports none of the platform APIs {} to {}",
+                                   k_oldest.str(), k_newest.str())));
   }
   return *best;
 }

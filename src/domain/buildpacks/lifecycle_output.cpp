@@ -18,7 +18,7 @@ constexpr std::string_view k_last_word = "Processing layers";
 constexpr std::string_view k_detecting = "DETECTING";
 constexpr std::size_t k_most_errors = 20;
 constexpr std::size_t k_most_buildpacks = 100;
-constexpr std::size_t k_longest = 300;
+constexpr std::size_t k_longest_row = 300;
 
 /// What lifecycles 0.16 to 0.20 say at level debug, and warnings about files a platform need not
 /// have.
@@ -91,17 +91,17 @@ std::string plain_text(std::string_view line) {
   return text;
 }
 
-std::string shown(std::string_view text) {
-  return printable_line(text.substr(0, k_longest));
+std::string shown_row(std::string_view text) {
+  return printable_line(text.substr(0, k_longest_row));
 }
 
 /// `id@version`, perhaps followed by ` (code)`.
 Buildpack buildpack_of(std::string_view text) {
   text = text.substr(0, text.find(' '));
   const auto at = text.rfind('@');
-  return at == std::string_view::npos
-             ? Buildpack{.id = shown(text), .version = {}}
-             : Buildpack{.id = shown(text.substr(0, at)), .version = shown(text.substr(at + 1))};
+  return at == std::string_view::npos ? Buildpack{.id = shown_row(text), .version = {}}
+                                      : Buildpack{.id = shown_row(text.substr(0, at)),
+                                                  .version = shown_row(text.substr(at + 1))};
 }
 
 /// `id   version`.
@@ -112,7 +112,8 @@ std::optional<Buildpack> listed_buildpack(std::string_view line) {
       line.find(' ', version) != std::string_view::npos || line.substr(0, blank).ends_with(':')) {
     return std::nullopt;
   }
-  return Buildpack{.id = shown(line.substr(0, blank)), .version = shown(line.substr(version))};
+  return Buildpack{.id = shown_row(line.substr(0, blank)),
+                   .version = shown_row(line.substr(version))};
 }
 
 }  // namespace
@@ -121,7 +122,7 @@ LineMeaning LifecycleReader::read(std::string_view raw) {
   const std::string text = plain_text(raw);
   const std::string_view line = text;
   if (line.starts_with(k_phase) && !buildpack_speaks_) {
-    trace_.phase = shown(line.substr(k_phase.size()));
+    trace_.phase = shown_row(line.substr(k_phase.size()));
     listing_ = false;
     return {LineKind::phase_begins, trace_.phase};
   }
@@ -194,7 +195,7 @@ LineMeaning LifecycleReader::read_detection(std::string_view line) {
 
 void LifecycleReader::note_error(std::string_view line) {
   if (trace_.errors.size() < k_most_errors) {
-    trace_.errors.push_back(shown(line.substr(k_error.size())));
+    trace_.errors.push_back(shown_row(line.substr(k_error.size())));
   }
 }
 

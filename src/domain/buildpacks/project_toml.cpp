@@ -1,5 +1,6 @@
 #include "domain/buildpacks/project_toml.hpp"
 
+#include "domain/base_image.hpp"
 #include "domain/buildpacks/toml.hpp"
 #include "domain/customer_line.hpp"
 
@@ -13,9 +14,8 @@ namespace {
 
 constexpr std::size_t k_most_entries = 1000;
 constexpr std::size_t k_longest_pattern = 4096;  // As a path.
-constexpr std::size_t k_longest_reference = 512;
 
-std::unexpected<Error> bad(std::string_view what) {
+std::unexpected<Error> bad_project(std::string_view what) {
   const std::string line = fmt::format("project.toml: {}", what);
   return std::unexpected(
       Error{.kind = ErrorKind::invalid_input, .message = line, .customer = customer_line(line)});
@@ -29,13 +29,14 @@ Result<std::vector<std::string>> strings_of(const toml::table& table, std::strin
   }
   const toml::array* array = node->as_array();
   if (array == nullptr || array->size() > k_most_entries) {
-    return bad(fmt::format("\"{}\" must be a list of at most {} texts", name, k_most_entries));
+    return bad_project(
+        fmt::format("\"{}\" must be a list of at most {} texts", name, k_most_entries));
   }
   for (const toml::node& entry : *array) {
     const auto* text = entry.as_string();
     if (text == nullptr || text->get().size() > k_longest_pattern) {
-      return bad(fmt::format("\"{}\" must be a list of texts of at most {} bytes", name,
-                             k_longest_pattern));
+      return bad_project(fmt::format("\"{}\" must be a list of texts of at most {} bytes", name,
+                                     k_longest_pattern));
     }
     strings.push_back(text->get());
   }
@@ -45,14 +46,14 @@ Result<std::vector<std::string>> strings_of(const toml::table& table, std::strin
 Result<std::vector<EnvironmentVariable>> environment_of(const toml::array& list) {
   std::vector<EnvironmentVariable> environment;
   if (list.size() > k_most_entries) {
-    return bad(fmt::format("at most {} build variables are taken", k_most_entries));
+    return bad_project(fmt::format("at most {} build variables are taken", k_most_entries));
   }
   for (const toml::node& entry : list) {
     const toml::table* table = entry.as_table();
     const auto* name = table == nullptr ? nullptr : table->get_as<std::string>("name");
     const auto* value = table == nullptr ? nullptr : table->get_as<std::string>("value");
     if (name == nullptr || value == nullptr) {
-      return bad("every build variable needs a \"name\" and a \"value\" in quotes");
+      return bad_project("every build variable needs a \"name\" and a \"value\" in quotes");
     }
     environment.push_back({.key = name->get(), .value = value->get()});
   }
@@ -90,7 +91,7 @@ Result<ProjectDescriptor> read(const toml::table& root) {
   }
   const auto* groups = section.groups == nullptr ? nullptr : section.groups->as_array();
   if (section.has_pre_or_post || (groups != nullptr && !groups->empty())) {
-    return bad(
+    return bad_project(
         "choosing buildpacks (group, pre, post, inline scripts, uri) is not supported; remove "
         "them, "
         "or add a Dockerfile");
@@ -105,14 +106,14 @@ Result<ProjectDescriptor> read(const toml::table& root) {
   if (section.environment != nullptr) {
     const auto* list = section.environment->as_array();
     if (list == nullptr) {
-      return bad("build variables are a list: [[io.buildpacks.build.env]]");
+      return bad_project("build variables are a list: [[io.buildpacks.build.env]]");
     }
     BUILDER_TRY_ASSIGN(project.environment, environment_of(*list));
   }
   if (const auto* node = section.table->get("builder")) {
     const auto* text = node->as_string();
     if (text == nullptr || text->get().size() > k_longest_reference) {
-      return bad("\"builder\" must be an image name in quotes");
+      return bad_project("\"builder\" must be an image name in quotes");
     }
     project.builder = text->get();
   }
@@ -123,7 +124,7 @@ Result<ProjectDescriptor> read(const toml::table& root) {
 
 Result<ProjectDescriptor> read_project_toml(std::string_view content) {
   const auto parsed = parse_toml(content);
-  return parsed ? read(*parsed) : bad(parsed.error().message);
+  return parsed ? read(*parsed) : bad_project(parsed.error().message);
 }
 
 }  // namespace builder::domain::buildpacks

@@ -18,25 +18,17 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t k_most = 200;
-constexpr std::size_t k_longest = 200;
+constexpr std::size_t k_longest_name = 200;
 
 /// Names come from strangers' buildpacks and are shown.
-std::string shown(std::string_view text) {
-  return printable_line(text.substr(0, k_longest));
-}
-
-json child(const json& object, const char* name) {
-  return object.is_object() && object.contains(name) ? object.at(name) : json();
-}
-
-std::string text_of(const json& value) {
-  return value.is_string() ? value.get<std::string>() : std::string();
+std::string shown_name(std::string_view text) {
+  return printable_line(text.substr(0, k_longest_name));
 }
 
 /// What the lifecycle says of the image that it made, in a label.
 json lifecycle_metadata(const json& image) {
-  return parse_json(
-      text_of(child(child(child(image, "config"), "Labels"), "io.buildpacks.lifecycle.metadata")));
+  return parse_json(text_of(
+      part_of(part_of(part_of(image, "config"), "Labels"), "io.buildpacks.lifecycle.metadata")));
 }
 
 }  // namespace
@@ -61,8 +53,8 @@ std::vector<Buildpack> read_group(std::string_view content) {
   for (const toml::node& entry : *list) {
     if (const toml::table* buildpack = entry.as_table();
         buildpack != nullptr && group.size() < k_most) {
-      group.push_back({.id = shown((*buildpack)["id"].value_or(std::string())),
-                       .version = shown((*buildpack)["version"].value_or(std::string()))});
+      group.push_back({.id = shown_name((*buildpack)["id"].value_or(std::string())),
+                       .version = shown_name((*buildpack)["version"].value_or(std::string()))});
     }
   }
   return group;
@@ -70,18 +62,17 @@ std::vector<Buildpack> read_group(std::string_view content) {
 
 std::vector<std::string> read_processes(std::string_view config_json) {
   const json image = parse_json(config_json);
-  const json config = child(image, "config");
+  const json config = part_of(image, "config");
   const json metadata =
-      parse_json(text_of(child(child(config, "Labels"), "io.buildpacks.build.metadata")));
+      parse_json(text_of(part_of(part_of(config, "Labels"), "io.buildpacks.build.metadata")));
   std::vector<std::string> types;
-  for (const json& process : child(metadata, "processes")) {
-    if (const std::string type = text_of(child(process, "type"));
-        !type.empty() && types.size() < k_most) {
-      types.push_back(shown(type));
+  for (const json& process : part_of(metadata, "processes")) {
+    if (const std::string type = text_of(process, "type"); !type.empty() && types.size() < k_most) {
+      types.push_back(shown_name(type));
     }
   }
   // The entrypoint names the default: /cnb/process/web.
-  const json entrypoint = child(config, "Entrypoint");
+  const json entrypoint = part_of(config, "Entrypoint");
   if (entrypoint.is_array() && !entrypoint.empty()) {
     const std::string path = text_of(entrypoint.front());
     const auto found = std::ranges::find(types, path.substr(path.rfind('/') + 1));
@@ -94,8 +85,8 @@ std::vector<std::string> read_processes(std::string_view config_json) {
 
 std::optional<std::size_t> sbom_layer(std::string_view config_json) {
   const json image = parse_json(config_json);
-  const std::string wanted = text_of(child(child(lifecycle_metadata(image), "sbom"), "sha"));
-  const json layers = child(child(image, "rootfs"), "diff_ids");
+  const std::string wanted = text_of(part_of(part_of(lifecycle_metadata(image), "sbom"), "sha"));
+  const json layers = part_of(part_of(image, "rootfs"), "diff_ids");
   if (wanted.empty() || !layers.is_array()) {
     return std::nullopt;
   }
@@ -106,8 +97,8 @@ std::optional<std::size_t> sbom_layer(std::string_view config_json) {
 }
 
 std::optional<BaseImage> read_run_image(std::string_view config_json) {
-  const json run = child(lifecycle_metadata(parse_json(config_json)), "runImage");
-  const std::string reference = text_of(child(run, "reference"));
+  const json run = part_of(lifecycle_metadata(parse_json(config_json)), "runImage");
+  const std::string reference = text_of(run, "reference");
   const auto at = reference.find('@');
   if (at == std::string::npos || !is_digest(reference.substr(at + 1))) {
     return std::nullopt;
@@ -117,7 +108,7 @@ std::optional<BaseImage> read_run_image(std::string_view config_json) {
   if (image.name.starts_with(k_hub)) {
     image.name = "docker.io/" + image.name.substr(k_hub.size());
   }
-  image.name = shown(image.name);
+  image.name = shown_name(image.name);
   return image;
 }
 

@@ -67,12 +67,7 @@ std::string plain(std::string line) {
   // npm up to 9.
   replace_all(line, "npm ERR!", "npm error");
   const std::string_view shown = without_step_prefix(line);
-  const std::size_t begin = shown.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) {
-    return {};
-  }
-  const std::size_t end = shown.find_last_not_of(" \t") + 1;
-  return std::string(truncate_bytes(shown.substr(begin, end - begin), k_longest_line));
+  return std::string(truncate_bytes(trimmed(shown, " \t"), k_longest_line));
 }
 
 struct Line {
@@ -203,7 +198,7 @@ std::string filled_within(std::size_t limit, std::string_view form, const Captur
 
 // --- Reading the file.
 
-std::unexpected<Error> bad(std::string_view rule, std::string_view why) {
+std::unexpected<Error> bad_rule(std::string_view rule, std::string_view why) {
   return failure(ErrorKind::invalid_input, fmt::format("rule {}: {}", rule, why));
 }
 
@@ -309,21 +304,21 @@ Result<Rule> read_rule(const toml::table& entry) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
   });
   if (!is_name) {
-    return bad(rule.name.empty() ? "without a name" : rule.name,
-               "a name has small letters, digits and dashes");
+    return bad_rule(rule.name.empty() ? "without a name" : rule.name,
+                    "a name has small letters, digits and dashes");
   }
   for (const auto& [key, value] : entry) {
     if (std::ranges::find(k_keys, key.str()) == std::end(k_keys)) {
-      return bad(rule.name, fmt::format("there is no key '{}'", key.str()));
+      return bad_rule(rule.name, fmt::format("there is no key '{}'", key.str()));
     }
   }
   const auto category = category_of(entry["category"].value_or(std::string()));
   if (!category) {
-    return bad(rule.name, "the category is customer, platform or network");
+    return bad_rule(rule.name, "the category is customer, platform or network");
   }
   rule.category = *category;
   if (const auto read = read_patterns(entry, rule); !read) {
-    return bad(rule.name, read.error().message);
+    return bad_rule(rule.name, read.error().message);
   }
   rule.ending = entry["ending"].value_or(std::string());
   rule.lines =
@@ -337,13 +332,13 @@ Result<Rule> read_rule(const toml::table& entry) {
   }
   if (rule.ending.empty() && rule.exit_codes.empty() && rule.error.empty() && rule.all.empty() &&
       rule.any.empty()) {
-    return bad(rule.name, "it fits every failure");
+    return bad_rule(rule.name, "it fits every failure");
   }
   rule.sentence = entry["sentence"].value_or(std::string());
   rule.suggestion = entry["suggestion"].value_or(std::string());
   for (const std::string_view form : {rule.sentence, rule.suggestion}) {
     if (const std::string fault = fault_of(form, rule); !fault.empty()) {
-      return bad(rule.name, fault);
+      return bad_rule(rule.name, fault);
     }
   }
   return rule;
@@ -378,7 +373,7 @@ Result<FailureRules> FailureRules::parse(std::string_view text) {
     }
     BUILDER_TRY_ASSIGN(Rule rule, read_rule(*entry));
     if (!names.insert(rule.name).second) {
-      return bad(rule.name, "another rule has this name");
+      return bad_rule(rule.name, "another rule has this name");
     }
     rules.push_back(std::move(rule));
   }

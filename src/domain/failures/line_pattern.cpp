@@ -16,15 +16,8 @@ constexpr int k_most_places = 8;
 constexpr std::string_view k_blanks = " \t";
 constexpr std::string_view k_around_words = "\"'`()[],;:.!";
 
-std::unexpected<Error> bad(std::string_view pattern, std::string_view why) {
+std::unexpected<Error> bad_pattern(std::string_view pattern, std::string_view why) {
   return failure(ErrorKind::invalid_input, fmt::format("pattern '{}': {}", pattern, why));
-}
-
-std::string_view trimmed(std::string_view text, std::string_view what) {
-  const std::size_t begin = text.find_first_not_of(what);
-  return begin == std::string_view::npos
-             ? std::string_view()
-             : text.substr(begin, text.find_last_not_of(what) + 1 - begin);
 }
 
 /// A path or a scoped name may begin with a dot.
@@ -109,19 +102,19 @@ Result<LinePattern> LinePattern::parse(std::string_view text) {
       literal += text[++i];
     } else if (c == '*') {
       if (!add_gap({.kind = Gap::Kind::any})) {
-        return bad(whole, "two gaps have no text between them");
+        return bad_pattern(whole, "two gaps have no text between them");
       }
     } else if (c == '{') {
       const std::size_t close = text.find('}', i);
       if (close == std::string_view::npos) {
-        return bad(whole, "a { lacks its }");
+        return bad_pattern(whole, "a { lacks its }");
       }
       auto parsed = parse_gap(text.substr(i + 1, close - i - 1));
       if (!parsed) {
-        return bad(whole, parsed.error().message);
+        return bad_pattern(whole, parsed.error().message);
       }
       if (!add_gap(*std::move(parsed))) {
-        return bad(whole, "two gaps have no text between them");
+        return bad_pattern(whole, "two gaps have no text between them");
       }
       i = close;
     } else {
@@ -140,7 +133,7 @@ Result<LinePattern> LinePattern::parse(std::string_view text) {
       !pattern.literals_.empty() &&
       std::ranges::any_of(pattern.gaps_, [](const Gap& one) { return !one.words.empty(); });
   if (!has_text && !has_words) {
-    return bad(whole, "it has too little text of its own");
+    return bad_pattern(whole, "it has too little text of its own");
   }
   return pattern;
 }

@@ -39,7 +39,7 @@ std::string text_of(BaseImages value) {
 }
 
 std::string text_of(std::chrono::seconds value) {
-  return in_words(value);
+  return builder::in_words(value);
 }
 
 std::string text_of(const std::vector<std::string>& values) {

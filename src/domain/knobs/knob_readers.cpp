@@ -4,6 +4,7 @@
 #include "base/duration.hpp"
 #include "base/spelling.hpp"
 #include "base/text.hpp"
+#include "domain/base_image.hpp"
 #include "domain/buildpacks/toml.hpp"
 #include "domain/customer_line.hpp"
 #include "domain/platform_name.hpp"
@@ -56,7 +57,7 @@ std::unexpected<Error> bad(const Written& written, std::string_view what) {
   return bad(fmt::format("{} {}", written.subject, what));
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return fmt::format("'{}'", printable_line(text, k_shown));
 }
 
@@ -73,7 +74,7 @@ Result<Chosen<std::string>> path_of(const Written& written, bool may_be_root) {
   if (!cleaned) {
     return bad(written, fmt::format("is {}, which is no path in the repository; write one from its "
                                     "root, like apps/web",
-                                    quoted(path)));
+                                    in_quotes(path)));
   }
   return Chosen<std::string>{.value = *std::move(cleaned), .where = written.where};
 }
@@ -88,7 +89,7 @@ Result<Chosen<Value>> choice_of(const Written& written,
     }
     words += fmt::format("{}\"{}\"", words.empty() ? "" : " or ", word);
   }
-  return bad(written, fmt::format("is {}; it must be {}", quoted(written.text()), words));
+  return bad(written, fmt::format("is {}; it must be {}", in_quotes(written.text()), words));
 }
 
 /// Docker's rule for names of stages, and their numbers.
@@ -100,26 +101,25 @@ Result<Chosen<std::string>> target_of(const Written& written) {
   });
   if (!is_name || name.empty() || name.size() > k_longest_name) {
     return bad(written,
-               fmt::format("is {}, which is no name of a stage: FROM … AS NAME", quoted(name)));
+               fmt::format("is {}, which is no name of a stage: FROM … AS NAME", in_quotes(name)));
   }
   return Chosen<std::string>{.value = name, .where = written.where};
 }
 
 Result<Chosen<std::string>> platform_of(const Written& written) {
   if (const std::string fault = platform_list_fault(written.text()); !fault.empty()) {
-    return bad(written, fmt::format("is {}: {}", quoted(written.text()),
+    return bad(written, fmt::format("is {}: {}", in_quotes(written.text()),
                                     written.text().empty() ? "name one, like linux/amd64" : fault));
   }
   return Chosen<std::string>{.value = written.text(), .where = written.where};
 }
 
 Result<Chosen<std::string>> image_of(const Written& written) {
-  constexpr std::size_t k_longest_reference = 512;
   const std::string& image = written.text();
   const bool is_image =
       std::ranges::all_of(image, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
   if (!is_image || image.empty() || image.size() > k_longest_reference) {
-    return bad(written, fmt::format("is {}, which is no name of an image", quoted(image)));
+    return bad(written, fmt::format("is {}, which is no name of an image", in_quotes(image)));
   }
   return Chosen<std::string>{.value = image, .where = written.where};
 }
@@ -131,12 +131,12 @@ Result<Chosen<std::chrono::seconds>> time_of(const Written& written, std::chrono
     return bad(written,
                fmt::format("is {}; it must be a time such as \"90s\", \"30m\" or \"2h\", a week at "
                            "most",
-                           quoted(written.text())));
+                           in_quotes(written.text())));
   }
   if (longest.count() != 0 && *time > longest) {
     return bad(written, fmt::format("is {}, and may be {} at most here; write less, or ask the "
                                     "operator for a higher limit",
-                                    in_words(*time), in_words(longest)));
+                                    builder::in_words(*time), builder::in_words(longest)));
   }
   return Chosen<std::chrono::seconds>{.value = *time, .where = written.where};
 }
@@ -164,16 +164,16 @@ Result<Assignments> assignments_of(const Written& written, bool are_arguments) {
       return bad(fmt::format(
           "{}: {}", subject,
           name.empty() ? "an entry begins with its name: NAME, or NAME=VALUE"
-                       : quoted(name) + (is_reserved_argument(name)
-                                             ? " steers BuildKit itself and cannot be set"
-                                             : " is no name of an ARG: letters, digits and _")));
+                       : in_quotes(name) + (is_reserved_argument(name)
+                                                ? " steers BuildKit itself and cannot be set"
+                                                : " is no name of an ARG: letters, digits and _")));
     }
     std::optional<std::string> value;
     if (equals != std::string::npos) {
       value = text.substr(equals + 1);
       if (value->contains('\0') || value->size() > k_longest_value) {
         return bad(fmt::format("{}: the value of {} holds a NUL, or more than 64 KiB", subject,
-                               quoted(name)));
+                               in_quotes(name)));
       }
     }
     assignments.insert_or_assign(
@@ -289,9 +289,7 @@ std::vector<Chosen<std::string>> divided(std::string_view text, std::string_view
   std::vector<Chosen<std::string>> parts;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find_first_of(separators), text.size());
-    std::string_view part = text.substr(0, end);
-    part.remove_prefix(std::min(part.find_first_not_of(k_blank), part.size()));
-    part = part.substr(0, part.find_last_not_of(k_blank) + 1);
+    const std::string_view part = trimmed(text.substr(0, end), k_blank);
     if (!part.empty()) {
       parts.push_back({.value = std::string(part), .where = where});
     }

@@ -8,11 +8,10 @@ namespace builder::domain {
 namespace {
 
 using testing::HasSubstr;
-using Place = ImageFinding::Place;
 
 TEST(ImageFindings, SayWhereAndWhatMadeIt) {
   EXPECT_EQ(
-      finding_text({.place = Place::file,
+      finding_text({.place = ImageFinding::Place::file,
                     .secret = "variable TOKEN",
                     .where = "/app/config.json",
                     .layer = 3,
@@ -20,28 +19,34 @@ TEST(ImageFindings, SayWhereAndWhatMadeIt) {
                     .made_by = "COPY . ."},
                    5),
       "variable TOKEN in /app/config.json, layer 3 of 5 (line 7 of the Dockerfile: COPY . .)");
-  EXPECT_EQ(finding_text({.place = Place::file,
+  EXPECT_EQ(finding_text({.place = ImageFinding::Place::file,
                           .secret = "variable TOKEN",
                           .layer = 1,
                           .made_by = "Application Layer"},
                          2),
             "variable TOKEN in what lies between files, layer 1 of 2 (Application Layer)");
   EXPECT_EQ(
-      finding_text({.place = Place::environment, .secret = "git password", .where = "TOKEN"}, 2),
+      finding_text(
+          {.place = ImageFinding::Place::environment, .secret = "git password", .where = "TOKEN"},
+          2),
       "git password in the image's variable TOKEN");
-  EXPECT_EQ(finding_text(
-                {.place = Place::history, .secret = "variable T", .line = 3, .made_by = "ARG"}, 2),
+  EXPECT_EQ(finding_text({.place = ImageFinding::Place::history,
+                          .secret = "variable T",
+                          .line = 3,
+                          .made_by = "ARG"},
+                         2),
             "variable T in the image's history (line 3 of the Dockerfile: ARG)");
 }
 
 TEST(ImageFindings, TheWorkersOwnFileIsToldInOneLine) {
-  EXPECT_TRUE(is_env_file({.place = Place::file, .where = "/app/.env"}));
-  EXPECT_FALSE(is_env_file({.place = Place::file, .where = "/app/x.env"}));
-  EXPECT_FALSE(is_env_file({.place = Place::label, .where = "/.env"}));
+  EXPECT_TRUE(is_env_file({.place = ImageFinding::Place::file, .where = "/app/.env"}));
+  EXPECT_FALSE(is_env_file({.place = ImageFinding::Place::file, .where = "/app/x.env"}));
+  EXPECT_FALSE(is_env_file({.place = ImageFinding::Place::label, .where = "/.env"}));
   std::vector<ImageFinding> findings;
   for (const char* name : {"A", "B", "C", "D", "E", "F", "A"}) {
-    findings.push_back(
-        {.place = Place::file, .secret = std::string("variable ") + name, .where = "/app/.env"});
+    findings.push_back({.place = ImageFinding::Place::file,
+                        .secret = std::string("variable ") + name,
+                        .where = "/app/.env"});
   }
   EXPECT_THAT(env_file_text(findings),
               HasSubstr("holds /app/.env with secrets (A, B, C, D, E, …)"));
@@ -51,8 +56,9 @@ TEST(ImageFindings, EachSecretHasItsLine) {
   std::vector<ImageFinding> findings;
   for (int i = 0; i < 23; ++i) {
     for (int place = 0; place < (i < 2 ? 3 - i : 1); ++place) {
-      findings.push_back(
-          {.place = Place::label, .secret = "variable " + std::to_string(i), .where = "l"});
+      findings.push_back({.place = ImageFinding::Place::label,
+                          .secret = "variable " + std::to_string(i),
+                          .where = "l"});
     }
   }
   const auto lines = warning_lines(findings, 1);

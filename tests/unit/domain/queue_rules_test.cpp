@@ -251,9 +251,9 @@ Ids ids(const std::vector<QueuedJob>& jobs) {
   return ids;
 }
 
-const DeploymentId a("a");
-const DeploymentId b("b");
-const DeploymentId c("c");
+const DeploymentId k_a("a");
+const DeploymentId k_b("b");
+const DeploymentId k_c("c");
 const StatusUpdate k_builded{
     .status = DeploymentStatus::builded, .error = {}, .log = {}, .image_uri = "r/x"};
 
@@ -286,7 +286,7 @@ class JobLedgerTest : public testing::Test {
 TEST_F(JobLedgerTest, AnElementIsReadOnceAndIsNoJobWithoutAnId) {
   const auto read = read_queued_job(R"({"deploymentId":"a","serviceId":"s"})");
   ASSERT_TRUE(read);
-  EXPECT_EQ(read->id, a);
+  EXPECT_EQ(read->id, k_a);
   EXPECT_EQ(read->service, ServiceId("s"));
   EXPECT_EQ(read->element, R"({"deploymentId":"a","serviceId":"s"})");
   EXPECT_FALSE(read_queued_job(R"({"serviceId":"s"})"));
@@ -294,11 +294,11 @@ TEST_F(JobLedgerTest, AnElementIsReadOnceAndIsNoJobWithoutAnId) {
 }
 
 TEST_F(JobLedgerTest, ANewerJobWaitsForTheOlderOneAndIsNext) {
-  ASSERT_TRUE(take(job(a)));
-  EXPECT_FALSE(take(job(b)));
-  EXPECT_EQ(changes_.superseded, Ids{a});
+  ASSERT_TRUE(take(job(k_a)));
+  EXPECT_FALSE(take(job(k_b)));
+  EXPECT_EQ(changes_.superseded, Ids{k_a});
   EXPECT_TRUE(changes_.ended.empty());
-  const auto finished = ledger_.finish(a, k_builded);
+  const auto finished = ledger_.finish(k_a, k_builded);
   ASSERT_TRUE(finished);
   EXPECT_EQ(finished->ending.verdict, Verdict::superseded);
   EXPECT_EQ(finished->ending.update.image_uri, "");
@@ -308,103 +308,104 @@ TEST_F(JobLedgerTest, ANewerJobWaitsForTheOlderOneAndIsNext) {
 }
 
 TEST_F(JobLedgerTest, OnlyTheNewestWaits) {
-  take(job(a));
-  take(job(b));
-  EXPECT_FALSE(take(job(c)));
+  take(job(k_a));
+  take(job(k_b));
+  EXPECT_FALSE(take(job(k_c)));
   EXPECT_TRUE(changes_.superseded.empty()) << "it knows";
-  EXPECT_EQ(changes_.ended, Ids{b});
-  EXPECT_EQ(verdict(b), Verdict::superseded);
-  EXPECT_EQ(ledger_.finish(a, k_builded)->next->id, c);
+  EXPECT_EQ(changes_.ended, Ids{k_b});
+  EXPECT_EQ(verdict(k_b), Verdict::superseded);
+  EXPECT_EQ(ledger_.finish(k_a, k_builded)->next->id, k_c);
 }
 
 TEST_F(JobLedgerTest, JobsOfOtherServicesAndOfNoneAreBuiltBeside) {
-  EXPECT_TRUE(take(job(a)));
-  EXPECT_TRUE(take(job(b, "other")));
-  EXPECT_TRUE(take(job(c, "")));
+  EXPECT_TRUE(take(job(k_a)));
+  EXPECT_TRUE(take(job(k_b, "other")));
+  EXPECT_TRUE(take(job(k_c, "")));
   EXPECT_TRUE(take(job(DeploymentId("d"), "")));
-  EXPECT_FALSE(ledger_.finish(c, k_builded)->next);
+  EXPECT_FALSE(ledger_.finish(k_c, k_builded)->next);
 }
 
 TEST_F(JobLedgerTest, ALookSupersedesAllButTheNewest) {
-  take(job(a));
-  take(job(b));
+  take(job(k_a));
+  take(job(k_b));
   const DeploymentId d("d");
   const DeploymentId other("x");
-  const auto overtaken = look({job(c), job(other, "other"), job(c), job(d), job(c), job(a)});
-  EXPECT_EQ(ids(overtaken), Ids{c}) << "it was there twice and more, and ends once";
-  EXPECT_EQ(changes_.ended, Ids{b}) << "it waited";
+  const auto overtaken =
+      look({job(k_c), job(other, "other"), job(k_c), job(d), job(k_c), job(k_a)});
+  EXPECT_EQ(ids(overtaken), Ids{k_c}) << "it was there twice and more, and ends once";
+  EXPECT_EQ(changes_.ended, Ids{k_b}) << "it waited";
   EXPECT_TRUE(ledger_.waiting().empty()) << "the newest keeps its place in the queue";
   EXPECT_FALSE(ledger_.known(other).ended);
 }
 
 TEST_F(JobLedgerTest, ALookAtWhatWaitsChangesNothing) {
-  take(job(a));
-  take(job(b));
-  EXPECT_TRUE(look({job(b)}).empty());
+  take(job(k_a));
+  take(job(k_b));
+  EXPECT_TRUE(look({job(k_b)}).empty());
   EXPECT_TRUE(changes_.superseded.empty());
-  EXPECT_EQ(ledger_.waiting().at(ServiceId("s")).id, b);
+  EXPECT_EQ(ledger_.waiting().at(ServiceId("s")).id, k_b);
 }
 
 TEST_F(JobLedgerTest, WhatIsGivenBackComesBeforeWhatWaited) {
-  take(job(a, "t"));
-  take(job(b, "t"));
-  EXPECT_EQ(ids(ledger_.requeue(a)), (Ids{a, b}));
-  EXPECT_TRUE(ledger_.requeue(a).empty()) << "it is not ours any more";
-  EXPECT_FALSE(take(job(a, "t")));
-  EXPECT_EQ(verdict(a), Verdict::superseded) << "the newer one is behind it";
+  take(job(k_a, "t"));
+  take(job(k_b, "t"));
+  EXPECT_EQ(ids(ledger_.requeue(k_a)), (Ids{k_a, k_b}));
+  EXPECT_TRUE(ledger_.requeue(k_a).empty()) << "it is not ours any more";
+  EXPECT_FALSE(take(job(k_a, "t")));
+  EXPECT_EQ(verdict(k_a), Verdict::superseded) << "the newer one is behind it";
 }
 
 TEST_F(JobLedgerTest, WhatIsRecordedLastsUntilTheEnd) {
   const Checkpoint checkpoint{.commit = "1234", .image_id = {}, .repository = {}, .digest = {}};
-  EXPECT_FALSE(ledger_.record(a, checkpoint));
-  take(job(a));
-  EXPECT_TRUE(ledger_.record(a, checkpoint));
-  ledger_.requeue(a);
-  EXPECT_EQ(take(job(a)), checkpoint);
-  ledger_.finish(a, k_builded);
-  EXPECT_EQ(ledger_.checkpoint(a), Checkpoint{});
+  EXPECT_FALSE(ledger_.record(k_a, checkpoint));
+  take(job(k_a));
+  EXPECT_TRUE(ledger_.record(k_a, checkpoint));
+  ledger_.requeue(k_a);
+  EXPECT_EQ(take(job(k_a)), checkpoint);
+  ledger_.finish(k_a, k_builded);
+  EXPECT_EQ(ledger_.checkpoint(k_a), Checkpoint{});
 }
 
 TEST_F(JobLedgerTest, AnEndIsOursUntilItIsDelivered) {
-  EXPECT_FALSE(ledger_.finish(a, k_builded)) << "it was never ours";
-  EXPECT_FALSE(ledger_.settle(a, Delivery::done));
-  take(job(a));
-  ledger_.finish(a, k_builded);
-  EXPECT_EQ(ledger_.finish(a, {})->ending.update.image_uri, "r/x") << "the first answer was lost";
+  EXPECT_FALSE(ledger_.finish(k_a, k_builded)) << "it was never ours";
+  EXPECT_FALSE(ledger_.settle(k_a, Delivery::done));
+  take(job(k_a));
+  ledger_.finish(k_a, k_builded);
+  EXPECT_EQ(ledger_.finish(k_a, {})->ending.update.image_uri, "r/x") << "the first answer was lost";
   EXPECT_FALSE(ledger_.adopt()) << "somebody delivers it";
-  EXPECT_TRUE(ledger_.settle(a, Delivery::later));
-  EXPECT_FALSE(ledger_.settle(a, Delivery::done)) << "it is not ours any more";
+  EXPECT_TRUE(ledger_.settle(k_a, Delivery::later));
+  EXPECT_FALSE(ledger_.settle(k_a, Delivery::done)) << "it is not ours any more";
   const auto adopted = ledger_.adopt();
   ASSERT_TRUE(adopted);
-  EXPECT_EQ(adopted->first, a);
-  EXPECT_TRUE(ledger_.settle(a, Delivery::done));
+  EXPECT_EQ(adopted->first, k_a);
+  EXPECT_TRUE(ledger_.settle(k_a, Delivery::done));
   EXPECT_FALSE(ledger_.adopt());
-  EXPECT_FALSE(take(job(a))) << "it has ended";
+  EXPECT_FALSE(take(job(k_a))) << "it has ended";
 }
 
 TEST_F(JobLedgerTest, ACancelChangesWhatIsNotDelivered) {
-  ledger_.conclude(a, {.verdict = Verdict::attempts_used, .update = {}});
-  ledger_.conclude(b, {.verdict = Verdict::superseded, .update = {}});
-  EXPECT_EQ(ledger_.cancel(a), CancelAnswer::reporting);
-  EXPECT_EQ(ledger_.cancel(b), CancelAnswer::reporting);
-  EXPECT_EQ(verdict(a), Verdict::cancelled_by_user);
-  EXPECT_EQ(verdict(b), Verdict::superseded) << "it is CANCELLED already";
+  ledger_.conclude(k_a, {.verdict = Verdict::attempts_used, .update = {}});
+  ledger_.conclude(k_b, {.verdict = Verdict::superseded, .update = {}});
+  EXPECT_EQ(ledger_.cancel(k_a), CancelAnswer::reporting);
+  EXPECT_EQ(ledger_.cancel(k_b), CancelAnswer::reporting);
+  EXPECT_EQ(verdict(k_a), Verdict::cancelled_by_user);
+  EXPECT_EQ(verdict(k_b), Verdict::superseded) << "it is CANCELLED already";
   ledger_.adopt();
-  ledger_.settle(a, Delivery::done);
-  EXPECT_EQ(ledger_.cancel(a), CancelAnswer::late);
+  ledger_.settle(k_a, Delivery::done);
+  EXPECT_EQ(ledger_.cancel(k_a), CancelAnswer::late);
 }
 
 TEST_F(JobLedgerTest, ACancelReachesAJobWhereverItIs) {
-  EXPECT_EQ(ledger_.cancel(c), CancelAnswer::noted);
-  EXPECT_FALSE(take(job(c)));
-  EXPECT_EQ(changes_.ended, Ids{c});
-  EXPECT_EQ(verdict(c), Verdict::cancelled_by_user);
-  take(job(a));
-  take(job(b));
-  EXPECT_EQ(ledger_.cancel(b), CancelAnswer::removed) << "it waits";
-  EXPECT_EQ(verdict(b), Verdict::cancelled_by_user);
-  EXPECT_EQ(ledger_.cancel(a), CancelAnswer::owned);
-  const auto finished = ledger_.finish(a, k_builded);
+  EXPECT_EQ(ledger_.cancel(k_c), CancelAnswer::noted);
+  EXPECT_FALSE(take(job(k_c)));
+  EXPECT_EQ(changes_.ended, Ids{k_c});
+  EXPECT_EQ(verdict(k_c), Verdict::cancelled_by_user);
+  take(job(k_a));
+  take(job(k_b));
+  EXPECT_EQ(ledger_.cancel(k_b), CancelAnswer::removed) << "it waits";
+  EXPECT_EQ(verdict(k_b), Verdict::cancelled_by_user);
+  EXPECT_EQ(ledger_.cancel(k_a), CancelAnswer::owned);
+  const auto finished = ledger_.finish(k_a, k_builded);
   EXPECT_EQ(finished->ending.verdict, Verdict::cancelled_by_user);
   EXPECT_FALSE(finished->next);
 }

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using Clock = std::chrono::steady_clock;
 
-class OneLogin final : public ports::RegistryLogins {
+class SameLogin final : public ports::RegistryLogins {
  public:
   Result<ports::SharedLogin> login(const ports::JobContext&, const std::string&) override {
     return current;
@@ -57,7 +57,7 @@ class RetryingPushTest : public testing::Test {
 
   fakes::StepRecord record_;
   fakes::FakeRegistry registry_{record_};
-  OneLogin logins_;
+  SameLogin logins_;
   std::stop_source stop_;
   std::shared_ptr<Lines> lines_ = std::make_shared<Lines>();
   ports::JobContext job_{.deployment_id = domain::DeploymentId("d"),

@@ -16,10 +16,6 @@ namespace builder::adapters::buildkit {
 
 namespace {
 
-/// Error details and pattern lists travel as metadata; gRPC takes 8 KiB unless told.
-constexpr int k_metadata_limit = 16 * 1024 * 1024;
-/// Progress comes in batches of a megabyte, and from BuildKit before 0.10 in larger ones.
-constexpr int k_message_limit = 64 * 1024 * 1024;
 /// The daemon's gRPC closes connections that ping more often than every five minutes.
 constexpr int k_keepalive_ms = 310'000;
 constexpr int k_keepalive_limit_ms = 20'000;

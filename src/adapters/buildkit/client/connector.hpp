@@ -15,6 +15,12 @@
 
 namespace builder::adapters::buildkit {
 
+/// Error details, pattern lists and a .dockerignore travel as metadata; gRPC takes 8 KiB unless
+/// told.
+inline constexpr int k_metadata_limit = 16 * 1024 * 1024;
+/// Progress comes in batches of a megabyte, and from BuildKit before 0.10 in larger ones.
+inline constexpr int k_message_limit = 64 * 1024 * 1024;
+
 /// Keeps a session reachable for the daemon; the connection ends with it or with the server.
 class SessionLink {
  public:

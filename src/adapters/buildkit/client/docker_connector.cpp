@@ -21,10 +21,6 @@ namespace {
 
 /// An engine that does not answer its local socket in this time is not healthy.
 constexpr std::chrono::seconds k_connect_limit{10};
-/// Error details and pattern lists travel as metadata; gRPC takes 8 KiB unless told.
-constexpr int k_metadata_limit = 16 * 1024 * 1024;
-/// Progress comes in batches of a megabyte, and from BuildKit before 0.10 in larger ones.
-constexpr int k_message_limit = 64 * 1024 * 1024;
 
 /// The least that gRPC takes.
 constexpr int k_smallest_window = 5;

@@ -77,9 +77,10 @@ void set_deadline(grpc::ClientContext& context, SteadyTime deadline) {
 }
 
 /// One call of the daemon, which ends at a stop and at the deadline.
-class Call {
+class ControlCall {
  public:
-  explicit Call(const ports::JobContext& job) : cancel_(job.stop, [this] { context.TryCancel(); }) {
+  explicit ControlCall(const ports::JobContext& job)
+      : cancel_(job.stop, [this] { context.TryCancel(); }) {
     set_deadline(context, job.deadline);
   }
 
@@ -100,7 +101,7 @@ Result<std::vector<std::string>> find_records(const ports::JobContext& job,
   wire::BuildHistoryRequest request;
   request.set_ref(ref);
   request.set_early_exit(true);
-  Call call(job);
+  ControlCall call(job);
   const auto events = wire::Control::NewStub(channel)->ListenBuildHistory(&call.context, request);
   std::vector<std::string> records;
   const auto add = [&records](const wire::BuildResultInfo& result) {
@@ -134,7 +135,7 @@ Result<std::string> read_blob(const ports::JobContext& job,
                               const std::string& digest) {
   content::ReadContentRequest request;
   request.set_digest(digest);
-  Call call(job);
+  ControlCall call(job);
   const auto pieces = content::Content::NewStub(channel)->Read(&call.context, request);
   std::string blob;
   for (content::ReadContentResponse piece; pieces->Read(&piece);) {

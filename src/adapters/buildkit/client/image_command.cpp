@@ -16,7 +16,7 @@ namespace builder::adapters::buildkit {
 namespace {
 
 constexpr std::int64_t k_none = -1;
-constexpr const char* k_name = "llb.customname";
+constexpr const char* k_custom_name = "llb.customname";
 
 std::string marshalled(const google::protobuf::MessageLite& message) {
   std::string bytes;
@@ -140,7 +140,7 @@ pb::Definition definition_of(const ImageCommand& command,
   add_mount(exec, command.result, k_none, k_result);
 
   pb::OpMetadata metadata;
-  (*metadata.mutable_description())[k_name] = step_name(command);
+  (*metadata.mutable_description())[k_custom_name] = step_name(command);
   set_limits(metadata, step_attributes);
   pb::Op last;
   take_from(last, graph.add(op, std::move(metadata)), k_result);

@@ -1,5 +1,6 @@
 #include "adapters/buildkit/client/session.hpp"
 
+#include "adapters/buildkit/client/connector.hpp"
 #include "adapters/buildkit/transfer/file_receiver.hpp"
 #include "adapters/buildkit/transfer/file_sync.hpp"
 #include "base/check.hpp"
@@ -17,8 +18,6 @@ namespace builder::adapters::buildkit {
 
 namespace {
 
-/// A .dockerignore travels as request metadata; gRPC takes 8 KiB unless told.
-constexpr int k_metadata_limit = 16 * 1024 * 1024;
 constexpr std::chrono::milliseconds k_shutdown_limit{200};
 
 class Auth final : public moby::filesync::v1::Auth::Service {

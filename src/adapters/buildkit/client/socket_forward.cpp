@@ -14,14 +14,14 @@ namespace builder::adapters::buildkit {
 namespace {
 
 using moby::sshforward::v1::BytesMessage;
-using Stream = grpc::ServerReaderWriter<BytesMessage, BytesMessage>;
+using AgentStream = grpc::ServerReaderWriter<BytesMessage, BytesMessage>;
 
-constexpr std::chrono::seconds k_connect_limit{10};
+constexpr std::chrono::seconds k_agent_limit{10};
 constexpr const char* k_default_id = "default";  // Of a mount without an id.
 constexpr std::size_t k_chunk = 32U << 10U;      // As BuildKit sends them.
 
 /// Until the socket's end, the stream's, or a stop.
-void answer(const Fd& fd, Stream& stream, const StopFd& stop) {
+void answer(const Fd& fd, AgentStream& stream, const StopFd& stop) {
   std::array<char, k_chunk> buffer{};
   while (wait_for(fd, POLLIN, stop, SteadyTime::max())) {
     const ssize_t count = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
@@ -51,7 +51,7 @@ grpc::Status SocketForward::CheckAgent(grpc::ServerContext* /*context*/,
                                : grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "no socket " + id);
 }
 
-grpc::Status SocketForward::ForwardAgent(grpc::ServerContext* context, Stream* stream) {
+grpc::Status SocketForward::ForwardAgent(grpc::ServerContext* context, AgentStream* stream) {
   const auto named = context->client_metadata().find("buildkit.ssh.id");
   const std::string id = named == context->client_metadata().end()
                              ? k_default_id
@@ -62,7 +62,7 @@ grpc::Status SocketForward::ForwardAgent(grpc::ServerContext* context, Stream* s
   }
   const StopFd stop(stop_.get_token());
   const auto fd =
-      connect_engine(socket->second, stop, std::chrono::steady_clock::now() + k_connect_limit);
+      connect_engine(socket->second, stop, std::chrono::steady_clock::now() + k_agent_limit);
   if (!fd) {
     return {grpc::StatusCode::UNAVAILABLE, fd.error().message};
   }

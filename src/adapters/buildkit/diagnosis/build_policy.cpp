@@ -2,6 +2,7 @@
 
 #include "adapters/buildkit/diagnosis/build_error.hpp"
 #include "adapters/buildkit/diagnosis/plain_dockerfile.hpp"
+#include "adapters/oci/reference.hpp"
 #include "base/ascii.hpp"
 #include "base/text.hpp"
 
@@ -23,7 +24,6 @@ using policy::ImageRule;
 using policy::Policy;
 using policy::Refused;
 
-constexpr std::string_view k_hub = "registry-1.docker.io";
 constexpr std::size_t k_shown = 60;
 /// Each is a question to a registry or more.
 constexpr std::size_t k_most_signed = 50;
@@ -233,7 +233,7 @@ class NameTree {
     }
     // An engine keeps the API's name of Docker Hub where somebody writes it.
     std::vector<std::string> hosts{pattern.host};
-    if (pattern.host == k_hub) {
+    if (pattern.host == oci::k_docker_hub) {
       hosts.emplace_back("docker.io");
     }
     for (const std::string& host : hosts) {

@@ -17,29 +17,17 @@ namespace builder::adapters::buildkit {
 
 namespace {
 
-constexpr std::string_view k_blank = " \t\r";
+constexpr std::string_view k_line_blank = " \t\r";
 constexpr char k_variable = '\x01';  // Stands for "any text" in a comparable instruction.
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(k_blank);
-  if (begin == std::string_view::npos) {
-    return {};
-  }
-  return text.substr(begin, text.find_last_not_of(k_blank) - begin + 1);
-}
 
 std::vector<std::string_view> words_of(std::string_view text) {
   std::vector<std::string_view> words;
-  while (!(text = trimmed(text)).empty()) {
-    const std::size_t end = std::min(text.find_first_of(k_blank), text.size());
+  while (!(text = trimmed(text, k_line_blank)).empty()) {
+    const std::size_t end = std::min(text.find_first_of(k_line_blank), text.size());
     words.push_back(text.substr(0, end));
     text.remove_prefix(end);
   }
   return words;
-}
-
-bool is_name(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
 }
 
 /// The index of the brace that closes the one at `open`, or the last one of `text`.
@@ -72,8 +60,8 @@ std::string comparable(std::string_view raw, bool with_variables) {
         out += k_variable;
         continue;
       }
-      if (is_name(text[i + 1])) {
-        while (i + 1 < text.size() && is_name(text[i + 1])) {
+      if (is_of_variable(text[i + 1])) {
+        while (i + 1 < text.size() && is_of_variable(text[i + 1])) {
           ++i;
         }
         out += k_variable;
@@ -126,7 +114,8 @@ std::string heredoc_end(std::string_view word) {
       word.back() == word.front()) {
     word = word.substr(1, word.size() - 2);
   }
-  return !word.empty() && std::ranges::all_of(word, is_name) ? std::string(word) : std::string();
+  return !word.empty() && std::ranges::all_of(word, is_of_variable) ? std::string(word)
+                                                                    : std::string();
 }
 
 /// As the daemon writes references: without the default registry, folder and tag.
@@ -180,7 +169,6 @@ std::string option_of(std::string_view options, const std::string& key) {
 
 constexpr std::string_view k_from_flag = "--from=";
 constexpr std::string_view k_mount_flag = "--mount=";
-constexpr std::string_view k_platform_flag = "--platform=";
 
 /// `[linux/amd64 build 2/5] RUN x` taken apart.
 struct StepName {
@@ -209,13 +197,13 @@ StepName taken_apart(std::string_view name) {
 
 Parts parts_of(std::string_view instruction) {
   Parts parts;
-  std::string_view rest = trimmed(instruction);
-  rest.remove_prefix(std::min(rest.find_first_of(k_blank), rest.size()));
-  rest = trimmed(rest);
+  std::string_view rest = trimmed(instruction, k_line_blank);
+  rest.remove_prefix(std::min(rest.find_first_of(k_line_blank), rest.size()));
+  rest = trimmed(rest, k_line_blank);
   while (rest.starts_with("--")) {
-    const std::size_t end = std::min(rest.find_first_of(k_blank), rest.size());
+    const std::size_t end = std::min(rest.find_first_of(k_line_blank), rest.size());
     parts.flags.emplace_back(rest.substr(0, end));
-    rest = trimmed(rest.substr(end));
+    rest = trimmed(rest.substr(end), k_line_blank);
   }
   if (auto words = bracket_words(rest)) {
     parts.words = *std::move(words);
@@ -319,7 +307,7 @@ Dockerfile::Dockerfile(std::string_view text) {
     text.remove_prefix(std::min(end + 1, text.size()));
   }
   if (const std::size_t line = directive_line("escape");
-      line != 0 && trimmed(lines_[line - 1]).ends_with('`')) {
+      line != 0 && trimmed(lines_[line - 1], k_line_blank).ends_with('`')) {
     escape_ = '`';
   }
   parse();
@@ -327,12 +315,12 @@ Dockerfile::Dockerfile(std::string_view text) {
 
 std::size_t Dockerfile::directive_line(std::string_view name) const {
   for (std::size_t i = 0; i < lines_.size(); ++i) {
-    const std::string_view comment = trimmed(lines_[i]);
+    const std::string_view comment = trimmed(lines_[i], k_line_blank);
     const std::size_t equals = comment.find('=');
     if (!comment.starts_with('#') || equals == std::string_view::npos) {
       return 0;
     }
-    if (lower_case(trimmed(comment.substr(1, equals - 1))) == name) {
+    if (lower_case(trimmed(comment.substr(1, equals - 1), k_line_blank)) == name) {
       return i + 1;
     }
   }
@@ -406,7 +394,7 @@ void Dockerfile::parse() {
     std::size_t last = i;
     bool continues = true;
     for (; continues && i < lines_.size(); ++i) {
-      std::string_view line = trimmed(lines_[i]);
+      std::string_view line = trimmed(lines_[i], k_line_blank);
       if (line.empty() || line.starts_with('#')) {
         // Between continuation lines these are skipped; before an instruction there is none yet.
         continues = !text.empty();
@@ -444,9 +432,9 @@ std::size_t Dockerfile::end_of_heredocs(const std::string& text, std::size_t nex
     if (end.empty()) {
       continue;
     }
-    const auto found =
-        std::find_if(lines_.begin() + static_cast<std::ptrdiff_t>(next), lines_.end(),
-                     [&end](const std::string& line) { return trimmed(line) == end; });
+    const auto found = std::find_if(
+        lines_.begin() + static_cast<std::ptrdiff_t>(next), lines_.end(),
+        [&end](const std::string& line) { return trimmed(line, k_line_blank) == end; });
     // Without its end it is none: old frontends read the body as instructions.
     if (found != lines_.end()) {
       next = static_cast<std::size_t>(found - lines_.begin()) + 1;
@@ -476,7 +464,7 @@ void Dockerfile::add(std::string text, LineRange lines) {
 }
 
 const Instruction* Dockerfile::find_base(std::string_view reference) const {
-  const std::string wanted = short_reference(trimmed(reference));
+  const std::string wanted = short_reference(trimmed(reference, k_line_blank));
   const Instruction* other = nullptr;
   for (const Instruction& instruction : instructions_) {
     for (const std::string& image : named_images(instruction)) {

@@ -2,6 +2,7 @@
 
 #include "adapters/buildkit/diagnosis/frontend.hpp"
 
+#include <array>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -12,6 +13,19 @@ namespace builder::adapters::buildkit {
 
 /// A larger file is no Dockerfile.
 inline constexpr std::size_t k_dockerfile_limit = 1024 * 1024;
+
+/// The instructions of a Dockerfile (Dockerfile reference).
+inline constexpr auto k_keywords = std::to_array<std::string_view>(
+    {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
+     "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"});
+
+/// A character of a variable's name.
+constexpr bool is_of_variable(char c) {
+  return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/// The flag of a FROM that names its platform.
+inline constexpr std::string_view k_platform_flag = "--platform=";
 
 struct LineRange {
   std::size_t first = 0;  ///< Counted from 1; 0: unknown.

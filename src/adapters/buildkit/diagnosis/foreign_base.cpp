@@ -31,18 +31,13 @@ bool runs_on(std::string_view program, std::string_view machine) {
           domain::is_same_machine(program, "linux/386"));
 }
 
-constexpr std::string_view k_platform_flag = "--platform=";
 constexpr std::string_view k_scratch = "scratch";
 
-using Variables = std::map<std::string, std::string>;
-
-bool is_of_name(char c) {
-  return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+using KnownValues = std::map<std::string, std::string>;
 
 /// `$A`, `${A}` and `${A:-b}`, without quotes; nullopt: anything else, or a variable that nobody
 /// has set.
-std::optional<std::string> expanded(std::string_view word, const Variables& variables) {
+std::optional<std::string> expanded(std::string_view word, const KnownValues& variables) {
   constexpr std::size_t k_longest = 4'096;
   std::string out;
   while (!word.empty() && out.size() <= k_longest) {
@@ -57,7 +52,7 @@ std::optional<std::string> expanded(std::string_view word, const Variables& vari
     }
     const bool is_braced = word.starts_with('{');
     word.remove_prefix(is_braced ? 1 : 0);
-    const auto end = std::ranges::find_if_not(word, is_of_name);
+    const auto end = std::ranges::find_if_not(word, is_of_variable);
     const auto known = variables.find(std::string(word.begin(), end));
     word = std::string_view(end, word.end());
     std::string_view otherwise;
@@ -82,9 +77,9 @@ std::optional<std::string> expanded(std::string_view word, const Variables& vari
 }
 
 /// What a FROM may use: the ARGs before the first one, and what the frontend sets itself.
-Variables variables_of(const Dockerfile& dockerfile, std::string_view platform,
-                       const std::map<std::string, std::string>& given) {
-  Variables variables;
+KnownValues variables_of(const Dockerfile& dockerfile, std::string_view platform,
+                         const std::map<std::string, std::string>& given) {
+  KnownValues variables;
   std::string_view rest = platform;
   for (const char* name : {"TARGETOS", "TARGETARCH", "TARGETVARIANT"}) {
     const std::size_t slash = std::min(rest.find('/'), rest.size());
@@ -148,7 +143,7 @@ ForeignBases::ForeignBases(std::string file, std::string_view text, std::string_
 ForeignBases::Reading ForeignBases::read(std::string_view target, const std::string& platform,
                                          const std::map<std::string, std::string>& given) const {
   Reading reading{.platform = platform, .froms = {}, .last = {}};
-  const Variables variables = variables_of(dockerfile_, platform, given);
+  const KnownValues variables = variables_of(dockerfile_, platform, given);
   std::map<std::string, std::size_t> stages;
   for (const Instruction& instruction : dockerfile_.instructions()) {
     if (instruction.keyword != "FROM") {

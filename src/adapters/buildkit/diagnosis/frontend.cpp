@@ -21,7 +21,7 @@ namespace {
 using nlohmann::json;
 
 /// What Go's regular expressions call \s.
-constexpr std::string_view k_blank = "\t\n\f\r ";
+constexpr std::string_view k_directive_blank = "\t\n\f\r ";
 
 void drop_spaces(std::string_view& text) {
   while (const std::size_t blank = leading_blank(text)) {
@@ -57,12 +57,8 @@ std::optional<Directive> read_directive(std::string_view line) {
     return std::nullopt;
   }
   line.remove_prefix(1);
-  const std::size_t begin = line.find_first_not_of(k_blank);
-  if (begin == std::string_view::npos) {
-    return std::nullopt;
-  }
-  directive.value = line.substr(begin, line.find_last_not_of(k_blank) - begin + 1);
-  return directive;
+  directive.value = trimmed(line, k_directive_blank);
+  return directive.value.empty() ? std::nullopt : std::optional(directive);
 }
 
 /// A JSON object for a Dockerfile. Go's reader takes texts that ours refuses (invalid UTF-8), so
@@ -106,7 +102,7 @@ std::vector<NamedFrontend> named_frontends(std::string_view dockerfile) {
     dockerfile.remove_prefix(std::min(dockerfile.find('\n'), dockerfile.size() - 1) + 1);
     ++number;
   }
-  if (const std::size_t first = dockerfile.find_first_not_of(k_blank);
+  if (const std::size_t first = dockerfile.find_first_not_of(k_directive_blank);
       first != std::string_view::npos && dockerfile[first] == '{') {
     read_json(dockerfile, number, found);
   }
@@ -137,7 +133,7 @@ Result<FrontendRules> parse_frontend_rules(std::string_view text) {
     std::string_view name = text.substr(0, comma);
     text.remove_prefix(std::min(comma + 1, text.size()));
     drop_spaces(name);
-    name = name.substr(0, name.find_last_not_of(k_blank) + 1);
+    name = name.substr(0, name.find_last_not_of(k_directive_blank) + 1);
     if (!name.empty()) {
       BUILDER_TRY_ASSIGN(oci::Reference reference, oci::parse_reference(name));
       rules.allowed.push_back(std::move(reference));

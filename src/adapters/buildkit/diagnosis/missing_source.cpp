@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t k_ignore_limit = std::size_t{1} << 20U;
 constexpr std::size_t k_script_limit = std::size_t{1} << 20U;
-constexpr std::size_t k_shown = 60;
+constexpr std::size_t k_shown_source = 60;
 constexpr std::string_view k_ignore_file = ".dockerignore";
 
 /// As the engine resolves a source: from the context's root, which ".." does not leave.
@@ -52,7 +52,7 @@ std::string literal_pattern(std::string_view text) {
 }
 
 std::string quoted(std::string_view text) {
-  return "\"" + truncate_characters(printable_columns(text), k_shown) + "\"";
+  return "\"" + truncate_characters(printable_columns(text), k_shown_source) + "\"";
 }
 
 struct IgnoreFile {
@@ -171,7 +171,7 @@ std::string ContextView::why_missing(std::string_view source) const {
   }
   if (is_pattern(source) && exists(path)) {
     return fmt::format("{} is there, but [ ] * ? \\ make a pattern here; write {}", shown,
-                       truncate_characters(literal_pattern(source), k_shown));
+                       truncate_characters(literal_pattern(source), k_shown_source));
   }
   if (is_pattern(source)) {
     if (const std::string why = matches_hidden_by(path); !why.empty()) {
@@ -192,7 +192,7 @@ std::string ContextView::why_missing(std::string_view source) const {
   if (const std::string_view folder = ports::folder_of(dockerfile_); !folder.empty()) {
     if (const std::string beside = ports::path_in(folder, path); exists(beside)) {
       return fmt::format("{} not found: paths count from the repository's root, and it is at {}",
-                         shown, truncate_characters(printable_columns(beside), k_shown));
+                         shown, truncate_characters(printable_columns(beside), k_shown_source));
     }
   }
   if (const std::string other = in_other_case(path); !other.empty()) {

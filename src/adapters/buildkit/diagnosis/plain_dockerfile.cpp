@@ -1,5 +1,6 @@
 #include "adapters/buildkit/diagnosis/plain_dockerfile.hpp"
 
+#include "adapters/buildkit/diagnosis/dockerfile.hpp"
 #include "base/ascii.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
@@ -18,22 +19,10 @@ namespace builder::adapters::buildkit {
 
 namespace {
 
-constexpr std::string_view k_blank = " \t";
-
-constexpr auto k_keywords = std::to_array<std::string_view>(
-    {"add", "arg", "cmd", "copy", "entrypoint", "env", "expose", "from", "healthcheck", "label",
-     "maintainer", "onbuild", "run", "shell", "stopsignal", "user", "volume", "workdir"});
-
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+constexpr std::string_view k_plain_blank = " \t";
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
-}
-
-bool is_name_part(char c) {
-  return is_letter(c) || is_digit(c) || c == '_';
 }
 
 /// Letters, signs and blanks of ASCII.
@@ -48,23 +37,18 @@ bool begins_clearly(std::string_view text) {
 }
 
 std::string_view without_leading_blanks(std::string_view text) {
-  return text.substr(std::min(text.find_first_not_of(k_blank), text.size()));
-}
-
-std::string_view trimmed(std::string_view text) {
-  text = without_leading_blanks(text);
-  return text.substr(0, text.find_last_not_of(k_blank) + 1);
+  return text.substr(std::min(text.find_first_not_of(k_plain_blank), text.size()));
 }
 
 /// The words of a line as they are written: blanks in quotes and behind escapes are theirs.
 /// nullopt: a quote is open at the end.
-std::optional<std::vector<std::string>> words_of(std::string_view text) {
+std::optional<std::vector<std::string>> written_words(std::string_view text) {
   std::vector<std::string> words;
   char quote = '\0';
   bool in_word = false;
   for (std::size_t at = 0; at < text.size(); ++at) {
     const char c = text[at];
-    if (quote == '\0' && k_blank.contains(c)) {
+    if (quote == '\0' && k_plain_blank.contains(c)) {
       in_word = false;
       continue;
     }
@@ -141,13 +125,13 @@ class PlainReader {
     const std::size_t name = text.find("escape");
     const std::size_t equals = name == std::string::npos ? name : text.find('=', name);
     return equals != std::string::npos &&
-           trimmed(std::string_view(text).substr(equals + 1)) != "\\";
+           trimmed(std::string_view(text).substr(equals + 1), k_plain_blank) != "\\";
   }
 
   /// Takes the backslash off that joins the line with the next. Nothing: it stands doubled, which
   /// versions read differently.
   static std::optional<bool> take_continuation(std::string_view& line) {
-    const std::string_view bare = line.substr(0, line.find_last_not_of(k_blank) + 1);
+    const std::string_view bare = line.substr(0, line.find_last_not_of(k_plain_blank) + 1);
     if (!bare.ends_with('\\')) {
       return false;
     }
@@ -196,10 +180,10 @@ class PlainReader {
                                                                  bool is_trigger) {
     PlainInstruction read{
         .line = index + 1, .keyword = {}, .flags = {}, .arguments = {}, .is_trigger = is_trigger};
-    const std::size_t size = std::min(text.find_first_of(k_blank), text.size());
+    const std::size_t size = std::min(text.find_first_of(k_plain_blank), text.size());
     read.keyword = lower_case(text.substr(0, size));
     // A newer frontend may have more of them, which take images from elsewhere.
-    if (std::ranges::find(k_keywords, read.keyword) == k_keywords.end()) {
+    if (std::ranges::find(k_keywords, upper_case(read.keyword)) == k_keywords.end()) {
       return unclear(index, "begins with no name of an instruction that is known here; write one");
     }
     text = without_leading_blanks(text.substr(size));
@@ -226,7 +210,7 @@ class PlainReader {
                      "has a character that is not ASCII where a name or an option may stand; "
                      "replace it");
     }
-    read.arguments = trimmed(text);
+    read.arguments = trimmed(text, k_plain_blank);
     return read;
   }
 
@@ -236,7 +220,7 @@ class PlainReader {
     std::string flag;
     char quote = '\0';
     std::size_t at = 0;
-    for (; at < text.size() && (quote != '\0' || !k_blank.contains(text[at])); ++at) {
+    for (; at < text.size() && (quote != '\0' || !k_plain_blank.contains(text[at])); ++at) {
       const char c = text[at];
       if (!is_plain(c) || c == '\\') {
         return std::nullopt;
@@ -255,7 +239,7 @@ class PlainReader {
   /// ends one, which must be no instruction, nor belong to one.
   std::expected<void, Unclear> skip_heredocs(std::size_t index, std::string_view joined) {
     constexpr std::string_view k_advice = "has a heredoc that cannot be told for sure; write <<EOF";
-    const auto words = words_of(joined);
+    const auto words = written_words(joined);
     if (!words || !std::ranges::all_of(joined, is_plain) ||
         !std::ranges::all_of(*words, has_whole_braces)) {
       return unclear(index, k_advice);
@@ -303,9 +287,9 @@ class PlainReader {
     }
     heredoc.end = word;
     const bool is_name =
-        !word.empty() && is_name_part(word.front()) &&
-        std::ranges::all_of(word, [](char c) { return is_name_part(c) || c == '.' || c == '-'; });
-    const bool is_keyword = std::ranges::find(k_keywords, lower_case(word)) != k_keywords.end();
+        !word.empty() && is_of_variable(word.front()) &&
+        std::ranges::all_of(word, [](char c) { return is_of_variable(c) || c == '.' || c == '-'; });
+    const bool is_keyword = std::ranges::find(k_keywords, upper_case(word)) != k_keywords.end();
     return is_name && !is_keyword ? std::optional(std::move(heredoc)) : std::nullopt;
   }
 
@@ -325,7 +309,8 @@ class PlainReader {
       }
       // What may be a comment, or nothing, goes on as before.
       const auto text = std::ranges::find_if(line, [](char c) { return c > ' ' && c <= '~'; });
-      joins = text == line.end() || *text == '#' ? joins : trimmed(line).ends_with('\\');
+      joins =
+          text == line.end() || *text == '#' ? joins : trimmed(line, k_plain_blank).ends_with('\\');
     }
     return unclear(index, "has a heredoc without an end; end it");
   }
@@ -341,7 +326,7 @@ class BaseArguments {
   explicit BaseArguments(const GivenArguments& given) : given_(given) {}
 
   void define(std::string_view arguments) {
-    const auto words = words_of(arguments);
+    const auto words = written_words(arguments);
     for (const std::string& word : words.value_or(std::vector<std::string>())) {
       const std::size_t equals = std::min(word.find('='), word.size());
       const std::string name = word.substr(0, equals);
@@ -391,7 +376,7 @@ class BaseArguments {
     word.remove_prefix(1);
     const bool braces = word.starts_with('{');
     word.remove_prefix(braces ? 1 : 0);
-    const auto end = std::ranges::find_if_not(word, is_name_part);
+    const auto end = std::ranges::find_if_not(word, is_of_variable);
     const std::string name(word.begin(), end);
     word.remove_prefix(name.size());
     if (!knows_all_ || name.empty() || is_digit(name.front()) ||
@@ -448,7 +433,7 @@ class ImageReader {
  private:
   void read_from(const PlainInstruction& from) {
     stages_.insert(stage_);
-    const auto words = words_of(from.arguments).value_or(std::vector<std::string>());
+    const auto words = written_words(from.arguments).value_or(std::vector<std::string>());
     const std::string written = words.empty() ? from.arguments : words.front();
     auto name = variables_.expand(written);
     if (!name || (*name != "scratch" && (name->empty() || !stages_.contains(*name)))) {
@@ -469,7 +454,7 @@ class ImageReader {
         const std::string_view field = rest.substr(0, rest.find(','));
         rest.remove_prefix(std::min(field.size() + 1, rest.size()));
         const std::size_t equals = std::min(field.find('='), field.size());
-        const std::string key = lower_case(trimmed(field.substr(0, equals)));
+        const std::string key = lower_case(trimmed(field.substr(0, equals), k_plain_blank));
         if (key == "from") {
           add(instruction, field.substr(std::min(equals + 1, field.size())));
         } else if (field.find_first_of("\"'\\") != std::string_view::npos || key.contains('$')) {

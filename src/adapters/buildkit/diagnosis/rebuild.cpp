@@ -133,13 +133,6 @@ std::string in_folder(std::string_view folder, std::string_view name) {
   return folder.empty() ? std::string(name) : fmt::format("{}/{}", folder, name);
 }
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view k_blank = " \t\r\n";
-  const std::size_t begin = std::min(text.find_first_not_of(k_blank), text.size());
-  text.remove_prefix(begin);
-  return text.substr(0, text.find_last_not_of(k_blank) + 1);
-}
-
 std::vector<std::string_view> split(std::string_view text, char by) {
   std::vector<std::string_view> parts;
   for (;;) {

@@ -126,9 +126,7 @@ std::string SecretMounts::with_versions(std::string_view dockerfile) const {
         written = behind = to;
       });
       // Only the mark of a continuation may follow for flags to go on in the next line.
-      std::string_view tail = line.substr(behind);
-      tail.remove_prefix(std::min(tail.find_first_not_of(k_blanks), tail.size()));
-      tail = tail.substr(0, tail.find_last_not_of(k_blanks) + 1);
+      const std::string_view tail = trimmed(line.substr(behind), k_blanks);
       in_flags = tail.empty() || tail == "\\" || tail == "`";
     }
     out += line.substr(written);

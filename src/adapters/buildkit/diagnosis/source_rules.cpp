@@ -1,6 +1,7 @@
 #include "adapters/buildkit/diagnosis/source_rules.hpp"
 
 #include "adapters/buildkit/diagnosis/build_error.hpp"
+#include "adapters/buildkit/diagnosis/dockerfile.hpp"
 #include "adapters/oci/reference.hpp"
 #include "base/ascii.hpp"
 #include "base/json.hpp"
@@ -21,12 +22,11 @@ namespace builder::adapters::buildkit {
 
 namespace {
 
-using moby::buildkit::v1::Policy;
 using moby::buildkit::v1::PolicyRule;
 using network::NetworkPolicy;
 
 constexpr std::chrono::seconds k_lookup_limit{3};
-constexpr std::string_view k_blank = " \t\r\f\v";
+constexpr std::string_view k_any_blank = " \t\r\f\v";
 
 // --- Rules for the engine: regular expressions of Go (RE2) over `scheme://…`. ---
 
@@ -94,7 +94,7 @@ std::string_view without_port(std::string_view host) {
 /// The last rule that fits an address decides.
 class PolicyWriter {
  public:
-  explicit PolicyWriter(Policy& policy) : policy_(policy) {}
+  explicit PolicyWriter(moby::buildkit::v1::Policy& policy) : policy_(policy) {}
 
   void add(PolicyRule::Action action, const std::string& expression) {
     PolicyRule* rule = policy_.add_rules();
@@ -108,7 +108,7 @@ class PolicyWriter {
   void allow(const std::string& expression) { add(PolicyRule::ALLOW, expression); }
 
  private:
-  Policy& policy_;
+  moby::buildkit::v1::Policy& policy_;
 };
 
 /// `begin`: all that stands in front of the host.
@@ -144,16 +144,9 @@ void add_address_rules(PolicyWriter& policy, NetworkPolicy allowed, const std::s
 
 // --- Reading a Dockerfile. ---
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(k_blank);
-  return begin == std::string_view::npos
-             ? std::string_view()
-             : text.substr(begin, text.find_last_not_of(k_blank) - begin + 1);
-}
-
 std::string_view take_word(std::string_view& text) {
-  text = trimmed(text);
-  const std::size_t end = std::min(text.find_first_of(k_blank), text.size());
+  text = trimmed(text, k_any_blank);
+  const std::size_t end = std::min(text.find_first_of(k_any_blank), text.size());
   const std::string_view word = text.substr(0, end);
   text.remove_prefix(end);
   return word;
@@ -173,11 +166,11 @@ std::vector<LogicalLine> logical_lines(std::string_view text, char escape, bool 
     const std::size_t end = std::min(text.find('\n'), text.size());
     std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    const std::string_view bare = trimmed(line);
+    const std::string_view bare = trimmed(line, k_any_blank);
     if (continues && (bare.empty() || bare.starts_with('#'))) {
       continue;
     }
-    line = line.substr(0, line.find_last_not_of(k_blank) + 1);
+    line = line.substr(0, line.find_last_not_of(k_any_blank) + 1);
     const bool escaped = line.ends_with(escape) &&
                          !(doubled_ends && line.size() > 1 && line[line.size() - 2] == escape);
     if (escaped) {
@@ -208,12 +201,12 @@ std::string unquoted(std::string_view word, char escape) {
 /// in quotes or behind an escape.
 std::vector<std::string> take_flags(std::string_view& arguments, char escape) {
   std::vector<std::string> flags;
-  for (arguments = trimmed(arguments); arguments.starts_with("--");
-       arguments = trimmed(arguments)) {
+  for (arguments = trimmed(arguments, k_any_blank); arguments.starts_with("--");
+       arguments = trimmed(arguments, k_any_blank)) {
     std::string flag;
     char quote = '\0';
     std::size_t at = 0;
-    for (; at < arguments.size() && (quote != '\0' || !k_blank.contains(arguments[at])); ++at) {
+    for (; at < arguments.size() && (quote != '\0' || !k_any_blank.contains(arguments[at])); ++at) {
       const char c = arguments[at];
       if (c == escape && at + 1 < arguments.size()) {
         flag += arguments[++at];
@@ -263,7 +256,7 @@ std::string as_go_decodes(std::string_view text) {
 /// which of them it is depends on the engine.
 std::vector<std::string> added(std::string_view arguments, char escape) {
   take_flags(arguments, escape);
-  arguments = trimmed(arguments);
+  arguments = trimmed(arguments, k_any_blank);
   std::vector<std::string> sources;
   if (arguments.starts_with('[')) {
     const auto list = parse_json(as_go_decodes(leading_list(arguments)));
@@ -281,7 +274,7 @@ std::vector<std::string> added(std::string_view arguments, char escape) {
   };
   without_target(0);
   const std::size_t words = sources.size();
-  while (!trimmed(arguments).empty()) {
+  while (!trimmed(arguments, k_any_blank).empty()) {
     sources.push_back(unquoted(take_word(arguments), escape));
   }
   without_target(words);
@@ -330,11 +323,11 @@ std::optional<std::string> host_of(std::string_view word) {
 }
 
 /// What ARG and ENV of the file say, to read an ADD of a file whose name is a variable.
-using Variables = std::multimap<std::string, std::string>;
+using PossibleValues = std::multimap<std::string, std::string>;
 
-void define(Variables& variables, std::string_view arguments, char escape) {
+void define(PossibleValues& variables, std::string_view arguments, char escape) {
   std::string previous;
-  while (!trimmed(arguments).empty()) {
+  while (!trimmed(arguments, k_any_blank).empty()) {
     const std::string word = unquoted(take_word(arguments), escape);
     const std::size_t equals = word.find('=');
     if (equals != std::string::npos) {
@@ -346,17 +339,13 @@ void define(Variables& variables, std::string_view arguments, char escape) {
   }
 }
 
-bool is_name_part(unsigned char c) {
-  return std::isalnum(c) != 0 || c == '_';
-}
-
 /// What a FROM may name: the values that each ARG in front of the first FROM is given.
 class BaseVariables {
  public:
   using Texts = std::set<std::string>;
 
   void define(std::string_view arguments, char escape) {
-    while (!trimmed(arguments).empty()) {
+    while (!trimmed(arguments, k_any_blank).empty()) {
       const std::string word = unquoted(take_word(arguments), escape);
       const std::size_t equals = std::min(word.find('='), word.size());
       define(word.substr(0, equals),
@@ -423,7 +412,7 @@ class BaseVariables {
     word.remove_prefix(1);
     const bool braces = word.starts_with('{');
     word.remove_prefix(braces ? 1 : 0);
-    const auto end = std::ranges::find_if_not(word, is_name_part);
+    const auto end = std::ranges::find_if_not(word, is_of_variable);
     const std::string name(word.begin(), end);
     word.remove_prefix(name.size());
     const auto found = values_.find(name);
@@ -460,11 +449,11 @@ class BaseVariables {
 };
 
 /// `$NAME…` or `${NAME}…` whose every value in this file is the beginning of a local path.
-bool begins_with_local_variable(std::string_view word, const Variables& variables) {
+bool begins_with_local_variable(std::string_view word, const PossibleValues& variables) {
   word.remove_prefix(1);
   const bool braces = word.starts_with('{');
   word.remove_prefix(braces ? 1 : 0);
-  const auto end = std::ranges::find_if_not(word, is_name_part);
+  const auto end = std::ranges::find_if_not(word, is_of_variable);
   const std::string name(word.begin(), end);
   if (braces && (end == word.end() || *end != '}')) {
     return false;
@@ -519,7 +508,7 @@ class SourceReader {
 
  private:
   void read(const std::vector<LogicalLine>& lines, char escape) {
-    Variables variables(given_.begin(), given_.end());
+    PossibleValues variables(given_.begin(), given_.end());
     for (const LogicalLine& line : lines) {
       std::string_view rest = line.text;
       const std::string keyword = lower_case(take_word(rest));
@@ -543,7 +532,7 @@ class SourceReader {
     }
   }
 
-  void read_line(const LogicalLine& line, char escape, const Variables& variables,
+  void read_line(const LogicalLine& line, char escape, const PossibleValues& variables,
                  const BaseVariables& of_bases) {
     std::string_view rest = line.text;
     std::string keyword = lower_case(take_word(rest));
@@ -646,7 +635,7 @@ network::AddressClass class_of_name(std::string_view host) {
 
 moby::buildkit::v1::Policy source_policy(const SourceRules& rules,
                                          const std::optional<ports::Repository>& repository) {
-  Policy message;
+  moby::buildkit::v1::Policy message;
   message.set_version(1);
   PolicyWriter policy(message);
   const std::string url = "(https?|git|ssh)://([^/?#]*@)?";
@@ -676,7 +665,7 @@ moby::buildkit::v1::Policy source_policy(const SourceRules& rules,
   return message;
 }
 
-void add_pins(Policy& policy, const ports::ImagePins& pins) {
+void add_pins(moby::buildkit::v1::Policy& policy, const ports::ImagePins& pins) {
   for (const auto& [name, digest] : pins) {
     // The engine writes the tag out before it asks.
     const bool has_tag = name.find(':', name.rfind('/') + 1) != std::string::npos;

@@ -48,10 +48,6 @@ constexpr std::array k_flags = std::to_array<Flag>({
     {"HEALTHCHECK", "retries", false},
 });
 
-constexpr std::array k_keywords = std::to_array<std::string_view>(
-    {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
-     "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"});
-
 constexpr std::array k_mount_options = std::to_array<std::string_view>(
     {"type", "from", "source", "target", "readonly", "id", "sharing", "required", "mode", "uid",
      "gid", "rw", "size", "env"});

@@ -20,10 +20,10 @@ namespace {
 
 using fsutil::types::Packet;
 using fsutil::types::Stat;
-using Stream = grpc::ServerReaderWriter<Packet, Packet>;
+using PacketStream = grpc::ServerReaderWriter<Packet, Packet>;
 
 /// Daemons take messages up to 4 MiB (Engine 20.10) or 16 MiB; larger chunks gain nothing.
-constexpr std::size_t k_chunk = 256 * 1024;
+constexpr std::size_t k_packet = 256 * 1024;
 
 /// What the transfers of a build keep of the files that they offer: twice the most that a source
 /// has. One that asks for it again and again gets no more.
@@ -69,7 +69,7 @@ std::vector<std::string> values(const grpc::ServerContext& context, const std::s
 class Transfer {
  public:
   /// `on_error` is told why it fails before the daemon is, which may end the build at once.
-  Transfer(const ports::SourceTree& tree, Stream& stream, domain::MatchingBudget& budget,
+  Transfer(const ports::SourceTree& tree, PacketStream& stream, domain::MatchingBudget& budget,
            std::atomic<std::uint64_t>& bytes_sent, std::atomic<std::size_t>& offered,
            std::function<void(const Error&)> on_error)
       : tree_(tree),
@@ -223,7 +223,7 @@ class Transfer {
     std::string& data = *packet.mutable_data();
     std::uint64_t total = 0;
     for (;;) {
-      data.resize(k_chunk);
+      data.resize(k_packet);
       auto count = (*reader)->read(std::as_writable_bytes(std::span(data)));
       if (!count) {
         return std::unexpected(std::move(count).error().with_context(file.path));
@@ -287,7 +287,7 @@ class Transfer {
   }
 
   const ports::SourceTree& tree_;
-  Stream& stream_;
+  PacketStream& stream_;
   domain::MatchingBudget& budget_;
   std::atomic<std::uint64_t>& bytes_sent_;
   std::atomic<std::size_t>& all_offered_;
@@ -311,7 +311,7 @@ class Transfer {
 
 }  // namespace
 
-grpc::Status FileSync::DiffCopy(grpc::ServerContext* context, Stream* stream) {
+grpc::Status FileSync::DiffCopy(grpc::ServerContext* context, PacketStream* stream) {
   const std::vector<std::string> names = values(*context, "dir-name");
   if (names.size() != 1 || (names.front() != "context" && names.front() != "dockerfile")) {
     return {grpc::StatusCode::NOT_FOUND, "no such directory in this session"};

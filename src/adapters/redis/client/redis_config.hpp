@@ -4,12 +4,21 @@
 #include "base/secret.hpp"
 #include "domain/queue_rules.hpp"
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace builder::adapters::redis {
+
+/// How long the answer to a command may take.
+inline constexpr std::chrono::seconds k_reply_patience{5};
+/// How often the queue is looked at where Redis cannot be asked to wait for an element.
+inline constexpr std::chrono::milliseconds k_poll{250};
+/// Elements of the queue that are read to find newer ones of a service.
+inline constexpr std::size_t k_look_ahead = 1'000;
 
 struct RedisAddress {
   std::string host = "localhost";

@@ -26,11 +26,6 @@ using ports::TakenJob;
 using ports::Undelivered;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds k_reply_patience{5};
-constexpr std::string_view k_remember_cancel = "604800000";  // 7 days
-constexpr std::size_t k_look_ahead = 1'000;
-/// Without BLMOVE the queue is looked at this often.
-constexpr std::chrono::milliseconds k_poll{250};
 /// How soon a paused worker notices that it is to go on.
 constexpr std::chrono::milliseconds k_paused_poll{1'000};
 
@@ -271,7 +266,7 @@ class RedisJobQueue final : public ports::JobQueue {
 
   Result<CancelAnswer> cancel(const domain::DeploymentId& deployment) override {
     BUILDER_TRY_ASSIGN(const Reply reply,
-                       run(cancel_, {deployment.str(), std::string(k_remember_cancel)}));
+                       run(cancel_, {deployment.str(), std::to_string(k_cancel_memory.count())}));
     const std::string_view answer = word(reply);
     return answer == "OWNED"       ? CancelAnswer::owned
            : answer == "REMOVED"   ? CancelAnswer::removed

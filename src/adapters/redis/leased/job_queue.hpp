@@ -12,6 +12,9 @@
 
 namespace builder::adapters::redis {
 
+/// How long a cancel of a deployment that nobody has yet is remembered.
+inline constexpr std::chrono::milliseconds k_cancel_memory = std::chrono::days(7);
+
 struct QueueSettings {
   /// A worker that is silent for so long may lose its jobs to another one.
   std::chrono::milliseconds lease{60'000};

@@ -16,8 +16,8 @@ namespace {
 using ports::StopReason;
 using Clock = std::chrono::steady_clock;
 
-constexpr BackoffPolicy k_reconnect{.base = std::chrono::milliseconds(100),
-                                    .cap = std::chrono::milliseconds(1'000)};
+constexpr BackoffPolicy k_rejoin{.base = std::chrono::milliseconds(100),
+                                 .cap = std::chrono::milliseconds(1'000)};
 /// A refusal is mended by a person.
 constexpr std::chrono::milliseconds k_refused_pause{5'000};
 constexpr std::chrono::hours k_eviction_interval{1};
@@ -99,7 +99,7 @@ void Membership::run(const std::stop_token& stop) {
         log_.warning("the lease cannot be renewed: {}", done.error().message);
       }
       pause = done.error().is_transient()
-                  ? next_delay(k_reconnect, failures, std::nullopt, random)
+                  ? next_delay(k_rejoin, failures, std::nullopt, random)
                   : std::min<std::chrono::milliseconds>(k_refused_pause, pace);
       ++failures;
     }

@@ -3,6 +3,7 @@
 #include "adapters/redis/client/connection.hpp"
 #include "adapters/redis/client/script_runner.hpp"
 #include "adapters/redis/leased/checkpoint_entry.hpp"
+#include "adapters/redis/leased/job_queue.hpp"
 #include "adapters/redis/leased/queue_look.hpp"
 #include "adapters/redis/leased/scripts.hpp"
 #include "adapters/redis/leased/worker_entry.hpp"
@@ -19,14 +20,12 @@ namespace {
 using Command = std::vector<std::string>;
 using std::chrono::milliseconds;
 
-constexpr milliseconds k_patience{5'000};
+constexpr milliseconds k_look_patience{5'000};
 /// Elements that are read at once: a few KB each, 1 MiB at most.
 constexpr std::size_t k_page = 100;
 /// Where only ids are looked for.
 constexpr std::size_t k_search_page = 500;
 constexpr std::size_t k_told_in_turn = 1'000;
-constexpr std::string_view k_remember_cancel = "604800000";  // 7 days, as in job_queue.cpp.
-constexpr milliseconds k_cancel_memory{604'800'000};
 constexpr milliseconds k_end_memory{std::chrono::hours(180 * 24)};  // KEEP_ENDED in common.lua.
 
 std::optional<ports::QueueTime> began(const Reply& score, milliseconds memory) {
@@ -154,7 +153,7 @@ class RedisQueueAdmin final : public ports::QueueAdmin {
     }
     const Script script(scripts::k_cancel, config_.queue);
     const auto recorded =
-        script.run(*connection_, {deployment.str(), std::string(k_remember_cancel)}, stop);
+        script.run(*connection_, {deployment.str(), std::to_string(k_cancel_memory.count())}, stop);
     if (recorded && !recorded->list.empty()) {
       const std::string& answer = recorded->list[0].text;
       report.answer = answer == "OWNED"       ? domain::CancelAnswer::owned
@@ -245,7 +244,7 @@ class RedisQueueAdmin final : public ports::QueueAdmin {
 
   Result<Reply> call(const Command& command, const std::stop_token& stop) {
     BUILDER_TRY(connect(stop));
-    return connection_->call(command, stop, k_patience);
+    return connection_->call(command, stop, k_look_patience);
   }
 
   /// All commands at one moment, in one journey; the answers in their order. A command that is
@@ -258,7 +257,7 @@ class RedisQueueAdmin final : public ports::QueueAdmin {
       BUILDER_TRY(connection_->send(command, stop));
     }
     BUILDER_TRY(connection_->send({"EXEC"}, stop));
-    const SteadyTime deadline = std::chrono::steady_clock::now() + k_patience;
+    const SteadyTime deadline = std::chrono::steady_clock::now() + k_look_patience;
     std::optional<Error> refused;
     Reply done;
     for (std::size_t i = 0; i < commands.size() + 2; ++i) {

@@ -22,7 +22,7 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 
 /// What `take` drops without reading it.
-constexpr std::size_t k_largest = 1u << 20;
+constexpr std::size_t k_largest_element = 1u << 20;
 
 template <class Number>
 Number read_number(std::string_view text) {
@@ -81,7 +81,7 @@ ports::QueueTime time_of(const Reply& reply) {
 
 ports::WaitingJob read_element(const std::string& element, std::size_t position) {
   ports::WaitingJob job{.position = position, .bytes = element.size()};
-  if (element.size() > k_largest) {
+  if (element.size() > k_largest_element) {
     return job;
   }
   domain::ParsedJob parsed = domain::parse_job(element);

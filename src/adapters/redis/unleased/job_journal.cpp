@@ -14,7 +14,7 @@ namespace builder::adapters::redis {
 namespace {
 
 /// Beyond this, what is over is thrown out.
-constexpr std::size_t k_largest = 1U << 20U;
+constexpr std::size_t k_largest_journal = 1U << 20U;
 
 std::string line_of(const std::string& id, const std::optional<ports::Ending>& ending) {
   return ending ? "ended " + id + " " + write_entry(*ending) + "\n" : "taken " + id + "\n";
@@ -35,7 +35,7 @@ Result<> JobJournal::ended(const std::string& id, const ports::Ending& ending) {
 
 Result<> JobJournal::over(const std::string& id) {
   open_.erase(id);
-  return size_ > k_largest ? rewrite() : append("over " + id + "\n");
+  return size_ > k_largest_journal ? rewrite() : append("over " + id + "\n");
 }
 
 void JobJournal::close() {

@@ -23,10 +23,7 @@ using ports::Receipt;
 using ports::TakenJob;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds k_reply_patience{5};
-constexpr std::chrono::milliseconds k_poll{250};
-constexpr int k_look_ahead = 1'000;
-constexpr int k_cancel_ahead = 10'000;
+constexpr std::size_t k_cancel_ahead = 10'000;
 constexpr std::string_view k_lost =
     "The worker that built this deployment was lost (it crashed or was killed) before the build "
     "had ended; deploy again";
@@ -376,7 +373,7 @@ class UnsafeQueue final : public ports::JobQueue {
     return {};
   }
 
-  Result<Reply> range(int count) {
+  Result<Reply> range(std::size_t count) {
     return shared_.command({"LRANGE", config_.queue, "0", std::to_string(count - 1)}, Clock::now());
   }
 

@@ -17,15 +17,9 @@ namespace builder::app::cli {
 
 namespace {
 
-using Rows = std::vector<std::vector<std::string>>;
 using std::chrono::milliseconds;
 
-constexpr std::size_t k_shown_name = 60;
 constexpr const char* k_none = "-";
-
-std::string shown(std::string_view text) {
-  return printable_line(text, k_shown_name);
-}
 
 std::string or_none(std::string text) {
   return text.empty() ? k_none : std::move(text);
@@ -39,7 +33,7 @@ Style style_of(std::string_view outcome) {
 }
 
 std::string outcome_of(const Terminal& terminal, const ports::KeptRun& run) {
-  return styled(terminal, style_of(run.end.outcome), or_none(shown(run.end.outcome)));
+  return styled(terminal, style_of(run.end.outcome), or_none(name_cell(run.end.outcome)));
 }
 
 milliseconds age_of(const ports::KeptRun& run, ports::HistoryTime now) {
@@ -62,7 +56,7 @@ std::string why(const ports::KeptRun& run) {
 std::string source_of(const ports::RunStart& start) {
   std::string text = printable_line(start.repository);
   if (!start.branch.empty()) {
-    text += "@" + shown(start.branch);
+    text += "@" + name_cell(start.branch);
   }
   return start.dockerfile.empty() ? text : text + ", " + printable_line(start.dockerfile);
 }
@@ -70,7 +64,7 @@ std::string source_of(const ports::RunStart& start) {
 std::string names_of(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) {
-    text += (text.empty() ? "" : ", ") + shown(name);
+    text += (text.empty() ? "" : ", ") + name_cell(name);
   }
   return text;
 }
@@ -134,12 +128,13 @@ std::string list_text(const Terminal& terminal, const std::vector<ports::KeptRun
   if (runs.empty()) {
     return "No build is in the history.\n";
   }
-  Rows rows{{"DEPLOYMENT", "SERVICE", "OUTCOME", "AGE", "TOOK", "CACHED", "WORKER", "REASON"}};
+  TableRows rows{{"DEPLOYMENT", "SERVICE", "OUTCOME", "AGE", "TOOK", "CACHED", "WORKER", "REASON"}};
   for (const ports::KeptRun& run : runs) {
-    rows.push_back({shown(run.start.deployment.str()), or_none(shown(run.start.service.str())),
-                    outcome_of(terminal, run), short_age(age_of(run, now)), took(run, now),
+    rows.push_back({name_cell(run.start.deployment.str()),
+                    or_none(name_cell(run.start.service.str())), outcome_of(terminal, run),
+                    short_age(age_of(run, now)), took(run, now),
                     run.steps == 0 ? k_none : fmt::format("{}/{}", run.cached, run.steps),
-                    or_none(shown(run.start.worker)), why(run)});
+                    or_none(name_cell(run.start.worker)), why(run)});
   }
   return table(terminal, rows);
 }
@@ -154,13 +149,13 @@ std::string run_text(const Terminal& terminal, const ports::KeptRunDetails& deta
       text += styled(terminal, Style::dim, fmt::format("{:<13}", label)) + value + "\n";
     }
   };
-  const std::string worker = or_none(shown(run.start.worker));
+  const std::string worker = or_none(name_cell(run.start.worker));
   line("Attempt", run.start.attempt == 0 ? "none here; its end was reported by " + worker
                                          : fmt::format("{} on {}", run.start.attempt, worker));
   line("Began", fmt::format("{} ({} ago)", clock_time(run.started), short_age(age_of(run, now))));
   line("Took", took(run, now));
   line("Outcome", outcome_of(terminal, run) +
-                      (end.category.empty() ? "" : ", category " + shown(end.category)) +
+                      (end.category.empty() ? "" : ", category " + name_cell(end.category)) +
                       (end.reason.empty() ? "" : ", " + printable_line(end.reason)));
   line("Failure", printable_line(end.line));
   line("Suggestion", printable_line(end.advice));
@@ -175,14 +170,14 @@ std::string run_text(const Terminal& terminal, const ports::KeptRunDetails& deta
     line(i == 0 ? "Bases" : "",
          printable_line(details.bases[i].first) + " " + printable_line(details.bases[i].second));
   }
-  Rows phases{{"PHASE", "TOOK"}};
+  TableRows phases{{"PHASE", "TOOK"}};
   for (const auto& [name, duration] : details.phases) {
-    phases.push_back({shown(name), duration.count() == 0 ? k_none : time_in_words(duration)});
+    phases.push_back({name_cell(name), duration.count() == 0 ? k_none : time_in_words(duration)});
   }
   if (phases.size() > 1) {
     text += "\n" + table(terminal, phases);
   }
-  Rows steps{{"TOOK", "STEP"}};
+  TableRows steps{{"TOOK", "STEP"}};
   for (const ports::RunStep& step : details.steps) {
     const Style style = step.failed ? Style::bad : step.cached ? Style::dim : Style::plain;
     steps.push_back(

@@ -12,22 +12,11 @@ namespace builder::app::cli {
 
 namespace {
 
-using Rows = std::vector<std::vector<std::string>>;
-
-constexpr std::size_t k_shown_name = 60;
 constexpr std::size_t k_shown_commit = 12;
 constexpr const char* k_unknown = "-";
 
-std::string shown(const std::string& text) {
-  return printable_line(text, k_shown_name);
-}
-
 std::string or_unknown(std::string text) {
   return text.empty() ? k_unknown : std::move(text);
-}
-
-std::string plural(std::size_t count, const char* one, const char* many) {
-  return fmt::format("{} {}", count, count == 1 ? one : many);
 }
 
 /// octo/hello@main, octo/hello@0123456789ab
@@ -38,13 +27,13 @@ std::string source_of(const ports::WaitingJob& job) {
   if (job.repository.empty()) {
     return k_unknown;
   }
-  return shown(job.repository) + "@" +
-         (job.commit.empty() ? shown(job.branch)
+  return name_cell(job.repository) + "@" +
+         (job.commit.empty() ? name_cell(job.branch)
                              : printable_line(job.commit).substr(0, k_shown_commit));
 }
 
 std::string doing(const ports::BuiltJob& job) {
-  std::string text = shown(job.phase);
+  std::string text = name_cell(job.phase);
   if (!job.step.empty()) {
     text += ": " + printable_line(job.step);
   }
@@ -52,7 +41,7 @@ std::string doing(const ports::BuiltJob& job) {
     return text.empty() ? "stops, cancelled" : "stops, cancelled; " + text;
   }
   if (!job.superseded_by.empty()) {
-    const std::string why = "stops for newer " + shown(job.superseded_by);
+    const std::string why = "stops for newer " + name_cell(job.superseded_by);
     return text.empty() ? why : why + "; " + text;
   }
   return or_unknown(std::move(text));
@@ -63,7 +52,7 @@ std::string short_lease(const std::string& lease_id) {
 }
 
 std::string worker_of(const ports::BuiltJob& job) {
-  return job.worker.empty() ? short_lease(job.lease_id) : shown(job.worker);
+  return job.worker.empty() ? short_lease(job.lease_id) : name_cell(job.worker);
 }
 
 std::string optional_age(const std::optional<std::chrono::milliseconds>& age) {
@@ -74,10 +63,10 @@ std::string why_ended(const ports::UndeliveredEnd& end) {
   return end.reason == "user"         ? end.status + " (cancelled)"
          : end.reason == "superseded" ? end.status + " (superseded)"
          : end.reason == "attempts"   ? end.status + " (too many attempts)"
-                                      : shown(end.status);
+                                      : name_cell(end.status);
 }
 
-std::string section(const Terminal& terminal, const Rows& rows) {
+std::string section(const Terminal& terminal, const TableRows& rows) {
   return rows.size() < 2 ? std::string() : "\n" + table(terminal, rows);
 }
 
@@ -94,15 +83,15 @@ std::string heading(const ports::QueueLook& look) {
     text += fmt::format(", {} set aside", look.set_aside.size());
   }
   text += fmt::format(", {} running on {}", look.running.size(),
-                      plural(look.workers.size(), "worker", "workers"));
+                      counted(look.workers.size(), "worker"));
   if (look.undelivered > 0) {
-    text += ", " + plural(look.undelivered, "end", "ends") + " not delivered";
+    text += ", " + counted(look.undelivered, "end") + " not delivered";
   }
   return text;
 }
 
 std::string pause_line(const ports::NamedPause& pause) {
-  return fmt::format("paused: {}, {}", pause.whose == "*" ? "all workers" : shown(pause.whose),
+  return fmt::format("paused: {}, {}", pause.whose == "*" ? "all workers" : name_cell(pause.whose),
                      ports::in_words(pause.pause));
 }
 
@@ -134,7 +123,7 @@ std::string clock_time(ports::QueueTime time) {
 }
 
 std::string name_of(const ports::QueueWorker& worker) {
-  return worker.identity ? shown(worker.identity->process()) : short_lease(worker.lease_id);
+  return worker.identity ? name_cell(worker.identity->process()) : short_lease(worker.lease_id);
 }
 
 std::string queue_text(const Terminal& terminal, const ports::QueueLook& look) {
@@ -142,41 +131,41 @@ std::string queue_text(const Terminal& terminal, const ports::QueueLook& look) {
   for (const ports::NamedPause& pause : look.pauses) {
     text += styled(terminal, Style::warning, fitted(pause_line(pause), terminal.columns)) + "\n";
   }
-  Rows running{{"RUNNING", "SERVICE", "WORKER", "FOR", "TRY", "DOES"}};
+  TableRows running{{"RUNNING", "SERVICE", "WORKER", "FOR", "TRY", "DOES"}};
   for (const ports::BuiltJob& job : look.running) {
-    running.push_back({shown(job.deployment), or_unknown(shown(job.service)), worker_of(job),
-                       optional_age(job.age), std::to_string(job.attempt), doing(job)});
+    running.push_back({name_cell(job.deployment), or_unknown(name_cell(job.service)),
+                       worker_of(job), optional_age(job.age), std::to_string(job.attempt),
+                       doing(job)});
   }
   text += section(terminal, running);
-  Rows waiting{{"PLACE", "WAITING", "SERVICE", "LOST", "SOURCE"}};
+  TableRows waiting{{"PLACE", "WAITING", "SERVICE", "LOST", "SOURCE"}};
   for (const ports::WaitingJob& job : look.first) {
-    waiting.push_back({std::to_string(job.position), or_unknown(shown(job.deployment)),
-                       or_unknown(shown(job.service)), std::to_string(job.attempts),
+    waiting.push_back({std::to_string(job.position), or_unknown(name_cell(job.deployment)),
+                       or_unknown(name_cell(job.service)), std::to_string(job.attempts),
                        source_of(job)});
   }
   text += section(terminal, waiting);
   text += more(look.first.size(), look.waiting);
-  Rows set_aside{{"SET ASIDE", "SERVICE", "BEHIND", "SOURCE"}};
+  TableRows set_aside{{"SET ASIDE", "SERVICE", "BEHIND", "SOURCE"}};
   for (const ports::WaitingJob& job : look.set_aside) {
-    set_aside.push_back(
-        {shown(job.deployment), shown(job.service), or_unknown(shown(job.behind)), source_of(job)});
+    set_aside.push_back({name_cell(job.deployment), name_cell(job.service),
+                         or_unknown(name_cell(job.behind)), source_of(job)});
   }
   text += section(terminal, set_aside);
-  Rows ends{{"NOT DELIVERED", "STATUS", "FOR", "SENDER"}};
+  TableRows ends{{"NOT DELIVERED", "STATUS", "FOR", "SENDER"}};
   constexpr std::size_t k_shown_ends = 20;
   for (const ports::UndeliveredEnd& end : look.ends) {
     if (ends.size() > k_shown_ends) {
       break;
     }
-    ends.push_back({shown(end.deployment), why_ended(end), short_age(end.age),
+    ends.push_back({name_cell(end.deployment), why_ended(end), short_age(end.age),
                     end.sender.empty() ? "nobody yet" : short_lease(end.sender)});
   }
   text += section(terminal, ends);
   text += more(ends.size() - 1, look.undelivered);
   if (look.dead > 0) {
     text += "\n" +
-            fitted(plural(look.dead, "dead letter", "dead letters") +
-                       ": deployra-builder dead shows why",
+            fitted(counted(look.dead, "dead letter") + ": deployra-builder dead shows why",
                    terminal.columns) +
             "\n";
   }
@@ -194,30 +183,30 @@ std::string workers_text(const Terminal& terminal, const ports::QueueLook& look)
   if (look.workers.empty()) {
     text += "No worker has joined this queue. (Workers of guarantee C are not seen.)\n";
   }
-  Rows rows{{"WORKER", "VERSION", "UP", "LEASE", "BUILDS", "ENGINE", "DOES"}};
+  TableRows rows{{"WORKER", "VERSION", "UP", "LEASE", "BUILDS", "ENGINE", "DOES"}};
   for (const ports::QueueWorker& worker : look.workers) {
     std::string does;
     for (const ports::BuiltJob& job : look.running) {
       if (job.lease_id == worker.lease_id) {
-        does += (does.empty() ? "" : ", ") + shown(job.deployment) +
-                (job.phase.empty() ? "" : " (" + shown(job.phase) + ")");
+        does += (does.empty() ? "" : ", ") + name_cell(job.deployment) +
+                (job.phase.empty() ? "" : " (" + name_cell(job.phase) + ")");
       }
     }
     if (worker.delivering > 0) {
       does += (does.empty() ? "" : ", ") +
-              fmt::format("delivers {}", plural(worker.delivering, "end", "ends"));
+              fmt::format("delivers {}", counted(worker.delivering, "end"));
     }
     if (worker.pause) {
       does = "paused " + ports::in_words(*worker.pause) + (does.empty() ? "" : "; " + does);
     }
     const auto& identity = worker.identity;
-    rows.push_back({name_of(worker), identity ? or_unknown(shown(identity->version)) : "older",
+    rows.push_back({name_of(worker), identity ? or_unknown(name_cell(identity->version)) : "older",
                     optional_age(worker.age),
                     worker.lease_left.count() > 0 ? short_age(worker.lease_left)
                                                   : "over " + short_age(-worker.lease_left),
                     identity ? fmt::format("{}/{}", worker.running.size(), identity->slots)
                              : std::to_string(worker.running.size()),
-                    identity ? or_unknown(shown(identity->engine)) : k_unknown,
+                    identity ? or_unknown(name_cell(identity->engine)) : k_unknown,
                     does.empty() ? "waits for jobs" : does});
   }
   if (rows.size() > 1) {
@@ -241,12 +230,12 @@ std::string dead_text(const Terminal& terminal, const std::vector<ports::DeadLet
   if (letters.empty()) {
     return "There are no dead letters.\n";
   }
-  Rows rows{{"NO", "DEPLOYMENT", "WHEN", "BYTES", "REASON"}};
+  TableRows rows{{"NO", "DEPLOYMENT", "WHEN", "BYTES", "REASON"}};
   for (const ports::DeadLetter& letter : letters) {
     rows.push_back(
-        {std::to_string(rows.size()), or_unknown(shown(letter.deployment)),
+        {std::to_string(rows.size()), or_unknown(name_cell(letter.deployment)),
          letter.time.time_since_epoch().count() > 0 ? clock_time(letter.time) : k_unknown,
-         std::to_string(letter.bytes), or_unknown(shown(letter.reason))});
+         std::to_string(letter.bytes), or_unknown(name_cell(letter.reason))});
   }
   return table(terminal, rows);
 }
@@ -283,17 +272,17 @@ std::string deployment_text(const Terminal& terminal, const std::string& deploym
     if (job.position > 0) {
       line("Place", fmt::format("{} of {}", job.position, look.waiting_in_all));
     } else {
-      line("Behind", or_unknown(shown(job.behind)) + ", the older build of its service");
+      line("Behind", or_unknown(name_cell(job.behind)) + ", the older build of its service");
     }
-    line("Service", or_unknown(shown(job.service)));
+    line("Service", or_unknown(name_cell(job.service)));
     line("Source", source_of(job));
   }
   if (look.running) {
     const ports::BuiltJob& job = *look.running;
-    line("Service", or_unknown(shown(job.service)));
+    line("Service", or_unknown(name_cell(job.service)));
     line("Worker", job.worker.empty()
                        ? short_lease(job.lease_id) + " (of a version that says no more)"
-                       : shown(job.worker) + ", " + short_lease(job.lease_id));
+                       : name_cell(job.worker) + ", " + short_lease(job.lease_id));
     line("Since", job.age ? short_age(*job.age) : "not said");
     line("Does", doing(job));
   }
@@ -304,10 +293,10 @@ std::string deployment_text(const Terminal& terminal, const std::string& deploym
     line("Cancelled", ago(*look.cancelled, look.now));
   }
   if (!look.superseded_by.empty()) {
-    line("Superseded", "by " + shown(look.superseded_by));
+    line("Superseded", "by " + name_cell(look.superseded_by));
   }
   if (!look.status.empty()) {
-    line("Status", shown(look.status));
+    line("Status", name_cell(look.status));
   }
   if (look.ended) {
     line("Ended", ago(*look.ended, look.now));
@@ -327,11 +316,12 @@ std::string deployment_text(const Terminal& terminal, const std::string& deploym
     line("Built", checkpoint.image_id);
   }
   if (!checkpoint.digest.empty()) {
-    line("Pushed", shown(checkpoint.repository) + "@" + checkpoint.digest);
+    line("Pushed", name_cell(checkpoint.repository) + "@" + checkpoint.digest);
     line("Latest", checkpoint.promoted ? "moved" : "not moved yet");
   }
   for (const ports::DeadLetter& letter : look.dead) {
-    line("Dead letter", fmt::format("{}, {}", shown(letter.reason), ago(letter.time, look.now)));
+    line("Dead letter",
+         fmt::format("{}, {}", name_cell(letter.reason), ago(letter.time, look.now)));
   }
   return text;
 }

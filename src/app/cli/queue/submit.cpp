@@ -1,6 +1,7 @@
 #include "app/cli/queue/access.hpp"
 #include "app/cli/queue/queue_json.hpp"
 #include "app/cli/queue/queue_text.hpp"
+#include "base/ascii.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
 #include "domain/deployment_request.hpp"
@@ -46,14 +47,6 @@ Result<std::string> read_job(const std::string& file) {
   return text;
 }
 
-std::string trimmed(const std::string& text) {
-  constexpr const char* k_blanks = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(k_blanks);
-  return first == std::string::npos
-             ? std::string()
-             : text.substr(first, text.find_last_not_of(k_blanks) - first + 1);
-}
-
 /// Where a text that is no JSON stops being any (the end of the word that does not fit), as
 /// compilers write a place; nothing: it is JSON.
 std::optional<std::string> fault_in(const std::string& text) {
@@ -95,7 +88,7 @@ std::string obstacle(const std::string& id, const ports::DeploymentLook& look) {
 
 Exit submit(const std::string& text, const Options& options, const QueueAccess& access) {
   const std::string file = options.file == "-" ? "standard input" : options.file;
-  const std::string element = trimmed(text);
+  const std::string element(trimmed(text));
   if (const auto fault = fault_in(text)) {
     complain(element.empty() ? file + " is empty" : file + ":" + *fault);
     return Exit::failed;

@@ -12,13 +12,11 @@ namespace builder::app::cli {
 namespace {
 
 /// Nobody reads more of a name, and rows have to stay cheap.
-constexpr std::size_t k_longest_name = 500;
+constexpr std::size_t k_longest_row = 500;
 /// Layers of an image; an engine that names more of them has lost its way.
 constexpr std::size_t k_most_transfers = 1'000;
 constexpr std::chrono::milliseconds k_between_samples{250};
 constexpr std::chrono::seconds k_rate_window{4};
-/// The engine's own bookkeeping is told of when it takes this long, or fails.
-constexpr std::chrono::seconds k_noteworthy{1};
 
 }  // namespace
 
@@ -103,13 +101,13 @@ void BuildModel::stop_steps(SteadyTime now) {
 
 void BuildModel::on(const domain::StepStarted& event, SteadyTime now) {
   running_.insert_or_assign(event.step,
-                            RunningStep(printable_line(event.name, k_longest_name), now));
+                            RunningStep(printable_line(event.name, k_longest_row), now));
 }
 
 void BuildModel::on(const domain::StepFinished& event, SteadyTime) {
   using Kind = HistoryRow::Kind;
   auto step = running_.extract(event.step);
-  std::string name = printable_line(event.name, k_longest_name);
+  std::string name = printable_line(event.name, k_longest_row);
   const bool internal = is_internal(name);
   if (!internal) {
     ++ended_;
@@ -119,7 +117,8 @@ void BuildModel::on(const domain::StepFinished& event, SteadyTime) {
                     : !event.error.empty()     ? Kind::failed
                     : event.cached             ? Kind::cached
                                                : Kind::done;
-  if (!internal || kind == Kind::failed || (kind == Kind::done && event.duration >= k_noteworthy)) {
+  if (!internal || kind == Kind::failed ||
+      (kind == Kind::done && event.duration >= domain::k_long_step)) {
     history_.push_back({.kind = kind, .text = name, .duration = event.duration});
   }
   if (kind == Kind::failed && failed_runs_.size() < k_most_failed_runs) {
@@ -156,7 +155,7 @@ void BuildModel::on(const domain::OutputLost& event, SteadyTime) {
 
 void BuildModel::on(const domain::Activity& event, SteadyTime now) {
   if (!event.line.empty()) {
-    activity_ = printable_line(event.line, k_longest_name);
+    activity_ = printable_line(event.line, k_longest_row);
   }
   if (event.transfer) {
     if (const auto step = running_.find(event.transfer->step); step != running_.end()) {

@@ -15,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 /// Rows wider than this are hard to read: the time would be far from its step.
-constexpr std::size_t k_widest = 120;
+constexpr std::size_t k_widest_row = 120;
 /// Of the output of one step.
 constexpr std::size_t k_most_rows = 6;
 constexpr std::string_view k_output = "  | ";
@@ -23,7 +23,7 @@ constexpr std::string_view k_output = "  | ";
 /// A row with its time at the right, the text cut where it meets the time.
 std::string with_time(const Terminal& terminal, std::string_view mark, Style style,
                       std::string_view text, const std::string& time) {
-  const std::size_t columns = std::min(terminal.columns, k_widest);
+  const std::size_t columns = std::min(terminal.columns, k_widest_row);
   const std::size_t taken = width_of(mark) + 1 + width_of(time) + 1;
   const std::size_t room = columns - std::min(columns - 1, taken);
   const std::string shown = fitted(text, room);
@@ -49,10 +49,6 @@ std::string whole_seconds(SteadyTime::duration time) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
   return seconds < 1min ? fmt::format("{}s", std::max<std::int64_t>(seconds.count(), 0))
                         : time_in_words(seconds);
-}
-
-std::string plural(std::size_t count, std::string_view word) {
-  return fmt::format("{} {}{}", count, word, count == 1 ? "" : "s");
 }
 
 /// "extracting sha256:3b1d2cc8a6a1", "transferring context".
@@ -132,13 +128,13 @@ std::string last_row(const Terminal& terminal, const BuildModel& model, std::siz
     pieces.push_back(fmt::format("{} running", running));
   }
   if (model.ended() > 0) {
-    pieces.push_back(plural(model.ended(), "step") + " done");
+    pieces.push_back(counted(model.ended(), "step") + " done");
   }
   if (model.cached() > 0) {
     pieces.push_back(fmt::format("{} cached", model.cached()));
   }
   if (model.all_warnings() > 0) {
-    pieces.push_back(plural(model.all_warnings(), "warning"));
+    pieces.push_back(counted(model.all_warnings(), "warning"));
   }
   return styled(terminal, Style::bold, joined_to_fit(pieces, terminal.columns));
 }

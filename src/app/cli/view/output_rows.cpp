@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t k_tab = 8;
 
-std::string shown(std::string_view row) {
+std::string shown_output(std::string_view row) {
   static const auto nothing_secret = std::make_shared<const Redactor>(std::vector<NamedSecret>{});
   // Nearly all rows are plain, and of a failing step there may be half a million.
   const bool is_plain = std::ranges::all_of(row, [](char c) { return c >= 0x20 && c < 0x7F; });
@@ -79,7 +79,7 @@ std::size_t OutputRows::begin_of_kept() const {
 std::vector<std::string> OutputRows::last(std::size_t rows) const {
   std::vector<std::string> found;
   const auto add = [&](std::string_view row) {
-    if (std::string text = shown(row); !text.empty() && found.size() < rows) {
+    if (std::string text = shown_output(row); !text.empty() && found.size() < rows) {
       found.push_back(std::move(text));
     }
   };
@@ -100,12 +100,12 @@ std::vector<std::string> OutputRows::all() const {
   std::vector<std::string> rows;
   for (std::string_view rest = std::string_view(ended_).substr(begin_of_kept()); !rest.empty();) {
     const std::size_t end = rest.find('\n');
-    rows.push_back(shown(rest.substr(0, end)));
+    rows.push_back(shown_output(rest.substr(0, end)));
     rest.remove_prefix(end + 1);
   }
   for (const Row& row : open_) {
     if (!row.text.empty()) {
-      rows.push_back(shown(row.text));
+      rows.push_back(shown_output(row.text));
     }
   }
   return rows;

@@ -20,10 +20,7 @@ namespace {
 
 using domain::LogType;
 
-/// BuildKit's own bookkeeping steps are shown only when they take this long, or fail.
-constexpr std::chrono::seconds k_noteworthy{1};
-
-std::string seconds(std::chrono::milliseconds time) {
+std::string in_seconds(std::chrono::milliseconds time) {
   return fmt::format("{:.1f}s", std::chrono::duration<double>(time).count());
 }
 
@@ -62,8 +59,8 @@ class PlainView final : public BuildView {
     const auto all = std::ranges::count_if(summary.steps, own);
     const auto cached = std::ranges::count_if(
         summary.steps, [&](const StepSummary& step) { return own(step) && step.cached; });
-    print(fmt::format("Total   {}, {} of {} steps cached, {} sent", seconds(summary.total), cached,
-                      all, bytes_in_words(summary.context_bytes)));
+    print(fmt::format("Total   {}, {} of {} steps cached, {} sent", in_seconds(summary.total),
+                      cached, all, bytes_in_words(summary.context_bytes)));
     print(shown_row(summary.result));
   }
 
@@ -81,8 +78,8 @@ class PlainView final : public BuildView {
                                         : fmt::format("#{}", event.step);
     if (!event.error.empty()) {
       print(fmt::format("{} ERROR: {}", number, shown_row(event.error)));
-    } else if (!internal || event.duration >= k_noteworthy) {
-      print(event.cached ? number + " CACHED" : number + " DONE " + seconds(event.duration));
+    } else if (!internal || event.duration >= domain::k_long_step) {
+      print(event.cached ? number + " CACHED" : number + " DONE " + in_seconds(event.duration));
     }
   }
 

@@ -8,9 +8,7 @@
 namespace builder::app::cli {
 namespace {
 
-using Rows = std::vector<std::vector<std::string>>;
-
-const Rows k_rows{
+const TableRows k_rows{
     {"NAME", "STATE", "WHY"}, {"redis", "ok", "7.0, persistent"}, {"api", "failed", ""}};
 
 TEST(Width, CountsColumnsAndNotBytes) {

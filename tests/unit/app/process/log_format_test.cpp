@@ -92,7 +92,7 @@ TEST(LogFormat, AnEntryFitsIntoADatagram) {
 }
 
 TEST(Log, BindsAFieldOnce) {
-  class Lines final : public LogSink {
+  class Fields final : public LogSink {
    public:
     void write(LogLevel /*level*/, std::string_view line) override { text += line; }
 
@@ -101,7 +101,7 @@ TEST(Log, BindsAFieldOnce) {
     std::string text;
   };
 
-  const auto lines = std::make_shared<Lines>();
+  const auto lines = std::make_shared<Fields>();
   Log(lines).with("phase", "fetch").with("deployment", "d1").with("phase", "push").info("x");
   EXPECT_EQ(lines->text, "phase=push deployment=d1 x");
   Log().info("nobody hears it");

@@ -10,21 +10,21 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Key;
 
-const std::string k_digest = "sha256:" + std::string(64, 'a');
+const std::string k_pinned_digest = "sha256:" + std::string(64, 'a');
 const std::string k_other = "sha256:" + std::string(64, 'b');
-const ports::ImagePins k_pins{{"docker.io/library/node:22", k_digest},
-                              {"docker.io/library/build:latest", k_digest},
-                              {"r.test:5000/base:latest", k_digest}};
+const ports::ImagePins k_pins{{"docker.io/library/node:22", k_pinned_digest},
+                              {"docker.io/library/build:latest", k_pinned_digest},
+                              {"r.test:5000/base:latest", k_pinned_digest}};
 
 TEST(WithPins, WritesTheDigestBehindAnImageInPlainLetters) {
   EXPECT_EQ(with_pins("# a\r\nFROM node:22\r\nFROM --platform=linux/amd64 node:22 AS node:22\n"
                       "from\tr.test:5000/base\nFROM docker.io/library/node:22",
                       k_pins),
-            "# a\r\nFROM node:22@" + k_digest + "\r\nFROM --platform=linux/amd64 node:22@" +
-                k_digest +
+            "# a\r\nFROM node:22@" + k_pinned_digest + "\r\nFROM --platform=linux/amd64 node:22@" +
+                k_pinned_digest +
                 " AS node:22\n"
                 "from\tr.test:5000/base@" +
-                k_digest + "\nFROM docker.io/library/node:22@" + k_digest);
+                k_pinned_digest + "\nFROM docker.io/library/node:22@" + k_pinned_digest);
 }
 
 TEST(WithPins, LeavesEverythingElseAsItIs) {
@@ -44,7 +44,7 @@ std::optional<domain::BaseImage> base_of(std::string_view text, std::string_view
 }
 
 TEST(BaseOfResult, IsTheImageOfTheLastStageWithWhatIsKnownOfItsDigest) {
-  const domain::BaseImage pinned{"docker.io/library/node:22", k_digest};
+  const domain::BaseImage pinned{"docker.io/library/node:22", k_pinned_digest};
   EXPECT_EQ(base_of("FROM node:22"), pinned);
   EXPECT_EQ(base_of("FROM node:22 AS a\nFROM x\nFROM a\n"), pinned);
   EXPECT_EQ(base_of("FROM node:22 AS a\nFROM x\n", "A"), pinned);
@@ -60,7 +60,7 @@ TEST(BaseOfResult, IsNotGuessed) {
     EXPECT_EQ(base_of(text), std::nullopt) << text;
   }
   EXPECT_EQ(base_of("FROM node:22", "missing"), std::nullopt);
-  EXPECT_EQ(base_of("FROM \\\n node:22")->digest, k_digest);
+  EXPECT_EQ(base_of("FROM \\\n node:22")->digest, k_pinned_digest);
   EXPECT_EQ(base_of("FROM \\\n node:22", {}, true)->digest, "") << "with_pins leaves it";
 }
 

@@ -18,9 +18,9 @@ using testing::HasSubstr;
 const ports::Repository k_own{"1.dkr.ecr.eu.amazonaws.com/deployra/s1"};
 
 /// As the engine decides: the last rule that fits.
-class Decisions {
+class HostDecisions {
  public:
-  explicit Decisions(const SourceRules& rules) {
+  explicit HostDecisions(const SourceRules& rules) {
     const auto policy = source_policy(rules, k_own);
     for (const auto& rule : policy.rules()) {
       const std::string& text = rule.selector().identifier();
@@ -43,7 +43,7 @@ class Decisions {
 };
 
 bool allows(const SourceRules& rules, const std::string& source) {
-  static std::map<std::string, Decisions> known;
+  static std::map<std::string, HostDecisions> known;
   std::string key = std::to_string(static_cast<int>(rules.policy));
   for (const std::string& registry : rules.registries) {
     key += "," + registry;
@@ -67,14 +67,14 @@ TEST(ImagePins, TakeThePlaceOfATag) {
                           "docker-image://h:5000/team/base:latest@sha256:2"}}));
 }
 
-struct Row {
+struct HostRow {
   const char* host;
   bool in_public;
   bool in_private;
   bool in_any;
 };
 
-constexpr Row k_hosts[] = {
+constexpr HostRow k_hosts[] = {
     {"example.com", true, true, true},
     {"8.8.8.8", true, true, true},
     {"172.15.0.1", true, true, true},
@@ -140,7 +140,7 @@ constexpr const char* k_disguised[] = {"2130706433",
                                        "[fe80::1%25lo]"};
 
 TEST(SourcePolicy, DecidesByTheAddressInTheText) {
-  for (const Row& row : k_hosts) {
+  for (const HostRow& row : k_hosts) {
     const std::string host = row.host;
     for (const std::string& source :
          {"http://" + host + "/x", "https://" + host + ":8443/x?y#z", "HTTP://" + host,

@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 const ports::QueueTime k_now{milliseconds(1'764'437'000'123)};
-const Terminal k_pipe{.columns = Terminal::k_no_limit};
+const Terminal k_queue_pipe{.columns = Terminal::k_no_limit};
 
 ports::QueueLook some_look() {
   return {.now = k_now,
@@ -63,7 +63,7 @@ ports::QueueLook some_look() {
 }
 
 TEST(QueueText, SaysWhatRunsWhatWaitsAndWhatIsNotDelivered) {
-  EXPECT_EQ(queue_text(k_pipe, some_look()),
+  EXPECT_EQ(queue_text(k_queue_pipe, some_look()),
             R"(30 waiting, 1 set aside, 2 running on 2 workers, 1 end not delivered
 paused: ops-1, by anna@ops since 2025-11-29T17:23:20Z: new disk
 
@@ -87,7 +87,7 @@ d0             CANCELLED (cancelled)  5s   nobody yet
 }
 
 TEST(QueueText, OfAnEmptyQueueIsOneLine) {
-  EXPECT_EQ(queue_text(k_pipe, {}), "0 waiting, 0 running on 0 workers\n");
+  EXPECT_EQ(queue_text(k_queue_pipe, {}), "0 waiting, 0 running on 0 workers\n");
 }
 
 TEST(QueueText, FitsANarrowTerminal) {
@@ -113,7 +113,7 @@ TEST(QueueText, TextOfStrangersIsOneHarmlessLine) {
                  .service = "s1",
                  .repository = "a\x1b[2J\nb",
                  .branch = std::string(500, 'x')}};
-  const std::string text = queue_text(k_pipe, look);
+  const std::string text = queue_text(k_queue_pipe, look);
   EXPECT_FALSE(text.contains('\x1b'));
   EXPECT_TRUE(text.contains("a b@xxx"));
   EXPECT_LT(text.size(), 300u);
@@ -121,13 +121,13 @@ TEST(QueueText, TextOfStrangersIsOneHarmlessLine) {
 
 TEST(QueueText, SaysWhatRedisRefusesToShow) {
   const ports::QueueLook look{.waiting = 3, .refused = "NOPERM no right"};
-  EXPECT_EQ(queue_text(k_pipe, look),
+  EXPECT_EQ(queue_text(k_queue_pipe, look),
             "3 waiting\n… and 3 more\n\nNo more than this is shown: NOPERM no right\n");
-  EXPECT_EQ(workers_text(k_pipe, look), "Workers are not shown: NOPERM no right\n");
+  EXPECT_EQ(workers_text(k_queue_pipe, look), "Workers are not shown: NOPERM no right\n");
 }
 
 TEST(WorkersText, NamesThoseThatSayNothingByTheirLease) {
-  EXPECT_EQ(workers_text(k_pipe, some_look()),
+  EXPECT_EQ(workers_text(k_queue_pipe, some_look()),
             R"(WORKER          VERSION  UP    LEASE    BUILDS  ENGINE                          DOES
 ops-1:42        2.0.0    2d3h  55s      1/4     docker unix:///run/docker.sock  paused by anna@ops since 2025-11-29T17:23:20Z: new disk; d1 (build)
 lease cccccccc  older    -     over 7s  1       -                               d2
@@ -137,21 +137,21 @@ lease cccccccc  older    -     over 7s  1       -                               
 TEST(WorkersText, TellsPausesOfThoseWhoAreNotHere) {
   ports::QueueLook look;
   look.pauses = {{"gone", {.by = "anna@ops"}}, {"*", {.by = "bob@ops"}}};
-  EXPECT_EQ(workers_text(k_pipe, look),
+  EXPECT_EQ(workers_text(k_queue_pipe, look),
             "No worker has joined this queue. (Workers of guarantee C are not seen.)\n"
             "paused: gone, by anna@ops (no such worker is here)\n"
             "paused: all workers, by bob@ops\n");
 }
 
 TEST(DeadText, HasTheNumbersThatDropTakes) {
-  EXPECT_EQ(
-      dead_text(k_pipe, {{.reason = "unknown", .deployment = "d1", .bytes = 90, .time = k_now},
-                         {.reason = "no job", .bytes = 7, .time = k_now}}),
-      R"(NO  DEPLOYMENT  WHEN                     BYTES  REASON
+  EXPECT_EQ(dead_text(k_queue_pipe,
+                      {{.reason = "unknown", .deployment = "d1", .bytes = 90, .time = k_now},
+                       {.reason = "no job", .bytes = 7, .time = k_now}}),
+            R"(NO  DEPLOYMENT  WHEN                     BYTES  REASON
 1   d1          2025-11-29 17:23:20 UTC  90     unknown
 2   -           2025-11-29 17:23:20 UTC  7      no job
 )");
-  EXPECT_EQ(dead_text(k_pipe, {}), "There are no dead letters.\n");
+  EXPECT_EQ(dead_text(k_queue_pipe, {}), "There are no dead letters.\n");
 }
 
 TEST(DeploymentText, SaysEverythingOfOne) {
@@ -160,7 +160,7 @@ TEST(DeploymentText, SaysEverythingOfOne) {
   look.cancelled = k_now - seconds(4);
   look.checkpoint = {
       .commit = std::string(40, 'c'), .repository = "r.test/deployra/s1", .digest = "sha256:1"};
-  EXPECT_EQ(deployment_text(k_pipe, "d1", look), R"(Deployment   d1
+  EXPECT_EQ(deployment_text(k_queue_pipe, "d1", look), R"(Deployment   d1
 State        running
 Service      s1
 Worker       ops-1:42, lease aaaaaaaa

@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::ElementsAre;
-using Rows = std::vector<std::string>;
+using ScreenRows = std::vector<std::string>;
 
 constexpr Terminal k_terminal{.interactive = true, .columns = 20, .rows = 5};
 
@@ -135,7 +135,7 @@ class RandomBuild {
 
 /// The numbers of the steps that have ended, as they stand in these rows. What a terminal keeps of
 /// an old frame may stand before them in the same row.
-std::vector<std::uint32_t> ended_in(const Rows& rows) {
+std::vector<std::uint32_t> ended_in(const ScreenRows& rows) {
   std::vector<std::uint32_t> numbers;
   for (const std::string& row : rows) {
     for (std::size_t at = row.find(" <"); at != std::string::npos; at = row.find(" <", at + 1)) {
@@ -167,7 +167,7 @@ TEST(RandomBuilds, LeaveEachRowOnceAndNothingButTheEnd) {
       stage.draw(now);
       ASSERT_EQ(ended_in(stage.shown.all()), build.ended) << "while it runs";
       // What is drawn anew is at the end of the screen, and none of it has gone to the history.
-      const Rows live = live_rows(stage.terminal(), stage.model, SteadyTime() + now);
+      const ScreenRows live = live_rows(stage.terminal(), stage.model, SteadyTime() + now);
       ASSERT_LT(live.size(), stage.shown.rows());
       for (const std::string& row : stage.shown.scrollback()) {
         ASSERT_TRUE(row.starts_with("✓ ") || row.starts_with("✗ ")) << row;
@@ -204,7 +204,7 @@ TEST(RandomBuilds, LoseNoRowWhenTheSizeChanges) {
     stage.finish({.result = "the end"});
     expect_safe(stage);
     EXPECT_EQ(ended_in(stage.shown.lines()), build.ended);
-    const Rows screen = stage.shown.screen();
+    const ScreenRows screen = stage.shown.screen();
     EXPECT_TRUE(std::ranges::any_of(
         screen, [](const std::string& row) { return row.contains("Built in 0.0s"); }));
   }
