@@ -28,7 +28,7 @@ PARTS = ["check", "unit", "contract", "asan", "tsan", "system"]
 WITH_AREAS = ["unit", "contract"]
 SHARDS = 4
 FUZZ_SECONDS = 60
-LANES = ["docker", "engines", "faults"]  # Of the system tests; tests/system/conftest.py says which is where.
+LANES = ["docker", "verbs", "faults", "engines", "buildkit"]  # Of the system tests; tests/system/conftest.py says which is where.
 
 
 @dataclass

@@ -19,15 +19,18 @@ class NotReady(Exception):
 
 
 def wait_for(condition: Callable[[], object], timeout: float = 30.0, what: str = "condition") -> object:
-    """Waits until the condition is truthy and returns it."""
-    until = time.monotonic() + timeout
+    """Waits until the condition is truthy and returns it. It is asked less often the longer it takes: to ask costs the
+    servers time as well."""
+    began = time.monotonic()
+    until = began + timeout
     while True:
         result = condition()
         if result:
             return result
-        if time.monotonic() > until:
+        now = time.monotonic()
+        if now > until:
             raise NotReady(f"{what}: not within {timeout} s")
-        time.sleep(0.005)
+        time.sleep(min(0.02, 0.005 + (now - began) / 50))
 
 
 # Below the ports the kernel gives away by itself, or another socket might get it first.

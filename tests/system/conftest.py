@@ -30,11 +30,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # See Stack.use.
 ENGINES = ["docker", "docker29", "docker29-graph", "buildkitd", "buildkitd-tcp"]
 EVERY_ENGINE = ["docker", "docker29", "docker29-graph", "buildkitd"]
-# What a whole run starts side by side; tests/run.py names them as well.
-LANES = ["docker", "engines", "faults"]
-# About as much as the others have.
-WITH_FAULTS = {"test_attack_corpus.py", "test_crashes.py", "test_drain.py", "test_faults.py", "test_operator.py", "test_redis_faults.py",
-               "test_security.py", "test_wire_faults.py"}
+# What a whole run starts side by side; tests/run.py names them as well. Most tests wait: with five of them two cores have
+# something to do.
+LANES = ["docker", "verbs", "faults", "engines", "buildkit"]
+# About as much as the others have, each.
+WITH_FAULTS = {"test_crashes.py", "test_drain.py", "test_faults.py", "test_operator.py", "test_redis_faults.py", "test_wire_faults.py"}
+WITH_VERBS = {"test_attack_corpus.py", "test_attacks.py", "test_binary.py", "test_build_verb.py", "test_cli.py", "test_completions.py",
+              "test_doctor.py", "test_documents.py", "test_history.py", "test_history_verbs.py", "test_kit.py", "test_live_view.py",
+              "test_memory.py", "test_packaging.py", "test_queue_verbs.py", "test_same_words.py", "test_security.py",
+              "test_service_log.py", "test_unit.py"}
 LINES_OF_A_FAILURE = 30
 EVERY_BUILDKIT = ["docker", "docker29", "buildkitd"]
 HELLO = {"Dockerfile": "FROM busybox\nCOPY . /app\nCMD [\"sh\"]\n", "a.txt": "one\n"}
@@ -75,9 +79,10 @@ def engine_of(item: pytest.Item) -> str:
 
 
 def lane_of(item: pytest.Item) -> str:
-    if engine_of(item) != "docker":
-        return "engines"
-    return "faults" if item.path.name in WITH_FAULTS else "docker"
+    engine = engine_of(item)
+    if engine != "docker":
+        return "buildkit" if engine.startswith("buildkitd") else "engines"
+    return "faults" if item.path.name in WITH_FAULTS else "verbs" if item.path.name in WITH_VERBS else "docker"
 
 
 @pytest.hookimpl(trylast=True)
