@@ -29,6 +29,8 @@ set(CMAKE_UNITY_BUILD_BATCH_SIZE 12 CACHE STRING "Files that are read as one")
 if(CMAKE_UNITY_BUILD)
   # A name without linkage is as good in a file that was included: nothing else includes it.
   target_compile_options(builder_settings INTERFACE -Wno-subobject-linkage)
+  # The files are included by their absolute names. Without the folder in them ccache serves every clone.
+  add_compile_options(-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
 endif()
 
 # What is tested is optimised, and sanitized; the tests themselves take up to twice as long to compile with it. Linked

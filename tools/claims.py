@@ -296,6 +296,30 @@ def failures(tree: Tree) -> Iterator[str]:
 
 # -- versions and decisions -----------------------------------------------------------------------------------------------
 
+def constants(tree: Tree) -> Iterator[str]:
+    """No file's own constant has the name of one in a header for its namespace: where several files are compiled as one, those
+    behind it would take its value, and the compiler says nothing."""
+    declared: dict[str, list[tuple[str, str]]] = {}
+    for name in tree.like("src/*.hpp"):
+        for constant in _constants(tree.text(name)):
+            declared.setdefault(constant, []).append((name, _namespace(tree.text(name))))
+    for name in tree.like("src/*.cpp"):
+        space = _namespace(tree.text(name)) + "::"
+        for constant in _constants(tree.text(name)):
+            for header, outer in declared.get(constant, []):
+                if space.startswith(f"{outer}::"):
+                    yield f"{name}: {constant} hides the one of {header}; name them apart"
+
+
+def _constants(text: str) -> list[str]:
+    return re.findall(r"^(?:inline )?(?:constexpr|const) [^=;({]*?\b(k_\w+)\b", text, re.M)
+
+
+def _namespace(text: str) -> str:
+    found = re.search(r"^namespace ([\w:]+) \{", text, re.M)
+    return found[1] if found else ""
+
+
 def version(tree: Tree) -> Iterator[str]:
     """The newest version of the changelog is the one that is built."""
     built = re.search(r"^project\(\S+ VERSION (\S+)", tree.text("CMakeLists.txt"), re.M)
@@ -317,4 +341,4 @@ def decisions(tree: Tree) -> Iterator[str]:
             yield f"{name}: must begin with '# {number}. TITLE', then 'Status: accepted · YYYY-MM-DD' or 'superseded by [N](FILE)'"
 
 
-ALL = (includes, links, threads, metrics, scripts, settings, knobs, pointers, failures, version, decisions)
+ALL = (includes, links, threads, metrics, scripts, settings, knobs, pointers, failures, constants, version, decisions)

@@ -95,6 +95,15 @@ def test_a_library_of_several_folders_is_linked_by_who_may_include_one_of_them()
     assert found(claims.links, tree) == [f"src/adapters/z/CMakeLists.txt: builder_z may not link builder_x ({RULES})"]
 
 
+@pytest.mark.parametrize(("space", "faults"), [
+    ("builder::adapters::git", ["src/adapters/git/stray.cpp: k_deepest_folder hides the one of src/adapters/git/disk_tree.hpp; name them apart"]),
+    ("builder::adapters::git::inner", ["src/adapters/git/stray.cpp: k_deepest_folder hides the one of src/adapters/git/disk_tree.hpp; name them apart"]),
+    ("builder::adapters::gitlab", []), ("builder::adapters", [])])
+def test_a_constant_of_a_file_that_hides_one_of_a_header(space, faults):
+    tree = added("src/adapters/git/stray.cpp", f"namespace {space} {{\nnamespace {{\n\nconstexpr int k_deepest_folder = 1;\n")
+    assert found(claims.constants, tree) == faults
+
+
 @pytest.mark.parametrize("start", ["std::jthread other([] {});", "const auto other = std::async([] {});", "std::vector<std::jthread> other;"])
 def test_a_thread_that_has_no_row(start):
     tree = added("src/app/stray.cpp", f"void f() {{ {start} }}\n")

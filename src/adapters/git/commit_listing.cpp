@@ -13,7 +13,7 @@ namespace builder::adapters::git {
 namespace {
 
 /// Whoever walks the tree does so by recursion.
-constexpr int k_deepest_folder = 200;
+constexpr int k_deepest_tree = 200;
 
 /// Linux's PATH_MAX, for links' targets as well: following one costs time by its length.
 constexpr std::uint64_t k_longest_path = 4'095;
@@ -61,7 +61,7 @@ class Lister {
     listing.root.kind = TreeNode::Kind::folder;
     listing.root.object = *tree;
     for (int depth = 0; !level.empty(); ++depth) {
-      if (depth > k_deepest_folder) {
+      if (depth > k_deepest_tree) {
         return refused("folders nested too deeply",
                        "The repository's folders are nested too deeply; at most 200 are allowed");
       }
