@@ -294,7 +294,7 @@ def failures(tree: Tree) -> Iterator[str]:
         yield f"{failure_page.PAGE}: differs from {failure_page.RULES}; run tools/check --fix"
 
 
-# -- versions and decisions -----------------------------------------------------------------------------------------------
+# -- constants ------------------------------------------------------------------------------------------------------------
 
 def constants(tree: Tree) -> Iterator[str]:
     """No file's own constant has the name of one in a header for its namespace: where several files are compiled as one, those
@@ -319,6 +319,8 @@ def _namespace(text: str) -> str:
     found = re.search(r"^namespace ([\w:]+) \{", text, re.M)
     return found[1] if found else ""
 
+
+# -- versions and decisions -----------------------------------------------------------------------------------------------
 
 def version(tree: Tree) -> Iterator[str]:
     """The newest version of the changelog is the one that is built."""

@@ -78,7 +78,7 @@ class PlainView final : public BuildView {
                                         : fmt::format("#{}", event.step);
     if (!event.error.empty()) {
       print(fmt::format("{} ERROR: {}", number, shown_row(event.error)));
-    } else if (!internal || event.duration >= domain::k_long_step) {
+    } else if (domain::is_shown(event)) {
       print(event.cached ? number + " CACHED" : number + " DONE " + in_seconds(event.duration));
     }
   }
