@@ -36,6 +36,7 @@ def wait_for(condition: Callable[[], object], timeout: float = 30.0, what: str =
 # Below the ports the kernel gives away by itself, or another socket might get it first.
 PORTS = range(20_000, 32_000)
 PORT_COUNTER = Path(tempfile.gettempdir()) / "builder-tests-next-port"
+LIMITS_LOCK = Path(tempfile.gettempdir()) / "builder-tests-limits"
 
 
 def free_port() -> int:
@@ -54,6 +55,15 @@ def free_port() -> int:
         finally:
             counter.truncate(0)
             counter.write(str(drawn))
+
+
+@contextlib.contextmanager
+def alone_with_limits() -> Iterator[None]:
+    """Of all tests on this machine, other lanes' and runs' included, only the block starts workers that limit steps more
+    than by default: two workers of one host both limit a step that could be of either."""
+    with open(LIMITS_LOCK, "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def port_open(port: int) -> bool:

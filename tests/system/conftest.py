@@ -19,6 +19,7 @@ from kit import invariants  # noqa: E402
 from kit.canary import Canary  # noqa: E402
 from kit.git_server import Repository  # noqa: E402
 from kit.lane import Lane  # noqa: E402
+from kit.process import alone_with_limits  # noqa: E402
 from kit.stack import Stack  # noqa: E402
 from kit.worker import BINARY, Worker  # noqa: E402
 
@@ -147,6 +148,13 @@ def make_worker(stack: Stack, tmp_path: Path, request: pytest.FixtureRequest) ->
     ended = [deployment for identity, deployment in stack.api.deployments.items()
              if identity not in earlier and stack.api.final_posts(identity)]
     assert [breach for deployment in ended for breach in invariants.breaches(stack.api, deployment)] == []
+
+
+@pytest.fixture
+def own_limits() -> Iterator[None]:
+    """For tests that limit steps, or look at their limits."""
+    with alone_with_limits():
+        yield
 
 
 @pytest.fixture

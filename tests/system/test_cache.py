@@ -34,7 +34,7 @@ def deployed(stack: Stack, repository: str, **changes: object) -> str:
 
 
 @pytest.mark.parametrize("limits", [{}, LIMITS], ids=["no limits", "limits"])
-def test_a_step_whose_files_did_not_change_is_cached(stack, make_worker, repo, limits) -> None:
+def test_a_step_whose_files_did_not_change_is_cached(stack, make_worker, repo, own_limits, limits) -> None:
     make_worker(**limits)
     repository = repo(node_like())
     assert end_of(stack, deployed(stack, repository.name, serviceId="cached"), "RUN echo") == "DONE"
@@ -45,7 +45,7 @@ def test_a_step_whose_files_did_not_change_is_cached(stack, make_worker, repo, l
         assert end_of(stack, again, "COPY . ") == "DONE"
 
 
-def test_services_workers_and_limits_share_a_step(stack, make_worker, repo) -> None:
+def test_services_workers_and_limits_share_a_step(stack, make_worker, repo, own_limits) -> None:
     files = node_like()
     first = make_worker()
     assert end_of(stack, deployed(stack, repo(files).name), "RUN echo") == "DONE"

@@ -183,7 +183,7 @@ MANY = "RUN echo now-running; for i in $(seq 200); do sleep 1021 & done; echo al
 
 
 @pytest.fixture
-def groups() -> None:
+def groups(own_limits) -> None:
     """Where the worker may make control groups."""
     if not os.access(GROUPS / "memory", os.W_OK) and not os.access(GROUPS / "cgroup.procs", os.W_OK):
         warnings.warn(f"NO LIMITS ARE TESTED: this kernel lets nobody write to {GROUPS}", stacklevel=1)
@@ -253,7 +253,7 @@ def test_a_step_that_nobody_limits_is_left_as_it_is(stack, make_worker, repo, gr
     command = f": {time.monotonic_ns()} && echo now-running && sleep 1021 && true"
     identity = stack.api.enqueue(stack.job(repo({"Dockerfile": f"FROM busybox\nRUN {command}\n"}).name))
     stack.api.wait_output(identity, "now-running")
-    # Another worker of this machine may bound it by its default, as it could be its own step.
+    # A worker of other tests may bound it by its default, as it could be its own step.
     assert [(group / "pids.max").read_text() for group in step_groups(command)] in (["max\n"], ["16384\n"])
     stack.api.cancel(identity)
     assert stack.api.wait_end(identity) == "CANCELLED"

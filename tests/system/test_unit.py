@@ -147,7 +147,7 @@ def test_whole_deployments_run_under_the_unit_and_ask_for_nothing_it_refuses(sta
     assert os.stat(worker.work_dir).st_uid == int(status["Uid"].split()[0])
 
 
-def test_steps_are_held_with_the_drop_in_for_it(stack, installed, repo):
+def test_steps_are_held_with_the_drop_in_for_it(stack, installed, repo, own_limits):
     if not os.access("/sys/fs/cgroup/memory", os.W_OK) and not os.access("/sys/fs/cgroup/cgroup.procs", os.W_OK):
         pytest.skip("no control groups can be made here")
     worker = installed(STEP_LIMITS.read_text(), KILL, BUILD_MEMORY="64MiB")

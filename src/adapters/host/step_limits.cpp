@@ -256,13 +256,13 @@ class StepLimits final : public ports::BuildLimits {
       return write_control(tree_.file(controller, group, name), value);
     };
     // Another worker's or the engine's own limit may be lower: it stays.
-    const auto lower = [&](std::string_view name, std::uint64_t most) {
+    const auto lower = [&](std::string_view name, std::uint64_t most, std::string_view behind = {}) {
       const std::string now = read_control(tree_.file(controller, group, name));
       const std::uint64_t number = number_in(now);
-      return number > 0 && number <= most ? Result<>() : set(name, std::to_string(most));
+      return number > 0 && number <= most ? Result<>()
+                                          : set(name, fmt::format("{}{}", most, behind));
     };
     const CgroupLimits& limits = settings_.limits;
-    const std::string quota = std::to_string(limits.cpu_quota());
     const std::string period = std::to_string(CgroupLimits::k_cpu_period);
     if (limits.memory > 0 && concerns("memory")) {
       note_kills(group);
@@ -274,10 +274,10 @@ class StepLimits final : public ports::BuildLimits {
     }
     if (limits.cpus > 0 && concerns("cpu")) {
       if (tree_.is_v2()) {
-        BUILDER_TRY(set("cpu.max", quota + " " + period));
+        BUILDER_TRY(lower("cpu.max", limits.cpu_quota(), " " + period));
       } else {
         BUILDER_TRY(set("cpu.cfs_period_us", period));
-        BUILDER_TRY(set("cpu.cfs_quota_us", quota));
+        BUILDER_TRY(lower("cpu.cfs_quota_us", limits.cpu_quota()));
       }
     }
     if (limits.pids > 0 && concerns("pids")) {

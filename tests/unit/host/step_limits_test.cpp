@@ -229,8 +229,9 @@ TEST_F(StepLimitsHere, AreThereAsSoonAsTheGroup) {
 }
 
 TEST_F(StepLimitsHere, ALowerLimitOfAnotherWorkerStays) {
-  const auto other =
-      make_step_limits({.limits = default_limits(), .asked_for = false}, fakes::null_log());
+  CgroupLimits looser = default_limits();
+  looser.cpus = 2.5;
+  const auto other = make_step_limits({.limits = looser, .asked_for = false}, fakes::null_log());
   ASSERT_TRUE(other) << other.error().message;
   const auto solve = limits_->watch(domain::DeploymentId("d"));
   const auto beside = (*other)->watch(domain::DeploymentId("e"));
@@ -239,6 +240,7 @@ TEST_F(StepLimitsHere, ALowerLimitOfAnotherWorkerStays) {
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   EXPECT_EQ(value("pids", "pids.max"), "10\n");
   EXPECT_EQ(value("memory", "memory.limit_in_bytes"), "67108864\n");
+  EXPECT_EQ(value("cpu", "cpu.cfs_quota_us"), "150000\n");
 }
 
 TEST_F(StepLimitsHere, AGroupThatGoesWasNotKilled) {
