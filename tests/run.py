@@ -113,8 +113,8 @@ def sanitizer_env() -> dict[str, str]:
     }
 
 
-def run_gtests(tally: Tally, runs: list[tuple[Path, dict[str, str]]], at_once: int = 2) -> None:
-    """Two at once: most of them wait."""
+def run_gtests(tally: Tally, runs: list[tuple[Path, dict[str, str]]], at_once: int = 4) -> None:
+    """More than there are processors: most of them wait."""
     with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(lambda run: run_gtest(run[0], tally, run[1]), runs))
 
