@@ -256,7 +256,8 @@ class StepLimits final : public ports::BuildLimits {
       return write_control(tree_.file(controller, group, name), value);
     };
     // Another worker's or the engine's own limit may be lower: it stays.
-    const auto lower = [&](std::string_view name, std::uint64_t most, std::string_view behind = {}) {
+    const auto lower = [&](std::string_view name, std::uint64_t most,
+                           std::string_view behind = {}) {
       const std::string now = read_control(tree_.file(controller, group, name));
       const std::uint64_t number = number_in(now);
       return number > 0 && number <= most ? Result<>()
