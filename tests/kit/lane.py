@@ -226,8 +226,8 @@ class Lane:
         self.pushed.remove(identity)
         return Counter(re.findall(r"^ran (\S+)$", self.stack.api.log_text(identity), re.M))
 
-    def leaks(self, before: Counter[str]) -> dict[str, int]:
-        return self.worker.leaks(before, self.proxies["api"].port, self.proxies["registry"].port)
+    def wait_for_closed(self, before: Counter[str]) -> None:
+        self.worker.wait_for_closed(before, *(self.proxies[peer].port for peer in ("redis", "api", "registry")))
 
     def pause(self, seconds: float) -> None:
         """A second worker is there meanwhile."""

@@ -13,7 +13,7 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 
-from .process import free_port, wait_for
+from .process import NotReady, free_port, wait_for
 from .unit import AMONG_TESTS, STEP_LIMITS, UnitProcess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,11 +139,18 @@ class Worker:
                 found[kinds.get(target, "socket" if target.startswith("socket:") else "other")] += 1
         return found
 
-    def leaks(self, before: Counter[str], *http_ports: int) -> dict[str, int]:
+    def wait_for_closed(self, before: Counter[str], redis: int, *http_ports: int) -> None:
+        try:
+            wait_for(lambda: not self.leaks(before, redis, *http_ports), 20)
+        except NotReady:
+            raise NotReady(f"left open: {self.leaks(before, redis, *http_ports)} of {self.open_files()}, {before} before") from None
+
+    def leaks(self, before: Counter[str], redis: int, *http_ports: int) -> dict[str, int]:
         """Open files that were not before, but for those of HTTP sessions to the engine and these ports: a worker keeps
         as many as ever were in use at once, each with two sockets that wake it and one connection to every peer. How
         soon they come about is a matter of chance."""
         most = before | Counter({f"tcp:{port}": HTTP_SESSIONS for port in http_ports})
+        most[f"tcp:{redis}"] += 1  # Who looks at what waits connects when it first may post, which may be later.
         most["unix"] += 3 * HTTP_SESSIONS
         most["other"] += 4  # Libraries' pollers come about when they are first busy at once.
         return {kind: count for kind, count in self.open_files().items() if count > most[kind]}

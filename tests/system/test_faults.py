@@ -15,7 +15,7 @@ import urllib.parse
 import pytest
 from kit.git_server import PASSWORD, USER
 from kit.platform_api import API_KEY
-from kit.process import NotReady, processes_matching, wait_for, wait_gone
+from kit.process import processes_matching, wait_for, wait_gone
 from kit.registry import SECRET
 from kit.stack import REDIS_PASSWORD
 from kit.worker import ArgvSampler
@@ -416,14 +416,8 @@ def test_nothing_leaks_over_many_deployments(stack, worker, repo):
         if round_number == 0:
             before, threads = worker.open_files(), worker.threads()
             before["unix"] = started["unix"]
-            # Who looks at what waits connects when it first may post, which may be later.
-            before[f"tcp:{stack.redis.port}"] += 1
-    ports = stack.api.port, stack.ecr.port
-    try:
-        wait_for(lambda: not worker.leaks(before, *ports) and worker.threads() <= threads + 4, 20)
-    except NotReady:
-        pytest.fail(f"{worker.leaks(before, *ports)} of {worker.open_files()}, {before} before; "
-                    f"threads {threads} -> {worker.threads()}")
+    worker.wait_for_closed(before, stack.redis.port, stack.api.port, stack.ecr.port)
+    wait_for(lambda: worker.threads() <= threads + 4, 20, f"threads back to {threads}")
 
 
 @pytest.mark.one_engine

@@ -56,8 +56,8 @@ def test_no_way_to_fail_leaves_anything_behind(stack, make_worker, repo, tmp_pat
         if round_number == 0:
             before, threads = worker.open_files(), worker.threads()
     wait_for(lambda: not worker.build_folders() and not worker.children(), 10, "folders and children gone")
-    wait_for(lambda: not worker.leaks(before, stack.api.port, stack.ecr.port) and worker.threads() <= threads + 2, 20,
-             f"files and threads back to {before}, {threads}, are {worker.open_files()}, {worker.threads()}")
+    worker.wait_for_closed(before, stack.redis.port, stack.api.port, stack.ecr.port)
+    wait_for(lambda: worker.threads() <= threads + 2, 20, f"threads back to {threads}")
     assert os.listdir(temp) == []
     names = lambda listed: {tag for image in listed for tag in image.get("RepoTags") or []}  # noqa: E731
     assert names(stack.engine.json("GET", "/images/json")) <= names(images)

@@ -34,7 +34,7 @@ def test_every_answer_broken_once(lanes):
         assert lane.stack.api.wait_end(lane.push()) == "BUILDED"
         wait_for(lane.settled, 20, "settled")
         breaches += lane.verdict().breaches
-        wait_for(lambda lane=lane, files=files: not lane.leaks(files), 20, f"files closed, {files} before")
+        lane.wait_for_closed(files)
         assert lane.worker.stop() == 0
     assert breaches == []
     # How an engine's streams fall into pieces differs from build to build; the others' answers are few and the same.
