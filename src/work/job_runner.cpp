@@ -30,6 +30,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 #include <variant>
 
@@ -592,6 +593,12 @@ class Run final : private build::StepObserver {
   ports::RunEnd told_;                    ///< Of an end that is ours, for the history.
 };
 
+/// At a limit of the system, of a control group or of the unit.
+bool is_without_a_thread(const std::exception& error) {
+  const auto* const system = dynamic_cast<const std::system_error*>(&error);
+  return system != nullptr && system->code() == std::errc::resource_unavailable_try_again;
+}
+
 }  // namespace
 
 EndedRun JobRunner::run(const domain::DeploymentRequest& request, const ports::TakenJob& job,
@@ -604,6 +611,12 @@ EndedRun JobRunner::run(const domain::DeploymentRequest& request, const ports::T
                cancellation, observer)
         .execute();
   } catch (const std::exception& error) {
+    if (is_without_a_thread(error)) {
+      // The operator's affair, and over when a build beside it has ended.
+      const std::string trouble = std::string("no thread could be made: ") + error.what();
+      log.error("giving the job back: {}", trouble);
+      return {.outcome = Outcome::requeued, .no_thread = trouble};
+    }
     // A defect of ours must not take the other deployments with it, nor leave this one hanging.
     return {.outcome = reject(job.receipt, {.kind = ErrorKind::internal, .message = error.what()},
                               cancellation)};
@@ -690,7 +703,7 @@ BuiltBefore JobRunner::built_before(const std::vector<std::string>& payloads,
   };
   std::vector<std::future<BuiltBefore>> looks;
   for (std::size_t i = 0; i < std::min(payloads.size(), k_looks_at_once); ++i) {
-    looks.push_back(std::async(std::launch::async, look));
+    looks.push_back(std::async(std::launch::async | std::launch::deferred, look));
   }
   BuiltBefore all;
   for (auto& one : looks) {

@@ -40,6 +40,8 @@ struct EndedRun {
   /// None as well where whoever takes the job next needs them: it pushes what the engine built
   /// under the same name.
   std::optional<Leftovers> leftovers = {};
+  /// Why this machine could not run it: it comes back, and the next job would fare no better.
+  std::string no_thread = {};
 };
 
 struct BuiltBefore {

@@ -304,7 +304,7 @@ void Worker::run_in_turn(const TakenJob& job, const RunningDeployments::Handle& 
   if (settings_.built && (ended.outcome == Outcome::builded || ended.outcome == Outcome::failed)) {
     settings_.built(Clock::now() - began);
   }
-  settle(job, cancellation->reason(), ended.outcome);
+  settle(job, cancellation->reason(), ended);
   if (ended.leftovers) {
     runner_.clean_up(*ended.leftovers);
   }
@@ -334,12 +334,14 @@ EndedRun Worker::run_job(const TakenJob& job, ports::JobCancellation& cancellati
   return runner_.run(*parsed.request, job, cancellation, observer);
 }
 
-void Worker::settle(const TakenJob& job, StopReason reason, Outcome outcome) {
+void Worker::settle(const TakenJob& job, StopReason reason, const EndedRun& ended) {
   // No fault of the platform's API; the disk itself says when jobs are taken again.
-  if (reason != StopReason::host_full) {
-    pause_after(outcome);
+  if (!ended.no_thread.empty()) {
+    pause(settings_.no_thread_pause, ended.no_thread);
+  } else if (reason != StopReason::host_full) {
+    pause_after(ended.outcome);
   }
-  if (fate_of(outcome) == report::Fate::goes_back) {
+  if (fate_of(ended.outcome) == report::Fate::goes_back) {
     runner_.requeue(job.receipt);
   }
 }

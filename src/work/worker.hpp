@@ -104,7 +104,7 @@ class Worker final : private ports::QueueListener {
   void run_in_turn(const ports::TakenJob& job, const RunningDeployments::Handle& cancellation,
                    Isolation::Pass& pass, Progress& progress);
   static Isolation::Kind kind_of(const ports::TakenJob& job);
-  void settle(const ports::TakenJob& job, ports::StopReason reason, Outcome outcome);
+  void settle(const ports::TakenJob& job, ports::StopReason reason, const EndedRun& ended);
   /// False when the queue cannot be told now.
   bool record_cancel(const domain::DeploymentId& deployment);
   void record_old_cancels();

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <system_error>
 #include <thread>
 
@@ -47,5 +50,16 @@ class ThreadLimit {
   rlimit limit_{};
   bool bound_ = false;
 };
+
+/// In the child of a death test, which ends with 0 when `body` had no failure.
+template <class Body>
+[[noreturn]] void without_threads(const Body& body) {
+  ThreadLimit threads;
+  if (threads.binds()) {
+    threads.forbid();
+    body();
+  }
+  std::_Exit(testing::Test::HasFailure() ? 1 : 0);
+}
 
 }  // namespace builder::fakes

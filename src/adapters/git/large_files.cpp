@@ -322,7 +322,7 @@ Result<std::vector<LargeFiles::Download>> LargeFiles::locate(
           refusal(code != error->end() && code->is_number_integer() ? code->get<int>() : 404, host,
                   what, text_of(*error, "message")));
     }
-    const json action = entry->value("/actions/download"_json_pointer, json());
+    const json action = part_of(part_of(*entry, "actions"), "download");
     download.url = action.is_object() ? text_of(action, "href") : "";
     if (download.url.empty()) {
       return std::unexpected(refusal(404, host, what, ""));

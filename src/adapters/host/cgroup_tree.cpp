@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <utility>
 
@@ -46,11 +46,18 @@ Result<> write_control(const std::string& path, std::string_view value) {
   return {};
 }
 
-std::string read_control(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return std::move(text).str();
+std::string read_control(const std::string& path, std::size_t most) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  while (file && text.size() < most) {
+    std::array<char, 4'096> piece{};
+    const auto size = ::read(file.get(), piece.data(), std::min(piece.size(), most - text.size()));
+    if (size <= 0) {
+      break;
+    }
+    text.append(piece.data(), static_cast<std::size_t>(size));
+  }
+  return text;
 }
 
 CgroupTree::CgroupTree(std::string root)

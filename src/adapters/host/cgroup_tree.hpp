@@ -37,7 +37,8 @@ bool is_step_group(std::string_view group);
 
 /// For control files: one write, whole.
 Result<> write_control(const std::string& path, std::string_view value);
-/// Empty when it cannot be read.
-std::string read_control(const std::string& path);
+/// The beginning of a file of the kernel's; empty when it cannot be read. How long one is may be up
+/// to what a customer started.
+std::string read_control(const std::string& path, std::size_t most = 1U << 20U);
 
 }  // namespace builder::adapters::host

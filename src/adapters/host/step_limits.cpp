@@ -34,6 +34,10 @@ using Clock = std::chrono::steady_clock;
 
 /// While a step's command is not known yet: runc sets the container up first.
 constexpr std::chrono::milliseconds k_command_interval{50};
+/// Of a process: the kernel takes arguments of 128 KiB each, and a step's command is one of them.
+constexpr std::size_t k_longest_command = 256UL * 1'024;
+/// Of all processes of a group: a step may have thousands, with as long arguments as it likes.
+constexpr std::size_t k_most_of_commands = 1UL << 20U;
 /// A command that took so long ran in a group that should have been seen, and is known by now or
 /// never.
 constexpr std::chrono::seconds k_noticeable{2};
@@ -179,10 +183,17 @@ class StepLimits final : public ports::BuildLimits {
 
   [[nodiscard]] Commands commands_in(std::string_view controller, const std::string& group) const {
     Commands commands;
+    std::size_t room = k_most_of_commands;
     std::istringstream processes(read_control(tree_.file(controller, group, "cgroup.procs")));
-    for (std::string id; processes >> id;) {
-      const Commands found = commands_of(read_control(settings_.processes + "/" + id + "/cmdline"));
-      commands.insert(commands.end(), found.begin(), found.end());
+    for (std::string id; room > 0 && processes >> id;) {
+      const std::string arguments =
+          read_control(settings_.processes + "/" + id + "/cmdline", k_longest_command);
+      room -= std::min(room, arguments.size());
+      // One that was cut is no step's command.
+      if (arguments.size() < k_longest_command) {
+        const Commands found = commands_of(arguments);
+        commands.insert(commands.end(), found.begin(), found.end());
+      }
     }
     return commands;
   }

@@ -11,6 +11,7 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <system_error>
 
 namespace builder::adapters::network {
 
@@ -78,12 +79,19 @@ Result<std::vector<Address>> Resolver::lookup(const std::string& host,
   if (!answer->ready) {
     return errno_failure("eventfd");
   }
-  std::jthread thread([answer, host] {
-    answer->found = system_lookup(host, 0);
-    answer->done = true;
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const auto written = ::write(answer->ready.get(), &one, sizeof one);
-  });
+  std::jthread thread;
+  try {
+    thread = std::jthread([answer, host] {
+      answer->found = system_lookup(host, 0);
+      answer->done = true;
+      const std::uint64_t one = 1;
+      [[maybe_unused]] const auto written = ::write(answer->ready.get(), &one, sizeof one);
+    });
+  } catch (const std::system_error& error) {
+    // Threads of others ask as well, and an exception would end them with the program.
+    return failure(ErrorKind::unavailable,
+                   std::string("no thread could be made to resolve a name: ") + error.what());
+  }
   {
     auto running = running_.lock();
     std::erase_if(*running, [](const Running& other) { return other.answer->done.load(); });

@@ -114,16 +114,19 @@ TEST_F(LargeFiles, TroubleThatPassesIsTriedAgain) {
 TEST_F(LargeFiles, TheServersOwnWordsAreTold) {
   make_large("app");
   const std::string quota = R"({"message":"This repository is over its data quota."})";
+  const std::string object =
+      R"({"objects":[{"oid":")" + server_.shell("sha256sum big | cut -c1-64") + R"(",)";
   const std::pair<nlohmann::json, const char*> refusals[] = {
       {{{"batch", 403, quota}}, "over its data quota"},
       {{{"batch", 509, quota}}, "over its data quota"},
       {{{"batch", 507, quota}}, "over its data quota"},
       {{{"batch", 422, R"({"message":"Locked for audit"})"}}, "Locked for audit"},
       {{{"object", 403, quota}}, "over its data quota"},
-      {{{"batch", 200,
-         R"({"objects":[{"oid":")" + server_.shell("sha256sum big | cut -c1-64") +
-             R"(","error":{"code":410,"message":"Removed by the owner"}}]})"}},
+      {{{"batch", 200, object + R"("error":{"code":410,"message":"Removed by the owner"}}]})"}},
        "Removed by the owner"},
+      // An empty map, as PHP writes it.
+      {{{"batch", 200, object + R"("actions":[]}]})"}}, "push it with Git LFS"},
+      {{{"batch", 200, object + R"("actions":{"download":[]}}]})"}}, "push it with Git LFS"},
       {{{"batch", 200, "<html>login</html>"}}, "does not answer as a Git LFS server"},
   };
   for (const auto& [faults, words] : refusals) {

@@ -165,6 +165,30 @@ TEST_F(CpuTime, OfAGroupInWhichNothingRunsCountsForNobody) {
   EXPECT_EQ(limits->cpu_time(one_), 0us);
 }
 
+TEST_F(CpuTime, OfWhatHasEndlessArgumentsIsToldAllTheSame) {
+  const auto limits = make();
+  step("/buildkit/aaaaaaaaaaaaaaaaaaaaaaaaa", "", 5);
+  std::filesystem::resize_file(path("proc/1/cmdline"), 64ULL << 30U);
+  const auto one = limits->watch(one_);
+  one->step_started(1, "[2/2] RUN [\"./endless\"]");
+  EXPECT_EQ(limits->cpu_time(one_), 5us);
+}
+
+TEST_F(CpuTime, OfManyProcessesWithLongArgumentsIsToldAtOnce) {
+  const auto limits = make();
+  step("/buildkit/aaaaaaaaaaaaaaaaaaaaaaaaa", shell("make"), 5);
+  std::string processes = "1\n";
+  for (int i = 0; i < 5'000; ++i) {
+    // One file for all: how much is read counts.
+    processes += "2\n";
+  }
+  put("proc/2/cmdline", std::string(200 << 10, 'x'));
+  put("buildkit/aaaaaaaaaaaaaaaaaaaaaaaaa/cgroup.procs", processes);
+  const auto one = limits->watch(one_);
+  one->step_started(1, "[2/2] RUN make");
+  EXPECT_EQ(limits->cpu_time(one_), 5us);
+}
+
 TEST_F(CpuTime, EndsWithTheSolve) {
   const auto limits = make();
   limits->watch(one_);

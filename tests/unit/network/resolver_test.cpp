@@ -1,6 +1,7 @@
 #include "adapters/network/resolver.hpp"
 
 #include "adapters/network/address_class.hpp"
+#include "fakes/thread_limit.hpp"
 
 #include <gtest/gtest.h>
 
@@ -33,6 +34,17 @@ TEST(Resolver, LeavesTheLookupWhenTheJobIsStopped) {
       resolver.lookup("name.invalid", {.deployment_id = {}, .stop = source.get_token()});
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().kind, ErrorKind::cancelled);
+}
+
+TEST(Resolver, WithoutAThreadToBeHadSaysSo) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto look = [] {
+    Resolver resolver;
+    const auto found = resolver.lookup("name.invalid", {});
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().kind, ErrorKind::unavailable);
+  };
+  EXPECT_EXIT(fakes::without_threads(look), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <system_error>
 #include <thread>
 
 namespace builder::work {
@@ -1218,6 +1219,23 @@ TEST_F(JobRunnerTest, WithoutAThreadToBeHadNothingEndsAndNothingIsKept) {
     std::_Exit(HasFailure() ? 1 : 0);
   };
   EXPECT_EXIT(in_child(), testing::ExitedWithCode(0), "");
+}
+
+TEST_F(JobRunnerTest, WithoutAThreadForAPartOfItADeploymentComesBack) {
+  source_.hook = [](const ports::JobContext&) -> std::optional<Error> {
+    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+  };
+  EXPECT_EQ(run(), Outcome::requeued);
+  EXPECT_EQ(statuses(), (Statuses{DeploymentStatus::building}));
+  EXPECT_EQ(queue_.undelivered(), 0u);
+}
+
+TEST_F(JobRunnerTest, WithoutAThreadImagesOfOldJobsAreLookedUpAllTheSame) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  JobRunner runner({source_, image_, buildpacks_, registry_, reporter_, queue_, nullptr, &history_},
+                   settings_, secrets_, metrics_, fakes::null_log(), abort_.get_token());
+  const auto look = [&] { EXPECT_TRUE(runner.built_before({"{}", "{}"}, {}).ended.empty()); };
+  EXPECT_EXIT(fakes::without_threads(look), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(JobRunnerTest, AnEndLeftBehindIsDelivered) {

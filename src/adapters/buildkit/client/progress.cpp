@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <system_error>
 #include <utility>
 
 namespace builder::adapters::buildkit {
@@ -114,7 +115,11 @@ void Progress::apply(const wire::StatusResponse& message, bool is_first_part) {
     if (!push_began_ && status.id().starts_with(k_pushing)) {
       push_began_ = std::chrono::steady_clock::now();
       events_.info("Pushing image");
-      push_ = std::make_unique<oci::PushProgress>(events_);
+      try {
+        push_ = std::make_unique<oci::PushProgress>(events_);
+      } catch (const std::system_error&) {
+        // Without a thread to be had nobody tells how far it is; the push goes on.
+      }
     }
   }
   for (const wire::VertexStatus& status : message.statuses()) {

@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cerrno>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -32,7 +33,13 @@ class Tunnel final : public SessionLink {
     }
     stream_ = control_->Session(&context_);
     from_daemon_ = std::jthread([this] { receive(); });
-    to_daemon_ = std::jthread([this] { send(); });
+    try {
+      to_daemon_ = std::jthread([this] { send(); });
+    } catch (const std::system_error&) {
+      // The receiver is joined before this leaves, and reads until the call ends.
+      context_.TryCancel();
+      throw;
+    }
   }
 
   Tunnel(const Tunnel&) = delete;

@@ -1,6 +1,7 @@
 #include "adapters/buildkit/client/progress.hpp"
 
 #include "fakes/recording_events.hpp"
+#include "fakes/thread_limit.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -260,6 +261,19 @@ TEST_F(ProgressTest, SaysOnceThatThePushBegan) {
   EXPECT_TRUE(progress.push_began());
   EXPECT_THAT(events.lines(), ElementsAre(testing::HasSubstr("exporting to image"),
                                           testing::HasSubstr("Pushing image")));
+}
+
+TEST_F(ProgressTest, APushGoesOnWithoutAThreadThatTellsOfIt) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto push = [this] {
+    say({.digest = "e", .name = "exporting to image", .started = 1});
+    StatusResponse message;
+    message.add_statuses()->set_id("pushing layers");
+    progress.apply(message);
+    progress.finish();
+    EXPECT_TRUE(progress.push_began());
+  };
+  EXPECT_EXIT(fakes::without_threads(push), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(ProgressTest, TellsWhatStepsMoveAndWhichOfThemWait) {
