@@ -61,6 +61,58 @@ def test_wrong_usage_says_what_may_be_meant_and_whose_help_to_read(run, argument
     assert first == f"deployra-builder: {words}" and last == f"See: {see}"
 
 
+@pytest.mark.parametrize("arguments, words", [
+    (["build", "--tag=", "web"], "--tag is empty"),
+    (["build", "--file=", "--explain", "web"], "--file is empty"),
+    (["list", "--service=", "--json"], "--service is empty"),
+    (["build", "--target", "", "web"], "--target: is empty"),
+    (["build", "--platform", "", "web"], "--platform: is empty"),
+    (["build", ""], "SOURCE is empty"),
+    (["build", "--explain", "a-file"], "a-file is a file: name its folder, and the Dockerfile with --file"),
+    (["build", "--explain", "--file", "x" * 300, "web"], "there is no such file"),
+    (["build", "--explain", "--env-file", "web", "web"], "--env-file web: cannot be read: Is a directory"),
+    (["build", "--env", "=s3cret", "web"], "--env: the name before '=' is missing"),
+    (["build", "--output", "type=oci,type=tar,dest=x", "web"], "'type' stands twice")])
+def test_what_is_empty_or_cannot_be_read_is_told_and_nothing_is_begun(run, tmp_path, arguments, words):
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "Dockerfile").write_text("FROM busybox\n")
+    (tmp_path / "a-file").write_text("")
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "") and words in err and "s3cret" not in err, err
+
+
+def test_only_what_begins_with_the_option_itself_is_empty(run, tmp_path):
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "Dockerfile").write_text("FROM busybox\n")
+    assert run("build", "--explain", "--build-arg=A=", "--env=B=", "web")[0] == 0
+
+
+@pytest.mark.parametrize("arguments", [["version"], ["--help"], ["help"], ["version", "--json"], ["config"], ["manual"]])
+def test_output_that_cannot_be_written_is_no_success(arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([str(BINARY), *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20,
+                              env={"PATH": os.environ["PATH"], "HTTP_LISTEN": "127.0.0.1:1"})
+    assert done.returncode != 0 and done.stderr
+
+
+def test_health_names_what_is_wrong_with_the_address(run):
+    code, out, err = run("health", HTTP_LISTEN="foo")
+    assert (code, out) == (2, "") and "HTTP_LISTEN" in err and "is not set" not in err
+    code, out, err = run("health", HTTP_LISTEN="127.0.0.1:1")
+    assert (code, out) == (1, "") and err.count("http://") == 1
+    assert run("health") == (2, "", "deployra-builder: HTTP_LISTEN is not set\n")
+
+
+def test_config_shows_values_that_are_no_text(run, tmp_path):
+    environment = {"REDIS_USERNAME": b"\xff\x1b[31m\nb".decode("utf-8", "surrogateescape")}
+    code, out, err = run("config", "--json", **environment)
+    assert "REDIS_USERNAME" in {row["name"] for row in json.loads(out)}, err
+    assert "\x1b" not in run("config", **environment)[1]
+    (tmp_path / ".env").symlink_to(".env")
+    code, out, err = run("config")
+    assert code == 2 and ".env in the working directory cannot be read" in err
+
+
 @pytest.mark.parametrize("arguments", [["bogus"], ["--bogus"], ["serve", "extra"]])
 def test_wrong_usage_is_exit_code_2_on_stderr(run, arguments):
     code, out, err = run(*arguments)

@@ -85,6 +85,13 @@ def test_completions_in_their_shell(tmp_path, shell, ask):
     assert "serve" not in offers("deployra-builder con", {"config"})
     offers("deployra-builder config --", {"--json"})
     offers("deployra-builder completion ", {"bash", "zsh", "fish"})
+    offers("deployra-builder build --ta", {"--tag", "--target"})
+
+
+def test_what_completions_of_zsh_say_is_what_the_help_says():
+    script = printed("completion", "zsh")
+    assert "/:" not in script.replace("://", "") and r"[The Dockerfile; default\: Dockerfile]" in script
+    assert r":NAME[\:TAG]: " in script
 
 
 def test_the_manual_page_is_well_formed_and_names_every_verb_and_option(tmp_path):
@@ -100,6 +107,8 @@ def test_the_manual_page_is_well_formed_and_names_every_verb_and_option(tmp_path
     for verb in VERBS:
         assert re.search(rf"^ +{verb}$", shown, re.MULTILINE), verb
     assert "--json" in shown and "Exit codes" in shown
+    assert "the beginning of its lease id" in " ".join(shown.split()), "arguments are explained as options are"
+    assert "NAME[:TAG]" in shown
 
 
 def verbs_below(*path: str) -> list[tuple[str, ...]]:

@@ -11,12 +11,13 @@ namespace builder::app::cli {
 namespace {
 
 Exit build(const BuildLine& line) {
-  const Interrupt interrupt;
   auto wanted = understood(line, process_variable);
   if (!wanted) {
     complain(wanted.error().message);
     return Exit::usage;
   }
+  // Not before: a file of variables may be a pipe that nobody writes to.
+  const Interrupt interrupt;
   return run_build(line, *std::move(wanted), {process_variable, interrupt.token()});
 }
 
@@ -33,18 +34,22 @@ void declare_source(CLI::App& verb, BuildLine& line) {
           "are in")
       ->type_name("DIR");
   verb.add_option("-f,--file", line.dockerfile, "The Dockerfile; default: Dockerfile")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(is_something);
   verb.add_option("--target", line.target, "Build this stage of the Dockerfile")
-      ->type_name("STAGE");
+      ->type_name("STAGE")
+      ->check(is_something);
   verb.add_option("--platform", line.platform,
                   "Default: linux/amd64; several with commas, for --push and --output type=oci")
-      ->type_name("OS/ARCH");
+      ->type_name("OS/ARCH")
+      ->check(is_something);
   verb.add_option("--build-arg", line.arguments, "A value for ARG; repeatable")
       ->type_name("NAME[=VALUE]")
       ->allow_extra_args(false);
   declare_variables(verb, line);
   verb.add_option("--builder", line.builder, "Builder image, where there is no Dockerfile")
-      ->type_name("IMAGE");
+      ->type_name("IMAGE")
+      ->check(is_something);
   verb.add_flag("--no-cache", line.no_cache, "Run every step");
 }
 

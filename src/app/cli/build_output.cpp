@@ -164,7 +164,9 @@ Result<OutputSpec> parse_output(std::string_view text) {
     if (equals == std::string_view::npos) {
       return wrong(fmt::format("--output {}: '{}' is not NAME=VALUE", text, field));
     }
-    fields.emplace(field.substr(0, equals), field.substr(equals + 1));
+    if (!fields.emplace(field.substr(0, equals), field.substr(equals + 1)).second) {
+      return wrong(fmt::format("--output {}: '{}' stands twice", text, field.substr(0, equals)));
+    }
   }
   OutputSpec output;
   for (const auto& [name, value] : fields) {

@@ -16,8 +16,8 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
+#include <sstream>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -39,7 +39,7 @@ Result<std::pair<std::string, std::string>> assignment(std::string_view option,
   const auto equals = text.find('=');
   std::string name = text.substr(0, equals);
   if (name.empty()) {
-    return wrong(fmt::format("{} {}: the name is missing", option, text));
+    return wrong(fmt::format("{}: the name before '=' is missing", option));
   }
   if (equals != std::string::npos) {
     return std::pair(std::move(name), text.substr(equals + 1));
@@ -59,14 +59,15 @@ Result<std::vector<domain::EnvironmentVariable>> environment_of(
     errno = 0;
     std::ifstream file(path, std::ios::binary);
     const int number = errno;
-    // Not `<<`, which takes an empty file for one that cannot be read.
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
-    if (!file.is_open() || file.bad()) {
+    std::error_code error;
+    if (!file.is_open() || fs::is_directory(path, error)) {
       return wrong(fmt::format("--env-file {}: cannot be read: {}", path,
                                std::generic_category().message(number == 0 ? EISDIR : number)));
     }
+    std::ostringstream text;
+    text << file.rdbuf();
     std::vector<std::string> problems;
-    for (auto& [name, value] : parse_dotenv(text, path, problems)) {
+    for (auto& [name, value] : parse_dotenv(text.str(), path, problems)) {
       variables.push_back({.key = name, .value = std::move(value)});
     }
     if (!problems.empty()) {
@@ -170,16 +171,16 @@ Result<> set_names(build::LocalBuild& build, std::string_view option,
 
 /// The Dockerfile's path below the folder. It counts from the folder, or from where we are.
 Result<std::string> dockerfile_in(const fs::path& folder, const std::string& typed) {
-  if (typed.empty() || (!fs::path(typed).is_absolute() && fs::exists(folder / typed))) {
+  std::error_code error;
+  if (typed.empty() || (!fs::path(typed).is_absolute() && fs::exists(folder / typed, error))) {
     return typed;
   }
-  std::error_code error;
   const fs::path file = fs::weakly_canonical(typed, error);
   const fs::path inside = file.lexically_relative(folder);
-  if (error || !fs::exists(file) || inside.empty() || *inside.begin() == "..") {
-    return fs::exists(file)
-               ? wrong(fmt::format("--file {}: lies outside {}", typed, folder.string()))
-               : wrong(fmt::format("--file {}: there is no such file", typed));
+  const bool is_there = !error && fs::exists(file, error);
+  if (!is_there || inside.empty() || *inside.begin() == "..") {
+    return is_there ? wrong(fmt::format("--file {}: lies outside {}", typed, folder.string()))
+                    : wrong(fmt::format("--file {}: there is no such file", typed));
   }
   return inside.string();
 }
@@ -215,7 +216,14 @@ Result<std::string> set_source(const BuildLine& line, BuildWanted& wanted) {
     wanted.source = std::move(address);
     return name;
   }
-  if (!is_there || !fs::is_directory(folder)) {
+  if (line.source.empty()) {
+    return wrong("SOURCE is empty; a dot means the folder we are in");
+  }
+  if (is_there && fs::is_regular_file(folder, error)) {
+    return wrong(fmt::format("{} is a file: name its folder, and the Dockerfile with --file",
+                             printable_line(line.source)));
+  }
+  if (!is_there || !fs::is_directory(folder, error)) {
     const std::string meant = is_there ? "" : address_meant(line.source);
     return wrong(fmt::format("{}: {}{}", printable_line(line.source),
                              is_there ? "is no folder" : error.message(),
@@ -229,8 +237,9 @@ Result<std::string> set_source(const BuildLine& line, BuildWanted& wanted) {
 
 /// The text of a small file; empty where there is none.
 std::string text_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string{std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
 }
 
 /// Whether the next build of the folder would take what lies at `path` in it.

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -62,6 +63,20 @@ std::string no_such_option(const std::string& typed, const VerbWords& verb) {
   return fmt::format("there is no option {}{}", printable_line(name), meant(k_dashes, nearest));
 }
 
+/// The first option with `=` and nothing behind it: the library would take the next argument for
+/// its value, and a script's empty variable would build another folder.
+std::string empty_option(std::span<char* const> arguments) {
+  for (const std::string_view one : arguments) {
+    if (one == "--") {
+      break;
+    }
+    if (one.starts_with("--") && one.find('=') == one.size() - 1) {
+      return printable_line(one.substr(0, one.size() - 1));
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 CommandLine::CommandLine()
@@ -88,6 +103,11 @@ CLI::App& CommandLine::verb(CLI::App* parent, const std::string& name, const std
 }
 
 Exit CommandLine::run(int argc, char** argv, const std::string& by_default) {
+  if (const std::string empty = empty_option({argv, static_cast<std::size_t>(argc)});
+      !empty.empty()) {
+    complain(empty + " is empty");
+    return Exit::usage;
+  }
   try {
     app_.parse(argc, argv);
   } catch (const CLI::Success& asked) {

@@ -14,7 +14,7 @@
 /// is said twice. What a verb does begins only when the whole line was understood.
 namespace builder::app::cli {
 
-/// Exit codes; docs/operations.md lists them for every verb.
+/// Exit codes; docs/cli.md lists them.
 enum class Exit : int {
   ok = 0,
   failed = 1,     ///< What was asked for did not happen, or could not start.

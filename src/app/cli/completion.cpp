@@ -11,12 +11,12 @@ namespace {
 
 constexpr std::string_view k_program = "deployra-builder";
 
-/// In single quotes, as all three shells read them.
+/// In single quotes, as all three shells read them. Only fish gives the backslash a meaning there,
+/// in front of another one; no help text has two.
 std::string in_quotes(std::string_view text) {
   std::string quoted = "'";
   for (const char c : text) {
-    // Only fish gives the backslash a meaning here; no help text needs one.
-    c == '\'' ? quoted += "'\\''" : quoted += c == '\\' ? '/' : c;
+    c == '\'' ? quoted += "'\\''" : quoted += c;
   }
   return quoted + "'";
 }
@@ -77,6 +77,15 @@ std::string zsh_help(std::string_view help) {
   return text;
 }
 
+/// Where a colon alone begins what is next.
+std::string zsh_text(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    escaped += c == ':' ? "\\:" : std::string(1, c);
+  }
+  return escaped;
+}
+
 std::string zsh_value(const OptionWords& option) {
   return !option.choices.empty() ? fmt::format("({})", joined(option.choices, " "))
          : option.is_path()      ? "_files"
@@ -97,7 +106,8 @@ void write_zsh(const VerbWords& verb, std::string& text) {
     for (const std::string& name : option.names) {
       // A flag or option may stand several times where that makes sense; the verb says if not.
       const std::string value =
-          option.value.empty() ? "" : fmt::format(":{}:{}", option.value, zsh_value(option));
+          option.value.empty() ? ""
+                               : fmt::format(":{}:{}", zsh_text(option.value), zsh_value(option));
       text += " \\\n    " + in_quotes(fmt::format("*{}[{}]{}", name, zsh_help(option.help), value));
     }
   }
@@ -106,11 +116,7 @@ void write_zsh(const VerbWords& verb, std::string& text) {
         " \\\n    '1: :->verb' \\\n    '*:: :->behind'\n  case $state in\n    verb)\n"
         "      local -a verbs=(";
     for (const VerbWords& inner : verb.verbs) {
-      std::string colons;
-      for (const char c : inner.what) {
-        colons += c == ':' ? "\\:" : std::string(1, c);
-      }
-      text += "\n        " + in_quotes(inner.path.back() + ":" + colons);
+      text += "\n        " + in_quotes(inner.path.back() + ":" + zsh_text(inner.what));
     }
     text += ")\n      _describe verb verbs\n      ;;\n    behind)\n      case $line[1] in\n";
     for (const VerbWords& inner : verb.verbs) {

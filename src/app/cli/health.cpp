@@ -1,5 +1,6 @@
 #include "adapters/http/client.hpp"
 #include "app/cli/command_line.hpp"
+#include "app/cli/settings.hpp"
 #include "app/config/config.hpp"
 
 #include <fmt/core.h>
@@ -19,6 +20,11 @@ constexpr std::chrono::seconds k_health_patience{4};
 Exit check_health() {
   const LoadedConfig loaded = load_config();
   std::string address = loaded.config.http_listen;
+  if (const auto errors = loaded.errors_of({Concern::general, Concern::worker});
+      address.empty() && !errors.empty()) {
+    print_errors(errors);
+    return Exit::usage;
+  }
   if (address.empty()) {
     complain("HTTP_LISTEN is not set");
     return Exit::usage;
@@ -38,7 +44,7 @@ Exit check_health() {
                               : answer->status != 200 ? fmt::format("status {}", answer->status)
                                                       : "";
   if (!problem.empty()) {
-    complain(request.url + ": " + problem);
+    complain(answer ? request.url + ": " + problem : problem);
     return Exit::failed;
   }
   return Exit::ok;

@@ -79,6 +79,10 @@ std::string literal(std::string_view text) {
 
 std::string options_of(const VerbWords& verb) {
   std::string text;
+  for (const OptionWords& positional : verb.positionals) {
+    text += fmt::format(".TP\n\\fI{}\\fR\n{}\n", escaped(positional.names.front()),
+                        escaped(positional.help));
+  }
   for (const OptionWords& option : verb.options) {
     text += fmt::format(".TP\n{}\n{}\n", names_of(option), escaped(option.help));
     if (!option.choices.empty()) {

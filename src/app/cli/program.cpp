@@ -2,6 +2,9 @@
 
 #include "app/cli/command_line.hpp"
 
+#include <cerrno>
+#include <cstdio>
+
 namespace builder::app::cli {
 
 int run_program(int argc, char** argv) {
@@ -26,7 +29,14 @@ int run_program(int argc, char** argv) {
   add_manual(line);
   add_version(line);
   add_help(line);
-  return static_cast<int>(line.run(argc, argv, "serve"));
+  const Exit exit = line.run(argc, argv, "serve");
+  const bool is_written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  // Whoever closes a pipe has read enough.
+  if (exit == Exit::ok && !is_written && errno != EPIPE) {
+    complain("the output could not be written");
+    return static_cast<int>(Exit::failed);
+  }
+  return static_cast<int>(exit);
 }
 
 }  // namespace builder::app::cli

@@ -2,6 +2,7 @@
 
 #include "app/cli/command_line.hpp"
 #include "app/cli/terminal.hpp"
+#include "base/text.hpp"
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -25,13 +26,14 @@ void print_json(const LoadedConfig& loaded) {
                         {"origin", setting.origin},
                         {"help", setting.help}});
   }
-  fmt::print("{}\n", settings.dump(2));
+  // What came from the environment may be no UTF-8.
+  fmt::print("{}\n", settings.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 void print_table(const LoadedConfig& loaded) {
   std::vector<std::vector<std::string>> rows{{"SETTING", "VALUE", "FROM", "MEANING"}};
   for (const EffectiveSetting& setting : loaded.settings) {
-    rows.push_back({setting.name, setting.value, setting.origin, setting.help});
+    rows.push_back({setting.name, printable_line(setting.value), setting.origin, setting.help});
   }
   fmt::print("{}", table(terminal_of(STDOUT_FILENO), rows));
 }

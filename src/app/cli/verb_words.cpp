@@ -11,9 +11,11 @@ namespace builder::app::cli {
 
 namespace {
 
-/// CLI11 puts type and checks into one text: `TEXT`, `TEXT:FILE`, `TEXT:{auto,plain}`.
+/// CLI11 puts type and checks into one text: `TEXT`, `TEXT:FILE`, `TEXT:{auto,plain}`. A colon
+/// behind a bracket is the type's own: `NAME[:TAG]`.
 void read_type(const std::string& type, OptionWords& words) {
-  const auto colon = type.find(':');
+  const auto first = type.find_first_of("[:");
+  const auto colon = first == std::string::npos || type[first] == '[' ? std::string::npos : first;
   std::string_view check =
       colon == std::string::npos ? std::string_view() : std::string_view(type).substr(colon + 1);
   words.value = type.substr(0, colon);

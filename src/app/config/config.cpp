@@ -258,9 +258,11 @@ std::vector<std::string> secrets_in(const std::string& value) {
 /// The text of the working directory's `.env`; empty where there is none.
 Result<std::string> dotenv_here() {
   std::ostringstream dotenv;
-  if (std::filesystem::exists(".env")) {
+  std::error_code error;
+  const auto status = std::filesystem::status(".env", error);
+  if (status.type() != std::filesystem::file_type::not_found) {
     const std::ifstream file(".env", std::ios::binary);
-    if (!file || std::filesystem::is_directory(".env")) {
+    if (!file || std::filesystem::is_directory(status)) {
       return failure(ErrorKind::denied, ".env in the working directory cannot be read");
     }
     dotenv << file.rdbuf();

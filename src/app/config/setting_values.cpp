@@ -87,7 +87,8 @@ ValueReader duration(std::chrono::seconds& target, std::int64_t low, std::chrono
   return [&target, low, most](const std::string& value) -> Complaint {
     const auto parsed = parse_duration(value, most);
     if (!parsed || parsed->count() < low) {
-      return fmt::format("must be a time such as 90, 90s, 30m, 2h or 1d, at least {} s", low);
+      return fmt::format("must be a time such as 90, 90s, 30m, 2h or 1d, from {} s to {} days", low,
+                         std::chrono::floor<std::chrono::days>(most).count());
     }
     target = *parsed;
     return {};
