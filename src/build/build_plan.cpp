@@ -74,6 +74,11 @@ Result<std::optional<std::string>> existing_ignore_file(const std::string& name,
     return std::unexpected(std::move(content).error().for_customer(
         shown(name) + " is not a file of at most 1 MiB; please make it smaller"));
   }
+  // What it hides must not be built because nobody could read it.
+  if (info->type == ports::FileType::regular) {
+    return std::unexpected(
+        std::move(content).error().for_customer(shown(name) + " cannot be read"));
+  }
   // A link that leads nowhere or out of the repository is as good as none.
   events.warning(shown(name) +
                  " is a link that does not lead to a file in the repository; ignored");
@@ -146,11 +151,15 @@ Result<std::optional<std::string>> find_dockerfile(const std::string& path,
   switch (opened.error().kind) {
     case ErrorKind::not_found:
       return std::nullopt;
-    case ErrorKind::denied:
+    case ErrorKind::denied: {
+      const auto info = tree.stat(path);
+      const bool is_file = info && info->type == ports::FileType::regular;
       return std::unexpected(
           Error(opened.error())
               .for_customer("'" + shown(path) +
-                            "' is a link out of the repository; commit the file"));
+                            (is_file ? "' cannot be read"
+                                     : "' is a link out of the repository; commit the file")));
+    }
     default:
       return std::unexpected(Error(opened.error())
                                  .for_customer("'" + shown(path) +

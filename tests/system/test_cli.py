@@ -65,6 +65,8 @@ def test_wrong_usage_says_what_may_be_meant_and_whose_help_to_read(run, argument
     (["build", "--tag=", "web"], "--tag is empty"),
     (["build", "--file=", "--explain", "web"], "--file is empty"),
     (["list", "--service=", "--json"], "--service is empty"),
+    (["list", "--service", ""], "--service: is empty"),
+    (["--", "build", "--explain", "web"], "a verb must stand in front of --"),
     (["build", "--target", "", "web"], "--target: is empty"),
     (["build", "--platform", "", "web"], "--platform: is empty"),
     (["build", ""], "SOURCE is empty"),
@@ -79,6 +81,24 @@ def test_what_is_empty_or_cannot_be_read_is_told_and_nothing_is_begun(run, tmp_p
     (tmp_path / "a-file").write_text("")
     code, out, err = run(*arguments)
     assert (code, out) == (2, "") and words in err and "s3cret" not in err, err
+
+
+@pytest.mark.parametrize("name, words", [(".dockerignore", ".dockerignore cannot be read"), ("Dockerfile", "'Dockerfile' cannot be read")])
+def test_a_file_that_nobody_may_read_is_no_link_and_not_passed_over(name, words):
+    """What it hides would be built."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        for file in ("Dockerfile", ".dockerignore"):
+            (Path(folder) / file).write_text("FROM busybox\n")
+        (Path(folder) / name).chmod(0o600)
+        done = subprocess.run([str(BINARY), "build", "--explain", folder], capture_output=True, text=True, timeout=20,
+                              user=65534, group=65534, extra_groups=[], env={"PATH": os.environ["PATH"], "HOME": "/"})
+    assert done.returncode == 1 and words in done.stdout + done.stderr, done
+    assert "link" not in done.stdout + done.stderr
+
+
+def test_a_pipe_has_no_width(run):
+    assert run("config", COLUMNS="40") == run("config")
 
 
 def test_only_what_begins_with_the_option_itself_is_empty(run, tmp_path):

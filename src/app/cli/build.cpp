@@ -21,11 +21,6 @@ Exit build(const BuildLine& line) {
   return run_build(line, *std::move(wanted), {process_variable, interrupt.token()});
 }
 
-/// A script whose variable is not set means something else than the default.
-std::string is_something(const std::string& value) {
-  return value.empty() ? "is empty" : "";
-}
-
 /// Options that name what is built.
 void declare_source(CLI::App& verb, BuildLine& line) {
   verb.add_option(

@@ -103,6 +103,11 @@ CLI::App& CommandLine::verb(CLI::App* parent, const std::string& name, const std
 }
 
 Exit CommandLine::run(int argc, char** argv, const std::string& by_default) {
+  // The library would forget the verb behind it, and a worker would start.
+  if (argc > 1 && std::string_view(argv[1]) == "--") {
+    complain("a verb must stand in front of --\nSee: deployra-builder --help");
+    return Exit::usage;
+  }
   if (const std::string empty = empty_option({argv, static_cast<std::size_t>(argc)});
       !empty.empty()) {
     complain(empty + " is empty");
@@ -165,6 +170,10 @@ Result<std::string> CommandLine::help_of(const std::vector<std::string>& path) c
     name += " " + next;
   }
   return verb->get_formatter()->make_help(verb, name, CLI::AppFormatMode::Normal);
+}
+
+std::string is_something(const std::string& value) {
+  return value.empty() ? "is empty" : "";
 }
 
 void complain(const std::string& text) {

@@ -80,4 +80,7 @@ void add_help(CommandLine& line);
 /// Prints `deployra-builder: <text>` to stderr.
 void complain(const std::string& text);
 
+/// A check for options: a script whose variable is not set means something else than the default.
+std::string is_something(const std::string& value);
+
 }  // namespace builder::app::cli

@@ -68,10 +68,11 @@ Terminal terminal_of(int descriptor) {
   if (has_size && size.ws_row > 0) {
     terminal.rows = size.ws_row;
   }
-  if (const auto columns = columns_of_environment()) {
-    terminal.columns = std::max(*columns, k_narrowest);
-  } else if (!terminal.interactive) {
+  if (!terminal.interactive) {
+    // A shell that exports COLUMNS means its terminal.
     terminal.columns = Terminal::k_no_limit;
+  } else if (const auto columns = columns_of_environment()) {
+    terminal.columns = std::max(*columns, k_narrowest);
   } else if (has_size && size.ws_col > 0) {
     terminal.columns = std::max<std::size_t>(size.ws_col, k_narrowest);
   }

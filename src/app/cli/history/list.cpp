@@ -71,14 +71,17 @@ void add_list(CommandLine& line) {
         }
         return with_histories([&](const HistoryAccess& access) { return list(*options, access); });
       });
-  verb.add_option("--service", options->filter.service, "Only of this service")->type_name("ID");
+  verb.add_option("--service", options->filter.service, "Only of this service")
+      ->type_name("ID")
+      ->check(is_something);
   verb.add_option("--outcome", options->filter.outcome, "Only with this outcome")
       ->check(CLI::IsMember({"builded", "failed", "cancelled", "superseded", "requeued", "gone",
                              "refused", "blocked", "lost", "running", "interrupted"}))
       ->type_name("WORD");
   verb.add_option("--since", options->since, "Only what began since then: 90s, 2h, 7d, or a time")
-      ->type_name("TIME");
-  verb.add_option("-n,--limit", options->filter.most, "At most so many")
+      ->type_name("TIME")
+      ->check(is_something);
+  verb.add_option("-n,--limit", options->filter.most, "Show at most N")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, k_most))
       ->capture_default_str();

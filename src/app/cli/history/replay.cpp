@@ -150,7 +150,8 @@ void add_replay(CommandLine& command_line) {
       ->check(CLI::Range(1, 1'000));
   verb.add_option("--repository", options->repository,
                   "Where its commit is, if it needs a login: https://USER:TOKEN@HOST/PATH")
-      ->type_name("URL");
+      ->type_name("URL")
+      ->check(is_something);
   declare_variables(verb, options->build);
   verb.add_flag("--new-bases", options->new_bases,
                 "Take base images as they are now, not as they were");
