@@ -172,7 +172,7 @@ std::string ImageCheck::sought_hash(const std::vector<NamedSecret>& secrets) con
   }
   std::ranges::sort(parts);
   // The forms that are looked for: others, another number.
-  std::string text = rules_.action == SecretInImage::warn ? "layers 2 warn\n" : "layers 2\n";
+  std::string text = rules_.action == SecretInImage::warn ? "layers 3 warn\n" : "layers 3\n";
   if (!env_file_) {
     text += "what is in .env is told like anything else\n";
   }

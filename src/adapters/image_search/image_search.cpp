@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -120,7 +121,8 @@ class LayerSearch {
   /// From the beginning.
   void begin() {
     files_.clear();
-    times_.clear();
+    counts_ = {};
+    last_path_.reset();
     bytes_ = 0;
     told_ = 0;
     failed_.reset();
@@ -166,17 +168,30 @@ class LayerSearch {
   }
 
   void found(std::size_t secret, std::string_view path) {
-    std::size_t& times = times_[secret];
-    if (times == k_most_files || files_.size() == k_most_found) {
+    if (last_path_ != path) {
+      last_path_ = path;
+      // What is found is remembered, and tells none; a part of one would not be recognised.
+      last_shown_ = domain::secrets_in(spec_.sought, path).empty() ? shown_path(path)
+                                                                   : "a file whose name holds one";
+    }
+    // Copies of .env, where it is known to be, must not keep others from being told.
+    const bool is_env =
+        domain::is_env_file({.place = ImageFinding::Place::file, .where = last_shown_});
+    Count& count = counts_[is_env ? 1 : 0];
+    std::size_t& times = count.of_secret[secret];
+    if (times == k_most_files || count.all == k_most_found) {
       return;
     }
-    std::string shown = shown_path(path);
-    if (!domain::secrets_in(spec_.sought, shown).empty()) {
-      shown = "a file whose name holds one";  // What is found is remembered, and tells none.
+    if (files_.insert({.secret = spec_.sought.name(secret), .path = last_shown_}).second) {
+      ++times;
+      ++count.all;
     }
-    const FoundFile file{.secret = spec_.sought.name(secret), .path = std::move(shown)};
-    times += files_.insert(file).second ? 1U : 0U;
   }
+
+  struct Count {
+    std::size_t all = 0;
+    std::map<std::size_t, std::size_t> of_secret;  ///< By its number.
+  };
 
   const JobContext& job_;
   const ImageSearchSpec& spec_;
@@ -184,7 +199,9 @@ class LayerSearch {
   std::optional<TarNames> names_;
   std::unique_ptr<Unpacker> unpacker_;
   std::set<FoundFile> files_;
-  std::map<std::size_t, std::size_t> times_;  ///< By the number of the secret.
+  std::array<Count, 2> counts_;  ///< Of all files but `.env`, and of those.
+  std::optional<std::string> last_path_;
+  std::string last_shown_;
   std::uint64_t bytes_ = 0;
   std::uint64_t told_ = 0;
   std::optional<Error> failed_;
@@ -389,8 +406,9 @@ class RegistrySearch final : public ports::ImageSearch {
         found.finding.line = lines[*found.entry];
         found.finding.made_by = shown_origin(created_by[*found.entry]);
       }
-      // What stands behind the keyword is the secret itself.
-      if (found.finding.place == Place::history) {
+      // What stands behind the keyword is the secret itself, or holds one that may be cut.
+      if (found.finding.place == Place::history ||
+          (found.entry && !domain::secrets_in(spec.sought, created_by[*found.entry]).empty())) {
         found.finding.made_by.resize(
             std::min(found.finding.made_by.find(' '), found.finding.made_by.size()));
       }

@@ -213,7 +213,8 @@ class HttpClient final : public Client {
     const std::size_t at = place.find(mark);
     const std::string origin = place.substr(0, std::min(at, place.size()));
     const bool is_here =
-        at == 0 || origin == "https://" + reference.host || origin == "http://" + reference.host;
+        at != std::string::npos &&
+        (at == 0 || origin == "https://" + reference.host || origin == "http://" + reference.host);
     if (!is_here) {
       return failure(ErrorKind::internal,
                      fmt::format("{} sends an upload to {}", reference.host,

@@ -249,6 +249,44 @@ TEST_F(ImageSearchTest, RemembersNoSecretAndFewFiles) {
   const auto named = search(registry_.image({gzipped(tar_entry("app/" + k_token, "x"))}, k_config));
   ASSERT_EQ(named.findings.size(), 1U);
   EXPECT_EQ(named.findings[0].where, "a file whose name holds one");
+  const std::string cut = std::string(110, 'd') + "/" + k_token;
+  const auto behind = search(registry_.image(
+      {gzipped(tar_entry("././@LongLink", cut + '\0', 'L') + tar_entry("short", k_token))},
+      k_config));
+  bool is_told = false;
+  for (const ImageFinding& finding : behind.findings) {
+    is_told = is_told || finding.where == "a file whose name holds one";
+    EXPECT_EQ(finding.where.find(k_token.substr(0, 4)), std::string::npos) << finding.where;
+  }
+  EXPECT_TRUE(is_told);
+}
+
+TEST_F(ImageSearchTest, CopiesOfTheEnvFileHideNoOtherFile) {
+  std::string tar;
+  for (int i = 0; i < 20; ++i) {
+    tar += tar_entry("a" + std::to_string(i) + "/.env", k_token);
+  }
+  const auto report =
+      search(registry_.image({gzipped(tar + tar_entry("srv/public.js", k_token))}, k_config));
+  std::vector<std::string> places;
+  for (const ImageFinding& finding : report.findings) {
+    places.push_back(finding.where);
+  }
+  EXPECT_EQ(places.size(), 4U);
+  EXPECT_THAT(places, Contains("/srv/public.js"));
+}
+
+TEST_F(ImageSearchTest, AnInstructionThatHoldsASecretIsNotCutInTheMiddleOfIt) {
+  for (const std::string& made_by :
+       {"RUN echo \"//registry.npmjs.org/:_authToken=" + k_token + "\" > /root/.npmrc",
+        "RUN |1 TOKEN=" + k_token + " npm run build"}) {
+    const json config{{"history", {{{"created_by", made_by}}}}};
+    const auto report = search(registry_.image({layer("root/.npmrc", k_token)}, config));
+    ASSERT_FALSE(report.findings.empty());
+    for (const ImageFinding& finding : report.findings) {
+      EXPECT_EQ(finding.made_by.find(k_token.substr(0, 4)), std::string::npos) << finding.made_by;
+    }
+  }
 }
 
 }  // namespace

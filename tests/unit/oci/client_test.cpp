@@ -305,12 +305,18 @@ TEST_F(ClientTest, UploadsABlobToWhereTheRegistrySays) {
   }
 }
 
-TEST_F(ClientTest, UploadsABlobToNoOtherHost) {
-  http.then(202, "", {{"Location", "https://evil.example.com/v2/deployra/s/blobs/uploads/one"}});
-  const auto pushed = client->push_blob(job, reference, "bytes");
-  ASSERT_FALSE(pushed);
-  EXPECT_EQ(pushed.error().kind, ErrorKind::internal);
-  EXPECT_EQ(http.requests.size(), 1U);
+TEST_F(ClientTest, UploadsABlobToNoOtherPlace) {
+  reference.repository = "deployra/a-longer-name-than-that-of-the-registry";
+  for (const char* place :
+       {"https://evil.example.com/v2/deployra/s/blobs/uploads/one", "https://registry.example.com",
+        "https://registry.example.com/v2/another/blobs/uploads/one", "/", "one"}) {
+    http.requests.clear();
+    http.then(202, "", {{"Location", place}});
+    const auto pushed = client->push_blob(job, reference, "bytes");
+    ASSERT_FALSE(pushed) << place;
+    EXPECT_EQ(pushed.error().kind, ErrorKind::internal) << place;
+    EXPECT_EQ(http.requests.size(), 1U) << place;
+  }
 }
 
 TEST(Layers, AreReadFromWhatIsAManifestAndOnlyAsAWhole) {
