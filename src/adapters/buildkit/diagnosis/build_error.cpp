@@ -164,9 +164,10 @@ class Explainer {
       lost.engine_lost = true;
       return lost;
     }
-    if (const std::size_t at = text_.find("failed to push "); at != std::string::npos) {
+    // BuildKit's exporter begins with it; further on a command or a path may hold it.
+    if (text_.starts_with("failed to push ") && !exit_code()) {
       Explanation out = finish(ErrorKind::unavailable, "");
-      out.push_error = text_.substr(at);
+      out.push_error = text_;
       return out;
     }
     if (is_engine_trouble()) {
@@ -331,9 +332,11 @@ class Explainer {
   [[nodiscard]] bool is_engine_lost() const {
     const grpc::StatusCode code = solve_.status.error_code();
     return code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::CANCELLED ||
-           text_.ends_with("context canceled") || text_.contains("no active session") ||
-           (!exit_code() && has_any(text_, {"transport is closing", "rpc error: code = Unavailable",
-                                            "the client connection is closing", "Stream removed"}));
+           text_.ends_with("context canceled") ||
+           (!exit_code() &&
+            has_any(own_words(text_),
+                    {"no active session", "transport is closing", "rpc error: code = Unavailable",
+                     "the client connection is closing", "Stream removed"}));
   }
 
   /// The operator's matter. What a frontend says about the file never is, nor what a command did:

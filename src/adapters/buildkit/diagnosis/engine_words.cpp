@@ -112,24 +112,6 @@ bool has_any(std::string_view text, std::span<const std::string_view> marks) {
   return std::ranges::any_of(marks, [text](std::string_view mark) { return text.contains(mark); });
 }
 
-/// What stands in quotes, and the parts of a path, may be anybody's words.
-std::string own_words(std::string_view text) {
-  std::string out;
-  bool quoted = false;
-  bool in_path = false;
-  for (const char c : text) {
-    if (c == '"') {
-      quoted = !quoted;
-      continue;
-    }
-    in_path = c != ' ' && (in_path || (c == '/' && (out.empty() || out.back() == ' ')));
-    if (!quoted && !in_path) {
-      out += c;
-    }
-  }
-  return out;
-}
-
 // In lower case. Beside each the peer that says so.
 constexpr std::array k_engine_faults = std::to_array<std::string_view>({
     // libnetwork of an Engine, for the container of a RUN
@@ -273,6 +255,28 @@ bool is_runtime_message(std::string_view output) {
 
 bool is_network_trouble(std::string_view text) {
   return has_any(text, k_network_troubles);
+}
+
+std::string own_words(std::string_view text) {
+  std::string out;
+  bool quoted = false;
+  bool in_path = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted && c == '\\') {
+      ++i;  // A quote that is escaped ends nothing.
+      continue;
+    }
+    if (c == '"') {
+      quoted = !quoted;
+      continue;
+    }
+    in_path = c != ' ' && (in_path || (c == '/' && (out.empty() || out.back() == ' ')));
+    if (!quoted && !in_path) {
+      out += c;
+    }
+  }
+  return out;
 }
 
 std::string_view cause_of(std::string_view text) {

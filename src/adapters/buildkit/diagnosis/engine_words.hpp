@@ -21,6 +21,9 @@ bool is_runtime_message(std::string_view output);
 /// The registry, or the way to it, is in trouble; what was asked for may well be there.
 bool is_network_trouble(std::string_view text);
 
+/// Without what stands in quotes and the parts of a path, which may be anybody's words.
+std::string own_words(std::string_view text);
+
 /// The engine's words about a RUN, without the command it quotes: `exit code: 1`.
 std::string_view cause_of(std::string_view text);
 

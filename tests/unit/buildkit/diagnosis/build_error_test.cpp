@@ -746,6 +746,31 @@ TEST(BuildError, TellsAPushFromABuild) {
   EXPECT_FALSE(pushed.engine_lost);
 }
 
+TEST(BuildError, WhatACommandOrAPathIsCalledIsNoPushAndNoLostEngine) {
+  for (const std::string mark : {"failed to push x509:", "failed to push unauthorized",
+                                 "failed to push h/x:t: connection refused", "no active session",
+                                 "transport is closing", "Stream removed"}) {
+    for (const std::string& text :
+         {"failed to solve: process \"/bin/sh -c false # " + mark +
+              "\" did not complete successfully: exit code: 1",
+          "failed to solve: process \"/bin/sh -c echo \\\"" + mark +
+              "\\\"; false\" did not complete successfully: exit code: 1",
+          "failed to solve: executor failed running [/bin/sh -c false # " + mark +
+              "]: exit code: 1",
+          "failed to solve: failed to compute cache key: failed to calculate checksum of ref a::b: "
+          "\"/" +
+              mark + "\": not found"}) {
+      const auto explained = explain({.status = grpc::Status(grpc::StatusCode::UNKNOWN, text),
+                                      .steps = {},
+                                      .dockerfile = "Dockerfile",
+                                      .dockerfile_text = "FROM x\nRUN false\n"});
+      EXPECT_EQ(explained.push_error, "") << text;
+      EXPECT_FALSE(explained.engine_lost) << text;
+      EXPECT_EQ(explained.error.kind, ErrorKind::build_failed) << text;
+    }
+  }
+}
+
 TEST(BuildError, SaysThatAnImageBelongsToAnotherService) {
   FailedSolve failed{.status = grpc::Status(
                          grpc::StatusCode::UNKNOWN,
