@@ -65,23 +65,15 @@ std::string bash_places(const VerbWords& program) {
   return joined(places, "|");
 }
 
-/// `[help]` of _arguments: a bracket ends it, a colon begins what is next.
-std::string zsh_help(std::string_view help) {
-  std::string text;
-  for (const char c : help) {
-    if (c == '[' || c == ']' || c == ':' || c == '\\') {
-      text += '\\';
-    }
-    text += c;
-  }
-  return text;
-}
-
-/// Where a colon alone begins what is next.
-std::string zsh_text(std::string_view text) {
+/// With a backslash in front of what would end the text: `[help]` of _arguments ends with a
+/// bracket, and a colon begins what is next.
+std::string zsh_text(std::string_view text, std::string_view special = ":") {
   std::string escaped;
   for (const char c : text) {
-    escaped += c == ':' ? "\\:" : std::string(1, c);
+    if (special.contains(c)) {
+      escaped += '\\';
+    }
+    escaped += c;
   }
   return escaped;
 }
@@ -108,7 +100,8 @@ void write_zsh(const VerbWords& verb, std::string& text) {
       const std::string value =
           option.value.empty() ? ""
                                : fmt::format(":{}:{}", zsh_text(option.value), zsh_value(option));
-      text += " \\\n    " + in_quotes(fmt::format("*{}[{}]{}", name, zsh_help(option.help), value));
+      text += " \\\n    " +
+              in_quotes(fmt::format("*{}[{}]{}", name, zsh_text(option.help, "[]:\\"), value));
     }
   }
   if (!verb.verbs.empty()) {

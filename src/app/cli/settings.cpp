@@ -1,6 +1,7 @@
 #include "app/cli/settings.hpp"
 
 #include "app/cli/command_line.hpp"
+#include "app/cli/queue/queue_json.hpp"
 #include "app/cli/terminal.hpp"
 #include "base/text.hpp"
 
@@ -26,8 +27,7 @@ void print_json(const LoadedConfig& loaded) {
                         {"origin", setting.origin},
                         {"help", setting.help}});
   }
-  // What came from the environment may be no UTF-8.
-  fmt::print("{}\n", settings.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  fmt::print("{}", dumped(settings));
 }
 
 void print_table(const LoadedConfig& loaded) {
