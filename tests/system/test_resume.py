@@ -127,6 +127,19 @@ def test_a_build_that_hangs_is_stopped(stack, make_worker, repo):
 
 
 @pytest.mark.hosts_pids
+def test_what_another_worker_computes_is_no_sign_of_life(stack, make_worker, repo):
+    make_worker(SILENCE_TIMEOUT="6")
+    make_worker(REDIS_QUEUE_NAME="other-workers")
+    computes = {"Dockerfile": f"FROM busybox\nRUN : {time.monotonic_ns()}; timeout 30 yes > /dev/null; true\n"}
+    other = stack.api.enqueue(stack.job(repo(computes).name), "other-workers")
+    stack.api.wait_log(other, "timeout 30 yes")
+    identity = stack.api.enqueue(stack.job(repo({"Dockerfile": "FROM busybox\nRUN sleep 1018\n"}).name))
+    assert stack.api.wait_end(identity, 20) == "FAILED"
+    assert "no sign of life for 6 seconds" in stack.api.error_of(identity)
+    assert stack.api.wait_end(other) == "BUILDED"
+
+
+@pytest.mark.hosts_pids
 def test_a_build_that_computes_in_silence_is_left_alone(stack, make_worker, repo):
     make_worker(SILENCE_TIMEOUT="6")
     computes = {"Dockerfile": f"FROM busybox\nRUN : {time.monotonic_ns()}; timeout 15 yes > /dev/null; true\n"}

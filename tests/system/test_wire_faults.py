@@ -15,15 +15,16 @@ EACH = 0 if os.environ.get("WIRE_FAULTS") == "all" else int(os.environ.get("WIRE
 
 def test_every_answer_broken_once(lanes):
     running = lanes(LANES)
-    points = running[0].points()
+    # How many there are differs from run to run: what each of them met can be met again.
+    met = [lane.points() for lane in running]
+    points = [point for point in met[0] if all(point in others for others in met)]
     assert {peer for peer, _ in points} == {"redis", "api", "registry", "git", "engine"}
-    for lane in running[1:]:
-        lane.points()
+    assert {("redis", "take#1"), ("api", "BUILDED#1")} <= set(points)
     before = [(lane.worker.process.pid, lane.worker.open_files()) for lane in running]
     todo = cases(points, each=EACH)
     run_all(running, [lambda lane, case=case: lane.disturb(*case) for case in todo])
     missed = [case for lane in running for case in lane.missed]
-    print(f"{len(points)} answers, {len(todo)} faults, {len(missed)} not met: "
+    print(f"{len(points)} answers, {len(todo)} faults, {len(missed)} not met ({missed}): "
           f"{dict(sum((lane.happened for lane in running), Counter()))}")
     assert [case for lane in running for case in lane.slow] == []
     breaches: list[str] = []

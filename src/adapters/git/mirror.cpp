@@ -151,9 +151,9 @@ bool is_of_other_format(const Error& error) {
 }
 
 ObjectFormat Mirror::format_of(const std::string& folder) {
-  std::ifstream file(folder + "/config");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  return text.contains("objectFormat = sha256") ? ObjectFormat::sha256 : ObjectFormat::sha1;
+  std::ostringstream text;
+  text << std::ifstream(folder + "/config").rdbuf();
+  return text.str().contains("objectFormat = sha256") ? ObjectFormat::sha256 : ObjectFormat::sha1;
 }
 
 bool Mirror::is_full(const std::string& commit) const {

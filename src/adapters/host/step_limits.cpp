@@ -136,18 +136,33 @@ class StepLimits final : public ports::BuildLimits {
 
   [[nodiscard]] std::optional<nanoseconds> cpu_time(
       const domain::DeploymentId& deployment) const override {
-    const auto own = [&](const Solve& solve) { return solve.deployment == deployment.str(); };
     const std::scoped_lock lock(mutex_);
-    if (std::ranges::none_of(solves_, own)) {
+    std::vector<const Solve*> own;
+    for (const Solve& solve : solves_) {
+      if (solve.deployment == deployment.str()) {
+        own.push_back(&solve);
+      }
+    }
+    if (own.empty()) {
       return std::nullopt;
     }
+    const std::vector<Group> groups = groups_that_live();
+    // Of a step that a group is seen to run everything is known. Else it could be in each group of
+    // which nobody is known; there may be many, of others that build on this machine.
+    const auto is_hidden = [&](const std::string& step) {
+      return is_command(step) && std::ranges::none_of(groups, [&](const Group& group) {
+               return runs(step, group.commands);
+             });
+    };
+    const bool has_hidden =
+        std::ranges::any_of(own, [&](const Solve* solve) { return solve->runs_any(is_hidden); });
     nanoseconds used{0};
-    const std::string_view controller = tree_.is_v2() ? "cpu" : "cpuacct";
-    for (const std::string& group : tree_.steps(controller)) {
-      // An engine that was killed leaves groups in which nothing runs.
-      const bool is_alive = !read_control(tree_.file(controller, group, "cgroup.procs")).empty();
-      if (is_alive && may_run(commands_in(controller, group), own)) {
-        used += used_by(group);
+    for (const Group& group : groups) {
+      const auto is_run = [&](const std::string& step) { return runs(step, group.commands); };
+      const auto runs_it = [&](const Solve& solve) { return solve.runs_any(is_run); };
+      if (std::ranges::any_of(own, [&](const Solve* solve) { return runs_it(*solve); }) ||
+          (has_hidden && std::ranges::none_of(solves_, runs_it))) {
+        used += group.used;
       }
     }
     return used;
@@ -160,25 +175,32 @@ class StepLimits final : public ports::BuildLimits {
     Clock::time_point began = Clock::now();
     std::map<std::uint32_t, std::pair<std::string, Clock::time_point>> running = {};
     std::set<std::string> commands = {};  ///< Names of all steps that ran one.
+
+    template <class IsWanted>
+    [[nodiscard]] bool runs_any(const IsWanted& is_wanted) const {
+      return std::ranges::any_of(running,
+                                 [&](const auto& step) { return is_wanted(step.second.first); });
+    }
+  };
+
+  /// Of a step that runs now, whoever began it.
+  struct Group {
+    Commands commands;
+    nanoseconds used;
   };
 
   class Watched;
 
-  /// Whether a solve of these runs the command now; a command that none can be seen to run could be
-  /// of each that runs any.
-  template <class IsMeant>
-  [[nodiscard]] bool may_run(const Commands& commands, const IsMeant& is_meant) const {
-    const auto runs_one = [](const Solve& solve, const auto& is_wanted) {
-      return std::ranges::any_of(solve.running,
-                                 [&](const auto& step) { return is_wanted(step.second.first); });
-    };
-    const auto runs_it = [&](const Solve& solve) {
-      return runs_one(solve, [&](const std::string& step) { return runs(step, commands); });
-    };
-    const bool is_known = std::ranges::any_of(solves_, runs_it);
-    return std::ranges::any_of(solves_, [&](const Solve& solve) {
-      return is_meant(solve) && (is_known ? runs_it(solve) : runs_one(solve, is_command));
-    });
+  [[nodiscard]] std::vector<Group> groups_that_live() const {
+    std::vector<Group> found;
+    const std::string_view controller = tree_.is_v2() ? "cpu" : "cpuacct";
+    for (const std::string& group : tree_.steps(controller)) {
+      // An engine that was killed leaves groups in which nothing runs.
+      if (!read_control(tree_.file(controller, group, "cgroup.procs")).empty()) {
+        found.push_back({.commands = commands_in(controller, group), .used = used_by(group)});
+      }
+    }
+    return found;
   }
 
   [[nodiscard]] Commands commands_in(std::string_view controller, const std::string& group) const {

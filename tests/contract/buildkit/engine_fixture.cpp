@@ -1,13 +1,15 @@
 #include "engine_fixture.hpp"
 
+#include "fakes/processes.hpp"
+
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <thread>
 
@@ -129,18 +131,9 @@ bool eventually(const std::function<bool()>& condition, std::chrono::millisecond
 }
 
 bool process_exists(const std::string& text) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
-    if (entry.path().filename() == std::to_string(::getpid())) {
-      continue;
-    }
-    std::ifstream file(entry.path() / "cmdline", std::ios::binary);
-    const std::string line{std::istreambuf_iterator<char>(file), {}};
-    if (line.contains(text)) {
-      return true;
-    }
-  }
-  return false;
+  return std::ranges::any_of(fakes::processes(), [&](const fakes::SeenProcess& process) {
+    return process.id != std::to_string(::getpid()) && process.command_line.contains(text);
+  });
 }
 
 }  // namespace builder::adapters::buildkit

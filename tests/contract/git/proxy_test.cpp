@@ -1,7 +1,8 @@
+#include "fakes/processes.hpp"
+
 #include "fixture.hpp"
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <thread>
@@ -117,10 +118,8 @@ TEST_F(Proxy, KeepsItsPasswordToItself) {
   std::string seen;
   for (const auto until = std::chrono::steady_clock::now() + 10s;
        !seen.contains("git-remote-http") && std::chrono::steady_clock::now() < until;) {
-    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-      for (const char* name : {"cmdline", "environ"}) {
-        std::ifstream file(entry.path() / name, std::ios::binary);
-        const std::string text{std::istreambuf_iterator<char>(file), {}};
+    for (const fakes::SeenProcess& process : fakes::processes()) {
+      for (const std::string& text : {process.command_line, process.environment}) {
         seen += text.contains(work_dir()) || text.contains("git.corp.invalid") ? text : "";
       }
     }

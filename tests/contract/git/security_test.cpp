@@ -1,4 +1,5 @@
 #include "base/text.hpp"
+#include "fakes/processes.hpp"
 
 #include "fixture.hpp"
 
@@ -19,18 +20,12 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-std::string file_text(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 /// Command lines and environments of every process whose command line mentions `word`.
 std::string processes_with(const std::string& word) {
   std::string all;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const std::string line = file_text(entry.path() / "cmdline");
-    if (line.contains(word)) {
-      all += line + "\n" + file_text(entry.path() / "environ") + "\n";
+  for (const fakes::SeenProcess& process : fakes::processes()) {
+    if (process.command_line.contains(word)) {
+      all += process.command_line + "\n" + process.environment + "\n";
     }
   }
   std::ranges::replace(all, '\0', ' ');

@@ -1,8 +1,8 @@
+#include "fakes/processes.hpp"
+
 #include "fixture.hpp"
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 namespace builder::test {
 namespace {
@@ -26,10 +26,8 @@ class Troubles : public GitContract {
   /// Processes of ours that talk to the server.
   int git_processes() const {
     int count = 0;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-      std::ifstream file(entry.path() / "cmdline", std::ios::binary);
-      const std::string line{std::istreambuf_iterator<char>(file), {}};
-      count += line.contains(server_.origin()) ? 1 : 0;
+    for (const fakes::SeenProcess& process : fakes::processes()) {
+      count += process.command_line.contains(server_.origin()) ? 1 : 0;
     }
     return count;
   }

@@ -156,6 +156,20 @@ TEST_F(CpuTime, OfACommandThatNobodyIsSeenToRunCountsForEachThatRunsOne) {
   EXPECT_EQ(limits->cpu_time(other_), 5us);
 }
 
+TEST_F(CpuTime, OfWhatAnotherWorkerRunsDoesNotCountForAStepThatIsSeen) {
+  const auto limits = make();
+  step("/buildkit/aaaaaaaaaaaaaaaaaaaaaaaaa", shell("make"), 5);
+  step("/buildkit/bbbbbbbbbbbbbbbbbbbbbbbbb", shell("sleep 1000"), 7);
+  const auto one = limits->watch(one_);
+  one->step_started(1, "[2/2] RUN sleep 1000");
+  EXPECT_EQ(limits->cpu_time(one_), 7us);
+  one->step_started(2, "[other 2/2] RUN <<EOF (cat...)");
+  EXPECT_EQ(limits->cpu_time(one_), 12us) << "it may be this one";
+  const auto other = limits->watch(other_);
+  other->step_started(1, "[2/2] RUN make");
+  EXPECT_EQ(limits->cpu_time(one_), 7us);
+}
+
 TEST_F(CpuTime, OfAGroupInWhichNothingRunsCountsForNobody) {
   const auto limits = make();
   step("/buildkit/aaaaaaaaaaaaaaaaaaaaaaaaa", "", 5);
