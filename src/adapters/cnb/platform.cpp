@@ -64,18 +64,17 @@ struct Outcome {
   Clock::duration export_time{0};
 };
 
-struct Failure {
-  Error error;
-  Remedy remedy = Remedy::none;
-};
+using Failure = buildpacks::LifecycleFailure;
 
-/// What the lifecycle says about a registry, as far as something can be done about it.
-oci::PushFailure registry_failure(Error error, const std::string& own_registry) {
-  const auto fault = oci::classify_push_error(error.message);
+/// What the lifecycle says about a registry, as far as something can be done about it. What was
+/// said before may be a customer's.
+oci::PushFailure registry_failure(Failure failed, const std::string& own_registry) {
+  Error& error = failed.error;
+  const auto fault = oci::classify_push_error(failed.last_word);
   if (fault != oci::PushFault::other) {
     error = oci::push_error(fault, std::move(error.message));
   }
-  if (!error.message.contains(own_registry)) {
+  if (!failed.last_word.contains(own_registry)) {
     error.setting.clear();  // Of the builder's images, which are not everybody's.
   }
   return {.fault = fault, .error = std::move(error)};
@@ -374,8 +373,7 @@ class Platform final : public ports::BuildpacksBuilder {
                  prepared.builder.image.platform_apis.empty() && attempt.api > k_older_api) {
         attempt.api = k_older_api;
       } else if (failed.remedy == Remedy::registry && !prepared.to_engine) {
-        BUILDER_TRY(
-            retrying.recover(registry_failure(std::move(failed.error), spec.repository.host())));
+        BUILDER_TRY(retrying.recover(registry_failure(std::move(failed), spec.repository.host())));
       } else {
         return std::unexpected(std::move(failed.error));
       }
@@ -427,9 +425,7 @@ class Platform final : public ports::BuildpacksBuilder {
     }
     const int code = prepared.trusted ? exit_code_of(solved->files).value_or(-1) : 0;
     if (code != 0) {
-      auto explained = buildpacks::explain_exit(code, phases.trace());
-      return std::unexpected(
-          Failure{.error = std::move(explained.error), .remedy = explained.remedy});
+      return std::unexpected(buildpacks::explain_exit(code, phases.trace()));
     }
     return Outcome{.files = std::move(solved->files),
                    .context_bytes_sent = solved->context_bytes_sent,
@@ -441,8 +437,7 @@ class Platform final : public ports::BuildpacksBuilder {
   static Failure explain(buildkit::SolveFailure failed, const Prepared& prepared,
                          const PhaseEvents& phases) {
     if (failed.exit_code && (!prepared.trusted || *failed.exit_code == 137)) {
-      auto explained = buildpacks::explain_exit(*failed.exit_code, phases.trace());
-      return {.error = std::move(explained.error), .remedy = explained.remedy};
+      return buildpacks::explain_exit(*failed.exit_code, phases.trace());
     }
     Error error = std::move(failed.error);
     if (error.kind == ErrorKind::build_failed) {

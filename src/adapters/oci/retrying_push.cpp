@@ -55,7 +55,7 @@ Result<> RetryingPush::recover(PushFailure failed) {
         logins_.renew(host_, login_);
         return {};
       }
-      break;
+      return std::unexpected(judged(failed.fault, std::move(error)));
     case PushFault::forbidden:
       if (login_ != nullptr && !std::exchange(renewed_, true)) {
         logins_.renew(host_, login_);
@@ -68,6 +68,7 @@ Result<> RetryingPush::recover(PushFailure failed) {
     case PushFault::engine:
       return wait(failed.fault, std::move(error));
     case PushFault::denied:
+    case PushFault::foreign:
       return std::unexpected(judged(failed.fault, std::move(error)));
     default:
       break;

@@ -12,6 +12,10 @@ namespace builder::domain::buildpacks {
 
 namespace {
 
+std::string last_error(const BuildTrace& trace) {
+  return trace.errors.empty() ? std::string() : trace.errors.back();
+}
+
 LifecycleFailure make(ErrorKind kind, int code, const BuildTrace& trace, std::string_view customer,
                       Remedy remedy = Remedy::none) {
   std::string said;
@@ -22,11 +26,8 @@ LifecycleFailure make(ErrorKind kind, int code, const BuildTrace& trace, std::st
                     .message = fmt::format("lifecycle exit code {} in {}{}", code,
                                            trace.phase.empty() ? "its start" : trace.phase, said),
                     .customer = customer_line(printable_line(customer))},
-          .remedy = remedy};
-}
-
-std::string last_error(const BuildTrace& trace) {
-  return trace.errors.empty() ? std::string() : trace.errors.back();
+          .remedy = remedy,
+          .last_word = last_error(trace)};
 }
 
 std::string names_of(const std::vector<Buildpack>& buildpacks) {
@@ -46,6 +47,13 @@ LifecycleFailure cache_is_broken(int code, const BuildTrace& trace) {
       Remedy::without_cache);
 }
 
+LifecycleFailure unexpected(int code, const BuildTrace& trace) {
+  return make(ErrorKind::internal, code, trace,
+              fmt::format("The buildpacks build ended with the unexpected exit code {}; please "
+                          "deploy again or contact the operator",
+                          code));
+}
+
 bool blames_cache(const BuildTrace& trace) {
   return std::ranges::any_of(trace.errors, [](const std::string& error) {
     return error.contains("volume cache") || error.contains("/cnb-cache");
@@ -60,6 +68,9 @@ LifecycleFailure explain_exit(int code, const BuildTrace& trace) {
   }
   switch (code) {
     case 1:
+      if (trace.phase == "BUILDING") {
+        return unexpected(code, trace);  // No registry is spoken to there.
+      }
       return make(ErrorKind::unavailable, code, trace,
                   "The image registry could not be used (no fault of your project); please deploy "
                   "again in a few minutes",
@@ -122,10 +133,7 @@ LifecycleFailure explain_exit(int code, const BuildTrace& trace) {
                                     "memory",
                                     truncate_characters(trace.building, 90)));
     default:
-      return make(ErrorKind::internal, code, trace,
-                  fmt::format("The buildpacks build ended with the unexpected exit code {}; please "
-                              "deploy again or contact the operator",
-                              code));
+      return unexpected(code, trace);
   }
 }
 

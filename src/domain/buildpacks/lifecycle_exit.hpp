@@ -14,7 +14,9 @@ struct BuildTrace {
   std::vector<Buildpack> taking_part;    ///< After detection.
   std::vector<Buildpack> failed_detect;  ///< Whose detection failed, rather than did not apply.
   std::string building;                  ///< The buildpack that was running last.
-  std::vector<std::string> errors;       ///< The lifecycle's own `ERROR: ` lines.
+  /// `ERROR: ` lines, the last one always. Before the last, which is the lifecycle's, they may be
+  /// what a customer's program printed when its buildpack had failed.
+  std::vector<std::string> errors;
 };
 
 enum class Remedy {
@@ -27,6 +29,7 @@ enum class Remedy {
 struct LifecycleFailure {
   Error error;
   Remedy remedy = Remedy::none;
+  std::string last_word = {};  ///< The last of the errors.
 };
 
 /// Explains the exit code of a lifecycle (creator, or the phase that failed).

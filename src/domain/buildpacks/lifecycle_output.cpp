@@ -19,6 +19,7 @@ constexpr std::string_view k_detecting = "DETECTING";
 constexpr std::size_t k_most_errors = 20;
 constexpr std::size_t k_most_buildpacks = 100;
 constexpr std::size_t k_longest_row = 300;
+constexpr std::size_t k_longest_error = 1'000;
 
 /// What lifecycles 0.16 to 0.20 say at level debug, and warnings about files a platform need not
 /// have.
@@ -194,9 +195,11 @@ LineMeaning LifecycleReader::read_detection(std::string_view line) {
 }
 
 void LifecycleReader::note_error(std::string_view line) {
-  if (trace_.errors.size() < k_most_errors) {
-    trace_.errors.push_back(shown_row(line.substr(k_error.size())));
+  if (trace_.errors.size() >= k_most_errors) {
+    trace_.errors.pop_back();
   }
+  // With a registry's words, which stand at its end.
+  trace_.errors.push_back(printable_line(line.substr(k_error.size(), k_longest_error)));
 }
 
 }  // namespace builder::domain::buildpacks

@@ -209,6 +209,24 @@ TEST_F(RetryingPushTest, WhatStandsInTheRegistrysPlaceKeepsTheJob) {
   }
 }
 
+/// Who says it may not be the registry: a program in a customer's build knows the words as well.
+TEST_F(RetryingPushTest, WhatARegistryIsSaidToBeIsAskedOfIt) {
+  for (const char* text :
+       {"Put \"https://registry.test/v2/\": x509: certificate signed by unknown authority",
+        "unauthorized: authentication required", "Your authorization token has expired"}) {
+    registry_.probe_hook = {};
+    RetryingPush& retrying = push();
+    auto ended = retrying.recover(failed(text));
+    if (ended) {  // A new login.
+      ended = retrying.recover(failed(text));
+    }
+    ASSERT_FALSE(ended);
+    EXPECT_TRUE(ended.error().of_one_service) << text;
+    registry_.probe_hook = [] { return Error{.kind = ErrorKind::denied, .message = "no"}; };
+    EXPECT_FALSE(push().recover(failed("x509: no")).error().of_one_service) << text;
+  }
+}
+
 TEST_F(RetryingPushTest, ARegistryThatAnswersDeniesThisRepositoryAlone) {
   const auto denied = failed("denied: User: arn:x is not authorized to perform: ecr:PutImage");
   const auto of_one = push().recover(denied);

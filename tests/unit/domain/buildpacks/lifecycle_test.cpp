@@ -182,10 +182,12 @@ TEST(LifecycleOutput, KeepsWhatFailed) {
 TEST(LifecycleOutput, IsBounded) {
   LifecycleReader reader;
   for (int i = 0; i < 10'000; ++i) {
-    reader.read("ERROR: " + std::string(1'000, 'x'));
+    reader.read("ERROR: " + std::string(10'000, 'x'));
   }
+  reader.read("ERROR: the last word");
   EXPECT_THAT(reader.trace().errors, SizeIs(20));
-  EXPECT_LE(reader.trace().errors.front().size(), 300U);
+  EXPECT_LE(reader.trace().errors.front().size(), 1'000U);
+  EXPECT_EQ(reader.trace().errors.back(), "the last word");
   reader.read("\x1b[");
   reader.read("\x1b");
   reader.read(std::string("\0\xff", 2));
@@ -218,6 +220,9 @@ TEST(LifecycleExit, SaysWhoseFaultItIs) {
   EXPECT_EQ(explain_exit(1, {}).remedy, Remedy::registry);
   EXPECT_EQ(explain_exit(62, {}).remedy, Remedy::registry);
   EXPECT_EQ(explain_exit(62, {.errors = {"process type web not present"}}).remedy, Remedy::none);
+  EXPECT_EQ(explain_exit(1, trace).remedy, Remedy::none) << "no registry is spoken to there";
+  EXPECT_EQ(explain_exit(62, {.errors = {"failed to build: x509: registry", "disk"}}).last_word,
+            "disk");
   EXPECT_EQ(explain_exit(32, {}).remedy, Remedy::without_cache);
   for (const int code : {1, 62}) {
     const auto broken = explain_exit(
